@@ -1,0 +1,303 @@
+"""The settings of the stack: flags over environment over .env over defaults, each with its origin.
+
+A setting is a row of `SETTINGS`: its name in .env and in the environment, what it may be, its default and
+what it is for. A new one is a new row.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from stackctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
+
+DEFAULT_PROJECT = "bot-core"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing that can be set: `parse` gives the normalised text or raises ValueError with the reason."""
+
+    name: str
+    default: str | None
+    parse: Callable[[str], str]
+    help: str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting's value and where it came from: a flag, the environment, a line of a file, the default."""
+
+    text: SecretStr | str | None
+    origin: str
+
+
+def _text(value: str) -> str:
+    if any(ord(character) < 32 for character in value):
+        raise ValueError("it has a control character")
+    return value
+
+
+def _port(value: str) -> str:
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
+        raise ValueError("a port is a whole number from 1 to 65535")
+    return str(int(value))
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("an IP address is expected, such as 127.0.0.1") from None
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("an http:// or https:// address is expected")
+    return value
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", value):
+        raise ValueError("a host name is expected")
+    return value
+
+
+def _email(value: str) -> str:
+    if not re.fullmatch(r"[^@\s,]+@[^@\s,]+(, ?[^@\s,]+@[^@\s,]+)*", value):
+        raise ValueError("an e-mail address is expected")
+    return value
+
+
+def _duration(value: str) -> str:
+    if not re.fullmatch(r"(\d+(y|w|d|h|m|s|ms))+", value):
+        raise ValueError("a duration such as 90d or 12h is expected")
+    return value
+
+
+def _size(value: str) -> str:
+    if not re.fullmatch(r"\d+(B|KB|MB|GB|TB|PB|EB)", value):
+        raise ValueError("a size such as 50GB is expected")
+    return value
+
+
+def _flag(value: str) -> str:
+    known = {"true": "true", "1": "true", "yes": "true", "false": "false", "0": "false", "no": "false"}
+    try:
+        return known[value.lower()]
+    except KeyError:
+        raise ValueError("true or false is expected") from None
+
+
+def _image(value: str) -> str:
+    if not re.fullmatch(r"[\w][\w./:@-]*", value):
+        raise ValueError("an image reference such as prom/prometheus:v2.48.0 is expected")
+    return value
+
+
+def _mongodb_uri(value: str) -> str:
+    if not value.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("a mongodb:// address is expected")
+    return _text(value)
+
+
+PUBLISHED_PORTS: Mapping[str, tuple[str, int]] = {
+    "prometheus": ("PROMETHEUS_PORT", 9090),
+    "alertmanager": ("ALERTMANAGER_PORT", 9093),
+    "grafana": ("GRAFANA_PORT", 3001),
+    "loki": ("LOKI_PORT", 3100),
+    "promtail": ("PROMTAIL_PORT", 9080),
+    "node-exporter": ("NODE_EXPORTER_PORT", 9100),
+    "cadvisor": ("CADVISOR_PORT", 8081),
+    "mongodb-exporter": ("MONGODB_EXPORTER_PORT", 9216),
+    "redis-exporter": ("REDIS_EXPORTER_PORT", 9121),
+    "blackbox-exporter": ("BLACKBOX_EXPORTER_PORT", 9115),
+    "rust-core-engine": ("RUST_CORE_ENGINE_PORT", 8080),
+    "python-ai-service": ("PYTHON_AI_SERVICE_PORT", 8000),
+    "nextjs-ui-dashboard": ("NEXTJS_UI_DASHBOARD_PORT", 3000),
+    "kong": ("KONG_PORT", 8001),
+    "rabbitmq": ("RABBITMQ_METRICS_PORT", 15692),
+}
+"""Service → the setting of its port on this machine, and its default (the plan's section 5.4)."""
+
+IMAGE_VARIABLES = (
+    "PROMETHEUS_IMAGE",
+    "ALERTMANAGER_IMAGE",
+    "GRAFANA_IMAGE",
+    "LOKI_IMAGE",
+    "PROMTAIL_IMAGE",
+    "NODE_EXPORTER_IMAGE",
+    "CADVISOR_IMAGE",
+    "MONGODB_EXPORTER_IMAGE",
+    "REDIS_EXPORTER_IMAGE",
+    "BLACKBOX_EXPORTER_IMAGE",
+    "REDIS_IMAGE",
+    "RABBITMQ_IMAGE",
+    "MONGODB_IMAGE",
+    "DEMO_IMAGE",
+)
+
+GENERATED_SECRETS = ("GRAFANA_PASSWORD", "REDIS_EXPORTER_PASSWORD", "RABBITMQ_PASSWORD", "MONGODB_PASSWORD")
+"""Passwords that stackctl makes up on the first `up` where the user gave none."""
+
+
+def _rows() -> Iterator[Setting]:
+    yield Setting("STACKCTL_BIND_ADDRESS", "127.0.0.1", _address, "address that every port is published on")
+    for service, (name, port) in PUBLISHED_PORTS.items():
+        yield Setting(name, str(port), _port, f"port of {service} on this machine")
+    for name in IMAGE_VARIABLES:
+        yield Setting(name, None, _image, "another image for this service")
+    yield Setting("PROMETHEUS_RETENTION_TIME", "90d", _duration, "how long metrics are kept")
+    yield Setting("PROMETHEUS_RETENTION_SIZE", "50GB", _size, "how much disk metrics may take")
+    yield Setting("STACKCTL_KUBERNETES", "false", _flag, "scrape the Kubernetes cluster around Prometheus")
+    yield Setting("BINANCE_API_URL", None, _url, "address that the binance-api job probes")
+    yield Setting("ALERTMANAGER_SLACK_WEBHOOK_URL", None, _url, "Slack incoming webhook", secret=True)
+    yield Setting("ALERTMANAGER_PAGERDUTY_KEY", None, _text, "PagerDuty integration key", secret=True)
+    yield Setting("ALERTMANAGER_EMAIL_FROM", None, _email, "sender of alert e-mails")
+    yield Setting("ALERTMANAGER_EMAIL_TO", None, _email, "recipients of alert e-mails")
+    yield Setting("ALERTMANAGER_SMTP_HOST", None, _host, "SMTP server")
+    yield Setting("ALERTMANAGER_SMTP_PORT", "587", _port, "SMTP server's port")
+    yield Setting("ALERTMANAGER_SMTP_USERNAME", None, _text, "SMTP user")
+    yield Setting("ALERTMANAGER_SMTP_PASSWORD", None, _text, "SMTP password", secret=True)
+    yield Setting("MONGODB_EXPORTER_URI", None, _mongodb_uri, "MongoDB address with credentials", secret=True)
+    for name in GENERATED_SECRETS:
+        yield Setting(name, None, _text, "password; generated where it is not given", secret=True)
+
+
+SETTINGS: Mapping[str, Setting] = {row.name: row for row in _rows()}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one project. `settings["NAME"]` is text or None; secrets come from `secret`."""
+
+    project: str
+    values: Mapping[str, Value] = field(repr=False)
+
+    def __getitem__(self, name: str) -> str | None:
+        text = self.values[name].text
+        if isinstance(text, SecretStr):
+            raise KeyError(f"{name} is a secret: ask Settings.secret for it")
+        return text
+
+    def secret(self, name: str) -> SecretStr | None:
+        """Give a secret, still wrapped, or None where it is not set."""
+        text = self.values[name].text
+        if text is not None and not isinstance(text, SecretStr):
+            raise KeyError(f"{name} is not a secret")
+        return text
+
+    def enabled(self, name: str) -> bool:
+        """Tell whether a true-or-false setting is on."""
+        return self[name] == "true"
+
+    def url(self, service: str) -> str:
+        """Give the base address, without a final slash, of a service that publishes a port.
+
+        Raises KeyError for a service that publishes none.
+        """
+        variable, _ = PUBLISHED_PORTS[service]
+        bind = ipaddress.ip_address(self["STACKCTL_BIND_ADDRESS"] or "127.0.0.1")
+        reachable: ipaddress.IPv4Address | ipaddress.IPv6Address = bind
+        if bind.is_unspecified:
+            reachable = ipaddress.ip_address("127.0.0.1" if bind.version == 4 else "::1")
+        host = f"[{reachable}]" if reachable.version == 6 else str(reachable)
+        return f"http://{host}:{self[variable]}"
+
+
+def load(
+    *,
+    project: str | None = None,
+    env_file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings.
+
+    `project` is the flag's value; `env_file` the file to read, by default `.env` in the current folder
+    where there is one; `environ` the environment, by default the process's. Raises UsageError for a file
+    that is missing or has a broken line, and for a value that is not what its setting takes.
+    """
+    environ = os.environ if environ is None else environ
+    from_file = _read_env_file(env_file)
+    name = project or environ.get("COMPOSE_PROJECT_NAME") or DEFAULT_PROJECT
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise UsageError(
+            f"the project name {name!r} is not one that Compose takes",
+            remedy="use small letters, digits, - and _, and begin with a letter or digit",
+        )
+    values = {row.name: _resolve(row, environ, from_file) for row in SETTINGS.values()}
+    return Settings(name, values)
+
+
+def _resolve(row: Setting, environ: Mapping[str, str], from_file: Mapping[str, tuple[str, str]]) -> Value:
+    if environ.get(row.name):
+        raw, origin = environ[row.name], "environment"
+    elif row.name in from_file and from_file[row.name][0]:
+        raw, origin = from_file[row.name]
+    else:
+        return Value(row.default, "default" if row.default is not None else "not set")
+    try:
+        text = row.parse(raw)
+    except ValueError as reason:
+        shown = "" if row.secret else f" {raw!r}"
+        raise UsageError(
+            f"{row.name}{shown} ({origin}) is not valid: {reason}", remedy=f"correct {row.name} or remove it"
+        ) from None
+    return Value(SecretStr(text) if row.secret else text, origin)
+
+
+def _read_env_file(path: Path | None) -> dict[str, tuple[str, str]]:
+    """Give name → (value, origin) of a .env file; an absent default file is an empty one."""
+    from dotenv.main import resolve_variables
+    from dotenv.parser import parse_stream
+
+    chosen = path or Path(".env")
+    try:
+        with chosen.open(encoding="utf-8") as stream:
+            bindings = list(parse_stream(stream))
+    except FileNotFoundError:
+        if path is None:
+            return {}
+        raise UsageError(f"{path} does not exist", remedy="give --env-file a file that does") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{chosen} cannot be read: {error}", remedy="make it a readable UTF-8 text file") from None
+    lines: dict[str, int] = {}
+    for binding in bindings:
+        # The parser gives a name without "=" as a key without a value; Compose refuses such a line, so it is refused here.
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise UsageError(
+                f"{chosen}:{_first_line(binding)} is not NAME=value",
+                remedy="correct that line, or put # before it",
+            )
+        if binding.key is not None:
+            lines[binding.key] = _first_line(binding)
+    pairs = [(binding.key, binding.value) for binding in bindings if binding.key is not None]
+    resolved = resolve_variables(pairs, override=False)
+    return {name: (value or "", f"{chosen}:{lines[name]}") for name, value in resolved.items()}
+
+
+def _first_line(binding: Binding) -> int:
+    """Give the number of the line that the binding's text begins on: blank lines before it belong to it too."""
+    text = binding.original.string
+    return binding.original.line + len(text) - len(text.lstrip("\n"))
+
+
+def nearest(name: str, known: Iterator[str] | list[str] | tuple[str, ...]) -> str:
+    """Give a remedy for an unknown name: the nearest known one, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"

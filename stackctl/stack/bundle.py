@@ -1,0 +1,23 @@
+"""Where the compose files and the configuration are: in the wheel, or in the checkout around the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def root() -> Path:
+    """Give the folder that has compose/ and infrastructure/."""
+    installed = _PACKAGE / "_bundle"
+    return installed if installed.is_dir() else _PACKAGE.parent
+
+
+def compose() -> Path:
+    """Give the folder of the compose files."""
+    return root() / "compose"
+
+
+def monitoring() -> Path:
+    """Give the folder of the configuration as it is before rendering."""
+    return root() / "infrastructure" / "monitoring"

@@ -1,0 +1,211 @@
+"""Renders the configuration: the files under infrastructure/monitoring with the settings applied, and compose.env.
+
+The files in the checkout are complete and valid as they are. Rendering leaves out what is not set up here and
+puts in what is this project's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stackctl.errors import StackctlError
+from stackctl.settings import DEFAULT_PROJECT, IMAGE_VARIABLES, PUBLISHED_PORTS, Settings
+from stackctl.stack import bundle
+from stackctl.stack.secrets import Secrets
+from stackctl.stack.state import State, write_atomic
+
+_CONFIG_FILE = 0o644
+
+CHANNELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "Slack": ("slack_configs", ("ALERTMANAGER_SLACK_WEBHOOK_URL",)),
+    "PagerDuty": ("pagerduty_configs", ("ALERTMANAGER_PAGERDUTY_KEY",)),
+    "e-mail": (
+        "email_configs",
+        ("ALERTMANAGER_SMTP_HOST", "ALERTMANAGER_EMAIL_FROM", "ALERTMANAGER_EMAIL_TO"),
+    ),
+}
+"""Channel → its key in a receiver, and the settings without which it is left out."""
+
+_GLOBALS_OF_CHANNEL: Mapping[str, tuple[str, ...]] = {"Slack": ("slack_",), "e-mail": ("smtp_",)}
+
+_READS: Mapping[str, tuple[str, ...]] = {
+    "prometheus": ("config/prometheus",),
+    "alertmanager": (
+        "config/alertmanager",
+        "secrets/slack_webhook_url",
+        "secrets/pagerduty_key",
+        "secrets/smtp_password",
+    ),
+    "grafana": ("config/grafana/provisioning", "secrets/grafana_password"),
+    "loki": ("config/loki/loki-config.yml",),
+    "promtail": ("config/loki/promtail-config.yml",),
+    "blackbox-exporter": ("config/blackbox",),
+    "redis-exporter": ("secrets/redis_exporter_passwords",),
+    "redis": ("secrets/redis_conf",),
+    "rabbitmq": ("secrets/rabbitmq_conf",),
+    "mongodb": ("secrets/mongodb_password",),
+    "demo": ("secrets/redis_password", "secrets/rabbitmq_password"),
+}
+"""Service → what it reads at its start. A change there changes a label, and Compose makes the container anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What was rendered: the channels that are on and off, and the files that changed, by path below `config/`."""
+
+    channels: tuple[str, ...]
+    left_out: Mapping[str, tuple[str, ...]]
+    """Channel → the settings that it lacks."""
+    changed: tuple[str, ...]
+
+
+def render(
+    settings: Settings, secrets: Secrets, state: State, images: Mapping[str, str] | None = None
+) -> Rendering:
+    """Write the configuration, the secret files and compose.env into the project's state folder.
+
+    `images` are image variables and references for compose.env; the settings' own win over them. Raises
+    StackctlError where a file cannot be read or written.
+    """
+    left_out = _missing_settings(settings)
+    try:
+        files = _configuration(settings, left_out)
+        changed = _synchronise(state.config, files)
+        secrets.write_files(state)
+        write_atomic(state.compose_env, _compose_env(settings, secrets, state, images or {}))
+    except OSError as error:
+        raise StackctlError(f"the configuration cannot be rendered: {error}") from None
+    on = tuple(channel for channel in CHANNELS if channel not in left_out)
+    return Rendering(on, left_out, changed)
+
+
+def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:
+    missing = {
+        channel: tuple(name for name in names if settings.values[name].text is None)
+        for channel, (_, names) in CHANNELS.items()
+    }
+    return {channel: names for channel, names in missing.items() if names}
+
+
+def _configuration(settings: Settings, left_out: Mapping[str, tuple[str, ...]]) -> dict[str, bytes]:
+    source = bundle.monitoring()
+    files = {
+        path.relative_to(source).as_posix(): path.read_bytes()
+        for path in sorted(source.rglob("*"))
+        if path.is_file() and "tests" not in path.relative_to(source).parts
+    }
+    edits: Mapping[str, Callable[[str], str]] = {
+        "alertmanager/alertmanager.yml": lambda text: _alertmanager(text, settings, left_out),
+        "loki/promtail-config.yml": lambda text: _own_project(text, settings.project),
+        "prometheus/targets/binance.yml": lambda text: _binance(text, settings["BINANCE_API_URL"]),
+    }
+    for name, edit in edits.items():
+        files[name] = edit(files[name].decode()).encode()
+    fragments = {name: files.pop(name) for name in list(files) if name.startswith("prometheus/fragments/")}
+    if settings.enabled("STACKCTL_KUBERNETES"):
+        files["prometheus/scrape-configs/kubernetes.yml"] = fragments["prometheus/fragments/kubernetes.yml"]
+    return files
+
+
+def _alertmanager(text: str, settings: Settings, left_out: Mapping[str, tuple[str, ...]]) -> str:
+    config: dict[str, Any] = yaml.safe_load(text)
+    shared: dict[str, Any] = config["global"]
+    for channel in left_out:
+        key, _ = CHANNELS[channel]
+        for receiver in config["receivers"]:
+            receiver.pop(key, None)
+        for prefix in _GLOBALS_OF_CHANNEL.get(channel, ()):
+            for name in [name for name in shared if name.startswith(prefix)]:
+                del shared[name]
+    if "e-mail" not in left_out:
+        _email_addresses(config, settings)
+    body: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
+    return f"# Rendered by stackctl from the settings: edits here are lost at the next `stackctl up`.\n{body}"
+
+
+def _email_addresses(config: dict[str, Any], settings: Settings) -> None:
+    shared = config["global"]
+    shared["smtp_from"] = settings["ALERTMANAGER_EMAIL_FROM"]
+    shared["smtp_smarthost"] = f"{settings['ALERTMANAGER_SMTP_HOST']}:{settings['ALERTMANAGER_SMTP_PORT']}"
+    if settings["ALERTMANAGER_SMTP_USERNAME"]:
+        shared["smtp_auth_username"] = settings["ALERTMANAGER_SMTP_USERNAME"]
+    else:
+        del shared["smtp_auth_username"], shared["smtp_auth_password_file"]
+    for receiver in config["receivers"]:
+        for email in receiver.get("email_configs", ()):
+            email["to"] = settings["ALERTMANAGER_EMAIL_TO"]
+
+
+def _own_project(text: str, project: str) -> str:
+    return text.replace(
+        f"com.docker.compose.project={DEFAULT_PROJECT}", f"com.docker.compose.project={project}"
+    )
+
+
+def _binance(text: str, url: str | None) -> str:
+    if url is None:
+        return text
+    targets = [{"targets": [url], "labels": {"service": "binance-api"}}]
+    return yaml.safe_dump(targets, sort_keys=False)
+
+
+def _synchronise(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Make the folder hold these files and no others, in place: containers have its subfolders mounted."""
+    changed = [name for name, data in files.items() if write_atomic(folder / name, data, _CONFIG_FILE)]
+    for path in sorted(folder.rglob("*"), reverse=True):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in files:
+            path.unlink()
+            changed.append(name)
+    # The glob of prometheus.yml needs a folder, also an empty one.
+    (folder / "prometheus" / "scrape-configs").mkdir(parents=True, exist_ok=True)
+    return tuple(changed)
+
+
+def _compose_env(settings: Settings, secrets: Secrets, state: State, images: Mapping[str, str]) -> str:
+    prefix = "" if settings.project == DEFAULT_PROJECT else f"{settings.project}-"
+    own = {name: settings[name] for name in IMAGE_VARIABLES if settings[name]}
+    values: dict[str, str | None] = {
+        "STACKCTL_CONFIG": str(state.config),
+        "STACKCTL_SECRETS": str(state.secrets),
+        "STACKCTL_CONTAINER_PREFIX": prefix,
+        "STACKCTL_BIND_ADDRESS": settings["STACKCTL_BIND_ADDRESS"],
+        **{variable: settings[variable] for variable, _ in PUBLISHED_PORTS.values()},
+        "PROMETHEUS_RETENTION_TIME": settings["PROMETHEUS_RETENTION_TIME"],
+        "PROMETHEUS_RETENTION_SIZE": settings["PROMETHEUS_RETENTION_SIZE"],
+        **images,
+        **own,
+        **{
+            f"{service.upper().replace('-', '_')}_FINGERPRINT": _fingerprint(state.folder, paths, secrets)
+            for service, paths in _READS.items()
+        },
+    }
+    lines = [f"{name}={_quoted(value or '')}" for name, value in values.items()]
+    return "# Written by stackctl; it holds no secret.\n" + "\n".join(lines) + "\n"
+
+
+def _fingerprint(folder: Path, names: tuple[str, ...], secrets: Secrets) -> str:
+    """Digest what a service reads, keyed, so that the label tells nothing of a secret."""
+    digest = hmac.new(secrets.fingerprint_key, digestmod=hashlib.sha256)
+    for name in names:
+        top = folder / name
+        for path in [top] if top.is_file() else sorted(top.rglob("*")):
+            if path.is_file():
+                digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _quoted(value: str) -> str:
+    if "'" in value:
+        raise StackctlError(
+            f"{value} has a single quote, which compose.env cannot carry",
+            remedy="set STACKCTL_STATE_DIR to a folder without one",
+        )
+    return f"'{value}'"

@@ -1,0 +1,94 @@
+"""The services of the stack as data: which profile starts them, and what proves that one is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from stackctl.errors import UsageError
+from stackctl.settings import nearest
+
+Profile = Literal["monitoring", "demo"]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """Ready when `path` of the published port of `via` answers 200 and, where given, has a line that is `line`."""
+
+    path: str
+    via: str | None = None
+    line: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRoundTrip:
+    """Ready when a line pushed to Loki comes back from a query: `/ready` alone can be true while queries hang."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerHealth:
+    """Ready when the container's own health check says so, for a service that publishes no port."""
+
+
+Probe = HttpProbe | LogRoundTrip | ContainerHealth
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the compose files, by its name there."""
+
+    name: str
+    profile: Profile
+    probe: Probe
+    page: str | None = None
+    """Path of the page that a person opens, where there is one."""
+
+
+_ALL = (
+    Service("prometheus", "monitoring", HttpProbe("/-/ready"), page="/"),
+    Service("alertmanager", "monitoring", HttpProbe("/-/ready"), page="/"),
+    Service("grafana", "monitoring", HttpProbe("/api/health"), page="/"),
+    Service("loki", "monitoring", LogRoundTrip()),
+    Service("promtail", "monitoring", HttpProbe("/ready")),
+    Service("node-exporter", "monitoring", HttpProbe("/metrics")),
+    Service("cadvisor", "monitoring", HttpProbe("/healthz")),
+    Service("mongodb-exporter", "monitoring", HttpProbe("/metrics")),
+    Service("redis-exporter", "monitoring", HttpProbe("/metrics")),
+    Service("blackbox-exporter", "monitoring", HttpProbe("/-/healthy")),
+    Service("rust-core-engine", "demo", HttpProbe("/api/health"), page="/api/health"),
+    Service("python-ai-service", "demo", HttpProbe("/health"), page="/health"),
+    Service("nextjs-ui-dashboard", "demo", HttpProbe("/api/health"), page="/"),
+    Service("kong", "demo", HttpProbe("/metrics")),
+    Service("redis", "demo", ContainerHealth()),
+    Service("rabbitmq", "demo", HttpProbe("/metrics")),
+    Service("mongodb", "demo", HttpProbe("/metrics", via="mongodb-exporter", line="mongodb_up 1")),
+)
+
+SERVICES: Mapping[str, Service] = {service.name: service for service in _ALL}
+
+EXPECTED_JOBS = (
+    "prometheus",
+    "node-exporter",
+    "cadvisor",
+    "rust-core-engine",
+    "python-ai-service",
+    "nextjs-ui-dashboard",
+    "mongodb",
+    "redis",
+)
+"""The jobs that the plan's section 9.1 expects to be up."""
+
+
+def select(names: Iterable[str] = (), *, demo: bool = True) -> list[Service]:
+    """Give the services by these names, or all of the chosen profiles, in the order of the plan.
+
+    Raises UsageError for an unknown name, with the nearest known one.
+    """
+    wanted = list(names)
+    for name in wanted:
+        if name not in SERVICES:
+            raise UsageError(f"there is no service {name!r}", remedy=nearest(name, list(SERVICES)))
+    if wanted:
+        return [service for service in _ALL if service.name in wanted]
+    return [service for service in _ALL if demo or service.profile != "demo"]

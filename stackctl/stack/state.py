@@ -1,0 +1,106 @@
+"""The state folder of a project: only its user can enter it, and every file in it is written whole or not at all.
+
+Layout: `config/` (rendered configuration), `secrets/` (files that containers mount), `secrets.json` (what was
+generated), `compose.env`, `project.json` (choices that later commands need), `chaos.json` (open faults), `lock`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_state_path
+
+from stackctl.errors import StackctlError
+
+PRIVATE_FILE = 0o600
+MOUNTED_FILE = 0o444
+"""Containers read mounted files as users of their own: the folder around, mode 0700, is what keeps others out."""
+
+
+def write_atomic(path: Path, content: bytes | str, mode: int = PRIVATE_FILE) -> bool:
+    """Write a file by way of a temporary one and a rename, and tell whether it changed anything.
+
+    The content is on disk before the rename, so that a crash leaves the old file or the new one.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == data and path.stat().st_mode & 0o777 == mode:
+            return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state folder of one project. Raises StackctlError where it cannot be made or read."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """The rendered configuration."""
+        return self.folder / "config"
+
+    @property
+    def secrets(self) -> Path:
+        """The secret files that containers mount."""
+        return self.folder / "secrets"
+
+    @property
+    def compose_env(self) -> Path:
+        """The .env that the compose files read. It has no secret in it."""
+        return self.folder / "compose.env"
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Give the object in a JSON file of this folder, empty where there is no such file."""
+        path = self.folder / name
+        try:
+            content = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise StackctlError(f"{path} cannot be read: {error}", remedy=f"remove {path} and try again") from None
+        if not isinstance(content, dict):
+            raise StackctlError(f"{path} is not a JSON object", remedy=f"remove {path} and try again")
+        return content
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write an object to a JSON file of this folder."""
+        write_atomic(self.folder / name, json.dumps(content, indent=2) + "\n")
+
+
+def root() -> Path:
+    """Give the folder that has a folder a project: STACKCTL_STATE_DIR, else the platform's place for state."""
+    override = os.environ.get("STACKCTL_STATE_DIR")
+    return Path(override).absolute() if override else user_state_path("stackctl")
+
+
+def open_state(project: str) -> State:
+    """Give the state folder of a project, made where it does not exist yet."""
+    folder = root() / project
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise StackctlError(
+            f"the state folder {folder} cannot be made: {error.strerror}",
+            remedy="set STACKCTL_STATE_DIR to a folder that you can write",
+        ) from None
+    return State(folder)
