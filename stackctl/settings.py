@@ -96,7 +96,14 @@ def _size(value: str) -> str:
 
 
 def _flag(value: str) -> str:
-    known = {"true": "true", "1": "true", "yes": "true", "false": "false", "0": "false", "no": "false"}
+    known = {
+        "true": "true",
+        "1": "true",
+        "yes": "true",
+        "false": "false",
+        "0": "false",
+        "no": "false",
+    }
     try:
         return known[value.lower()]
     except KeyError:
@@ -151,29 +158,44 @@ IMAGE_VARIABLES = (
     "DEMO_IMAGE",
 )
 
-GENERATED_SECRETS = ("GRAFANA_PASSWORD", "REDIS_EXPORTER_PASSWORD", "RABBITMQ_PASSWORD", "MONGODB_PASSWORD")
+GENERATED_SECRETS = (
+    "GRAFANA_PASSWORD",
+    "REDIS_EXPORTER_PASSWORD",
+    "RABBITMQ_PASSWORD",
+    "MONGODB_PASSWORD",
+)
 """Passwords that stackctl makes up on the first `up` where the user gave none."""
 
 
 def _rows() -> Iterator[Setting]:
-    yield Setting("STACKCTL_BIND_ADDRESS", "127.0.0.1", _address, "address that every port is published on")
+    yield Setting(
+        "STACKCTL_BIND_ADDRESS", "127.0.0.1", _address, "address that every port is published on"
+    )
     for service, (name, port) in PUBLISHED_PORTS.items():
         yield Setting(name, str(port), _port, f"port of {service} on this machine")
     for name in IMAGE_VARIABLES:
         yield Setting(name, None, _image, "another image for this service")
     yield Setting("PROMETHEUS_RETENTION_TIME", "90d", _duration, "how long metrics are kept")
     yield Setting("PROMETHEUS_RETENTION_SIZE", "50GB", _size, "how much disk metrics may take")
-    yield Setting("STACKCTL_KUBERNETES", "false", _flag, "scrape the Kubernetes cluster around Prometheus")
+    yield Setting(
+        "STACKCTL_KUBERNETES", "false", _flag, "scrape the Kubernetes cluster around Prometheus"
+    )
     yield Setting("BINANCE_API_URL", None, _url, "address that the binance-api job probes")
-    yield Setting("ALERTMANAGER_SLACK_WEBHOOK_URL", None, _url, "Slack incoming webhook", secret=True)
-    yield Setting("ALERTMANAGER_PAGERDUTY_KEY", None, _text, "PagerDuty integration key", secret=True)
+    yield Setting(
+        "ALERTMANAGER_SLACK_WEBHOOK_URL", None, _url, "Slack incoming webhook", secret=True
+    )
+    yield Setting(
+        "ALERTMANAGER_PAGERDUTY_KEY", None, _text, "PagerDuty integration key", secret=True
+    )
     yield Setting("ALERTMANAGER_EMAIL_FROM", None, _email, "sender of alert e-mails")
     yield Setting("ALERTMANAGER_EMAIL_TO", None, _email, "recipients of alert e-mails")
     yield Setting("ALERTMANAGER_SMTP_HOST", None, _host, "SMTP server")
     yield Setting("ALERTMANAGER_SMTP_PORT", "587", _port, "SMTP server's port")
     yield Setting("ALERTMANAGER_SMTP_USERNAME", None, _text, "SMTP user")
     yield Setting("ALERTMANAGER_SMTP_PASSWORD", None, _text, "SMTP password", secret=True)
-    yield Setting("MONGODB_EXPORTER_URI", None, _mongodb_uri, "MongoDB address with credentials", secret=True)
+    yield Setting(
+        "MONGODB_EXPORTER_URI", None, _mongodb_uri, "MongoDB address with credentials", secret=True
+    )
     for name in GENERATED_SECRETS:
         yield Setting(name, None, _text, "password; generated where it is not given", secret=True)
 
@@ -243,7 +265,9 @@ def load(
     return Settings(name, values)
 
 
-def _resolve(row: Setting, environ: Mapping[str, str], from_file: Mapping[str, tuple[str, str]]) -> Value:
+def _resolve(
+    row: Setting, environ: Mapping[str, str], from_file: Mapping[str, tuple[str, str]]
+) -> Value:
     if environ.get(row.name):
         raw, origin = environ[row.name], "environment"
     elif row.name in from_file and from_file[row.name][0]:
@@ -255,7 +279,8 @@ def _resolve(row: Setting, environ: Mapping[str, str], from_file: Mapping[str, t
     except ValueError as reason:
         shown = "" if row.secret else f" {raw!r}"
         raise UsageError(
-            f"{row.name}{shown} ({origin}) is not valid: {reason}", remedy=f"correct {row.name} or remove it"
+            f"{row.name}{shown} ({origin}) is not valid: {reason}",
+            remedy=f"correct {row.name} or remove it",
         ) from None
     return Value(SecretStr(text) if row.secret else text, origin)
 
@@ -272,12 +297,16 @@ def _read_env_file(path: Path | None) -> dict[str, tuple[str, str]]:
     except FileNotFoundError:
         if path is None:
             return {}
-        raise UsageError(f"{path} does not exist", remedy="give --env-file a file that does") from None
+        raise UsageError(
+            f"{path} does not exist", remedy="give --env-file a file that does"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{chosen} cannot be read: {error}", remedy="make it a readable UTF-8 text file") from None
+        raise UsageError(
+            f"{chosen} cannot be read: {error}", remedy="make it a readable UTF-8 text file"
+        ) from None
     lines: dict[str, int] = {}
     for binding in bindings:
-        # The parser gives a name without "=" as a key without a value; Compose refuses such a line, so it is refused here.
+        # The parser gives a name without "=" as a key without a value. Compose refuses such a line.
         if binding.error or (binding.key is not None and binding.value is None):
             raise UsageError(
                 f"{chosen}:{_first_line(binding)} is not NAME=value",

@@ -108,9 +108,13 @@ def _configuration(settings: Settings, left_out: Mapping[str, tuple[str, ...]]) 
     }
     for name, edit in edits.items():
         files[name] = edit(files[name].decode()).encode()
-    fragments = {name: files.pop(name) for name in list(files) if name.startswith("prometheus/fragments/")}
+    fragments = {
+        name: files.pop(name) for name in list(files) if name.startswith("prometheus/fragments/")
+    }
     if settings.enabled("STACKCTL_KUBERNETES"):
-        files["prometheus/scrape-configs/kubernetes.yml"] = fragments["prometheus/fragments/kubernetes.yml"]
+        files["prometheus/scrape-configs/kubernetes.yml"] = fragments[
+            "prometheus/fragments/kubernetes.yml"
+        ]
     return files
 
 
@@ -133,7 +137,9 @@ def _alertmanager(text: str, settings: Settings, left_out: Mapping[str, tuple[st
 def _email_addresses(config: dict[str, Any], settings: Settings) -> None:
     shared = config["global"]
     shared["smtp_from"] = settings["ALERTMANAGER_EMAIL_FROM"]
-    shared["smtp_smarthost"] = f"{settings['ALERTMANAGER_SMTP_HOST']}:{settings['ALERTMANAGER_SMTP_PORT']}"
+    shared["smtp_smarthost"] = (
+        f"{settings['ALERTMANAGER_SMTP_HOST']}:{settings['ALERTMANAGER_SMTP_PORT']}"
+    )
     if settings["ALERTMANAGER_SMTP_USERNAME"]:
         shared["smtp_auth_username"] = settings["ALERTMANAGER_SMTP_USERNAME"]
     else:
@@ -158,7 +164,9 @@ def _binance(text: str, url: str | None) -> str:
 
 def _synchronise(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
     """Make the folder hold these files and no others, in place: containers have its subfolders mounted."""
-    changed = [name for name, data in files.items() if write_atomic(folder / name, data, _CONFIG_FILE)]
+    changed = [
+        name for name, data in files.items() if write_atomic(folder / name, data, _CONFIG_FILE)
+    ]
     for path in sorted(folder.rglob("*"), reverse=True):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in files:
@@ -169,7 +177,9 @@ def _synchronise(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
     return tuple(changed)
 
 
-def _compose_env(settings: Settings, secrets: Secrets, state: State, images: Mapping[str, str]) -> str:
+def _compose_env(
+    settings: Settings, secrets: Secrets, state: State, images: Mapping[str, str]
+) -> str:
     prefix = "" if settings.project == DEFAULT_PROJECT else f"{settings.project}-"
     own = {name: settings[name] for name in IMAGE_VARIABLES if settings[name]}
     values: dict[str, str | None] = {
@@ -183,7 +193,9 @@ def _compose_env(settings: Settings, secrets: Secrets, state: State, images: Map
         **images,
         **own,
         **{
-            f"{service.upper().replace('-', '_')}_FINGERPRINT": _fingerprint(state.folder, paths, secrets)
+            f"{service.upper().replace('-', '_')}_FINGERPRINT": _fingerprint(
+                state.folder, paths, secrets
+            )
             for service, paths in _READS.items()
         },
     }
@@ -198,7 +210,9 @@ def _fingerprint(folder: Path, names: tuple[str, ...], secrets: Secrets) -> str:
         top = folder / name
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
             if path.is_file():
-                digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+                digest.update(
+                    path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0"
+                )
     return digest.hexdigest()[:16]
 
 

@@ -58,7 +58,9 @@ class Secrets:
         for name, content in self._mounted_files().items():
             write_atomic(state.secrets / name, content, MOUNTED_FILE)
         write_atomic(
-            state.secrets / "mongodb-exporter.env", f"MONGODB_URI={self._mongodb_uri()}\n", PRIVATE_FILE
+            state.secrets / "mongodb-exporter.env",
+            f"MONGODB_URI={self._mongodb_uri()}\n",
+            PRIVATE_FILE,
         )
 
     def _mounted_files(self) -> Mapping[str, str]:
@@ -80,7 +82,10 @@ class Secrets:
 
     def _mongodb_uri(self) -> str:
         given = self._text("MONGODB_EXPORTER_URI")
-        return given or f"mongodb://{USER}:{quote(self._text('MONGODB_PASSWORD'), safe='')}@mongodb:27017"
+        return (
+            given
+            or f"mongodb://{USER}:{quote(self._text('MONGODB_PASSWORD'), safe='')}@mongodb:27017"
+        )
 
     def _text(self, name: str) -> str:
         secret = self.get(name)

@@ -70,16 +70,7 @@ class State:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Give the object in a JSON file of this folder, empty where there is no such file."""
-        path = self.folder / name
-        try:
-            content = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise StackctlError(f"{path} cannot be read: {error}", remedy=f"remove {path} and try again") from None
-        if not isinstance(content, dict):
-            raise StackctlError(f"{path} is not a JSON object", remedy=f"remove {path} and try again")
-        return content
+        return _read_json(self.folder / name)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write an object to a JSON file of this folder."""
@@ -104,3 +95,27 @@ def open_state(project: str) -> State:
             remedy="set STACKCTL_STATE_DIR to a folder that you can write",
         ) from None
     return State(folder)
+
+
+def read_shared_json(name: str) -> dict[str, Any]:
+    """Give the object in a JSON file that all projects share, empty where there is no such file."""
+    return _read_json(root() / name)
+
+
+def write_shared_json(name: str, content: dict[str, Any]) -> None:
+    """Write an object to a JSON file that all projects share."""
+    write_atomic(root() / name, json.dumps(content, indent=2) + "\n")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise StackctlError(
+            f"{path} cannot be read: {error}", remedy=f"remove {path} and try again"
+        ) from None
+    if not isinstance(content, dict):
+        raise StackctlError(f"{path} is not a JSON object", remedy=f"remove {path} and try again")
+    return content

@@ -1,0 +1,181 @@
+"""What must be right on this machine before the stack can come up, each finding with its remedy."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+
+from stackctl.errors import EngineError
+from stackctl.settings import PUBLISHED_PORTS, Settings
+from stackctl.stack.engine import MINIMUM_COMPOSE, MINIMUM_ENGINE, Engine, EngineInfo
+from stackctl.stack.render import CHANNELS
+from stackctl.stack.services import Service
+
+_GIB = 1024**3
+_MEMORY_WANTED = 4 * _GIB
+_DISK_WANTED = 5 * _GIB
+_DISK_NEEDED = 1 * _GIB
+_CLOCK_TOLERANCE = dt.timedelta(seconds=30)
+
+Level = Literal["ok", "warning", "failure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `remedy` is there unless all is well."""
+
+    subject: str
+    level: Level
+    message: str
+    remedy: str | None = None
+
+
+def examine(engine: Engine, settings: Settings, services: list[Service]) -> list[Finding]:
+    """Look at everything that `up` needs. Without an engine the findings end with that."""
+    try:
+        info = engine.info()
+    except EngineError as error:
+        return [Finding("docker", "failure", error.message, error.remedy)]
+    return [
+        *_versions(info),
+        *_resources(info),
+        *_clock(engine),
+        *_ports(engine, settings, services),
+        *_channels(settings),
+    ]
+
+
+def _versions(info: EngineInfo) -> Iterator[Finding]:
+    for subject, version, minimum, remedy in (
+        ("docker", info.version, MINIMUM_ENGINE, "update Docker Engine (or Docker Desktop)"),
+        ("compose", info.compose, MINIMUM_COMPOSE, "update the docker-compose-plugin package"),
+    ):
+        wanted = ".".join(map(str, minimum))
+        if _release(version) < minimum:
+            yield Finding(subject, "failure", f"{version} is too old: {wanted} is needed", remedy)
+        else:
+            yield Finding(subject, "ok", f"{version} (at least {wanted})")
+
+
+def _release(version: str) -> tuple[int, ...]:
+    digits = version.split("+")[0].split("-")[0].split(".")
+    return tuple(int(part) for part in digits[:2] if part.isdigit())
+
+
+def _resources(info: EngineInfo) -> Iterator[Finding]:
+    memory = f"{info.memory_bytes / _GIB:.1f} GiB for {info.cpus} CPUs"
+    if info.memory_bytes < _MEMORY_WANTED:
+        yield Finding(
+            "memory",
+            "warning",
+            f"{memory}: the stack may want {_MEMORY_WANTED // _GIB} GiB",
+            "give Docker more memory, or leave the demo out with --no-demo",
+        )
+    else:
+        yield Finding("memory", "ok", memory)
+    # With Docker Desktop or a remote engine its disk is not this machine's.
+    if info.root.is_dir():
+        free = shutil.disk_usage(info.root).free
+        text = f"{free / _GIB:.1f} GiB free at {info.root}"
+        remedy = "make room: `docker system df` shows what images and volumes take"
+        if free < _DISK_NEEDED:
+            yield Finding("disk", "failure", text, remedy)
+        elif free < _DISK_WANTED:
+            yield Finding("disk", "warning", text, remedy)
+        else:
+            yield Finding("disk", "ok", text)
+
+
+def _clock(engine: Engine) -> Iterator[Finding]:
+    offset = engine.clock() - dt.datetime.now(dt.UTC)
+    if abs(offset) > _CLOCK_TOLERANCE:
+        yield Finding(
+            "clock",
+            "warning",
+            f"the engine's clock is {offset.total_seconds():+.0f} s off: samples and logs will look late or early",
+            "restart Docker, or set the clock",
+        )
+    else:
+        yield Finding("clock", "ok", "the engine's clock agrees with this one")
+
+
+def _ports(engine: Engine, settings: Settings, services: list[Service]) -> Iterator[Finding]:
+    address = settings["STACKCTL_BIND_ADDRESS"] or "127.0.0.1"
+    own = {name for name, state in engine.containers().items() if state.running}
+    wanted: dict[int, str] = {}
+    taken = False
+    for service in services:
+        if service.name not in PUBLISHED_PORTS:
+            continue
+        variable, _ = PUBLISHED_PORTS[service.name]
+        port = int(settings[variable] or 0)
+        if port in wanted:
+            taken = True
+            yield Finding(
+                "ports",
+                "failure",
+                f"port {port} is set for both {wanted[port]} and {service.name}",
+                f"give {variable} another port in .env",
+            )
+        wanted[port] = service.name
+        if service.name not in own and not _is_free(address, port):
+            taken = True
+            yield Finding(
+                "ports",
+                "failure",
+                f"port {port} of {service.name} is taken by {_holder(engine, port)}",
+                f"stop it, or set {variable} in .env to another port",
+            )
+    if not taken:
+        yield Finding("ports", "ok", f"{len(wanted)} ports free, or held by this project")
+
+
+def _is_free(address: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # Without it, connections that ended a moment ago would count as a holder.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def _holder(engine: Engine, port: int) -> str:
+    container = engine.publisher_of(port)
+    if container is not None:
+        return f"the container {container}"
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        connections = []
+    for connection in connections:
+        if (
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr.port == port
+            and connection.pid
+        ):
+            try:
+                name = psutil.Process(connection.pid).name()
+            except psutil.NoSuchProcess:
+                break
+            return f"{name} (pid {connection.pid})"
+    return "a process that this user may not see"
+
+
+def _channels(settings: Settings) -> Iterator[Finding]:
+    for channel, (_, names) in CHANNELS.items():
+        missing = [name for name in names if settings.values[name].text is None]
+        if missing:
+            yield Finding(
+                "notifications", "warning", f"{channel} is left out", f"set {', '.join(missing)}"
+            )
+        else:
+            yield Finding("notifications", "ok", f"{channel} is set up")

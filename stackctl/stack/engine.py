@@ -1,0 +1,342 @@
+"""The Docker Engine. The only module that uses python-on-whales: its answers leave here as our own types."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from python_on_whales import Container, DockerClient
+from python_on_whales.client_config import ClientNotFoundError
+from python_on_whales.exceptions import (
+    DockerException,
+    NoSuchContainer,
+    NoSuchImage,
+)
+
+from stackctl.errors import EngineError
+from stackctl.stack import bundle
+
+MINIMUM_ENGINE = (25, 0)
+MINIMUM_COMPOSE = (2, 20)
+
+_PROJECT_LABEL = "com.docker.compose.project"
+_SERVICE_LABEL = "com.docker.compose.service"
+_STANDIN_LABEL = "stackctl.standin"
+
+Health = Literal["starting", "healthy", "unhealthy", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What `docker info` and `docker compose version` say of this engine."""
+
+    version: str
+    compose: str
+    operating_system: str
+    memory_bytes: int
+    cpus: int
+    root: Path
+
+    @property
+    def is_docker_desktop(self) -> bool:
+        """Tell whether the engine is in Docker Desktop's virtual machine."""
+        return self.operating_system == "Docker Desktop"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """A service's container as the engine sees it."""
+
+    id: str
+    name: str
+    service: str
+    status: str
+    """created, running, paused, restarting, removing, exited or dead (Engine API, ContainerState.Status)."""
+    health: Health
+    exit_code: int
+    restarts: int
+    started: dt.datetime | None
+    image: str
+    standin: bool
+
+    @property
+    def running(self) -> bool:
+        """Tell whether its process runs."""
+        return self.status == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a container uses: percent of one core, and bytes."""
+
+    cpu_percent: float
+    memory_bytes: int
+    memory_limit_bytes: int
+
+
+class Engine:
+    """The engine that the `docker` command reaches, seen from one Compose project."""
+
+    def __init__(self, project: str, env_file: Path | None = None, *, demo: bool = True) -> None:
+        """Take the project's name, the .env for the compose files, and whether the demo belongs to it."""
+        self.project = project
+        names = ["docker-compose.yml", *(["demo.yml"] if demo else [])]
+        profiles = ["monitoring", *(["demo"] if demo else [])]
+        self._client = DockerClient(
+            compose_files=[bundle.compose() / name for name in names],
+            compose_profiles=profiles,
+            compose_project_name=project,
+            compose_env_files=[env_file] if env_file else [],
+        )
+
+    def info(self) -> EngineInfo:
+        """Ask the engine and Compose what they are.
+
+        Raises EngineError, with the remedy, where the command, the daemon or Compose is missing.
+        """
+        with _translated("docker info"):
+            info = self._client.system.info()
+        if info.server_version is None:
+            # `docker info` ends well without a daemon and lists the reason: any call to the daemon says it.
+            with _translated("docker version"):
+                self._client.container.list()
+            raise EngineError("the Docker daemon gives no version", remedy="restart Docker")
+        try:
+            compose = self._client.compose.version()
+        except DockerException:
+            raise EngineError(
+                "Docker Compose is not installed",
+                remedy="install the docker-compose-plugin (or docker-compose) package, 2.20 or newer",
+            ) from None
+        found = re.search(r"\d+(\.\d+)+", compose)
+        return EngineInfo(
+            version=info.server_version,
+            compose=found.group() if found else compose.strip(),
+            operating_system=info.operating_system or "",
+            memory_bytes=info.mem_total or 0,
+            cpus=info.n_cpu or 0,
+            root=Path(info.docker_root_dir or "/var/lib/docker"),
+        )
+
+    def clock(self) -> dt.datetime:
+        """Give the engine's own time."""
+        with _translated("docker info"):
+            text = self._client.system.info().system_time
+        if text is None:
+            raise EngineError("the Docker daemon gives no time")
+        # Nanoseconds are more than Python's parser takes.
+        return dt.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+
+    def publisher_of(self, port: int) -> str | None:
+        """Give the name of the running container that publishes this port, of any project."""
+        with _translated("docker container list"):
+            found = self._client.container.list(filters=[("publish", str(port))])
+        return found[0].name if found else None
+
+    def up(self, *, pull: bool, services: Sequence[str] = ()) -> None:
+        """Create and start the services, whatever of them is there already; does not wait for readiness."""
+        with _translated("docker compose up"):
+            self._client.compose.up(
+                services=list(services) or None,
+                detach=True,
+                quiet=True,
+                remove_orphans=True,
+                pull="missing" if pull else "never",
+            )
+
+    def down(self, *, volumes: bool, timeout: int | None = None) -> None:
+        """Stop and remove the project's containers and network, and with `volumes` its data."""
+        with _translated("docker compose down"):
+            self._client.compose.down(
+                volumes=volumes, timeout=timeout, remove_orphans=True, quiet=True
+            )
+
+    def containers(self) -> dict[str, ContainerState]:
+        """Give the project's containers, stopped ones too, by service."""
+        with _translated("docker container list"):
+            found = self._client.container.list(
+                all=True, filters=[("label", f"{_PROJECT_LABEL}={self.project}")]
+            )
+        states: dict[str, ContainerState] = {}
+        for container in found:
+            # One that is removed between the list and the look is not there any more.
+            with contextlib.suppress(NoSuchContainer), _translated("docker container inspect"):
+                state = _state_of(container)
+                states[state.service] = state
+        return states
+
+    def container(self, id_: str) -> ContainerState | None:
+        """Give one container, or None where it is gone."""
+        try:
+            with _translated("docker container inspect"):
+                return _state_of(self._client.container.inspect(id_))
+        except NoSuchContainer:
+            return None
+
+    def stop(self, container: str, *, timeout: int = 10) -> None:
+        """Stop a container: SIGTERM, then SIGKILL after `timeout` seconds."""
+        with _translated("docker stop"):
+            self._client.container.stop(container, time=timeout)
+
+    def start(self, container: str) -> None:
+        """Start a stopped container."""
+        with _translated("docker start"):
+            self._client.container.start(container)
+
+    def last_logs(self, container: str, lines: int) -> str:
+        """Give the last lines that a container wrote, both streams."""
+        with _translated("docker logs"):
+            text = self._client.container.logs(container, tail=lines)
+        assert isinstance(text, str)  # noqa: S101 - the library's type for a call that does not stream
+        return text
+
+    def follow_logs(
+        self, container: str, *, lines: int, follow: bool
+    ) -> Iterator[tuple[str, bytes]]:
+        """Give (stream, line) of a container's log, with its last `lines` lines first."""
+        with _translated("docker logs"):
+            stream = self._client.container.logs(container, tail=lines, follow=follow, stream=True)
+            if isinstance(stream, str):
+                raise EngineError("docker logs did not stream")
+            yield from stream
+
+    def usage(self, containers: Sequence[str]) -> dict[str, Usage]:
+        """Give the use of running containers by name; takes the engine about two seconds."""
+        if not containers:
+            return {}
+        with _translated("docker stats"):
+            stats = self._client.container.stats(list(containers))
+        return {
+            row.container_name: Usage(row.cpu_percentage, row.memory_used, row.memory_limit)
+            for row in stats
+        }
+
+    def grafana_reset_password(self, container: str) -> None:
+        """Set Grafana's admin password to the one in the secret file it has mounted.
+
+        Grafana keeps the password of its first start in its database. The password travels inside the
+        container only: on the command line of no process.
+        """
+        script = "grafana cli admin reset-admin-password --password-from-stdin < /run/secrets/grafana_password"
+        with _translated("grafana cli"):
+            self._client.container.execute(container, ["sh", "-c", script])
+
+    def image_id(self, reference: str) -> str | None:
+        """Give the ID of a local image, or None where there is none by that reference."""
+        with contextlib.suppress(NoSuchImage), _translated("docker image inspect"):
+            image = self._client.image.inspect(reference)
+            assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
+            return image.id
+        return None
+
+    def image_labels(self, reference: str) -> dict[str, str]:
+        """Give the labels of a local image, none where it is not there."""
+        with contextlib.suppress(NoSuchImage), _translated("docker image inspect"):
+            image = self._client.image.inspect(reference)
+            assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
+            return image.config.labels or {} if image.config else {}
+        return {}
+
+    def images_with_label(self, label: str) -> set[str]:
+        """Give the IDs of the local images that carry this label."""
+        with _translated("docker image list"):
+            return {
+                image.id for image in self._client.image.list(filters=[("label", label)], all=True)
+            }
+
+    def pull(self, reference: str) -> None:
+        """Pull an image. Raises EngineError where no registry gives it."""
+        with _translated(f"docker pull {reference}"):
+            self._client.image.pull(reference, quiet=True)
+
+    def import_image(self, archive: Path, reference: str, labels: dict[str, str]) -> None:
+        """Make an image of one layer from a tar archive of a root file system."""
+        changes = [f'LABEL "{name}"="{value}"' for name, value in labels.items()]
+        with _translated("docker import"):
+            self._client.image.import_(archive, tag=reference, changes=changes)
+
+    def build(self, build_file: Path) -> Iterator[str]:
+        """Build all images of a compose file, and give the builder's lines."""
+        builder = DockerClient(compose_files=[build_file])
+        with _translated("docker compose build"):
+            lines = builder.compose.build(stream_logs=True, progress="plain")
+            for _, line in lines or ():
+                yield line.decode(errors="replace").rstrip()
+
+
+def _state_of(container: Container) -> ContainerState:
+    labels = container.config.labels or {}
+    state = container.state
+    health = state.health.status if state.health else "none"
+    started = state.started_at
+    return ContainerState(
+        id=container.id,
+        name=container.name,
+        service=labels.get(_SERVICE_LABEL, container.name),
+        status=state.status or "unknown",
+        health=health if health in {"starting", "healthy", "unhealthy"} else "none",  # type: ignore[arg-type]
+        exit_code=state.exit_code or 0,
+        restarts=container.restart_count or 0,
+        # A container that never ran has the year 1 here.
+        started=started if started and started.year > 1 else None,
+        image=container.config.image or "",
+        standin=labels.get(_STANDIN_LABEL) == "true",
+    )
+
+
+_REMEDIES: Sequence[tuple[str, str, str]] = (
+    (
+        r"permission denied.*docker\.sock|permission denied.*connect to the Docker daemon",
+        "this user may not use the Docker daemon",
+        "add yourself to the docker group, or use rootless Docker",
+    ),
+    (
+        r"cannot connect to the docker|is the docker daemon running|error during connect"
+        r"|failed to connect to the docker api",
+        "the Docker daemon is not running",
+        "start Docker (systemctl start docker, or open Docker Desktop)",
+    ),
+    (
+        r"port is already allocated|address already in use",
+        "a port of the stack is taken",
+        "`stackctl doctor` says by which process",
+    ),
+    (
+        r"no space left on device",
+        "the disk of Docker is full",
+        "`docker system df` shows what takes it",
+    ),
+)
+
+
+@contextlib.contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turn the library's exceptions into one line: what the engine said last, and the remedy where it is known."""
+    try:
+        yield
+    except (NoSuchContainer, NoSuchImage):
+        raise
+    except ClientNotFoundError:
+        raise EngineError(
+            "the docker command is not installed",
+            remedy="install Docker Engine 25 or newer, or Docker Desktop",
+        ) from None
+    except DockerException as error:
+        said = (error.stderr or error.stdout or "").strip()
+        for pattern, message, remedy in _REMEDIES:
+            if re.search(pattern, said, re.IGNORECASE | re.DOTALL):
+                detail = _last_line(said) if "port" in message else ""
+                raise EngineError(
+                    f"{message}{': ' + detail if detail else ''}", remedy=remedy
+                ) from None
+        raise EngineError(f"{what} failed (exit {error.return_code}): {_last_line(said)}") from None
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,243 @@
+"""The two image sets: the plan's upstream images, and the local set built from Debian's packages."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from stackctl.errors import EngineError, StackctlError
+from stackctl.settings import Settings
+from stackctl.stack import bundle, state
+from stackctl.stack.engine import Engine
+
+BASE_IMAGE = "stackctl/base:local"
+BASE_SUITE = "trixie"
+"""Debian's release of the local set: its Prometheus is the first there with scrape_config_files."""
+
+_RECORD = "local-images.json"
+_SET_LABEL = "stackctl.image-set"
+
+Choice = Literal["auto", "upstream", "local"]
+SetName = Literal["upstream", "local"]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of the stack: the variable that overrides it, and its reference in each set."""
+
+    name: str
+    variable: str
+    upstream: str
+    local: str
+    services: tuple[str, ...]
+    built_here: bool
+    """True for our own image, which the upstream set builds from its Dockerfile too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The image set in use, the variables that select it, and one line why where that was not asked for."""
+
+    name: SetName
+    variables: Mapping[str, str]
+    reason: str | None = None
+
+
+def catalogue(*, demo: bool = True) -> list[Image]:
+    """Give every image of the stack, read from the compose files and compose/local/build.yml."""
+    local = {
+        name: service["image"] for name, service in _load("local/build.yml")["services"].items()
+    }
+    uses: dict[str, tuple[str, bool, list[str]]] = {}
+    for file in ("docker-compose.yml", *(["demo.yml"] if demo else [])):
+        for service, body in _load(file)["services"].items():
+            found = re.fullmatch(r"\$\{(\w+)_IMAGE:-(.+)\}", body["image"])
+            if found is None:
+                raise StackctlError(
+                    f"{file}: the image of {service} is not ${{NAME_IMAGE:-reference}}"
+                )
+            _, _, services = uses.setdefault(found[1], (found[2], "build" in body, []))
+            services.append(service)
+    return [
+        Image(name, f"{variable}_IMAGE", upstream, local[name], tuple(services), built)
+        for variable, (upstream, built, services) in uses.items()
+        for name in [variable.lower().replace("_", "-")]
+    ]
+
+
+def resolve(
+    engine: Engine,
+    settings: Settings,
+    *,
+    choice: Choice,
+    previous: SetName | None,
+    demo: bool,
+    progress: Callable[[str], None],
+) -> Resolved:
+    """Decide on an image set and see to its images.
+
+    `auto` keeps the set that the project runs on (`previous`), so that its volumes are not opened by other
+    versions; without one it takes upstream where its images are present or a registry gives them, else the
+    local set, which is built where it is not there yet. Raises EngineError where the chosen set cannot be had.
+    """
+    images = catalogue(demo=demo)
+    if choice == "local" or (choice == "auto" and previous == "local"):
+        return _local(engine, images, progress, _kept_reason(choice))
+    references = {image.variable: settings[image.variable] or image.upstream for image in images}
+    wanted = [references[image.variable] for image in images if not image.built_here]
+    missing = [reference for reference in wanted if engine.image_id(reference) is None]
+    try:
+        for reference in missing:
+            progress(f"pulling {reference}")
+            engine.pull(reference)
+    except EngineError as error:
+        if choice == "upstream" or previous == "upstream":
+            raise EngineError(
+                f"{reference} cannot be pulled: {error.message}",
+                remedy="check the network, set a mirror in .env, or use --images local",
+            ) from None
+        reason = f"no registry gives {reference}: using the local image set, built from Debian's packages"
+        return _local(engine, images, progress, reason)
+    return Resolved("upstream", {})
+
+
+def _kept_reason(choice: Choice) -> str | None:
+    if choice == "local":
+        return None
+    return "keeping the local image set that this project was started with (--images upstream changes it)"
+
+
+def _local(
+    engine: Engine, images: list[Image], progress: Callable[[str], None], reason: str | None
+) -> Resolved:
+    if not _is_built(engine):
+        build(engine, progress)
+    return Resolved("local", {image.variable: image.local for image in images}, reason)
+
+
+def build(engine: Engine, progress: Callable[[str], None]) -> None:
+    """Build the local image set; what has not changed since the last build is not built again.
+
+    Raises StackctlError where mmdebstrap or its package mirror is missing, EngineError where a build fails.
+    """
+    inputs = _digest(bundle.compose() / "local" / "base-packages.txt", salt=BASE_SUITE)
+    if engine.image_labels(BASE_IMAGE).get("stackctl.inputs") != inputs:
+        progress(f"making the base file system (Debian {BASE_SUITE}, mmdebstrap)")
+        _build_base(engine, inputs)
+    tail: list[str] = []
+    try:
+        for line in engine.build(bundle.compose() / "local" / "build.yml"):
+            tail = [*tail[-9:], line]
+            if step := re.match(r"#\d+ \[(\S+) +(\d+/\d+)\] (.+)", line):
+                progress(f"{step[1]} {step[2]}: {step[3][:60]}")
+    except EngineError as error:
+        raise EngineError(
+            "\n".join([f"the local images were not built: {error.message}", *tail])
+        ) from None
+    built = {image.local: engine.image_id(image.local) for image in catalogue()}
+    state.write_shared_json(_RECORD, {"inputs": _inputs(), "images": built})
+
+
+def _is_built(engine: Engine) -> bool:
+    record = state.read_shared_json(_RECORD)
+    wanted = set(record.get("images", {}).values())
+    return (
+        record.get("inputs") == _inputs()
+        and bool(wanted)
+        and wanted <= engine.images_with_label(f"{_SET_LABEL}=local")
+    )
+
+
+def _build_base(engine: Engine, inputs: str) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise StackctlError(
+            "the local image set needs mmdebstrap, which is not installed",
+            remedy="apt-get install mmdebstrap (Debian, Ubuntu), or use --images upstream",
+        )
+    packages = (bundle.compose() / "local" / "base-packages.txt").read_text().split()
+    with tempfile.TemporaryDirectory(prefix="stackctl-base-") as folder:
+        archive = Path(folder) / "base.tar"
+        done = subprocess.run(
+            [
+                "mmdebstrap",
+                "--quiet",
+                "--variant=apt",
+                f"--include={','.join(packages)}",
+                *(
+                    f"--dpkgopt=path-exclude=/usr/share/{folder}/*"
+                    for folder in ("doc", "man", "info", "locale")
+                ),
+                # The health checks of the compose files call wget, as the upstream images have it.
+                '--customize-hook=ln -s /bin/busybox "$1/usr/bin/wget"',
+                BASE_SUITE,
+                str(archive),
+                f"deb {_debian_mirror()} {BASE_SUITE} main",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            said = [line for line in done.stderr.splitlines() if line.strip()][-3:]
+            raise StackctlError("\n".join(["mmdebstrap failed", *said]))
+        engine.import_image(archive, BASE_IMAGE, {_SET_LABEL: "local", "stackctl.inputs": inputs})
+
+
+def _debian_mirror() -> str:
+    """Give the Debian mirror that this machine's apt is set up with."""
+    listed = subprocess.run(
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(REPO_URI) $(COMPONENT)",
+            "Created-By: Packages",
+            "Origin: Debian",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    for line in listed.splitlines():
+        uri, _, component = line.partition(" ")
+        if component == "main" and "security" not in uri:
+            return uri
+    raise StackctlError(
+        "apt names no Debian mirror", remedy="run apt-get update, or use --images upstream"
+    )
+
+
+def _inputs() -> str:
+    """Digest everything that the local images are made from."""
+    compose = bundle.compose()
+    return _digest(compose / "local", compose / "demo", salt=BASE_SUITE)
+
+
+def _digest(*paths: Path, salt: str) -> str:
+    digest = hashlib.sha256(salt.encode())
+    for top in paths:
+        for path in [top] if top.is_file() else sorted(top.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(
+                    path.relative_to(top.parent).as_posix().encode()
+                    + b"\0"
+                    + path.read_bytes()
+                    + b"\0"
+                )
+    return digest.hexdigest()[:16]
+
+
+def _load(name: str) -> dict[str, dict[str, dict[str, str]]]:
+    content: dict[str, dict[str, dict[str, str]]] = yaml.safe_load(
+        (bundle.compose() / name).read_text()
+    )
+    return content
