@@ -28,11 +28,18 @@ class EngineError(StackctlError):
 
 
 class ServiceError(StackctlError):
-    """A service of the stack answered wrongly or not at all."""
+    """A service of the stack answered wrongly or not at all; `status` is the HTTP status where it gave one."""
 
     def __init__(
-        self, message: str, *, service: str, url: str | None = None, remedy: str | None = None
+        self,
+        message: str,
+        *,
+        service: str,
+        url: str | None = None,
+        status: int | None = None,
+        remedy: str | None = None,
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.service = service
         self.url = url
+        self.status = status

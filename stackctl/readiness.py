@@ -83,6 +83,25 @@ async def wait(
     return results
 
 
+async def look(services: Iterable[Service], engine: Engine, settings: Settings) -> dict[str, str]:
+    """Ask every service once, all at the same time, and give "ready" or the reason by service."""
+    containers = await asyncio.to_thread(engine.containers)
+    async with httpx.AsyncClient(timeout=_PROBE_TIMEOUT, trust_env=False) as client:
+        prober = _Prober(engine, settings, client)
+
+        async def ask(service: Service) -> tuple[str, str]:
+            container = containers.get(service.name)
+            if container is None:
+                return service.name, "no container"
+            try:
+                await prober.probe(service, container.id)
+            except (_Waiting, _Failed, StackctlError) as reason:
+                return service.name, str(reason)
+            return service.name, "ready"
+
+        return dict(await asyncio.gather(*map(ask, services)))
+
+
 async def _wait_one(
     service: Service,
     container: ContainerState | None,

@@ -157,16 +157,13 @@ def _holder(engine: Engine, port: int) -> str:
     except psutil.AccessDenied:
         connections = []
     for connection in connections:
-        if (
-            connection.status == psutil.CONN_LISTEN
-            and connection.laddr.port == port
-            and connection.pid
-        ):
+        if connection.status != psutil.CONN_LISTEN or not connection.laddr or not connection.pid:
+            continue
+        if connection.laddr.port == port:
             try:
-                name = psutil.Process(connection.pid).name()
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
             except psutil.NoSuchProcess:
                 break
-            return f"{name} (pid {connection.pid})"
     return "a process that this user may not see"
 
 

@@ -188,6 +188,47 @@ class Engine:
         with _translated("docker start"):
             self._client.container.start(container)
 
+    def kill(self, container: str) -> None:
+        """Send SIGKILL to a container's process."""
+        with _translated("docker kill"):
+            self._client.container.kill(container)
+
+    def pause(self, container: str) -> None:
+        """Freeze a container's processes."""
+        with _translated("docker pause"):
+            self._client.container.pause(container)
+
+    def unpause(self, container: str) -> None:
+        """Let a paused container go on."""
+        with _translated("docker unpause"):
+            self._client.container.unpause(container)
+
+    def disconnect(self, container: str) -> None:
+        """Take a container off the project's network."""
+        with _translated("docker network disconnect"):
+            self._client.network.disconnect(self._network, container, force=True)
+
+    def connect(self, container: str) -> None:
+        """Put a container back on the project's network, by its service's name; no harm if it is on it."""
+        with _translated("docker network connect"):
+            found = self._client.container.inspect(container)
+            if self._network in (found.network_settings.networks or {}):
+                return
+            service = (found.config.labels or {}).get(_SERVICE_LABEL, found.name)
+            self._client.network.connect(self._network, container, alias=service)
+
+    def volumes(self) -> list[str]:
+        """Give the names of the project's volumes."""
+        with _translated("docker volume list"):
+            found = self._client.volume.list(
+                filters=[("label", f"{_PROJECT_LABEL}={self.project}")]
+            )
+        return sorted(volume.name for volume in found)
+
+    @property
+    def _network(self) -> str:
+        return f"{self.project}_bot-network"
+
     def last_logs(self, container: str, lines: int) -> str:
         """Give the last lines that a container wrote, both streams."""
         with _translated("docker logs"):

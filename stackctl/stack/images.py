@@ -91,7 +91,7 @@ def resolve(
     """
     images = catalogue(demo=demo)
     if choice == "local" or (choice == "auto" and previous == "local"):
-        return _local(engine, images, progress, _kept_reason(choice))
+        return _local(engine, progress, _kept_reason(choice), demo=demo)
     references = {image.variable: settings[image.variable] or image.upstream for image in images}
     wanted = [references[image.variable] for image in images if not image.built_here]
     missing = [reference for reference in wanted if engine.image_id(reference) is None]
@@ -106,7 +106,7 @@ def resolve(
                 remedy="check the network, set a mirror in .env, or use --images local",
             ) from None
         reason = f"no registry gives {reference}: using the local image set, built from Debian's packages"
-        return _local(engine, images, progress, reason)
+        return _local(engine, progress, reason, demo=demo)
     return Resolved("upstream", {})
 
 
@@ -117,11 +117,36 @@ def _kept_reason(choice: Choice) -> str | None:
 
 
 def _local(
-    engine: Engine, images: list[Image], progress: Callable[[str], None], reason: str | None
+    engine: Engine, progress: Callable[[str], None], reason: str | None, *, demo: bool
 ) -> Resolved:
     if not _is_built(engine):
         build(engine, progress)
-    return Resolved("local", {image.variable: image.local for image in images}, reason)
+    return Resolved("local", variables("local", demo=demo), reason)
+
+
+def variables(name: SetName | None, *, demo: bool) -> dict[str, str]:
+    """Give the variables that select a set; none are needed for upstream, which the compose files default to."""
+    return (
+        {image.variable: image.local for image in catalogue(demo=demo)} if name == "local" else {}
+    )
+
+
+def inventory(engine: Engine, settings: Settings) -> list[dict[str, str | bool]]:
+    """Give every image of both sets, whether it is here, and whether the local one is a stand-in."""
+    rows: list[dict[str, str | bool]] = []
+    for image in catalogue():
+        upstream = settings[image.variable] or image.upstream
+        rows.append(
+            {
+                "name": image.name,
+                "upstream": upstream,
+                "upstream_present": engine.image_id(upstream) is not None,
+                "local": image.local,
+                "local_present": engine.image_id(image.local) is not None,
+                "standin": engine.image_labels(image.local).get("stackctl.standin") == "true",
+            }
+        )
+    return rows
 
 
 def build(engine: Engine, progress: Callable[[str], None]) -> None:

@@ -1,0 +1,133 @@
+"""The command group. A command's module is loaded when it is called, so that `--help` stays quick."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from stackctl import __version__
+from stackctl.errors import StackctlError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("stackctl.commands.up:up", "Bring the stack up and wait until every service is ready."),
+    "down": ("stackctl.commands.down:down", "Stop the stack; --volumes removes its data too."),
+    "status": (
+        "stackctl.commands.status:status",
+        "Show every service: state, uptime, use, address.",
+    ),
+    "verify": ("stackctl.commands.verify:verify", "Prove that it works: the plan's checklist."),
+    "chaos": ("stackctl.commands.chaos:chaos", "Break a service on purpose and heal it."),
+    "logs": ("stackctl.commands.logs:logs", "Show logs, from Docker or from Loki."),
+    "urls": ("stackctl.commands.urls:urls", "Show the addresses, and how to log in."),
+    "doctor": ("stackctl.commands.doctor:doctor", "Look at what the stack needs of this machine."),
+    "images": ("stackctl.commands.images:images", "List the images, or build the local set."),
+    "render": (
+        "stackctl.commands.render:render",
+        "Write the configuration without starting anything.",
+    ),
+}
+"""Command → where it is, and its line in `--help`."""
+
+EXIT_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names in the order of the table, which is the order that one uses them in."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and give a command, None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which known one is nearest."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from stackctl.settings import nearest
+
+            ctx.fail(f"there is no command {args[0]!r}; {nearest(args[0], list(COMMANDS))}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nExamples:\n  stackctl up\n  stackctl verify\n"
+    "  stackctl chaos stop rust-core-engine --expect ServiceDown\n  stackctl down",
+)
+@click.version_option(__version__, prog_name="stackctl")
+@click.option(
+    "-p", "--project-name", "project", metavar="NAME", help="Compose project (default: bot-core)."
+)
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Settings file (default: .env in this folder, where there is one).",
+)
+@click.pass_context
+def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
+    """Brings up bot-core's monitoring stack on this machine, and proves that it works."""
+    from stackctl.commands.common import Session
+
+    ctx.obj = Session(project, env_file)
+
+
+def main() -> None:
+    """Run the command line. Every error that a user can act on is one line on stderr with its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        # In this mode click gives back the code of an `exit` as the result.
+        code = cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except StackctlError as error:
+        _say(error)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        print("stackctl: interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader, `head` for one, has gone: there is nobody left to write to, at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("STACKCTL_DEBUG"):
+            raise
+        print(
+            f"stackctl: a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]};"
+            " please report it, with what STACKCTL_DEBUG=1 shows",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(error: StackctlError) -> None:
+    remedy = f"; {error.remedy}" if error.remedy else ""
+    print(f"stackctl: {error.message}{remedy}", file=sys.stderr)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Let SIGTERM end a command the way Ctrl-C does: asyncio cancels its tasks, faults are healed."""
+    signal.raise_signal(signal.SIGINT)

@@ -1,0 +1,1 @@
+"""One module a command: it reads options, calls the packages beside this one, and prints."""

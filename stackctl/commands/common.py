@@ -1,0 +1,66 @@
+"""What the commands share: the session of one call, the consoles, and clients with the project's addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stackctl.stack.project import Project
+
+FORMAT = click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
+
+
+@dataclass
+class Session:
+    """One call of stackctl: the group's options, and from them the project and the consoles."""
+
+    name: str | None
+    env_file: Path | None
+
+    @cached_property
+    def project(self) -> Project:
+        """The project that the options name; a fault that nobody will heal is told on the way."""
+        from stackctl.chaos.journal import Journal
+        from stackctl.stack.project import open_project
+
+        project = open_project(name=self.name, env_file=self.env_file)
+        for fault in Journal(project.state).open_faults():
+            if fault.abandoned:
+                self.err.print(
+                    f"stackctl: an unhealed fault: {fault.describe()}; `stackctl chaos heal` ends it",
+                    style="yellow",
+                    markup=False,
+                    highlight=False,
+                )
+        return project
+
+    @cached_property
+    def out(self) -> Console:
+        """Where results go."""
+        from rich.console import Console
+
+        return Console(highlight=False)
+
+    @cached_property
+    def err(self) -> Console:
+        """Where progress and notes go."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+
+pass_session = click.make_pass_decorator(Session)

@@ -1,0 +1,44 @@
+"""`stackctl down`."""
+
+from __future__ import annotations
+
+import click
+
+from stackctl.commands.common import Session, pass_session
+
+
+@click.command(epilog="\b\nExamples:\n  stackctl down\n  stackctl down --volumes --yes")
+@click.option(
+    "-v", "--volumes", is_flag=True, help="Remove the data too: metrics, logs, Grafana's own."
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before data is removed.")
+@click.option(
+    "-t",
+    "--timeout",
+    type=click.IntRange(min=0),
+    metavar="SECONDS",
+    help="Before a SIGKILL (Docker: 10).",
+)
+@pass_session
+def down(session: Session, volumes: bool, yes: bool, timeout: int | None) -> None:
+    """Stop the stack and remove its containers. Open faults are healed before.
+
+    The data stays in its volumes unless --volumes is given.
+    """
+    from stackctl.report.progress import Display
+    from stackctl.stack import lifecycle
+
+    project = session.project
+    if volumes and not yes:
+        lost = project.engine(demo=True).volumes()
+        if lost:
+            click.confirm(f"This removes {', '.join(lost)} for good. Go on?", abort=True, err=True)
+    with Display(session.err) as display:
+        observer = lifecycle.Observer(display.step, display.note, display.progress)
+        removed = lifecycle.down(project, volumes=volumes, timeout=timeout, observer=observer)
+    if removed:
+        session.out.print(
+            f"{len(removed)} containers stopped and removed{', with their data' if volumes else ''}."
+        )
+    else:
+        session.out.print(f"Project {project.name} was not up.")

@@ -1,0 +1,135 @@
+"""`stackctl logs`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import click
+
+from stackctl.commands.common import Session, pass_session
+from stackctl.errors import UsageError
+
+
+@click.command(
+    epilog="\b\nExamples:\n  stackctl logs rust-core-engine\n  stackctl logs -f python-ai-service nextjs-ui-dashboard\n"
+    "  stackctl logs --from loki --filter '|= \"health\"' rust-core-engine"
+)
+@click.argument("services", nargs=-1, metavar="[SERVICE]...")
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(["docker", "loki"]),
+    default="docker",
+    show_default=True,
+    help="The containers' own logs, or what arrived in Loki.",
+)
+@click.option(
+    "--filter",
+    "line_filter",
+    default="",
+    metavar="LOGQL",
+    help="With --from loki: a LogQL pipeline.",
+)
+@click.option(
+    "--since",
+    default=15.0,
+    show_default=True,
+    type=click.FloatRange(min=0.1),
+    metavar="MINUTES",
+    help="With --from loki: how far back.",
+)
+@click.option(
+    "-n",
+    "--tail",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, 5000),
+    metavar="LINES",
+    help="How many of the last lines (a service with docker, in all with loki).",
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines (docker only).")
+@pass_session
+def logs(
+    session: Session,
+    services: tuple[str, ...],
+    source: str,
+    line_filter: str,
+    since: float,
+    tail: int,
+    follow: bool,
+) -> None:
+    """Show logs of some services, or of all."""
+    from stackctl.stack import services as table
+
+    chosen = [
+        service.name
+        for service in (table.select(services) if services else session.project.services)
+    ]
+    if source == "loki":
+        if follow:
+            raise UsageError("--follow goes with --from docker", remedy="leave one of the two out")
+        _from_loki(session, chosen, line_filter, since, tail)
+    elif line_filter:
+        raise UsageError("--filter is LogQL and goes with --from loki", remedy="add --from loki")
+    else:
+        _from_docker(session, chosen, tail, follow=follow)
+
+
+def _from_docker(session: Session, services: list[str], tail: int, *, follow: bool) -> None:
+    engine = session.project.engine()
+    containers = engine.containers()
+    missing = [name for name in services if name not in containers]
+    if len(missing) == len(services):
+        raise UsageError(f"no container of {', '.join(missing)}", remedy="stackctl up")
+    present = [name for name in services if name in containers]
+    width = max(map(len, present)) if len(present) > 1 else 0
+    lock = threading.Lock()
+
+    def show(service: str) -> None:
+        for _, line in engine.follow_logs(containers[service].id, lines=tail, follow=follow):
+            text = line.decode(errors="replace").rstrip("\n")
+            with lock:
+                sys.stdout.write(f"{service:{width}} | {text}\n" if width else f"{text}\n")
+                sys.stdout.flush()
+
+    if not follow:
+        for service in present:
+            show(service)
+        return
+    # Daemon threads: Ctrl-C ends the command although they wait for the next line.
+    threads = [threading.Thread(target=show, args=(service,), daemon=True) for service in present]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _from_loki(
+    session: Session, services: list[str], line_filter: str, since: float, limit: int
+) -> None:
+    import asyncio
+    import time
+
+    from stackctl.clients.loki import LokiClient
+
+    selector = "|".join(services)
+    query = f'{{job=~"{selector}"}} {line_filter}'.strip()
+    now = time.time_ns()
+    start = now - int(since * 60e9)
+
+    async def ask() -> list[tuple[int, str, str]]:
+        async with LokiClient(session.project.settings.url("loki")) as loki:
+            streams = await loki.query_range(query, start=start, end=now, limit=limit)
+        return sorted(
+            (entry.timestamp, stream.labels.get("job", ""), entry.line)
+            for stream in streams
+            for entry in stream.entries
+        )
+
+    rows = asyncio.run(ask())
+    width = max((len(job) for _, job, _ in rows), default=0)
+    for _, job, line in rows:
+        sys.stdout.write(f"{job:{width}} | {line}\n")
+    if not rows:
+        session.err.print(f"no line of {query} in the last {since:g} minutes", markup=False)

@@ -1,0 +1,144 @@
+"""`stackctl status`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from dataclasses import dataclass
+
+import click
+
+from stackctl.commands.common import FORMAT, Session, pass_session
+
+_STYLES = {"running": "green", "exited": "red", "dead": "red", "restarting": "red"}
+
+
+@click.command(
+    epilog="\b\nExamples:\n  stackctl status\n  stackctl status --watch 5\n  stackctl status --format json"
+)
+@FORMAT
+@click.option(
+    "--watch", type=click.FloatRange(min=1), metavar="SECONDS", help="Show it anew every so often."
+)
+@pass_session
+@click.pass_context
+def status(ctx: click.Context, session: Session, output: str, watch: float | None) -> None:
+    """Show every service: image, state, readiness, uptime, CPU, memory, address. Exit 1 if one is not up."""
+    if watch is not None:
+        _watch(session, watch)
+    rows = _rows(session)
+    if output == "json":
+        session.out.print_json(json.dumps([row.__dict__ for row in rows]))
+    else:
+        session.out.print(_table(rows))
+    if any(row.ready != "ready" for row in rows):
+        ctx.exit(1)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A service as `status` shows it; `uptime` is in seconds, memory in bytes."""
+
+    service: str
+    image: str
+    standin: bool
+    state: str
+    ready: str
+    uptime: float | None
+    cpu_percent: float | None
+    memory: int | None
+    memory_limit: int | None
+    url: str | None
+
+
+def _rows(session: Session) -> list[Row]:
+    import asyncio
+
+    from stackctl import readiness
+    from stackctl.settings import PUBLISHED_PORTS
+
+    project = session.project
+    engine = project.engine()
+    containers = engine.containers()
+    usage = engine.usage([state.name for state in containers.values() if state.running])
+    answers = asyncio.run(readiness.look(project.services, engine, project.settings))
+    now = dt.datetime.now(dt.UTC)
+    rows = []
+    for service in project.services:
+        state = containers.get(service.name)
+        used = usage.get(state.name) if state else None
+        rows.append(
+            Row(
+                service=service.name,
+                image=state.image if state else "",
+                standin=bool(state and state.standin),
+                state=state.status if state else "absent",
+                ready=answers[service.name],
+                uptime=(now - state.started).total_seconds()
+                if state and state.running and state.started
+                else None,
+                cpu_percent=used.cpu_percent if used else None,
+                memory=used.memory_bytes if used else None,
+                memory_limit=used.memory_limit_bytes if used else None,
+                url=project.settings.url(service.name) if service.name in PUBLISHED_PORTS else None,
+            )
+        )
+    return rows
+
+
+def _table(rows: list[Row]) -> object:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for heading, right in (
+        ("service", False),
+        ("state", False),
+        ("ready", False),
+        ("up", True),
+        ("CPU %", True),
+        ("memory", True),
+        ("address", False),
+        ("image", False),
+    ):
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(
+            row.service,
+            Text(row.state, style=_STYLES.get(row.state, "yellow")),
+            Text(
+                "yes" if row.ready == "ready" else row.ready,
+                style="green" if row.ready == "ready" else "red",
+            ),
+            _uptime(row.uptime),
+            "" if row.cpu_percent is None else f"{row.cpu_percent:.1f}",
+            _memory(row),
+            (row.url or "").removeprefix("http://"),
+            row.image + (" (stand-in)" if row.standin else ""),
+        )
+    return table
+
+
+def _uptime(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    hours, rest = divmod(int(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{left:02}s"
+
+
+def _memory(row: Row) -> str:
+    if row.memory is None or row.memory_limit is None:
+        return ""
+    mib = 1024 * 1024
+    return f"{row.memory / mib:.0f}/{row.memory_limit / mib:.0f}M"
+
+
+def _watch(session: Session, seconds: float) -> None:
+    from rich.live import Live
+
+    with Live(console=session.out, screen=session.out.is_terminal, auto_refresh=False) as live:
+        while True:
+            live.update(_table(_rows(session)), refresh=True)  # type: ignore[arg-type]
+            time.sleep(seconds)

@@ -1,0 +1,96 @@
+"""`stackctl up`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from stackctl.commands.common import Session, pass_session
+from stackctl.commands.urls import print_urls
+
+if TYPE_CHECKING:
+    from stackctl.stack.images import Choice
+
+
+@click.command(
+    epilog="\b\nExamples:\n  stackctl up\n  stackctl up --no-demo\n  stackctl up --images local --verify"
+)
+@click.option(
+    "--images",
+    type=click.Choice(["auto", "upstream", "local"]),
+    default="auto",
+    show_default=True,
+    help="Image set: upstream where it can be had, else local; or one of them.",
+)
+@click.option(
+    "--demo/--no-demo", default=True, help="Start bot-core's stand-ins too (on by default)."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=180.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long services may take to become ready.",
+)
+@click.option("--verify", "then_verify", is_flag=True, help="Run `stackctl verify` afterwards.")
+@pass_session
+@click.pass_context
+def up(
+    ctx: click.Context,
+    session: Session,
+    images: Choice,
+    demo: bool,
+    timeout: float,
+    then_verify: bool,
+) -> None:
+    """Bring the stack up and wait until every service is ready.
+
+    What is there already is kept: a second `up` changes nothing and says so.
+    """
+    from stackctl.readiness import NotReady
+    from stackctl.report.progress import Display
+    from stackctl.stack import lifecycle
+
+    project = session.project
+    with Display(session.err) as display:
+        observer = lifecycle.Observer(display.step, display.note, display.progress)
+        try:
+            done = lifecycle.up(
+                project, choice=images, demo=demo, timeout=timeout, observer=observer
+            )
+        except NotReady as failure:
+            engine = project.engine()
+            for one in failure.progress:
+                display.note(f"{one.service}: {one.reason}")
+                if one.container is not None:
+                    display.note(
+                        engine.last_logs(one.container, 15).rstrip() or "(it logged nothing)"
+                    )
+            raise
+    slowest = max(done.services, key=lambda one: one.seconds)
+    if done.changed:
+        session.out.print(
+            f"{len(done.services)} services ready ({len(done.changed)} started), the last,"
+            f" {slowest.service}, after {slowest.seconds:.1f} s. Images: {done.resolved.name}."
+        )
+    else:
+        session.out.print(
+            f"{len(done.services)} services ready, nothing to change. Images: {done.resolved.name}."
+        )
+    standins = [one.service for one in done.services if one.standin]
+    if standins:
+        session.out.print(f"Stand-ins: {', '.join(standins)}.")
+    if done.rendering.left_out:
+        missing = [name for names in done.rendering.left_out.values() for name in names]
+        session.err.print(
+            f"No alert will reach {', '.join(done.rendering.left_out)}: set {', '.join(missing)}.",
+            style="yellow",
+        )
+    session.out.print()
+    print_urls(session)
+    if then_verify:
+        from stackctl.commands.verify import verify
+
+        ctx.invoke(verify)

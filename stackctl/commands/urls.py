@@ -1,0 +1,45 @@
+"""`stackctl urls`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from stackctl.commands.common import FORMAT, Session, pass_session
+
+
+@click.command(epilog="\b\nExamples:\n  stackctl urls\n  stackctl urls --format json")
+@FORMAT
+@pass_session
+def urls(session: Session, output: str) -> None:
+    """Show the addresses, and how to log in to Grafana."""
+    if output == "json":
+        session.out.print_json(json.dumps(_addresses(session)))
+    else:
+        print_urls(session)
+
+
+def print_urls(session: Session) -> None:
+    """Print the address of every service that has a page, and where Grafana's password is."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 3))
+    for service, address in _addresses(session).items():
+        table.add_row(service, address)
+    session.out.print(table)
+    project = session.project
+    if project.secrets.is_generated("GRAFANA_PASSWORD"):
+        where = f"is in {project.state.secrets / 'grafana_password'}"
+    else:
+        where = f"is GRAFANA_PASSWORD ({project.settings.values['GRAFANA_PASSWORD'].origin})"
+    session.out.print(f"\nGrafana: user admin; the password {where}", soft_wrap=True)
+
+
+def _addresses(session: Session) -> dict[str, str]:
+    project = session.project
+    return {
+        service.name: project.settings.url(service.name) + service.page.rstrip("/")
+        for service in project.services
+        if service.page is not None
+    }
