@@ -1,0 +1,54 @@
+# `make up` and `make test` do all the set-up on a bare machine.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test unit config e2e lint format dashboards clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable . --group dev
+	@touch $@
+
+.PHONY: engine
+engine:
+	@scripts/ensure-docker.sh
+
+up: engine $(VENV)/.installed ## Bring the stack up, whatever is missing for it first
+	$(BIN)/stackctl up
+
+down: $(VENV)/.installed ## Stop the stack; its data stays
+	$(BIN)/stackctl down
+
+test: lint unit config e2e ## All checks and tests, fast ones first
+
+unit: $(VENV)/.installed ## Tests without Docker
+	$(BIN)/pytest tests/unit
+
+config: engine $(VENV)/.installed ## The real promtool, amtool and compose over the configuration
+	$(BIN)/stackctl images build
+	$(BIN)/pytest tests/config
+
+e2e: engine $(VENV)/.installed ## A real Docker Engine: one stack up, verify, chaos, down
+	$(BIN)/stackctl images build
+	$(BIN)/pytest tests/e2e
+
+lint: $(VENV)/.installed ## ruff (lint and format) and mypy (strict)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+dashboards: $(VENV)/.installed ## Write the dashboards' JSON from their source
+	$(BIN)/python -m dashboards
+
+clean: ## Remove what the other targets made here
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,178 @@
+"""Rendering: what is not set up is left out, what is this project's own is put in, nothing secret is in the open."""
+
+from __future__ import annotations
+
+import itertools
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from dotenv import dotenv_values
+
+from stackctl import settings
+from stackctl.stack import bundle
+from stackctl.stack.render import CHANNELS, Rendering, render
+from stackctl.stack.secrets import Secrets
+from stackctl.stack.state import State, open_state
+
+SLACK = {"ALERTMANAGER_SLACK_WEBHOOK_URL": "https://hooks.example.org/marked-slack-secret"}
+PAGERDUTY = {"ALERTMANAGER_PAGERDUTY_KEY": "marked-pagerduty-secret"}
+EMAIL = {
+    "ALERTMANAGER_SMTP_HOST": "smtp.example.org",
+    "ALERTMANAGER_SMTP_PORT": "2525",
+    "ALERTMANAGER_EMAIL_FROM": "from@example.org",
+    "ALERTMANAGER_EMAIL_TO": "to@example.org",
+    "ALERTMANAGER_SMTP_USERNAME": "user",
+    "ALERTMANAGER_SMTP_PASSWORD": "marked-smtp-secret",
+}
+BY_CHANNEL = {"Slack": SLACK, "PagerDuty": PAGERDUTY, "e-mail": EMAIL}
+PASSWORDS = {
+    "GRAFANA_PASSWORD": "marked-grafana-secret",
+    "REDIS_EXPORTER_PASSWORD": 'marked-redis"secret',
+    "RABBITMQ_PASSWORD": "marked-rabbitmq-secret",
+    "MONGODB_PASSWORD": "marked-mongodb/secret",
+}
+
+
+def run(environ: Mapping[str, str] | None = None, project: str | None = None) -> tuple[State, Rendering]:
+    found = settings.load(project=project, environ=environ or {})
+    state = open_state(found.project)
+    return state, render(found, Secrets(found, state), state)
+
+
+@pytest.fixture(autouse=True)
+def _own_state(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+SUBSETS = [set(names) for size in range(4) for names in itertools.combinations(CHANNELS, size)]
+
+
+@pytest.mark.parametrize("channels", SUBSETS, ids=lambda names: "+".join(sorted(names)) or "none")
+def test_exactly_the_channels_that_are_set_up_are_in_alertmanagers_file(channels: set[str]) -> None:
+    environ = {name: value for channel in channels for name, value in BY_CHANNEL[channel].items()}
+    state, done = run(environ)
+    config = yaml.safe_load((state.config / "alertmanager" / "alertmanager.yml").read_text())
+    present = {
+        channel
+        for channel, (key, _) in CHANNELS.items()
+        if any(key in receiver for receiver in config["receivers"])
+    }
+    assert present == channels == set(done.channels)
+    assert ("slack_api_url_file" in config["global"]) == ("Slack" in channels)
+    assert any(name.startswith("smtp_") for name in config["global"]) == ("e-mail" in channels)
+    assert set(done.left_out) == set(CHANNELS) - channels
+    # No receiver disappears: every route still has one to go to.
+    source = yaml.safe_load((bundle.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
+    assert [one["name"] for one in config["receivers"]] == [one["name"] for one in source["receivers"]]
+
+
+def test_email_addresses_are_the_settings() -> None:
+    state, _ = run(EMAIL)
+    config = yaml.safe_load((state.config / "alertmanager" / "alertmanager.yml").read_text())
+    assert config["global"]["smtp_smarthost"] == "smtp.example.org:2525"
+    assert config["global"]["smtp_from"] == "from@example.org"
+    assert config["global"]["smtp_auth_username"] == "user"
+    recipients = {one["to"] for receiver in config["receivers"] for one in receiver.get("email_configs", ())}
+    assert recipients == {"to@example.org"}
+
+
+def test_smtp_without_a_user_has_no_authentication() -> None:
+    state, _ = run({name: value for name, value in EMAIL.items() if "USERNAME" not in name})
+    config = yaml.safe_load((state.config / "alertmanager" / "alertmanager.yml").read_text())
+    assert "smtp_auth_username" not in config["global"]
+    assert "smtp_auth_password_file" not in config["global"]
+
+
+def test_promtail_reads_this_projects_containers() -> None:
+    state, _ = run(project="other")
+    text = (state.config / "loki" / "promtail-config.yml").read_text()
+    assert "com.docker.compose.project=other" in text
+    assert "com.docker.compose.project=bot-core" not in text
+
+
+def test_binance_has_a_target_only_with_an_address() -> None:
+    state, _ = run()
+    file = state.config / "prometheus" / "targets" / "binance.yml"
+    assert yaml.safe_load(file.read_text()) == []
+    run({"BINANCE_API_URL": "https://api.example.org/ping"})
+    assert yaml.safe_load(file.read_text())[0]["targets"] == ["https://api.example.org/ping"]
+
+
+def test_kubernetes_jobs_come_and_go_with_their_setting() -> None:
+    state, _ = run()
+    fragment = state.config / "prometheus" / "scrape-configs" / "kubernetes.yml"
+    assert not fragment.exists()
+    run({"STACKCTL_KUBERNETES": "true"})
+    assert "kubernetes_sd_configs" in fragment.read_text()
+    _, done = run()
+    assert not fragment.exists()
+    assert "prometheus/scrape-configs/kubernetes.yml" in done.changed
+
+
+def test_rendering_again_changes_nothing() -> None:
+    run()
+    state, done = run()
+    assert done.changed == ()
+    before = state.compose_env.read_text()
+    run()
+    assert state.compose_env.read_text() == before
+
+
+def test_a_folder_that_containers_have_mounted_is_never_replaced() -> None:
+    state, _ = run()
+    inode = (state.config / "prometheus").stat().st_ino
+    run({"BINANCE_API_URL": "https://api.example.org"})
+    assert (state.config / "prometheus").stat().st_ino == inode
+
+
+def test_a_change_of_what_a_service_reads_changes_its_fingerprint_and_no_other() -> None:
+    state, _ = run()
+    before = dotenv_values(state.compose_env)
+    run({"GRAFANA_PASSWORD": "another"})
+    after = dotenv_values(state.compose_env)
+    assert {name for name in before if before[name] != after[name]} == {"GRAFANA_FINGERPRINT"}
+
+
+def test_secrets_are_in_the_secret_files_and_nowhere_else() -> None:
+    environ = {**SLACK, **PAGERDUTY, **EMAIL, **PASSWORDS}
+    state, done = run(environ)
+    assert "marked" not in repr(done)
+    for path in state.folder.rglob("*"):
+        if path.is_file() and state.secrets not in path.parents:
+            assert b"marked-" not in path.read_bytes(), path
+    found = "".join(path.read_text() for path in state.secrets.iterdir())
+    for mark in ("slack", "pagerduty", "smtp", "grafana", "redis", "rabbitmq", "mongodb"):
+        assert f"marked-{mark}" in found
+    assert stat.S_IMODE(state.secrets.stat().st_mode) == 0o700
+    assert stat.S_IMODE((state.secrets / "mongodb-exporter.env").stat().st_mode) == 0o600
+
+
+def test_secrets_are_written_the_way_each_reader_takes_them() -> None:
+    state, _ = run(PASSWORDS)
+    files = {path.name: path.read_text() for path in state.secrets.iterdir()}
+    assert files["redis_conf"] == 'requirepass "marked-redis\\"secret"\n'
+    assert files["mongodb-exporter.env"].endswith(":marked-mongodb%2Fsecret@mongodb:27017\n")
+    assert files["grafana_password"] == "marked-grafana-secret"
+
+
+def test_generated_passwords_are_strong_kept_and_the_users_win() -> None:
+    state, _ = run()
+    first = (state.secrets / "grafana_password").read_text()
+    assert len(first) >= 24
+    run()
+    assert (state.secrets / "grafana_password").read_text() == first
+    run({"GRAFANA_PASSWORD": "mine"})
+    assert (state.secrets / "grafana_password").read_text() == "mine"
+    run()
+    assert (state.secrets / "grafana_password").read_text() == first
+
+
+def test_two_projects_have_other_passwords_and_container_names() -> None:
+    one, _ = run()
+    two, _ = run(project="other")
+    assert (one.secrets / "grafana_password").read_text() != (two.secrets / "grafana_password").read_text()
+    assert dotenv_values(one.compose_env)["STACKCTL_CONTAINER_PREFIX"] == ""
+    assert dotenv_values(two.compose_env)["STACKCTL_CONTAINER_PREFIX"] == "other-"

@@ -1,0 +1,161 @@
+"""Settings: flags over environment over .env over defaults, and bad ones refused in one line."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
+from pydantic import SecretStr
+
+from stackctl.errors import UsageError
+from stackctl.settings import PUBLISHED_PORTS, SETTINGS, load, nearest
+
+
+def env(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / ".env"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_environment_wins_over_file_and_file_over_default(tmp_path: Path) -> None:
+    file = env(tmp_path, "PROMETHEUS_PORT=1111\nLOKI_PORT=2222\n")
+    found = load(env_file=file, environ={"PROMETHEUS_PORT": "3333"})
+    assert found["PROMETHEUS_PORT"] == "3333"
+    assert found.values["PROMETHEUS_PORT"].origin == "environment"
+    assert found["LOKI_PORT"] == "2222"
+    assert found.values["LOKI_PORT"].origin == f"{file}:2"
+    assert found["GRAFANA_PORT"] == "3001"
+    assert found.values["GRAFANA_PORT"].origin == "default"
+
+
+def test_project_name_comes_from_flag_then_environment_then_default() -> None:
+    assert load(project="a", environ={"COMPOSE_PROJECT_NAME": "b"}).project == "a"
+    assert load(environ={"COMPOSE_PROJECT_NAME": "b"}).project == "b"
+    assert load(environ={}).project == "bot-core"
+
+
+@pytest.mark.parametrize("name", ["Upper", "-x", "with space", "ä"])
+def test_a_project_name_that_compose_refuses_is_refused_here(name: str) -> None:
+    with pytest.raises(UsageError, match="not one that Compose takes") as caught:
+        load(project=name, environ={})
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("A=1\nthis is not a setting\n", 2),
+        ("\n\nLONELY\n", 3),
+        ("A=1\n# comment\n\nB='unclosed\n", 4),
+        ("=value\n", 1),
+    ],
+)
+def test_a_broken_line_is_named_with_its_number(tmp_path: Path, text: str, line: int) -> None:
+    file = env(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        load(env_file=file, environ={})
+    assert caught.value.message == f"{file}:{line} is not NAME=value"
+    assert caught.value.remedy is not None
+
+
+def test_a_missing_env_file_is_refused_only_if_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(environ={}).project == "bot-core"
+    with pytest.raises(UsageError, match="does not exist"):
+        load(env_file=tmp_path / "none", environ={})
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"A=\xff\xfe\n")
+    with pytest.raises(UsageError, match="cannot be read"):
+        load(env_file=file, environ={})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROMETHEUS_PORT", "0"),
+        ("PROMETHEUS_PORT", "65536"),
+        ("PROMETHEUS_PORT", "٣"),
+        ("STACKCTL_BIND_ADDRESS", "localhost"),
+        ("ALERTMANAGER_SLACK_WEBHOOK_URL", "hooks.example.org"),
+        ("ALERTMANAGER_EMAIL_TO", "nobody"),
+        ("ALERTMANAGER_SMTP_HOST", "smtp host"),
+        ("PROMETHEUS_RETENTION_TIME", "forever"),
+        ("PROMETHEUS_RETENTION_SIZE", "50"),
+        ("STACKCTL_KUBERNETES", "maybe"),
+        ("MONGODB_EXPORTER_URI", "http://mongodb"),
+        ("PROMETHEUS_IMAGE", "two words"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_with_its_name(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        load(environ={name: value})
+
+
+def test_a_bad_secret_is_refused_without_being_shown() -> None:
+    with pytest.raises(UsageError) as caught:
+        load(environ={"ALERTMANAGER_SLACK_WEBHOOK_URL": "hush-hush"})
+    assert "hush-hush" not in f"{caught.value.message} {caught.value.remedy}"
+
+
+def test_secrets_do_not_show_in_repr_and_do_not_come_as_text() -> None:
+    found = load(environ={"GRAFANA_PASSWORD": "hush-hush"})
+    assert "hush-hush" not in repr(found)
+    assert found.secret("GRAFANA_PASSWORD") == SecretStr("hush-hush")
+    with pytest.raises(KeyError):
+        found["GRAFANA_PASSWORD"]
+    with pytest.raises(KeyError):
+        found.secret("PROMETHEUS_PORT")
+
+
+@pytest.mark.parametrize(
+    ("bind", "host"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("192.0.2.7", "192.0.2.7")],
+)
+def test_addresses_are_reachable_ones(bind: str, host: str) -> None:
+    found = load(environ={"STACKCTL_BIND_ADDRESS": bind, "LOKI_PORT": "4100"})
+    assert found.url("loki") == f"http://{host}:4100"
+
+
+def test_default_ports_do_not_collide() -> None:
+    ports = [port for _, port in PUBLISHED_PORTS.values()]
+    assert len(set(ports)) == len(ports)
+
+
+def test_nearest_name() -> None:
+    assert nearest("rust-core", ["rust-core-engine", "loki"]) == "did you mean rust-core-engine?"
+    assert nearest("zzz", ["a", "b"]) == "known: a, b"
+
+
+LINE = st.text(alphabet=string.printable, max_size=30)
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(st.lists(LINE, max_size=6))
+def test_any_text_gives_settings_or_one_clear_line(tmp_path: Path, lines: list[str]) -> None:
+    file = env(tmp_path, "\n".join(lines))
+    try:
+        found = load(env_file=file, environ={})
+    except UsageError as error:
+        assert "\n" not in error.message
+        assert error.remedy
+    else:
+        assert set(found.values) == set(SETTINGS)
+
+
+SAFE = st.text(alphabet=string.ascii_letters + string.digits + "_-.:/@%+", min_size=1, max_size=40)
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+@given(SAFE)
+def test_a_password_comes_out_of_the_file_as_it_went_in(tmp_path: Path, password: str) -> None:
+    found = load(env_file=env(tmp_path, f"GRAFANA_PASSWORD='{password}'\n"), environ={})
+    secret = found.secret("GRAFANA_PASSWORD")
+    assert secret is not None
+    assert secret.get_secret_value() == password

@@ -1,0 +1,96 @@
+"""The state folder and the lock: whole files, private modes, one writer at a time."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from stackctl.errors import StackctlError
+from stackctl.stack.lock import exclusive
+from stackctl.stack.state import open_state, write_atomic
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_folder_is_the_users_alone(state_dir: Path) -> None:
+    state = open_state("bot-core")
+    assert state.folder == state_dir / "bot-core"
+    assert mode(state.folder) == 0o700
+
+
+def test_a_folder_that_cannot_be_made_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("STACKCTL_STATE_DIR", str(blocked))
+    with pytest.raises(StackctlError) as caught:
+        open_state("bot-core")
+    assert "STACKCTL_STATE_DIR" in (caught.value.remedy or "")
+
+
+def test_writing_tells_a_change_from_none(tmp_path: Path) -> None:
+    file = tmp_path / "sub" / "file"
+    assert write_atomic(file, "one") is True
+    assert write_atomic(file, "one") is False
+    assert write_atomic(file, "two") is True
+    assert write_atomic(file, "two", 0o444) is True
+    assert (file.read_text(), mode(file)) == ("two", 0o444)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    write_atomic(file, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomic(file, "new")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_json_round_trip_and_damage(state_dir: Path) -> None:
+    state = open_state("bot-core")
+    assert state.read_json("x.json") == {}
+    state.write_json("x.json", {"a": [1]})
+    assert state.read_json("x.json") == {"a": [1]}
+    assert mode(state.folder / "x.json") == 0o600
+    for damage in ("{", "[]", "\xff"):
+        (state.folder / "x.json").write_text(damage, encoding="latin-1")
+        with pytest.raises(StackctlError, match=r"x\.json"):
+            state.read_json("x.json")
+
+
+HOLDER = textwrap.dedent("""
+    import sys
+    from stackctl.stack.lock import exclusive
+    from stackctl.stack.state import open_state
+    with exclusive(open_state("bot-core"), "up"):
+        print("held", flush=True)
+        sys.stdin.read()
+""")
+
+
+def test_the_lock_names_its_holder_and_ends_with_it(state_dir: Path) -> None:
+    state = open_state("bot-core")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StackctlError, match=rf"stackctl up \(pid {holder.pid}, since ") as caught, exclusive(state, "down"):
+            pass
+        assert caught.value.remedy
+        holder.kill()
+        holder.wait()
+    with exclusive(state, "down"):
+        assert "down" in (state.folder / "lock").read_text()
+    assert (state.folder / "lock").read_text() == ""
