@@ -1,0 +1,1 @@
+"""Clients of the stack's services: thin, typed, asynchronous, one class each."""

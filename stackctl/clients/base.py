@@ -1,0 +1,124 @@
+"""What the clients share: one request with a deadline, a bounded body, and one kind of error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from stackctl.errors import ServiceError
+
+DEFAULT_TIMEOUT = 5.0
+MAX_BODY = 16 * 1024 * 1024
+_EXCERPT = 160
+
+T = TypeVar("T")
+
+
+class HttpClient:
+    """A client of one service. An async context manager; its errors are all ServiceError.
+
+    `base_url` is the address without a path, `timeout` the seconds that a whole request may take, from
+    connecting to the last byte; `auth` are a user and a password for basic authentication.
+    """
+
+    service = ""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        auth: tuple[str, str] | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._timeout = timeout
+        # Proxies of the environment are for the internet, not for services on this machine.
+        self._client = httpx.AsyncClient(auth=auth, timeout=timeout, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.aclose()
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str] | None = None,
+        body: object = None,
+        form: dict[str, str] | None = None,
+    ) -> bytes:
+        """Send a request and give the body of a 2xx answer. Raises ServiceError for anything else."""
+        url = self.base_url + path
+        content = bytearray()
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._client.stream(method, url, params=params, json=body, data=form) as answer,
+            ):
+                async for chunk in answer.aiter_bytes():
+                    content += chunk
+                    if len(content) > MAX_BODY:
+                        raise self._error(url, f"its answer is larger than {MAX_BODY // 2**20} MiB")
+        except TimeoutError:
+            raise self._error(url, f"it gave no whole answer within {self._timeout:g} s") from None
+        except httpx.ConnectError:
+            raise self._error(url, "it does not accept connections") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._error(url, f"the connection failed ({type(error).__name__})") from None
+        if not answer.is_success:
+            raise self._error(
+                url,
+                f"it answered {answer.status_code} {answer.reason_phrase}{_detail(bytes(content))}",
+                status=answer.status_code,
+            )
+        return bytes(content)
+
+    async def _json(self, shape: TypeAdapter[T], method: str, path: str, **options: Any) -> T:
+        """Send a request and give the JSON of the answer, in the given shape."""
+        content = await self._request(method, path, **options)
+        return self._parse(shape, self.base_url + path, content)
+
+    def _parse(self, shape: TypeAdapter[T], url: str, content: bytes) -> T:
+        try:
+            return shape.validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the answer"
+            raise self._error(
+                url, f"its answer has another shape: {where}: {first['msg']}"
+            ) from None
+
+    def _error(self, url: str, what: str, *, status: int | None = None) -> ServiceError:
+        return ServiceError(
+            f"{self.service} at {url}: {what}",
+            service=self.service,
+            url=url,
+            status=status,
+            remedy=f"stackctl logs {self.service}",
+        )
+
+
+def _detail(content: bytes) -> str:
+    """Give what the service says of its error, in one short line."""
+    text = content.decode(errors="replace")
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        parsed = None
+    if isinstance(parsed, dict):
+        text = str(parsed.get("error") or parsed.get("message") or text)
+    line = " ".join(text.split())
+    return f": {line[:_EXCERPT]}" if line else ""

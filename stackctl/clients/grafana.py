@@ -1,0 +1,104 @@
+"""Grafana's HTTP API (grafana.com/docs/grafana/latest/developers/http_api)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, SecretStr, TypeAdapter
+
+from stackctl.clients.base import DEFAULT_TIMEOUT, HttpClient
+
+
+class Health(BaseModel):
+    """What it says of itself; `database` is "ok" where its own database answers."""
+
+    database: str
+    version: str = ""
+
+
+class User(BaseModel):
+    """The user that the client is logged in as."""
+
+    login: str
+
+
+class DataSource(BaseModel):
+    """A data source: its identity, its type ("prometheus", "loki", …) and the address it is at."""
+
+    uid: str
+    name: str
+    type: str
+    url: str = ""
+
+
+class DataSourceHealth(BaseModel):
+    """What Grafana found when it asked the data source."""
+
+    status: str
+    message: str = ""
+
+
+class Dashboard(BaseModel):
+    """A dashboard as a search gives it."""
+
+    uid: str
+    title: str
+    url: str = ""
+
+
+class _DashboardBody(BaseModel):
+    dashboard: dict[str, Any]
+
+
+class GrafanaClient(HttpClient):
+    """A client of Grafana, by basic authentication.
+
+    Every method raises ServiceError where Grafana does not answer as documented; `status` is 401 for a wrong password.
+    """
+
+    service = "grafana"
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        password: SecretStr | None,
+        user: str = "admin",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        auth = None if password is None else (user, password.get_secret_value())
+        super().__init__(base_url, timeout=timeout, auth=auth)
+
+    async def health(self) -> Health:
+        """Give its own health; needs no login."""
+        return await self._json(_HEALTH, "GET", "/api/health")
+
+    async def current_user(self) -> User:
+        """Give who the client is logged in as, which proves the password."""
+        return await self._json(_USER, "GET", "/api/user")
+
+    async def data_sources(self) -> list[DataSource]:
+        """Give the data sources."""
+        return await self._json(_DATA_SOURCES, "GET", "/api/datasources")
+
+    async def data_source_health(self, uid: str) -> DataSourceHealth:
+        """Have Grafana ask a data source; one that does not answer is a ServiceError with Grafana's words."""
+        return await self._json(_DATA_SOURCE_HEALTH, "GET", f"/api/datasources/uid/{uid}/health")
+
+    async def search(self, kind: Literal["dash-db", "dash-folder"] = "dash-db") -> list[Dashboard]:
+        """Give all dashboards, or all folders."""
+        return await self._json(
+            _DASHBOARDS, "GET", "/api/search", params={"type": kind, "limit": "5000"}
+        )
+
+    async def dashboard(self, uid: str) -> dict[str, Any]:
+        """Give a dashboard's JSON."""
+        return (await self._json(_DASHBOARD, "GET", f"/api/dashboards/uid/{uid}")).dashboard
+
+
+_HEALTH = TypeAdapter(Health)
+_USER = TypeAdapter(User)
+_DATA_SOURCES = TypeAdapter(list[DataSource])
+_DATA_SOURCE_HEALTH = TypeAdapter(DataSourceHealth)
+_DASHBOARDS = TypeAdapter(list[Dashboard])
+_DASHBOARD = TypeAdapter(_DashboardBody)

@@ -1,0 +1,197 @@
+"""Prometheus' HTTP API v1 (prometheus.io/docs/prometheus/latest/querying/api)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic.alias_generators import to_camel
+
+from stackctl.clients.base import HttpClient
+
+T = TypeVar("T")
+
+Value = Annotated[float, BeforeValidator(float)]
+"""A sample's value: a string in JSON, because JSON has no NaN and no infinities."""
+
+
+class _Camel(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class _Answer(BaseModel, Generic[T]):
+    status: Literal["success"]
+    data: T
+
+
+class Target(_Camel):
+    """A scrape target. `last_scrape_duration` is in seconds."""
+
+    labels: Mapping[str, str]
+    scrape_url: str
+    health: Literal["up", "down", "unknown"]
+    last_error: str
+    last_scrape_duration: float = 0.0
+    scrape_interval: str = ""
+
+    @property
+    def job(self) -> str:
+        """The target's job."""
+        return self.labels.get("job", "")
+
+    @property
+    def instance(self) -> str:
+        """The target's instance."""
+        return self.labels.get("instance", "")
+
+
+class _Targets(_Camel):
+    active_targets: list[Target]
+
+
+class Alert(_Camel):
+    """An alert that a rule holds pending or firing."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = {}
+    state: Literal["inactive", "pending", "firing"]
+    active_at: dt.datetime | None = None
+    value: str = ""
+
+
+class Rule(_Camel):
+    """A rule. `duration` is the alert's `for` and `evaluation_time` the last evaluation, both in seconds."""
+
+    name: str
+    query: str
+    type: Literal["alerting", "recording"]
+    health: str
+    last_error: str = ""
+    evaluation_time: float = 0.0
+    duration: float = 0.0
+    state: str = ""
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    alerts: list[Alert] = []
+
+
+class RuleGroup(_Camel):
+    """A group of rules. `interval` and `evaluation_time` are in seconds."""
+
+    name: str
+    file: str
+    interval: float
+    evaluation_time: float = 0.0
+    rules: list[Rule]
+
+
+class _Groups(BaseModel):
+    groups: list[RuleGroup]
+
+
+class _Alerts(BaseModel):
+    alerts: list[Alert]
+
+
+class Sample(BaseModel):
+    """One series at one time: its labels, the time in Unix seconds, and the value."""
+
+    metric: Mapping[str, str]
+    value: tuple[float, Value]
+
+
+class Series(BaseModel):
+    """One series over a range: its labels, and (Unix seconds, value) pairs."""
+
+    metric: Mapping[str, str]
+    values: list[tuple[float, Value]]
+
+
+class _Vector(BaseModel):
+    result_type: Literal["vector"] = Field(alias="resultType")
+    result: list[Sample]
+
+
+class _Scalar(BaseModel):
+    result_type: Literal["scalar"] = Field(alias="resultType")
+    result: tuple[float, Value]
+
+
+class _Matrix(BaseModel):
+    result_type: Literal["matrix"] = Field(alias="resultType")
+    result: list[Series]
+
+
+class BuildInfo(_Camel):
+    """What the program says of itself."""
+
+    version: str
+
+
+class _Endpoint(BaseModel):
+    url: str
+
+
+class _Endpoints(_Camel):
+    active_alertmanagers: list[_Endpoint]
+
+
+class PrometheusClient(HttpClient):
+    """A client of Prometheus. Every method raises ServiceError where it does not answer as documented."""
+
+    service = "prometheus"
+
+    async def ready(self) -> None:
+        """Return if it serves queries: the write-ahead log is replayed."""
+        await self._request("GET", "/-/ready")
+
+    async def build_info(self) -> BuildInfo:
+        """Give its version."""
+        return (await self._json(_BUILD_INFO, "GET", "/api/v1/status/buildinfo")).data
+
+    async def targets(self) -> list[Target]:
+        """Give the active targets."""
+        answer = await self._json(_TARGETS, "GET", "/api/v1/targets", params={"state": "active"})
+        return answer.data.active_targets
+
+    async def rule_groups(self) -> list[RuleGroup]:
+        """Give the loaded rule groups with their rules and what those hold."""
+        return (await self._json(_GROUPS, "GET", "/api/v1/rules")).data.groups
+
+    async def alerts(self) -> list[Alert]:
+        """Give the pending and firing alerts."""
+        return (await self._json(_ALERTS, "GET", "/api/v1/alerts")).data.alerts
+
+    async def alertmanagers(self) -> list[str]:
+        """Give the addresses of the Alertmanagers that it sends to."""
+        answer = await self._json(_ENDPOINTS, "GET", "/api/v1/alertmanagers")
+        return [one.url for one in answer.data.active_alertmanagers]
+
+    async def query(self, expression: str) -> list[Sample]:
+        """Evaluate an expression now. A scalar comes as one sample without labels."""
+        answer = await self._json(_INSTANT, "POST", "/api/v1/query", form={"query": expression})
+        if isinstance(answer.data, _Scalar):
+            return [Sample(metric={}, value=answer.data.result)]
+        return answer.data.result
+
+    async def query_range(
+        self, expression: str, *, start: float, end: float, step: float
+    ) -> list[Series]:
+        """Evaluate an expression from `start` to `end` (Unix seconds), every `step` seconds."""
+        form = {"query": expression, "start": str(start), "end": str(end), "step": str(step)}
+        return (await self._json(_RANGE, "POST", "/api/v1/query_range", form=form)).data.result
+
+    async def reload(self) -> None:
+        """Have it read its configuration again; the old one stays if the new one is not valid."""
+        await self._request("POST", "/-/reload")
+
+
+_BUILD_INFO = TypeAdapter(_Answer[BuildInfo])
+_TARGETS = TypeAdapter(_Answer[_Targets])
+_GROUPS = TypeAdapter(_Answer[_Groups])
+_ALERTS = TypeAdapter(_Answer[_Alerts])
+_ENDPOINTS = TypeAdapter(_Answer[_Endpoints])
+_INSTANT = TypeAdapter(_Answer[_Vector | _Scalar])
+_RANGE = TypeAdapter(_Answer[_Matrix])
