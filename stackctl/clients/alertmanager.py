@@ -6,27 +6,22 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field, TypeAdapter
 
-from stackctl.clients.base import HttpClient
-
-
-class _Camel(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+from stackctl.clients.base import CamelModel, HttpClient
 
 
 class _Name(BaseModel):
     name: str
 
 
-class _State(_Camel):
+class _State(CamelModel):
     state: Literal["unprocessed", "active", "suppressed"]
-    silenced_by: list[str] = []
-    inhibited_by: list[str] = []
+    silenced_by: tuple[str, ...] = ()
+    inhibited_by: tuple[str, ...] = ()
 
 
-class Alert(_Camel):
+class Alert(CamelModel):
     """An alert as Alertmanager holds it, with the receivers that it goes to."""
 
     labels: Mapping[str, str]
@@ -34,7 +29,7 @@ class Alert(_Camel):
     starts_at: dt.datetime
     ends_at: dt.datetime
     status: _State
-    receivers: list[_Name] = []
+    receivers: tuple[_Name, ...] = ()
 
 
 class _Version(BaseModel):
@@ -49,7 +44,7 @@ class _Cluster(BaseModel):
     status: str
 
 
-class Status(_Camel):
+class Status(CamelModel):
     """What it says of itself. `started` is when it read its configuration first."""
 
     version_info: _Version

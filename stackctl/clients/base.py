@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
 
 from stackctl.errors import ServiceError
 
@@ -17,6 +18,12 @@ MAX_BODY = 16 * 1024 * 1024
 _EXCERPT = 160
 
 T = TypeVar("T")
+
+
+class CamelModel(BaseModel):
+    """An object whose members are in camelCase in JSON."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
 class HttpClient:

@@ -6,10 +6,9 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
 
-from stackctl.clients.base import HttpClient
+from stackctl.clients.base import CamelModel, HttpClient
 
 T = TypeVar("T")
 
@@ -17,16 +16,12 @@ Value = Annotated[float, BeforeValidator(float)]
 """A sample's value: a string in JSON, because JSON has no NaN and no infinities."""
 
 
-class _Camel(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-
 class _Answer(BaseModel, Generic[T]):
     status: Literal["success"]
     data: T
 
 
-class Target(_Camel):
+class Target(CamelModel):
     """A scrape target. `last_scrape_duration` is in seconds."""
 
     labels: Mapping[str, str]
@@ -47,11 +42,11 @@ class Target(_Camel):
         return self.labels.get("instance", "")
 
 
-class _Targets(_Camel):
+class _Targets(CamelModel):
     active_targets: list[Target]
 
 
-class Alert(_Camel):
+class Alert(CamelModel):
     """An alert that a rule holds pending or firing."""
 
     labels: Mapping[str, str]
@@ -61,7 +56,7 @@ class Alert(_Camel):
     value: str = ""
 
 
-class Rule(_Camel):
+class Rule(CamelModel):
     """A rule. `duration` is the alert's `for` and `evaluation_time` the last evaluation, both in seconds."""
 
     name: str
@@ -74,10 +69,10 @@ class Rule(_Camel):
     state: str = ""
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
-    alerts: list[Alert] = []
+    alerts: tuple[Alert, ...] = ()
 
 
-class RuleGroup(_Camel):
+class RuleGroup(CamelModel):
     """A group of rules. `interval` and `evaluation_time` are in seconds."""
 
     name: str
@@ -124,7 +119,7 @@ class _Matrix(BaseModel):
     result: list[Series]
 
 
-class BuildInfo(_Camel):
+class BuildInfo(CamelModel):
     """What the program says of itself."""
 
     version: str
@@ -134,7 +129,7 @@ class _Endpoint(BaseModel):
     url: str
 
 
-class _Endpoints(_Camel):
+class _Endpoints(CamelModel):
     active_alertmanagers: list[_Endpoint]
 
 

@@ -22,7 +22,9 @@ def render(session: Session) -> None:
     choices = project.choices
     variables = images.variables(choices.images, demo=choices.demo)
     with exclusive(project.state, "render"):
-        done = write(project.settings, project.secrets, project.state, variables)
+        done = write(
+            project.settings, project.secrets, project.state, images=variables, demo=choices.demo
+        )
     for channel, missing in done.left_out.items():
         session.err.print(f"{channel} is left out: set {', '.join(missing)}", style="yellow")
     session.err.print(f"{len(done.changed)} files changed")

@@ -93,4 +93,4 @@ def up(
     if then_verify:
         from stackctl.commands.verify import verify
 
-        ctx.invoke(verify)
+        ctx.invoke(verify, names=(), output="table", timeout=30.0)

@@ -62,7 +62,9 @@ def up(project: Project, *, choice: Choice, demo: bool, timeout: float, observer
         )
         if resolved.reason:
             observer.note(resolved.reason)
-        rendering = render(project.settings, project.secrets, project.state, resolved.variables)
+        rendering = render(
+            project.settings, project.secrets, project.state, images=resolved.variables, demo=demo
+        )
         project.keep(Choices(demo=demo, images=resolved.name))
         engine = project.engine(demo=demo)
         before = engine.containers()
@@ -93,7 +95,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
     """
     with exclusive(project.state, "down"):
         if not project.state.compose_env.is_file():
-            render(project.settings, project.secrets, project.state)
+            render(project.settings, project.secrets, project.state, images={}, demo=True)
         # The demo's services go too, whether or not the last `up` had them.
         engine = project.engine(demo=True)
         found = engine.containers()

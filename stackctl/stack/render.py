@@ -19,6 +19,7 @@ from stackctl.errors import StackctlError
 from stackctl.settings import DEFAULT_PROJECT, IMAGE_VARIABLES, PUBLISHED_PORTS, Settings
 from stackctl.stack import bundle
 from stackctl.stack.secrets import Secrets
+from stackctl.stack.services import SERVICES
 from stackctl.stack.state import State, write_atomic
 
 _CONFIG_FILE = 0o644
@@ -67,19 +68,24 @@ class Rendering:
 
 
 def render(
-    settings: Settings, secrets: Secrets, state: State, images: Mapping[str, str] | None = None
+    settings: Settings,
+    secrets: Secrets,
+    state: State,
+    *,
+    images: Mapping[str, str],
+    demo: bool,
 ) -> Rendering:
     """Write the configuration, the secret files and compose.env into the project's state folder.
 
-    `images` are image variables and references for compose.env; the settings' own win over them. Raises
-    StackctlError where a file cannot be read or written.
+    `images` are image variables and references for compose.env; the settings' own win over them. Without `demo`
+    nothing of it is scraped. Raises StackctlError where a file cannot be read or written.
     """
     left_out = _missing_settings(settings)
     try:
-        files = _configuration(settings, left_out)
+        files = _configuration(settings, left_out, demo=demo)
         changed = _synchronise(state.config, files)
         secrets.write_files(state)
-        write_atomic(state.compose_env, _compose_env(settings, secrets, state, images or {}))
+        write_atomic(state.compose_env, _compose_env(settings, secrets, state, images))
     except OSError as error:
         raise StackctlError(f"the configuration cannot be rendered: {error}") from None
     on = tuple(channel for channel in CHANNELS if channel not in left_out)
@@ -94,7 +100,9 @@ def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:
     return {channel: names for channel, names in missing.items() if names}
 
 
-def _configuration(settings: Settings, left_out: Mapping[str, tuple[str, ...]]) -> dict[str, bytes]:
+def _configuration(
+    settings: Settings, left_out: Mapping[str, tuple[str, ...]], *, demo: bool
+) -> dict[str, bytes]:
     source = bundle.monitoring()
     files = {
         path.relative_to(source).as_posix(): path.read_bytes()
@@ -104,6 +112,7 @@ def _configuration(settings: Settings, left_out: Mapping[str, tuple[str, ...]]) 
     edits: Mapping[str, Callable[[str], str]] = {
         "alertmanager/alertmanager.yml": lambda text: _alertmanager(text, settings, left_out),
         "loki/promtail-config.yml": lambda text: _own_project(text, settings.project),
+        "prometheus/prometheus.yml": lambda text: text if demo else _without_demo(text),
         "prometheus/targets/binance.yml": lambda text: _binance(text, settings["BINANCE_API_URL"]),
     }
     for name, edit in edits.items():
@@ -130,6 +139,30 @@ def _alertmanager(text: str, settings: Settings, left_out: Mapping[str, tuple[st
                 del shared[name]
     if "e-mail" not in left_out:
         _email_addresses(config, settings)
+    return _dumped(config)
+
+
+def _without_demo(text: str) -> str:
+    """Leave out every target that tells about a service of the demo, and every job that has no other."""
+    config: dict[str, Any] = yaml.safe_load(text)
+    kept = []
+    for job in config["scrape_configs"]:
+        static = job.pop("static_configs", None)
+        if static is not None:
+            running = [one for one in static if not _tells_of_demo(one["labels"]["service"])]
+            if not running:
+                continue
+            job["static_configs"] = running
+        kept.append(job)
+    config["scrape_configs"] = kept
+    return _dumped(config)
+
+
+def _tells_of_demo(service: str) -> bool:
+    return service in SERVICES and SERVICES[service].profile == "demo"
+
+
+def _dumped(config: dict[str, Any]) -> str:
     body: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
     return f"# Rendered by stackctl from the settings: edits here are lost at the next `stackctl up`.\n{body}"
 

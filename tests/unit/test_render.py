@@ -36,10 +36,12 @@ PASSWORDS = {
 }
 
 
-def run(environ: Mapping[str, str] | None = None, project: str | None = None) -> tuple[State, Rendering]:
+def run(
+    environ: Mapping[str, str] | None = None, project: str | None = None, *, demo: bool = True
+) -> tuple[State, Rendering]:
     found = settings.load(project=project, environ=environ or {})
     state = open_state(found.project)
-    return state, render(found, Secrets(found, state), state)
+    return state, render(found, Secrets(found, state), state, images={}, demo=demo)
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +68,9 @@ def test_exactly_the_channels_that_are_set_up_are_in_alertmanagers_file(channels
     assert set(done.left_out) == set(CHANNELS) - channels
     # No receiver disappears: every route still has one to go to.
     source = yaml.safe_load((bundle.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
-    assert [one["name"] for one in config["receivers"]] == [one["name"] for one in source["receivers"]]
+    assert [one["name"] for one in config["receivers"]] == [
+        one["name"] for one in source["receivers"]
+    ]
 
 
 def test_email_addresses_are_the_settings() -> None:
@@ -75,7 +79,9 @@ def test_email_addresses_are_the_settings() -> None:
     assert config["global"]["smtp_smarthost"] == "smtp.example.org:2525"
     assert config["global"]["smtp_from"] == "from@example.org"
     assert config["global"]["smtp_auth_username"] == "user"
-    recipients = {one["to"] for receiver in config["receivers"] for one in receiver.get("email_configs", ())}
+    recipients = {
+        one["to"] for receiver in config["receivers"] for one in receiver.get("email_configs", ())
+    }
     assert recipients == {"to@example.org"}
 
 
@@ -110,6 +116,16 @@ def test_kubernetes_jobs_come_and_go_with_their_setting() -> None:
     _, done = run()
     assert not fragment.exists()
     assert "prometheus/scrape-configs/kubernetes.yml" in done.changed
+
+
+def test_without_the_demo_nothing_of_it_is_scraped() -> None:
+    state, _ = run(demo=False)
+    jobs = yaml.safe_load((state.config / "prometheus" / "prometheus.yml").read_text())[
+        "scrape_configs"
+    ]
+    names = {job["job_name"] for job in jobs}
+    assert {"prometheus", "node-exporter", "cadvisor", "binance-api"} <= names
+    assert not names & {"rust-core-engine", "mongodb", "redis", "rabbitmq", "kong", "blackbox-http"}
 
 
 def test_rendering_again_changes_nothing() -> None:
@@ -173,6 +189,8 @@ def test_generated_passwords_are_strong_kept_and_the_users_win() -> None:
 def test_two_projects_have_other_passwords_and_container_names() -> None:
     one, _ = run()
     two, _ = run(project="other")
-    assert (one.secrets / "grafana_password").read_text() != (two.secrets / "grafana_password").read_text()
+    assert (one.secrets / "grafana_password").read_text() != (
+        two.secrets / "grafana_password"
+    ).read_text()
     assert dotenv_values(one.compose_env)["STACKCTL_CONTAINER_PREFIX"] == ""
     assert dotenv_values(two.compose_env)["STACKCTL_CONTAINER_PREFIX"] == "other-"

@@ -116,7 +116,12 @@ def test_secrets_do_not_show_in_repr_and_do_not_come_as_text() -> None:
 
 @pytest.mark.parametrize(
     ("bind", "host"),
-    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("192.0.2.7", "192.0.2.7")],
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "[::1]"),
+        ("192.0.2.7", "192.0.2.7"),
+    ],
 )
 def test_addresses_are_reachable_ones(bind: str, host: str) -> None:
     found = load(environ={"STACKCTL_BIND_ADDRESS": bind, "LOKI_PORT": "4100"})
@@ -136,7 +141,9 @@ def test_nearest_name() -> None:
 LINE = st.text(alphabet=string.printable, max_size=30)
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@hypothesis_settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
+)
 @given(st.lists(LINE, max_size=6))
 def test_any_text_gives_settings_or_one_clear_line(tmp_path: Path, lines: list[str]) -> None:
     file = env(tmp_path, "\n".join(lines))
@@ -152,7 +159,9 @@ def test_any_text_gives_settings_or_one_clear_line(tmp_path: Path, lines: list[s
 SAFE = st.text(alphabet=string.ascii_letters + string.digits + "_-.:/@%+", min_size=1, max_size=40)
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+@hypothesis_settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None
+)
 @given(SAFE)
 def test_a_password_comes_out_of_the_file_as_it_went_in(tmp_path: Path, password: str) -> None:
     found = load(env_file=env(tmp_path, f"GRAFANA_PASSWORD='{password}'\n"), environ={})

@@ -25,7 +25,9 @@ def test_the_folder_is_the_users_alone(state_dir: Path) -> None:
     assert mode(state.folder) == 0o700
 
 
-def test_a_folder_that_cannot_be_made_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_made_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("STACKCTL_STATE_DIR", str(blocked))
@@ -43,7 +45,9 @@ def test_writing_tells_a_change_from_none(tmp_path: Path) -> None:
     assert (file.read_text(), mode(file)) == ("two", 0o444)
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "file"
     write_atomic(file, "old")
 
@@ -86,7 +90,12 @@ def test_the_lock_names_its_holder_and_ends_with_it(state_dir: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StackctlError, match=rf"stackctl up \(pid {holder.pid}, since ") as caught, exclusive(state, "down"):
+        with (
+            pytest.raises(
+                StackctlError, match=rf"stackctl up \(pid {holder.pid}, since "
+            ) as caught,
+            exclusive(state, "down"),
+        ):
             pass
         assert caught.value.remedy
         holder.kill()

@@ -1,0 +1,81 @@
+"""`stackctl verify`."""
+
+from __future__ import annotations
+
+import click
+
+from stackctl.commands.common import Session, pass_session
+
+
+@click.command(
+    epilog="\b\nExamples:\n  stackctl verify\n  stackctl verify loki prometheus.targets\n"
+    "  stackctl verify --format junit > verify.xml"
+)
+@click.argument("names", nargs=-1, metavar="[SECTION|CHECK]...")
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json", "junit"]),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a check is asked again before it has failed.",
+)
+@pass_session
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    session: Session,
+    names: tuple[str, ...],
+    output: str,
+    timeout: float,
+) -> None:
+    """Prove that the stack works: the plan's section 9 as a checklist. Exit 1 if a check fails.
+
+    SECTION is one of prometheus, grafana, loki, alertmanager; CHECK an id such as prometheus.targets.
+    """
+    import asyncio
+
+    from stackctl.report import json, junit
+    from stackctl.report.terminal import print_report
+    from stackctl.verify import runner
+    from stackctl.verify.context import open_context
+    from stackctl.verify.model import Report, Result
+
+    checks = runner.select(names)
+    project = session.project
+    standins = {name: state.standin for name, state in project.engine().containers().items()}
+
+    async def run() -> Report:
+        waiting = {check.id for check in checks}
+
+        def finished(result: Result) -> None:
+            waiting.discard(result.check.id)
+            spinner.update(f"waiting for {', '.join(sorted(waiting))}" if waiting else "done")
+
+        async with open_context(project) as context:
+            return await runner.run(
+                checks,
+                context,
+                project=project.name,
+                images=project.choices.images,
+                standins=standins,
+                timeout=timeout,
+                finished=finished,
+            )
+
+    with session.err.status(f"{len(checks)} checks") as spinner:
+        report = asyncio.run(run())
+    if output == "table":
+        print_report(session.out, report)
+    else:
+        click.echo(json.dumps(report) if output == "json" else junit.dumps(report))
+    if not report.ok:
+        ctx.exit(1)

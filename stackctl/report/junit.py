@@ -1,0 +1,52 @@
+"""A report as JUnit XML, the form that CI systems read: a suite a section, a case a check."""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+from xml.etree import ElementTree as ET
+
+from stackctl.verify.model import Report
+
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot carry (its production 2, Char); an answer of a service may have it."""
+
+
+def dumps(report: Report) -> str:
+    """Give the report as an XML document."""
+    root = ET.Element(
+        "testsuites",
+        name=f"stackctl verify {report.project}",
+        tests=str(len(report.results)),
+        failures=str(len(report.failed)),
+        time=f"{report.seconds:.3f}",
+    )
+    for section, group in groupby(report.results, key=lambda result: result.check.section):
+        results = list(group)
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            name=section,
+            tests=str(len(results)),
+            failures=str(sum(not result.finding.ok for result in results)),
+            timestamp=report.started.isoformat(timespec="seconds"),
+        )
+        for result in results:
+            case = ET.SubElement(
+                suite,
+                "testcase",
+                classname=f"stackctl.verify.{section}",
+                name=result.check.title,
+                time=f"{result.seconds:.3f}",
+            )
+            finding = result.finding
+            if not finding.ok:
+                message = _clean(f"expected {finding.expected}; seen {finding.seen}")
+                failure = ET.SubElement(case, "failure", message=message)
+                failure.text = _clean(f"{result.check.id}\nnext: {finding.next_step}")
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _clean(text: str) -> str:
+    return _NOT_XML.sub("�", text)

@@ -1,0 +1,51 @@
+"""A report for a terminal: readable at 80 columns, and without colour."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from stackctl.verify.model import Report, Result
+
+
+def print_report(console: Console, report: Report) -> None:
+    """Print the checklist by section, with what was expected, seen and is to be done where a check failed."""
+    good, bad = _marks(console)
+    section = ""
+    for result in report.results:
+        if result.check.section != section:
+            section = result.check.section
+            console.print(Text(f"\n{section}", style="bold"))
+        _print_result(console, result, good if result.finding.ok else bad)
+    passed = len(report.results) - len(report.failed)
+    summary = f"\n{passed} of {len(report.results)} checks passed in {report.seconds:.1f} s"
+    console.print(Text(summary, style="green" if report.ok else "red"))
+
+
+def _print_result(console: Console, result: Result, mark: str) -> None:
+    finding = result.finding
+    style = "green" if finding.ok else "red"
+    standin = " (stand-in)" if result.standin else ""
+    head = Text.assemble((f"{mark} ", style), result.check.title, (standin, "dim"))
+    if finding.ok:
+        console.print(Padding(Text.assemble(head, (f": {finding.seen}", "dim")), (0, 0, 0, 2)))
+        return
+    console.print(Padding(head, (0, 0, 0, 2)))
+    for name, text in (
+        ("expected", finding.expected),
+        ("seen", finding.seen),
+        ("waited", f"{result.seconds:.1f} s"),
+        ("next", finding.next_step),
+        ("check", f"{result.check.id} ({result.check.step})"),
+    ):
+        console.print(Padding(Text.assemble((f"{name:9}", "bold"), text), (0, 0, 0, 6)))
+
+
+def _marks(console: Console) -> tuple[str, str]:
+    """Give the marks for passed and failed, in letters where the stream cannot carry the signs."""
+    try:
+        "✔✘".encode(console.encoding)
+    except (LookupError, UnicodeEncodeError):
+        return "ok  ", "FAIL"
+    return "✔", "✘"

@@ -1,0 +1,81 @@
+"""Section 9.4 of the plan: status and active alerts. The firing test is `stackctl chaos … --expect`."""
+
+from __future__ import annotations
+
+from stackctl.verify.model import Check, Context, Finding
+
+
+async def _status(context: Context) -> Finding:
+    await context.alertmanager.ready()
+    status = await context.alertmanager.status()
+    loaded = bool(status.config.original.strip())
+    return Finding(
+        loaded,
+        "ready with a configuration",
+        f"version {status.version_info.version}, up since {status.started:%Y-%m-%d %H:%M:%S %Z}"
+        if loaded
+        else "no configuration",
+        "stackctl logs alertmanager",
+    )
+
+
+async def _active(context: Context) -> Finding:
+    alerts = await context.alertmanager.alerts()
+    critical = [one for one in alerts if one.labels.get("severity") == "critical"]
+    names = sorted(
+        f"{one.labels.get('alertname')} of {one.labels.get('service', '?')} ({one.status.state})"
+        for one in alerts
+    )
+    return Finding(
+        not critical,
+        "no critical alert at rest",
+        ", ".join(names) or "no alert",
+        f"open {context.alertmanager.base_url}/#/alerts" if critical else "",
+    )
+
+
+async def _receivers(context: Context) -> Finding:
+    names = await context.alertmanager.receivers()
+    wanted = {
+        "default",
+        "critical-alerts",
+        "warning-alerts",
+        "trading-team",
+        "ai-team",
+        "dba-team",
+        "business-hours",
+    }
+    missing = sorted(wanted - set(names))
+    return Finding(
+        not missing,
+        "the plan's receivers are loaded",
+        f"missing: {', '.join(missing)}" if missing else f"{len(names)} receivers",
+        "stackctl render, then look at alertmanager/alertmanager.yml in the folder that it names",
+    )
+
+
+_PLAN = "9.4 Alertmanager Verification: "
+
+CHECKS = (
+    Check(
+        "alertmanager.status",
+        "Alertmanager is up and configured",
+        _PLAN + "Check Alertmanager status",
+        "alertmanager",
+        _status,
+    ),
+    Check(
+        "alertmanager.alerts",
+        "No critical alert at rest",
+        _PLAN + "List active alerts",
+        "alertmanager",
+        _active,
+    ),
+    Check(
+        "alertmanager.receivers",
+        "The plan's receivers are loaded",
+        "beyond the plan",
+        "alertmanager",
+        _receivers,
+    ),
+)

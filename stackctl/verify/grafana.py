@@ -1,0 +1,110 @@
+"""Section 9.2 of the plan: health, data sources, dashboards."""
+
+from __future__ import annotations
+
+import asyncio
+
+from stackctl.errors import ServiceError
+from stackctl.verify.model import Check, Context, Finding
+
+_EXPECTED_SOURCES = ("Prometheus", "Loki")
+
+
+async def _health(context: Context) -> Finding:
+    health = await context.grafana.health()
+    return Finding(
+        health.database == "ok",
+        "database ok",
+        f"database {health.database}, version {health.version}",
+        "stackctl logs grafana",
+    )
+
+
+async def _login(context: Context) -> Finding:
+    try:
+        user = await context.grafana.current_user()
+    except ServiceError as error:
+        if error.status != 401:
+            raise
+        return Finding(
+            False,
+            "the admin's password is taken",
+            "it is refused",
+            "stackctl up: it sets the password that the settings give",
+        )
+    return Finding(True, "the admin's password is taken", f"logged in as {user.login}")
+
+
+async def _sources(context: Context) -> Finding:
+    names = [source.name for source in await context.grafana.data_sources()]
+    missing = [name for name in _EXPECTED_SOURCES if name not in names]
+    return Finding(
+        not missing,
+        f"data sources {', '.join(_EXPECTED_SOURCES)}",
+        ", ".join(names) or "none",
+        "look at grafana/provisioning/datasources, then stackctl logs grafana",
+    )
+
+
+async def _source_health(context: Context) -> Finding:
+    sources = await context.grafana.data_sources()
+    answers = await asyncio.gather(
+        *(context.grafana.data_source_health(source.uid) for source in sources),
+        return_exceptions=True,
+    )
+    wrong: dict[str, str] = {}
+    for source, answer in zip(sources, answers, strict=True):
+        if isinstance(answer, ServiceError):
+            wrong[source.name] = f"{source.url}: {answer.message}"
+        elif isinstance(answer, BaseException):
+            raise answer
+        elif answer.status != "OK":
+            wrong[source.name] = f"{source.url}: {answer.status} {answer.message}"
+    return Finding(
+        bool(sources) and not wrong,
+        "Grafana reaches every data source",
+        "; ".join(f"{name} at {why}" for name, why in wrong.items()) or f"{len(sources)} answer",
+        f"stackctl logs {next(iter(wrong)).lower()}" if wrong else "stackctl logs grafana",
+    )
+
+
+async def _dashboards(context: Context) -> Finding:
+    found = {dashboard.uid: dashboard.title for dashboard in await context.grafana.search()}
+    missing = [uid for uid in context.expected_dashboards if uid not in found]
+    return Finding(
+        bool(found) and not missing,
+        f"dashboards {', '.join(context.expected_dashboards)}",
+        f"missing: {', '.join(missing)}" if missing else ", ".join(found.values()) or "none",
+        "look at grafana/provisioning/dashboards, then stackctl logs grafana",
+    )
+
+
+_PLAN = "9.2 Grafana Verification: "
+
+CHECKS = (
+    Check(
+        "grafana.health", "Grafana is healthy", _PLAN + "Check Grafana health", "grafana", _health
+    ),
+    Check("grafana.login", "One can log in", "beyond the plan", "grafana", _login),
+    Check(
+        "grafana.datasources",
+        "Data sources are there",
+        _PLAN + "List datasources",
+        "grafana",
+        _sources,
+    ),
+    Check(
+        "grafana.datasource-health",
+        "Data sources answer Grafana",
+        "beyond the plan",
+        "grafana",
+        _source_health,
+    ),
+    Check(
+        "grafana.dashboards",
+        "Dashboards are listed",
+        _PLAN + "List dashboards",
+        "grafana",
+        _dashboards,
+    ),
+)

@@ -1,0 +1,85 @@
+"""What a check is given, what it gives, and what a run of all of them comes to."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.grafana import GrafanaClient
+from stackctl.clients.loki import LokiClient
+from stackctl.clients.prometheus import PrometheusClient
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the checks ask and expect: the clients, the jobs that must be up, the dashboards that must be there."""
+
+    prometheus: PrometheusClient
+    alertmanager: AlertmanagerClient
+    loki: LokiClient
+    grafana: GrafanaClient
+    expected_jobs: tuple[str, ...]
+    expected_dashboards: tuple[str, ...]
+    log_job: str | None
+    """The job whose log lines must be in Loki; None where no application runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check saw. `next_step` is the one thing to do where it is not what was expected."""
+
+    ok: bool
+    expected: str
+    seen: str
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the checklist. `step` is the plan's own words, or "beyond the plan"."""
+
+    id: str
+    title: str
+    step: str
+    service: str
+    """The service that the check is about: whether it is a stand-in shows beside the result."""
+    run: Callable[[Context], Awaitable[Finding]]
+
+    @property
+    def section(self) -> str:
+        """The section, which is the first part of the id."""
+        return self.id.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A check's last finding, and how many seconds it took to come to it."""
+
+    check: Check
+    finding: Finding
+    seconds: float
+    standin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run of the checklist: its results in the checklist's order. `seconds` is the whole run's time."""
+
+    project: str
+    images: Literal["upstream", "local"] | None
+    started: dt.datetime
+    seconds: float
+    results: tuple[Result, ...]
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        """The results that are not as expected."""
+        return tuple(result for result in self.results if not result.finding.ok)
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether everything is as expected."""
+        return not self.failed
