@@ -149,6 +149,22 @@ class Engine:
                 pull="missing" if pull else "never",
             )
 
+    def remove_leftovers(self) -> list[str]:
+        """Remove what an interrupted `compose up` left of containers that it was replacing, and give the names.
+
+        Compose renames the old container to its short ID and its name before it makes the new one; a second `up`
+        then fails over the name. Data is in volumes and stays.
+        """
+        with _translated("docker container list"):
+            found = self._client.container.list(
+                all=True, filters=[("label", f"{_PROJECT_LABEL}={self.project}")]
+            )
+            leftovers = [one for one in found if re.match(r"[0-9a-f]{12}_", one.name)]
+            names = [container.name for container in leftovers]
+            for container in leftovers:
+                container.remove(force=True)
+        return names
+
     def down(self, *, volumes: bool, timeout: int | None = None) -> None:
         """Stop and remove the project's containers and network, and with `volumes` its data."""
         with _translated("docker compose down"):

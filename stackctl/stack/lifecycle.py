@@ -67,6 +67,8 @@ def up(project: Project, *, choice: Choice, demo: bool, timeout: float, observer
         )
         project.keep(Choices(demo=demo, images=resolved.name))
         engine = project.engine(demo=demo)
+        for leftover in engine.remove_leftovers():
+            observer.note(f"removed {leftover}, left by an `up` that was interrupted")
         before = engine.containers()
         observer.step("starting the containers")
         engine.up(pull=resolved.name == "upstream")

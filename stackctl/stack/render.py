@@ -219,6 +219,8 @@ def _compose_env(
         "STACKCTL_CONFIG": str(state.config),
         "STACKCTL_SECRETS": str(state.secrets),
         "STACKCTL_CONTAINER_PREFIX": prefix,
+        # cAdvisor's device is not there on every machine, and Compose has no optional devices.
+        "STACKCTL_KMSG": "/dev/kmsg" if Path("/dev/kmsg").exists() else "/dev/null",
         "STACKCTL_BIND_ADDRESS": settings["STACKCTL_BIND_ADDRESS"],
         **{variable: settings[variable] for variable, _ in PUBLISHED_PORTS.values()},
         "PROMETHEUS_RETENTION_TIME": settings["PROMETHEUS_RETENTION_TIME"],
