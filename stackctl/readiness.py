@@ -10,6 +10,7 @@ from typing import Literal
 
 import httpx
 
+from stackctl.clients.base import local_http_client
 from stackctl.clients.loki import LokiClient
 from stackctl.errors import ServiceError, StackctlError
 from stackctl.settings import Settings
@@ -69,8 +70,7 @@ async def wait(
     """
     began = time.monotonic()
     containers = await asyncio.to_thread(engine.containers)
-    limits = httpx.Limits(max_connections=40)
-    async with httpx.AsyncClient(timeout=_PROBE_TIMEOUT, limits=limits, trust_env=False) as client:
+    async with local_http_client(_PROBE_TIMEOUT) as client:
         prober = _Prober(engine, settings, client)
         tasks = [
             _wait_one(service, containers.get(service.name), prober, began, timeout, changed)
@@ -86,7 +86,7 @@ async def wait(
 async def look(services: Iterable[Service], engine: Engine, settings: Settings) -> dict[str, str]:
     """Ask every service once, all at the same time, and give "ready" or the reason by service."""
     containers = await asyncio.to_thread(engine.containers)
-    async with httpx.AsyncClient(timeout=_PROBE_TIMEOUT, trust_env=False) as client:
+    async with local_http_client(_PROBE_TIMEOUT) as client:
         prober = _Prober(engine, settings, client)
 
         async def ask(service: Service) -> tuple[str, str]:

@@ -1,0 +1,235 @@
+"""The clients against a real HTTP server: right answers, and every way in which an answer can be wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from stackctl.clients import base
+from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.grafana import GrafanaClient
+from stackctl.clients.loki import Entry, LokiClient
+from stackctl.clients.prometheus import PrometheusClient
+from stackctl.errors import ServiceError
+from tests.support.http import Reply, as_json, serving
+
+Call = Callable[[str], Awaitable[object]]
+
+
+def prometheus(name: str, *args: Any, **kwargs: Any) -> Call:
+    async def call(url: str) -> object:
+        async with PrometheusClient(url, timeout=0.5) as client:
+            return await getattr(client, name)(*args, **kwargs)
+
+    return call
+
+
+def alertmanager(name: str) -> Call:
+    async def call(url: str) -> object:
+        async with AlertmanagerClient(url, timeout=0.5) as client:
+            return await getattr(client, name)()
+
+    return call
+
+
+def loki(name: str, *args: Any, **kwargs: Any) -> Call:
+    async def call(url: str) -> object:
+        async with LokiClient(url, timeout=0.5) as client:
+            return await getattr(client, name)(*args, **kwargs)
+
+    return call
+
+
+def grafana(name: str, *args: Any) -> Call:
+    async def call(url: str) -> object:
+        async with GrafanaClient(url, password=SecretStr("hush"), timeout=0.5) as client:
+            return await getattr(client, name)(*args)
+
+    return call
+
+
+CALLS: dict[str, tuple[str, Call]] = {
+    "targets": ("/api/v1/targets", prometheus("targets")),
+    "rules": ("/api/v1/rules", prometheus("rule_groups")),
+    "alerts": ("/api/v1/alerts", prometheus("alerts")),
+    "query": ("/api/v1/query", prometheus("query", "up")),
+    "range": ("/api/v1/query_range", prometheus("query_range", "up", start=0, end=1, step=1)),
+    "alertmanagers": ("/api/v1/alertmanagers", prometheus("alertmanagers")),
+    "build": ("/api/v1/status/buildinfo", prometheus("build_info")),
+    "am-status": ("/api/v2/status", alertmanager("status")),
+    "am-alerts": ("/api/v2/alerts", alertmanager("alerts")),
+    "am-receivers": ("/api/v2/receivers", alertmanager("receivers")),
+    "loki-labels": ("/loki/api/v1/labels", loki("labels")),
+    "loki-lines": ("/loki/api/v1/query_range", loki("query_range", "{}", start=0, end=1)),
+    "health": ("/api/health", grafana("health")),
+    "user": ("/api/user", grafana("current_user")),
+    "sources": ("/api/datasources", grafana("data_sources")),
+    "source-health": ("/api/datasources/uid/x/health", grafana("data_source_health", "x")),
+    "search": ("/api/search", grafana("search")),
+    "dashboard": ("/api/dashboards/uid/x", grafana("dashboard", "x")),
+}
+EVERY_CALL = pytest.mark.parametrize(("path", "call"), CALLS.values(), ids=CALLS)
+
+
+@EVERY_CALL
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (Reply(b'{"message": "out of order"}', 500), "500 Internal Server Error: out of order"),
+        (Reply(b"<html>", 200, content_type="text/html"), "another shape"),
+        (Reply(b'{"status": 7, "data": 7}'), "another shape"),
+        (Reply(b"null"), "another shape"),
+        (Reply(b"\xff\xfe"), "another shape"),
+        (Reply(b""), "another shape"),
+    ],
+    ids=["500", "html", "wrong", "null", "bytes", "empty"],
+)
+def test_a_wrong_answer_is_one_line_that_names_the_service_and_the_address(
+    path: str, call: Call, reply: Reply, says: str
+) -> None:
+    with serving({path: reply}) as server, pytest.raises(ServiceError) as caught:
+        asyncio.run(call(server.url))
+    message = caught.value.message
+    assert says in message
+    assert f"{caught.value.service} at {server.url}{path}" in message
+    assert "\n" not in message
+    assert len(message) < 500
+    assert caught.value.remedy == f"stackctl logs {caught.value.service}"
+
+
+@EVERY_CALL
+def test_a_service_that_is_not_there(path: str, call: Call) -> None:
+    with serving({}) as server:
+        url = server.url
+    with pytest.raises(ServiceError, match="does not accept connections"):
+        asyncio.run(call(url))
+
+
+def test_a_slow_service_costs_the_timeout_and_no_more() -> None:
+    path, call = CALLS["targets"]
+    began = time.monotonic()
+    with (
+        serving({path: Reply(b"{}", delay=20)}) as server,
+        pytest.raises(ServiceError, match=r"within 0\.5 s"),
+    ):
+        asyncio.run(call(server.url))
+    assert time.monotonic() - began < 5
+
+
+def test_an_endless_body_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "MAX_BODY", 1024 * 1024)
+    path, call = CALLS["targets"]
+    endless = Reply(b"x" * 65536, endless=True)
+    with (
+        serving({path: endless}) as server,
+        pytest.raises(ServiceError, match=r"larger than 1 MiB|within"),
+    ):
+        asyncio.run(call(server.url))
+
+
+def test_an_endless_trickle_is_cut_off() -> None:
+    path, call = CALLS["alerts"]
+    with (
+        serving({path: Reply(b" ", endless=True)}) as server,
+        pytest.raises(ServiceError, match=r"within 0\.5 s|larger"),
+    ):
+        asyncio.run(call(server.url))
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["status", "data", "result", "resultType", "activeTargets", "labels", "x"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ANY_JSON)
+def test_any_json_gives_a_value_or_a_service_error(value: object) -> None:
+    routes = {path: as_json(value) for path, _ in CALLS.values()}
+    with serving(dict(routes)) as server:
+        for _, call in CALLS.values():
+            try:
+                asyncio.run(call(server.url))
+            except ServiceError as error:
+                assert "\n" not in error.message
+
+
+def vector(*samples: object) -> object:
+    return {"status": "success", "data": {"resultType": "vector", "result": list(samples)}}
+
+
+def test_prometheus_values_and_scalars() -> None:
+    sample = {"metric": {"job": "a"}, "value": [1.5, "NaN"]}
+    with serving({"/api/v1/query": as_json(vector(sample))}) as server:
+        found = asyncio.run(CALLS["query"][1](server.url))
+        assert isinstance(found, list)
+        assert found[0].metric == {"job": "a"}
+        assert found[0].value[1] != found[0].value[1]
+        server.routes["/api/v1/query"] = as_json(
+            {"status": "success", "data": {"resultType": "scalar", "result": [1, "42"]}}
+        )
+        found = asyncio.run(CALLS["query"][1](server.url))
+        assert isinstance(found, list)
+        assert found[0].value == (1.0, 42.0)
+        assert server.requests[-1].method == "POST"
+
+
+def test_grafana_logs_in_and_tells_a_refused_password() -> None:
+    with serving(
+        {"/api/user": as_json({"message": "Invalid username or password"}, 401)}
+    ) as server:
+        with pytest.raises(ServiceError) as caught:
+            asyncio.run(CALLS["user"][1](server.url))
+        assert caught.value.status == 401
+        assert "hush" not in caught.value.message
+        sent = server.requests[0].headers["Authorization"]
+        assert base64.b64decode(sent.removeprefix("Basic ")) == b"admin:hush"
+
+
+def test_loki_round_trip_needs_the_line_back_from_a_query() -> None:
+    lines: list[tuple[str, str]] = []
+
+    def push(request: Any) -> Reply:
+        for stream in json.loads(request.body)["streams"]:
+            lines.extend((value[0], value[1]) for value in stream["values"])
+        return Reply(status=204)
+
+    def query(_: Any) -> Reply:
+        streams = [{"stream": {}, "values": [list(line)]} for line in lines]
+        return as_json({"status": "success", "data": {"resultType": "streams", "result": streams}})
+
+    with serving({"/loki/api/v1/push": push, "/loki/api/v1/query_range": query}) as server:
+        asyncio.run(loki("round_trip", "marker")(server.url))
+        assert lines[0][1] == "marker"
+        server.routes["/loki/api/v1/push"] = Reply(status=204)
+        lines.clear()
+        with pytest.raises(ServiceError, match="did not come back"):
+            asyncio.run(loki("round_trip", "marker")(server.url))
+
+
+def test_loki_gives_lines_with_nanoseconds() -> None:
+    body = {"stream": {"job": "a"}, "values": [["1700000000000000001", "one"]]}
+    answer = as_json({"status": "success", "data": {"resultType": "streams", "result": [body]}})
+    with serving({"/loki/api/v1/query_range": answer}) as server:
+        found = asyncio.run(CALLS["loki-lines"][1](server.url))
+    assert isinstance(found, list)
+    assert found[0].entries == [Entry(1700000000000000001, "one")]
