@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from stackctl.clients.base import CamelModel, HttpClient
 
 T = TypeVar("T")
-
-Value = Annotated[float, BeforeValidator(float)]
-"""A sample's value: a string in JSON, because JSON has no NaN and no infinities."""
 
 
 class _Answer(BaseModel, Generic[T]):
@@ -91,17 +88,20 @@ class _Alerts(BaseModel):
 
 
 class Sample(BaseModel):
-    """One series at one time: its labels, the time in Unix seconds, and the value."""
+    """One series at one time: its labels, the time in Unix seconds, and the value.
+
+    A value is a string in JSON, which has neither NaN nor infinities.
+    """
 
     metric: Mapping[str, str]
-    value: tuple[float, Value]
+    value: tuple[float, float]
 
 
 class Series(BaseModel):
     """One series over a range: its labels, and (Unix seconds, value) pairs."""
 
     metric: Mapping[str, str]
-    values: list[tuple[float, Value]]
+    values: list[tuple[float, float]]
 
 
 class _Vector(BaseModel):
@@ -111,7 +111,7 @@ class _Vector(BaseModel):
 
 class _Scalar(BaseModel):
     result_type: Literal["scalar"] = Field(alias="resultType")
-    result: tuple[float, Value]
+    result: tuple[float, float]
 
 
 class _Matrix(BaseModel):

@@ -93,8 +93,11 @@ def serving(routes: dict[str, Answer]) -> Iterator[Server]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Keep the tests' output clean."""
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.daemon_threads = True
+    class Httpd(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 64
+
+    httpd = Httpd(("127.0.0.1", 0), Handler)
     server = Server(f"http://127.0.0.1:{httpd.server_address[1]}", routes)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

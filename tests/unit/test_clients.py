@@ -185,11 +185,11 @@ def test_prometheus_values_and_scalars() -> None:
         assert found[0].metric == {"job": "a"}
         assert found[0].value[1] != found[0].value[1]
         server.routes["/api/v1/query"] = as_json(
-            {"status": "success", "data": {"resultType": "scalar", "result": [1, "42"]}}
+            {"status": "success", "data": {"resultType": "scalar", "result": [1, "+Inf"]}}
         )
         found = asyncio.run(CALLS["query"][1](server.url))
         assert isinstance(found, list)
-        assert found[0].value == (1.0, 42.0)
+        assert found[0].value == (1.0, float("inf"))
         assert server.requests[-1].method == "POST"
 
 

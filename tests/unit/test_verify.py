@@ -1,0 +1,443 @@
+"""Each check both ways: against a stack that is right, and against one that is wrong in just that way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import datetime as dt
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pytest
+from pydantic import SecretStr
+from rich.console import Console
+
+from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.grafana import GrafanaClient
+from stackctl.clients.loki import LokiClient
+from stackctl.clients.prometheus import PrometheusClient
+from stackctl.errors import UsageError
+from stackctl.report import json as json_report
+from stackctl.report import junit, terminal
+from stackctl.stack.services import EXPECTED_JOBS
+from stackctl.verify import runner
+from stackctl.verify.model import Check, Context, Finding, Report, Result
+from tests.support.http import Reply, Request, Server, as_json, serving
+
+NOW = "2026-01-02T03:04:05.678Z"
+
+
+def success(data: object) -> dict[str, object]:
+    return {"status": "success", "data": data}
+
+
+def target(job: str, health: str = "up", error: str = "") -> dict[str, object]:
+    return {
+        "labels": {"job": job, "instance": f"{job}:1"},
+        "scrapeUrl": f"http://{job}:1/metrics",
+        "health": health,
+        "lastError": error,
+        "lastScrapeDuration": 0.01,
+        "scrapeInterval": "15s",
+    }
+
+
+def rule(health: str = "ok", error: str = "") -> dict[str, object]:
+    return {
+        "name": "ServiceDown",
+        "query": "up == 0",
+        "type": "alerting",
+        "health": health,
+        "lastError": error,
+    }
+
+
+def alert(severity: str) -> dict[str, object]:
+    return {
+        "labels": {"alertname": "X", "severity": severity, "service": "a"},
+        "startsAt": NOW,
+        "endsAt": NOW,
+        "status": {"state": "active", "silencedBy": [], "inhibitedBy": []},
+    }
+
+
+RECEIVERS = (
+    "default",
+    "critical-alerts",
+    "warning-alerts",
+    "trading-team",
+    "ai-team",
+    "dba-team",
+    "business-hours",
+)
+SOURCES = [
+    {
+        "uid": "prometheus",
+        "name": "Prometheus",
+        "type": "prometheus",
+        "url": "http://prometheus:9090",
+    },
+    {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://loki:3100"},
+]
+
+RIGHT: dict[str, Any] = {
+    "/-/ready": "ready",
+    "/api/v1/status/buildinfo": success({"version": "2.53.3"}),
+    "/api/v1/targets": success(
+        {"activeTargets": [target(job) for job in (*EXPECTED_JOBS, "kong")]}
+    ),
+    "/api/v1/rules": success(
+        {"groups": [{"name": "g", "file": "f", "interval": 15, "rules": [rule()]}]}
+    ),
+    "/api/v1/alertmanagers": success(
+        {"activeAlertmanagers": [{"url": "http://alertmanager:9093"}]}
+    ),
+    "/api/v2/status": {
+        "versionInfo": {"version": "0.28.1"},
+        "config": {"original": "route: {}"},
+        "cluster": {"status": "disabled"},
+        "uptime": NOW,
+    },
+    "/api/v2/alerts": [alert("warning")],
+    "/api/v2/receivers": [{"name": name} for name in RECEIVERS],
+    "/api/health": {"database": "ok", "version": "10.2.2"},
+    "/api/user": {"login": "admin"},
+    "/api/datasources": SOURCES,
+    "/api/datasources/uid/prometheus/health": {"status": "OK", "message": "fine"},
+    "/api/datasources/uid/loki/health": {"status": "OK", "message": "fine"},
+    "/api/search": [{"uid": "system-overview", "title": "System Overview"}],
+    "/ready": "ready",
+    "/loki/api/v1/labels": success(["job", "container_name", "level"]),
+}
+
+
+class Stack:
+    """All four services as one server whose answers a test can change."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.up: dict[str, float] = dict.fromkeys(EXPECTED_JOBS, 1)
+        self.dropped = 0.0
+        self.lines = ["a line"]
+        self.pushed: list[list[str]] = []
+        self.keeps_pushed = True
+        for path, value in RIGHT.items():
+            self.set(path, value)
+        server.routes["/api/v1/query"] = self._query
+        server.routes["/loki/api/v1/push"] = self._push
+        server.routes["/loki/api/v1/query_range"] = self._lines
+
+    def set(self, path: str, value: Any) -> None:
+        self.server.routes[path] = (
+            value if isinstance(value, Reply) else as_json(copy.deepcopy(value))
+        )
+
+    def _query(self, request: Request) -> Reply:
+        series = (
+            [{"metric": {}, "value": [0, str(self.dropped)]}]
+            if b"dropped" in request.body
+            else [
+                {"metric": {"job": job}, "value": [0, str(value)]} for job, value in self.up.items()
+            ]
+        )
+        return as_json(success({"resultType": "vector", "result": series}))
+
+    def _push(self, request: Request) -> Reply:
+        if self.keeps_pushed:
+            self.pushed += json.loads(request.body)["streams"][0]["values"]
+        return Reply(status=204)
+
+    def _lines(self, request: Request) -> Reply:
+        values = (
+            self.pushed if "stackctl" in request.query else [["1", line] for line in self.lines]
+        )
+        streams = [{"stream": {}, "values": values}] if values else []
+        return as_json(success({"resultType": "streams", "result": streams}))
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    with serving({}) as server:
+        yield Stack(server)
+
+
+@contextlib.asynccontextmanager
+async def context_of(url: str) -> AsyncIterator[Context]:
+    async with (
+        PrometheusClient(url, timeout=1.5) as prometheus,
+        AlertmanagerClient(url, timeout=1.5) as alertmanager,
+        LokiClient(url, timeout=1.5) as loki,
+        GrafanaClient(url, password=SecretStr("x"), timeout=1.5) as grafana,
+    ):
+        yield Context(
+            prometheus,
+            alertmanager,
+            loki,
+            grafana,
+            expected_jobs=EXPECTED_JOBS,
+            expected_dashboards=("system-overview",),
+            log_job="rust-core-engine",
+        )
+
+
+def verify(stack: Stack, *names: str, timeout: float = 0.0) -> Report:
+    async def run() -> Report:
+        async with context_of(stack.server.url) as context:
+            return await runner.run(
+                runner.select(names),
+                context,
+                project="bot-core",
+                images="local",
+                standins={"grafana": True},
+                timeout=timeout,
+                finished=lambda _: None,
+            )
+
+    return asyncio.run(run())
+
+
+def test_a_right_stack_passes_every_check(stack: Stack) -> None:
+    report = verify(stack)
+    assert report.ok, [(one.check.id, one.finding) for one in report.failed]
+    assert len(report.results) == len(runner.CHECKS)
+    assert {one.check.service for one in report.results if one.standin} == {"grafana"}
+
+
+def targets(job: str, health: str, error: str) -> object:
+    jobs = [
+        target(name, *((health, error) if name == job else ())) for name in (*EXPECTED_JOBS, "kong")
+    ]
+    return success({"activeTargets": jobs})
+
+
+def no_target(stack: Stack) -> None:
+    stack.set(
+        "/api/v1/targets",
+        success({"activeTargets": [target(job) for job in EXPECTED_JOBS if job != "redis"]}),
+    )
+
+
+def rules(*found: object) -> object:
+    groups = [{"name": "g", "file": "f", "interval": 15, "rules": list(found)}] if found else []
+    return success({"groups": groups})
+
+
+WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
+    "not ready": ("prometheus.ready", lambda s: s.set("/-/ready", Reply(b"", 503)), "503"),
+    "target down": (
+        "prometheus.targets",
+        lambda s: s.set("/api/v1/targets", targets("redis", "down", "no such host")),
+        "redis: down (no such host)",
+    ),
+    "target removed": ("prometheus.targets", no_target, "redis: no target"),
+    "target not scraped yet": (
+        "prometheus.targets",
+        lambda s: s.set("/api/v1/targets", targets("redis", "unknown", "")),
+        "redis: unknown",
+    ),
+    "another target down": (
+        "prometheus.other-targets",
+        lambda s: s.set("/api/v1/targets", targets("kong", "down", "refused")),
+        "kong kong:1 down: refused",
+    ),
+    "no rules": ("prometheus.rules", lambda s: s.set("/api/v1/rules", rules()), "none"),
+    "rule with an error": (
+        "prometheus.rule-health",
+        lambda s: s.set("/api/v1/rules", rules(rule("err", "many-to-many"))),
+        "many-to-many",
+    ),
+    "up is 0": ("prometheus.query", lambda s: s.up.update(mongodb=0), "mongodb"),
+    "no alertmanager": (
+        "prometheus.alertmanager",
+        lambda s: s.set("/api/v1/alertmanagers", success({"activeAlertmanagers": []})),
+        "none",
+    ),
+    "dropped notifications": (
+        "prometheus.notifications",
+        lambda s: setattr(s, "dropped", 3),
+        "3 dropped",
+    ),
+    "grafana's database": (
+        "grafana.health",
+        lambda s: s.set("/api/health", {"database": "failing"}),
+        "failing",
+    ),
+    "refused password": (
+        "grafana.login",
+        lambda s: s.set("/api/user", Reply(b'{"message": "no"}', 401)),
+        "refused",
+    ),
+    "missing data source": (
+        "grafana.datasources",
+        lambda s: s.set("/api/datasources", SOURCES[:1]),
+        "Prometheus",
+    ),
+    "data source with a wrong address": (
+        "grafana.datasource-health",
+        lambda s: s.set("/api/datasources/uid/loki/health", Reply(b'{"message": "dial tcp"}', 400)),
+        "dial tcp",
+    ),
+    "data source that is not OK": (
+        "grafana.datasource-health",
+        lambda s: s.set("/api/datasources/uid/loki/health", {"status": "ERROR", "message": "odd"}),
+        "odd",
+    ),
+    "missing dashboard": (
+        "grafana.dashboards",
+        lambda s: s.set("/api/search", []),
+        "system-overview",
+    ),
+    "loki not ready": ("loki.ready", lambda s: s.set("/ready", Reply(b"", 503)), "503"),
+    "loki loses lines": (
+        "loki.ready",
+        lambda s: setattr(s, "keeps_pushed", False),
+        "did not come back",
+    ),
+    "no lines": ("loki.lines", lambda s: s.lines.clear(), "none"),
+    "missing label": (
+        "loki.labels",
+        lambda s: s.set("/loki/api/v1/labels", success(["job", "level"])),
+        "job, level",
+    ),
+    "no configuration": (
+        "alertmanager.status",
+        lambda s: s.set("/api/v2/status", {**RIGHT["/api/v2/status"], "config": {"original": ""}}),
+        "no configuration",
+    ),
+    "critical alert": (
+        "alertmanager.alerts",
+        lambda s: s.set("/api/v2/alerts", [alert("critical")]),
+        "X of a (active)",
+    ),
+    "missing receiver": (
+        "alertmanager.receivers",
+        lambda s: s.set("/api/v2/receivers", [{"name": "default"}]),
+        "critical-alerts",
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "spoil", "seen"), WRONG.values(), ids=WRONG)
+def test_a_stack_wrong_in_one_way_fails_that_check(
+    stack: Stack, check: str, spoil: Callable[[Stack], None], seen: str
+) -> None:
+    spoil(stack)
+    (result,) = verify(stack, check).results
+    assert not result.finding.ok
+    assert seen in f"{result.finding.seen} {result.finding.expected}"
+    assert result.finding.expected
+    assert result.finding.next_step
+
+
+def test_every_check_is_spoiled_above() -> None:
+    assert {check for check, _, _ in WRONG.values()} == {check.id for check in runner.CHECKS}
+
+
+def test_a_stack_that_is_down_fails_every_check_in_bounded_time(stack: Stack) -> None:
+    url = stack.server.url
+    stack.server.url = re.sub(r":\d+$", ":9", url)
+    report = verify(stack)
+    assert len(report.failed) == len(runner.CHECKS)
+    assert report.seconds < 5
+
+
+def test_a_check_is_asked_again_until_it_holds(stack: Stack) -> None:
+    answers = iter([targets("redis", "unknown", ""), RIGHT["/api/v1/targets"]])
+    stack.server.routes["/api/v1/targets"] = lambda _: as_json(next(answers))
+    report = verify(stack, "prometheus.targets", timeout=5)
+    assert report.ok
+    assert 0.4 < report.results[0].seconds < 5
+
+
+def test_a_bug_in_a_check_is_a_failed_result_and_hides_no_other(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: Context) -> Finding:
+        raise KeyError("oops")
+
+    checks = (Check("loki.broken", "Broken", "beyond the plan", "loki", broken), runner.CHECKS[0])
+    monkeypatch.setattr(runner, "CHECKS", checks)
+    report = verify(stack)
+    assert [result.finding.ok for result in report.results] == [False, True]
+    assert "KeyError" in report.results[0].finding.seen
+
+
+def test_sections_and_checks_are_selected_by_name() -> None:
+    assert {check.section for check in runner.select(["loki"])} == {"loki"}
+    assert [check.id for check in runner.select(["prometheus.targets"])] == ["prometheus.targets"]
+    with pytest.raises(UsageError) as caught:
+        runner.select(["prometeus"])
+    assert caught.value.remedy == "did you mean prometheus?"
+
+
+def report_with(seen: str) -> Report:
+    async def nothing(_: Context) -> Finding:
+        raise NotImplementedError
+
+    good = Check("loki.ready", "Loki takes lines", "9.3", "loki", nothing)
+    bad = Check("grafana.health", "Grafana is healthy", "9.2", "grafana", nothing)
+    return Report(
+        "bot-core",
+        "local",
+        dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
+        1.5,
+        (
+            Result(good, Finding(True, "ready", "ready"), 0.1),
+            Result(
+                bad, Finding(False, "database ok", seen, "stackctl logs grafana"), 1.2, standin=True
+            ),
+        ),
+    )
+
+
+def test_json_report_keeps_its_schema(stack: Stack) -> None:
+    schema = json.loads((terminal_folder() / "schema.json").read_text())
+    for report in (report_with("x"), verify(stack)):
+        document = json.loads(json_report.dumps(report))
+        jsonschema.validate(document, schema, format_checker=jsonschema.FormatChecker())
+    assert document["ok"] is True
+
+
+def terminal_folder() -> Any:
+    from pathlib import Path
+
+    return Path(terminal.__file__).parent
+
+
+def test_junit_report_is_xml_whatever_was_seen() -> None:
+    root = ET.fromstring(junit.dumps(report_with("bad \x00 <&> \ud800 text")))  # noqa: S314 - our own text
+    assert root.attrib["tests"] == "2"
+    assert root.attrib["failures"] == "1"
+    failure = root.find(".//failure")
+    assert failure is not None
+    assert "<&>" in failure.attrib["message"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_terminal_report_fits_80_columns_without_colour(encoding: str) -> None:
+    import io
+
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    terminal.print_report(Console(file=stream, width=80, highlight=False), report_with("y" * 200))
+    stream.flush()
+    text = raw.getvalue().decode(encoding)
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "\x1b" not in text
+    assert ("✘" in text) == (encoding == "utf-8")
+    for word in (
+        "expected",
+        "database ok",
+        "seen",
+        "waited",
+        "next",
+        "stackctl logs grafana",
+        "(stand-in)",
+        "1 of 2",
+    ):
+        assert word in text
