@@ -7,11 +7,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from stackctl.chaos.journal import Journal, OpenFault
 from stackctl.errors import UsageError
 from stackctl.settings import nearest
-from stackctl.stack.engine import Engine
+
+if TYPE_CHECKING:
+    from stackctl.stack.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +44,17 @@ def _connect(engine: Engine, container: str) -> None:
 
 
 _ALL = (
-    Fault("stop", "stops it with SIGTERM, as a deployment does", Engine.stop, _start),
-    Fault("kill", "kills it with SIGKILL, as a crash does", Engine.kill, _start),
+    Fault(
+        "stop", "stops it with SIGTERM, as a deployment does", lambda on, id_: on.stop(id_), _start
+    ),
+    Fault("kill", "kills it with SIGKILL, as a crash does", lambda on, id_: on.kill(id_), _start),
     Fault(
         "pause",
         "freezes its processes: it accepts connections and never answers",
-        Engine.pause,
+        lambda on, id_: on.pause(id_),
         _resume,
     ),
-    Fault("disconnect", "takes it off the network", Engine.disconnect, _connect),
+    Fault("disconnect", "takes it off the network", lambda on, id_: on.disconnect(id_), _connect),
 )
 
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _ALL}

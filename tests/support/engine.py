@@ -1,0 +1,85 @@
+"""An engine without Docker: containers in memory, with the methods that the code under test calls."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+from stackctl.errors import EngineError
+from stackctl.stack.engine import ContainerState, Engine, EngineInfo
+
+
+def container(service: str, **changes: object) -> ContainerState:
+    """A running container of a service."""
+    state = ContainerState(
+        id=f"id-{service}",
+        name=service,
+        service=service,
+        status="running",
+        health="none",
+        exit_code=0,
+        restarts=0,
+        started=dt.datetime.now(dt.UTC),
+        image=f"stackctl/{service}:local",
+        standin=False,
+    )
+    return replace(state, **changes)  # type: ignore[arg-type]
+
+
+class MemoryEngine(Engine):
+    """Keeps its containers in a dictionary by service, and what was done to them in `done`."""
+
+    def __init__(self, *states: ContainerState) -> None:
+        self.project = "bot-core"
+        self.states = {state.service: state for state in states}
+        self.done: list[tuple[str, str]] = []
+        self.fails: set[str] = set()
+        self.engine_info: EngineInfo | EngineError | None = None
+
+    def _do(self, verb: str, id_: str, status: str) -> None:
+        self.done.append((verb, id_))
+        if verb in self.fails:
+            raise EngineError(f"docker {verb} failed")
+        for service, state in self.states.items():
+            if state.id == id_:
+                self.states[service] = replace(state, status=status)
+
+    def containers(self) -> dict[str, ContainerState]:
+        return dict(self.states)
+
+    def container(self, id_: str) -> ContainerState | None:
+        return next((state for state in self.states.values() if state.id == id_), None)
+
+    def stop(self, container: str, *, timeout: int = 10) -> None:
+        self._do("stop", container, "exited")
+
+    def kill(self, container: str) -> None:
+        self._do("kill", container, "exited")
+
+    def start(self, container: str) -> None:
+        self._do("start", container, "running")
+
+    def pause(self, container: str) -> None:
+        self._do("pause", container, "paused")
+
+    def unpause(self, container: str) -> None:
+        self._do("unpause", container, "running")
+
+    def disconnect(self, container: str) -> None:
+        self._do("disconnect", container, "running")
+
+    def connect(self, container: str) -> None:
+        self._do("connect", container, "running")
+
+    def info(self) -> EngineInfo:
+        if self.engine_info is None:
+            raise AssertionError("the test set no engine_info")
+        if isinstance(self.engine_info, EngineError):
+            raise self.engine_info
+        return self.engine_info
+
+    def clock(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
+    def publisher_of(self, port: int) -> str | None:
+        return None

@@ -1,0 +1,114 @@
+"""The doctor: each thing that can be wrong, with its remedy."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stackctl import settings
+from stackctl.errors import EngineError
+from stackctl.stack import doctor, services
+from stackctl.stack.doctor import Finding
+from stackctl.stack.engine import EngineInfo
+from tests.support.engine import MemoryEngine, container
+
+GOOD = EngineInfo("26.1.5+dfsg1", "2.26.1-4", "Debian", 8 * 1024**3, 2, Path("/"))
+
+
+def examine(
+    info: EngineInfo | EngineError = GOOD, engine: MemoryEngine | None = None, **environ: str
+) -> list[Finding]:
+    engine = engine or MemoryEngine()
+    engine.engine_info = info
+    free = {name: str(_free_port()) for name, _ in settings.PUBLISHED_PORTS.values()}
+    return doctor.examine(engine, settings.load(environ={**free, **environ}), services.select())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def of(findings: list[Finding], subject: str) -> Finding:
+    """Give the worst finding about a subject."""
+    return max(
+        (one for one in findings if one.subject == subject),
+        key=lambda one: ("ok", "warning", "failure").index(one.level),
+    )
+
+
+def test_a_good_machine_has_no_failure_and_every_other_finding_has_a_remedy() -> None:
+    findings = examine()
+    assert not [one for one in findings if one.level == "failure"]
+    assert all(one.remedy for one in findings if one.level != "ok")
+
+
+def test_no_engine_is_the_one_finding() -> None:
+    (finding,) = examine(EngineError("the Docker daemon is not running", remedy="start Docker"))
+    assert (finding.level, finding.message, finding.remedy) == (
+        "failure",
+        "the Docker daemon is not running",
+        "start Docker",
+    )
+
+
+@pytest.mark.parametrize(
+    ("subject", "info"),
+    [("docker", replace(GOOD, version="24.0.7")), ("compose", replace(GOOD, compose="2.19.1"))],
+)
+def test_an_old_version_is_a_failure_with_the_one_that_is_needed(
+    subject: str, info: EngineInfo
+) -> None:
+    finding = of(examine(info), subject)
+    assert finding.level == "failure"
+    assert "is needed" in finding.message
+    assert finding.remedy
+
+
+@pytest.mark.parametrize("version", ["25.0", "25.0.0-rc1", "27.3.1", "28"])
+def test_a_new_enough_version_is_fine(version: str) -> None:
+    assert of(examine(replace(GOOD, version=version)), "docker").level == "ok"
+
+
+def test_little_memory_is_a_warning() -> None:
+    assert of(examine(replace(GOOD, memory_bytes=2 * 1024**3)), "memory").level == "warning"
+
+
+def test_a_taken_port_names_the_process() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        finding = of(examine(LOKI_PORT=str(port)), "ports")
+    assert finding.level == "failure"
+    assert f"port {port} of loki is taken by" in finding.message
+    assert f"(pid {os.getpid()})" in finding.message
+    assert "LOKI_PORT" in (finding.remedy or "")
+
+
+def test_a_port_that_this_project_holds_is_fine() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        findings = examine(engine=MemoryEngine(container("loki")), LOKI_PORT=str(port))
+    assert of(findings, "ports").level == "ok"
+
+
+def test_one_port_for_two_services_is_a_failure() -> None:
+    port = str(_free_port())
+    finding = of(examine(LOKI_PORT=port, GRAFANA_PORT=port), "ports")
+    assert finding.level == "failure"
+    assert "both" in finding.message
+
+
+def test_a_channel_without_settings_is_a_warning_with_their_names() -> None:
+    finding = of(examine(), "notifications")
+    assert finding.level == "warning"
+    assert "ALERTMANAGER_" in (finding.remedy or "")
