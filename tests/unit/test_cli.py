@@ -1,0 +1,161 @@
+"""The command line without Docker: help, and bad input as one line with the remedy and the right exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stackctl.cli import COMMANDS, cli, main
+from tests.support.cli import stackctl
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Python finds the checkout's packages by its own path, not by the folder it runs in.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+
+
+def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("stackctl: ")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    "command", [[name] for name in COMMANDS] + [["chaos", "stop"], ["images", "build"]]
+)
+def test_every_command_has_help_that_ends_with_examples(command: list[str]) -> None:
+    done = CliRunner().invoke(cli, [*command, "--help"])
+    assert done.exit_code == 0
+    head, _, examples = done.output.partition("Examples:")
+    assert f"stackctl {command[0]}" in examples
+    assert "Usage: " in head
+
+
+def test_help_lists_every_command_without_loading_any() -> None:
+    script = (
+        "import sys; from stackctl.cli import cli\n"
+        "try: cli(['--help'], standalone_mode=False)\n"
+        "finally: print(sorted({'httpx', 'rich', 'pydantic', 'python_on_whales'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert all(name in done.stdout for name in COMMANDS)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_unknown_command_names_the_nearest() -> None:
+    done = stackctl("verfy")
+    assert done.returncode == 2
+    assert "did you mean verify?" in done.stderr
+
+
+def test_an_unknown_service_names_the_nearest() -> None:
+    line = one_line(stackctl("logs", "rust-core"), 2)
+    assert line == "stackctl: there is no service 'rust-core'; did you mean rust-core-engine?"
+
+
+def test_an_unknown_check_names_the_nearest() -> None:
+    assert "did you mean grafana?" in one_line(stackctl("verify", "grafan"), 2)
+
+
+def test_a_broken_line_in_the_env_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PROMETHEUS_PORT=9090\nbroken line\n")
+    assert one_line(stackctl("urls"), 2) == (
+        "stackctl: .env:2 is not NAME=value; correct that line, or put # before it"
+    )
+
+
+def test_a_bad_duration() -> None:
+    done = stackctl("chaos", "stop", "loki", "--for", "soon")
+    assert done.returncode == 2
+    assert "90s, 3m or 1h30m" in done.stderr
+
+
+def test_without_the_docker_command() -> None:
+    line = one_line(stackctl("up", env={"PATH": "/nonexistent"}), 1)
+    assert line.startswith("stackctl: the docker command is not installed; install Docker Engine")
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("command", ["up", "verify"])
+def test_without_a_daemon(command: str, tmp_path: Path) -> None:
+    line = one_line(stackctl(command, env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}), 1)
+    assert line.startswith("stackctl: the Docker daemon is not running; start Docker")
+
+
+def test_doctor_without_the_docker_command_is_a_finding_and_exit_1() -> None:
+    done = stackctl("doctor", "--format", "json", env={"PATH": "/nonexistent"})
+    assert done.returncode == 1
+    (finding,) = json.loads(done.stdout)
+    assert finding["level"] == "failure"
+    assert finding["remedy"]
+
+
+def test_an_unhealed_fault_is_told_by_any_command(state_dir: Path) -> None:
+    folder = state_dir / "bot-core"
+    folder.mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    fault = {
+        "kind": "stop",
+        "service": "loki",
+        "container": "x",
+        "since": "2026-01-01T00:00:00+00:00",
+        "pid": dead.pid,
+    }
+    (folder / "chaos.json").write_text(json.dumps({"faults": [fault]}))
+    done = stackctl("urls")
+    assert done.returncode == 0
+    assert "an unhealed fault: stop of loki" in done.stderr
+    assert "stackctl chaos heal" in done.stderr
+
+
+def test_urls_say_where_the_password_is_and_not_what_it_is() -> None:
+    done = stackctl("urls", env={"GRAFANA_PASSWORD": "marked-secret"})
+    assert "http://127.0.0.1:3001" in done.stdout
+    assert "GRAFANA_PASSWORD (environment)" in done.stdout
+    assert "marked-secret" not in done.stdout + done.stderr
+
+
+def test_render_prints_the_folder_that_has_compose_env(state_dir: Path) -> None:
+    done = stackctl("-p", "other", "render")
+    assert done.returncode == 0
+    assert done.stdout.strip() == str(state_dir / "other")
+    assert (state_dir / "other" / "compose.env").is_file()
+
+
+def test_a_reader_that_leaves_is_no_traceback() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m stackctl urls | true",
+        shell=True,  # noqa: S602 - a pipe is the point
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_a_bug_is_one_line_that_says_how_to_report_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("stackctl.cli.cli", broken)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == (
+        "stackctl: a bug: RuntimeError: two lines; please report it, with what STACKCTL_DEBUG=1 shows\n"
+    )
