@@ -161,7 +161,7 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(ANY_JSON)
 def test_any_json_gives_a_value_or_a_service_error(value: object) -> None:
     routes = {path: as_json(value) for path, _ in CALLS.values()}

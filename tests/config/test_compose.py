@@ -1,0 +1,151 @@
+"""The compose files against the plan's section 5.4, as the real `docker compose config` reads them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackctl import settings
+from stackctl.stack import bundle, images, services
+from stackctl.stack.render import render
+from stackctl.stack.secrets import Secrets
+from stackctl.stack.state import open_state
+
+pytestmark = pytest.mark.docker
+
+MIB = 1024 * 1024
+
+PLAN: dict[str, tuple[str, str | None, int, float]] = {
+    "prometheus": ("prom/prometheus:v2.48.0", "9090:9090", 2048, 1),
+    "alertmanager": ("prom/alertmanager:v0.26.0", "9093:9093", 512, 0.5),
+    "grafana": ("grafana/grafana:10.2.2", "3001:3000", 512, 0.5),
+    "loki": ("grafana/loki:2.9.3", "3100:3100", 1024, 0.5),
+    "promtail": ("grafana/promtail:2.9.3", None, 256, 0.25),
+    "node-exporter": ("prom/node-exporter:v1.7.0", "9100:9100", 128, 0.1),
+    "cadvisor": ("gcr.io/cadvisor/cadvisor:v0.47.2", "8081:8080", 256, 0.3),
+    "mongodb-exporter": ("percona/mongodb_exporter:0.40", "9216:9216", 128, 0.1),
+    "redis-exporter": ("oliver006/redis_exporter:v1.55.0", "9121:9121", 64, 0.1),
+    "blackbox-exporter": ("prom/blackbox-exporter:v0.24.0", "9115:9115", 64, 0.1),
+}
+"""Service → image, ports, memory in MiB, CPUs, as the plan has them."""
+
+
+@pytest.fixture
+def rendered(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> Path:
+    found = settings.load(environ={})
+    state = open_state(found.project)
+    render(found, Secrets(found, state), state, images={}, demo=True)
+    return state.compose_env
+
+
+def config(env_file: Path, *, demo: bool = False) -> dict[str, Any]:
+    files = ["-f", str(bundle.compose() / "docker-compose.yml"), "--profile", "monitoring"]
+    if demo:
+        files += ["-f", str(bundle.compose() / "demo.yml"), "--profile", "demo"]
+    done = subprocess.run(
+        ["docker", "compose", "--env-file", str(env_file), *files, "config", "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    parsed: dict[str, Any] = json.loads(done.stdout)
+    return parsed
+
+
+def test_the_monitoring_profile_is_the_plans_services(rendered: Path) -> None:
+    found = config(rendered)
+    assert set(found["services"]) == set(PLAN)
+    for name, (image, ports, memory, cpus) in PLAN.items():
+        service = found["services"][name]
+        assert service["image"] == image
+        limits = service["deploy"]["resources"]["limits"]
+        assert (int(limits["memory"]), float(limits["cpus"])) == (memory * MIB, cpus), name
+        if ports:
+            published, _, target = ports.partition(":")
+            assert {"published": published, "target": int(target)}.items() <= service["ports"][
+                0
+            ].items()
+        assert "bot-network" in service["networks"]
+        assert service["restart"] == "unless-stopped"
+    assert {"prometheus_data", "alertmanager_data", "grafana_data", "loki_data"} <= set(
+        found["volumes"]
+    )
+
+
+def test_every_port_is_on_loopback_and_is_the_settings_default(rendered: Path) -> None:
+    for name, service in config(rendered, demo=True)["services"].items():
+        for port in service.get("ports", ()):
+            assert port["host_ip"] == "127.0.0.1", name
+            assert int(port["published"]) == settings.PUBLISHED_PORTS[name][1]
+
+
+def test_the_services_table_is_the_compose_files(rendered: Path) -> None:
+    found = config(rendered, demo=True)["services"]
+    assert {name: service["profiles"][0] for name, service in found.items()} == {
+        name: service.profile for name, service in services.SERVICES.items()
+    }
+
+
+def test_every_container_gives_up_what_it_does_not_need(rendered: Path) -> None:
+    for name, service in config(rendered, demo=True)["services"].items():
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert service.get("cap_drop") == ["ALL"] or name == "cadvisor", name
+        assert service.get("privileged", False) == (name == "cadvisor"), name
+        assert service.get("read_only", False) or name in {"rabbitmq", "mongodb"}, name
+
+
+def test_no_default_credentials_and_no_secret_in_the_configuration(rendered: Path) -> None:
+    text = json.dumps(config(rendered, demo=True))
+    store = json.loads((rendered.parent / "secrets.json").read_text())
+    uri = "mongodb://stackctl:"
+    assert text.count(uri) == 1  # mongodb-exporter takes its address from the environment only
+    for name, value in store.items():
+        assert text.count(value) == (1 if name == "MONGODB_PASSWORD" else 0), name
+
+
+def test_the_plans_corrections_of_flags(rendered: Path) -> None:
+    found = config(rendered)["services"]
+    assert "--cluster.listen-address=" in found["alertmanager"]["command"]
+    assert "--web.enable-admin-api" not in found["prometheus"]["command"]
+    assert {"--storage.tsdb.retention.time=90d", "--storage.tsdb.retention.size=50GB"} <= set(
+        found["prometheus"]["command"]
+    )
+    assert "GF_INSTALL_PLUGINS" not in found["grafana"]["environment"]
+    for service in found.values():
+        if "healthcheck" in service:
+            assert service["healthcheck"]["start_interval"] == "1s"
+
+
+def test_without_its_env_compose_says_what_to_run() -> None:
+    done = subprocess.run(
+        [
+            "docker",
+            "compose",
+            "-f",
+            str(bundle.compose() / "docker-compose.yml"),
+            "--profile",
+            "monitoring",
+            "config",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+    )
+    assert done.returncode != 0
+    assert 'run "stackctl render" first' in done.stderr
+
+
+def test_every_image_has_both_sets_and_one_variable() -> None:
+    found = images.catalogue()
+    assert {service for image in found for service in image.services} == set(services.SERVICES)
+    assert {image.variable for image in found} == set(settings.IMAGE_VARIABLES)
+    assert all(
+        image.local.startswith("stackctl/") and image.local.endswith(":local") for image in found
+    )
