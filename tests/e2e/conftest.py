@@ -1,0 +1,100 @@
+"""One stack for all end-to-end tests: a project of its own, on ports of its own, beside whatever else is up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stackctl.settings import PUBLISHED_PORTS, Settings, load
+from tests.support.cli import stackctl
+
+PROJECT = "stackctl-e2e"
+MARK = "marked-e2e-secret"
+"""In every password of the test's stack, so that a leak can be searched for."""
+
+_PORT_OFFSET = 20000
+_UP_SECONDS = 900
+"""`up` may have to build the images on a bare machine."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running stack, and how to call stackctl for it."""
+
+    folder: Path
+    env_file: Path
+    first_up: subprocess.CompletedProcess[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What is added to the environment of every call."""
+        return {"STACKCTL_STATE_DIR": str(self.folder / "state")}
+
+    @property
+    def settings(self) -> Settings:
+        """The stack's settings."""
+        return load(project=PROJECT, env_file=self.env_file, environ={})
+
+    def run(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run stackctl for this stack."""
+        return _run(self.folder, self.env_file, *arguments, timeout=timeout)
+
+    def command(self, *arguments: str) -> list[str]:
+        """Give the arguments of a call, for a test that starts the process itself."""
+        return ["-p", PROJECT, "--env-file", str(self.env_file), *arguments]
+
+    def container(self, service: str) -> str:
+        """Give the name of a service's container."""
+        return f"{PROJECT}-{service}"
+
+
+def _run(
+    folder: Path, env_file: Path, *arguments: str, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    environment = {"STACKCTL_STATE_DIR": str(folder / "state")}
+    return stackctl(
+        "-p", PROJECT, "--env-file", str(env_file), *arguments, env=environment, timeout=timeout
+    )
+
+
+def docker(*arguments: str) -> str:
+    """Run docker and give what it printed, of both streams."""
+    done = subprocess.run(
+        ["docker", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Bring the stack up once for all tests, and take it down with its data at the end."""
+    for name in list(os.environ):
+        if name.startswith(("STACKCTL_", "COMPOSE_")):
+            del os.environ[name]
+    folder = tmp_path_factory.mktemp("e2e")
+    env_file = folder / "e2e.env"
+    ports = [f"{name}={port + _PORT_OFFSET}" for name, port in PUBLISHED_PORTS.values()]
+    secrets = [
+        "GRAFANA_PASSWORD",
+        "REDIS_EXPORTER_PASSWORD",
+        "RABBITMQ_PASSWORD",
+        "MONGODB_PASSWORD",
+    ]
+    lines = [*ports, *(f"{name}={MARK}-{name.lower()}" for name in secrets)]
+    env_file.write_text("\n".join(lines) + "\n")
+    done = _run(folder, env_file, "up", "--images", "local", timeout=_UP_SECONDS)
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield Stack(folder, env_file, done)
+    finally:
+        ended = _run(folder, env_file, "down", "--volumes", "--yes", timeout=180)
+        assert ended.returncode == 0, ended.stdout + ended.stderr

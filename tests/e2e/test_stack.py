@@ -1,0 +1,285 @@
+"""The main job on a real Docker Engine: up, verify, chaos, down. The tests run in order, on one stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+
+import httpx
+import pytest
+
+from stackctl.settings import PUBLISHED_PORTS
+from stackctl.stack.services import SERVICES
+from tests.e2e.conftest import MARK, PROJECT, Stack, docker
+from tests.support.http import wait_until
+
+pytestmark = pytest.mark.docker
+
+
+def containers() -> dict[str, str]:
+    """Give the IDs of the stack's containers by name."""
+    listed = docker(
+        "ps",
+        "-a",
+        "--no-trunc",
+        "--filter",
+        f"label=com.docker.compose.project={PROJECT}",
+        "--format",
+        "{{.Names}} {{.ID}}",
+    )
+    return dict(line.split() for line in listed.splitlines())
+
+
+def running(stack: Stack, service: str) -> bool:
+    return (
+        docker("inspect", "--format", "{{.State.Status}}", stack.container(service)).strip()
+        == "running"
+    )
+
+
+def test_up_ends_with_every_service_ready_and_says_where_things_are(stack: Stack) -> None:
+    out = stack.first_up.stdout
+    assert f"{len(SERVICES)} services ready" in out
+    assert "Images: local" in out
+    for service in ("grafana", "loki", "promtail", "cadvisor", "mongodb", "mongodb-exporter"):
+        assert re.search(rf"Stand-ins: .*\b{service}\b", out), service
+    assert stack.settings.url("grafana") in out
+    assert "user admin" in out
+    assert len(containers()) == len(SERVICES)
+
+
+def test_a_second_up_changes_nothing(stack: Stack) -> None:
+    before = containers()
+    done = stack.run("up")
+    assert done.returncode == 0, done.stderr
+    assert "nothing to change" in done.stdout
+    assert "keeping the local image set" in done.stderr
+    assert containers() == before
+
+
+def test_status_shows_every_service_ready(stack: Stack) -> None:
+    done = stack.run("status", "--format", "json")
+    assert done.returncode == 0, done.stdout
+    rows = {row["service"]: row for row in json.loads(done.stdout)}
+    assert set(rows) == set(SERVICES)
+    for name, row in rows.items():
+        assert (row["state"], row["ready"]) == ("running", "ready"), name
+        assert 0 < row["memory"] <= row["memory_limit"], name
+    assert rows["grafana"]["standin"]
+    assert not rows["prometheus"]["standin"]
+
+
+def test_verify_passes_every_check(stack: Stack) -> None:
+    done = stack.run("verify", "--format", "json", "--timeout", "60")
+    report = json.loads(done.stdout)
+    failed = [check for check in report["checks"] if not check["ok"]]
+    assert not failed
+    assert done.returncode == 0
+    assert {check["section"] for check in report["checks"]} == {
+        "prometheus",
+        "grafana",
+        "loki",
+        "alertmanager",
+    }
+
+
+def test_a_request_is_counted_and_its_log_line_comes_back_from_loki(stack: Stack) -> None:
+    run = uuid.uuid4().hex
+    url = stack.settings.url("rust-core-engine")
+
+    def counted() -> float:
+        text = httpx.get(f"{url}/metrics").text
+        pattern = r'^http_requests_total\{(?=.*endpoint="/api/health").*status="200".*\} (\S+)$'
+        return sum(float(value) for value in re.findall(pattern, text, re.MULTILINE))
+
+    before = counted()
+    for _ in range(5):
+        assert httpx.get(f"{url}/api/health", params={"run": run}).status_code == 200
+    assert counted() >= before + 5
+
+    def arrived() -> bool:
+        done = stack.run("logs", "--from", "loki", "--filter", f'|= "{run}"', "rust-core-engine")
+        return done.stdout.count(run) == 5
+
+    assert wait_until(arrived, 30)
+
+
+def test_every_expected_job_carries_its_service_label(stack: Stack) -> None:
+    answer = httpx.get(
+        f"{stack.settings.url('prometheus')}/api/v1/query", params={"query": "up"}
+    ).json()
+    pairs = {(one["metric"]["job"], one["metric"]["service"]) for one in answer["data"]["result"]}
+    assert {
+        ("mongodb", "mongodb"),
+        ("redis", "redis"),
+        ("rust-core-engine", "rust-core-engine"),
+    } <= pairs
+
+
+def test_ports_are_published_on_loopback_only(stack: Stack) -> None:
+    for name in containers():
+        for line in docker("port", name).splitlines():
+            assert line.split(" -> ")[1].startswith("127.0.0.1:"), (name, line)
+    assert stack.settings["STACKCTL_BIND_ADDRESS"] == "127.0.0.1"
+
+
+def test_passwords_are_in_no_inspection_log_or_output(stack: Stack) -> None:
+    assert MARK not in stack.first_up.stdout + stack.first_up.stderr
+    for name in containers():
+        found = docker("inspect", name).count(MARK)
+        # mongodb_exporter takes its address, with the password, from its environment only.
+        assert found == (1 if name == stack.container("mongodb-exporter") else 0), name
+        assert MARK not in docker("logs", name), name
+    readable = [
+        path
+        for path in (stack.folder / "state").rglob("*")
+        if path.is_file() and MARK.encode() in path.read_bytes()
+    ]
+    assert readable
+    for path in readable:
+        # Whatever a file's own mode, one folder above it lets nobody else in.
+        assert any(parent.stat().st_mode & 0o077 == 0 for parent in path.parents), path
+
+
+def test_a_new_grafana_password_counts_after_the_next_up(stack: Stack) -> None:
+    old = stack.env_file.read_text()
+    try:
+        stack.env_file.write_text(old.replace(f"{MARK}-grafana_password", f"{MARK}-changed"))
+        assert stack.run("up").returncode == 0
+        url = f"{stack.settings.url('grafana')}/api/user"
+        assert httpx.get(url, auth=("admin", f"{MARK}-changed")).status_code == 200
+        assert httpx.get(url, auth=("admin", f"{MARK}-grafana_password")).status_code == 401
+    finally:
+        stack.env_file.write_text(old)
+    assert stack.run("up").returncode == 0
+    assert stack.run("verify", "grafana").returncode == 0
+
+
+def test_verify_fails_while_a_service_is_paused_and_says_what_to_do(stack: Stack) -> None:
+    docker("pause", stack.container("loki"))
+    try:
+        done = stack.run("verify", "loki", "--timeout", "1")
+    finally:
+        docker("unpause", stack.container("loki"))
+    assert done.returncode == 1
+    assert "expected" in done.stdout
+    assert "stackctl logs loki" in done.stdout
+    assert stack.run("verify", "loki").returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["kill", "pause", "disconnect"])
+def test_a_fault_without_an_alert_is_healed_after_its_time(stack: Stack, kind: str) -> None:
+    done = stack.run("chaos", kind, "nextjs-ui-dashboard", "--for", "1s")
+    assert done.returncode == 0, done.stderr
+    url = f"{stack.settings.url('nextjs-ui-dashboard')}/api/health"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(url, timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    assert wait_until(answers, 30)
+    assert "No open fault" in stack.run("chaos", "list").stdout
+
+
+def start_fault(stack: Stack) -> subprocess.Popen[str]:
+    """Start a long fault in a process of its own, and return once the service is stopped."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stackctl", *stack.command("chaos", "stop", "kong", "--for", "10m")],
+        env={**os.environ, **stack.environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert wait_until(lambda: not running(stack, "kong"), 30)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_fault_is_healed_on_the_way_out(
+    stack: Stack, number: signal.Signals
+) -> None:
+    with start_fault(stack) as process:
+        process.send_signal(number)
+        assert process.wait(60) == 130
+    assert running(stack, "kong")
+
+
+def test_after_kill_minus_nine_every_command_says_so_and_heal_heals(stack: Stack) -> None:
+    with start_fault(stack) as process:
+        process.kill()
+        process.wait()
+    assert not running(stack, "kong")
+    assert "an unhealed fault: stop of kong" in stack.run("urls").stderr
+    assert "healed: stop of kong" in stack.run("chaos", "heal").stdout
+    assert running(stack, "kong")
+
+
+def test_a_demo_switch_turns_what_the_service_does(stack: Stack) -> None:
+    url = stack.settings.url("rust-core-engine")
+
+    def balance() -> float:
+        found = re.search(
+            r"^trading_balance_usdt (\S+)$", httpx.get(f"{url}/metrics").text, re.MULTILINE
+        )
+        assert found
+        return float(found[1])
+
+    assert balance() > 100
+    assert httpx.put(f"{url}/demo/control", json={"balance_usdt": 42}).status_code == 200
+    assert wait_until(lambda: balance() == 42, 10)
+    assert httpx.put(f"{url}/demo/control", json={"no_such_switch": 1}).status_code == 400
+    assert httpx.delete(f"{url}/demo/control").status_code == 200
+    assert wait_until(lambda: balance() > 100, 10)
+
+
+def test_service_down_fires_reaches_alertmanager_and_resolves(stack: Stack) -> None:
+    done = stack.run("chaos", "stop", "rust-core-engine", "--expect", "ServiceDown", timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    stages = [line.split(" s  ")[1].strip() for line in done.stdout.splitlines() if " s  " in line]
+    assert stages == [
+        "fault in place",
+        "pending in Prometheus",
+        "firing in Prometheus",
+        "arrived in Alertmanager",
+        "healed",
+        "resolved in both",
+    ]
+    seconds = [float(line.split()[0]) for line in done.stdout.splitlines() if " s  " in line]
+    # The rule's `for` is two minutes: anything sooner did not wait for it.
+    assert seconds[2] - seconds[1] >= 115
+    assert running(stack, "rust-core-engine")
+    assert stack.run("verify", "prometheus.targets", "--timeout", "60").returncode == 0
+
+
+def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
+    other = docker(
+        "volume", "create", "--label", "com.docker.compose.project=somebody-else"
+    ).strip()
+    try:
+        done = stack.run("down")
+        assert done.returncode == 0, done.stderr
+        assert containers() == {}
+        mine = f"label=com.docker.compose.project={PROJECT}"
+        assert "prometheus_data" in docker("volume", "ls", "-q", "--filter", mine)
+        refused = stack.run("down", "--volumes")
+        assert refused.returncode != 0
+        assert "prometheus_data" in docker("volume", "ls", "-q", "--filter", mine)
+        assert stack.run("down", "--volumes", "--yes").returncode == 0
+        assert docker("volume", "ls", "-q", "--filter", mine).strip() == ""
+        assert other in docker("volume", "ls", "-q")
+        assert "was not up" in stack.run("down").stdout
+    finally:
+        docker("volume", "rm", other)
+
+
+def test_every_published_port_is_free_again(stack: Stack) -> None:
+    findings = json.loads(stack.run("doctor", "--format", "json").stdout)
+    ports = [finding for finding in findings if finding["subject"] == "ports"]
+    assert [finding["level"] for finding in ports] == ["ok"]
+    assert len(PUBLISHED_PORTS) == 15
