@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
+from dashboards import limits
 from dashboards.__main__ import FOLDER, stale, write
 from dashboards.links import TITLES
+from tests.support.tools import tool
 
 Json = dict[str, Any]
 
@@ -239,16 +242,36 @@ def metric_names(expr: str) -> set[str]:
     return set(names) - words
 
 
+def check_rules(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Let promtool check a rule file."""
+    (folder / "rules.yml").write_text(text, encoding="utf-8")
+    return tool("promtool", "check", "rules", "rules.yml", folder=folder)
+
+
+def rule_file(exprs: list[str]) -> str:
+    """Give a rule file with one recording rule an expression, on lines that promtool's messages name."""
+    recorded = [
+        {"record": f"dashboards:query:{number}", "expr": expr} for number, expr in enumerate(exprs)
+    ]
+    return yaml.safe_dump({"groups": [{"name": "dashboards", "rules": recorded}]}, width=10_000)
+
+
+def rules(folder: str) -> list[Json]:
+    files = (PROMETHEUS / folder).glob("*.yml")
+    documents = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in files]
+    return [
+        rule for document in documents for group in document["groups"] for rule in group["rules"]
+    ]
+
+
 @pytest.fixture(scope="session")
 def recorded() -> set[str]:
-    files = (PROMETHEUS / "recording-rules").glob("*.yml")
-    documents = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in files]
-    return {
-        rule["record"]
-        for document in documents
-        for group in document["groups"]
-        for rule in group["rules"]
-    }
+    return {rule["record"] for rule in rules("recording-rules")}
+
+
+@pytest.fixture(scope="session")
+def alerts() -> dict[str, Json]:
+    return {rule["alert"]: rule for rule in rules("alerts")}
 
 
 def test_files_are_what_the_source_gives() -> None:
@@ -329,6 +352,40 @@ def test_every_number_has_a_unit_and_a_threshold_of_its_own() -> None:
         assert values == sorted(values), where
 
 
+LIMITS = {name: limit for name, limit in vars(limits).items() if isinstance(limit, limits.Limit)}
+
+
+@pytest.mark.parametrize("name", [name for name, limit in LIMITS.items() if limit.alerts])
+def test_a_panel_turns_where_its_alerts_fire(name: str, alerts: dict[str, Json]) -> None:
+    limit = LIMITS[name]
+    values = [value for value in (limit.warning, limit.critical) if value is not None]
+    # Alerts take shares where panels show percent, failures where they show successes, losses where results.
+    equal = {round(form, 6) for v in values for form in (v, v / 100, 1 - v, 1 - v / 100, -v / 100)}
+    for alert in limit.alerts:
+        compared = re.findall(r"(?:>|<|==|>=|<=) (\d+(?:\.\d+)?)", alerts[alert]["expr"])
+        assert equal & {float(number) for number in compared}, alert
+
+
+def test_limits_put_the_colours_in_order() -> None:
+    rising = limits.Limit(80, 95).thresholds().build().steps
+    falling = limits.Limit(100, 50, below=True).thresholds().build().steps
+    assert [(step.value, step.color) for step in rising] == [
+        (None, "green"),
+        (80, "yellow"),
+        (95, "red"),
+    ]
+    assert [(step.value, step.color) for step in falling] == [
+        (None, "red"),
+        (50, "yellow"),
+        (100, "green"),
+    ]
+
+
+def test_alerts_name_dashboards_that_there_are(alerts: dict[str, Json]) -> None:
+    named = {alert: rule["annotations"]["dashboard"] for alert, rule in alerts.items()}
+    assert {path.removeprefix("/d/") for path in named.values()} <= DASHBOARDS.keys()
+
+
 def test_queries_name_their_source_and_mode() -> None:
     for uid, panel in every_panel():
         where = (uid, panel["title"])
@@ -353,6 +410,22 @@ def test_only_panels_without_fault_may_be_empty() -> None:
         if "noValue" in panel.get("fieldConfig", {}).get("defaults", {})
     }
     assert told == EMPTY_AT_REST
+
+
+@pytest.mark.docker
+def test_prometheus_can_read_every_query(tmp_path: Path) -> None:
+    exprs = [expanded(expr) for _, expr in queries()]
+    assert not [expr for expr in exprs if re.search(r"\$[^1]", expr)]
+    checked = check_rules(rule_file(exprs), tmp_path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(exprs)} rules found" in checked.stdout
+
+
+@pytest.mark.docker
+def test_a_query_that_prometheus_cannot_read_is_found(tmp_path: Path) -> None:
+    checked = check_rules(rule_file(["up", "sum by (job (up)"]), tmp_path)
+    assert checked.returncode == 1
+    assert "could not parse expression" in checked.stdout + checked.stderr
 
 
 def test_metric_names_are_found() -> None:
@@ -430,8 +503,17 @@ def test_log_links_lead_to_logs_of_services_in_loki() -> None:
         for _, panel in every_panel()
         for link in panel.get("fieldConfig", {}).get("defaults", {}).get("links", [])
     ]
+    of_cells = [
+        link
+        for _, panel in every_panel()
+        for override in panel.get("fieldConfig", {}).get("overrides", [])
+        for setting in override["properties"]
+        if setting["id"] == "links"
+        for link in setting["value"]
+    ]
     assert of_series
-    for link in [*links, *of_series]:
+    assert of_cells
+    for link in [*links, *of_series, *of_cells]:
         address = urlsplit(link["url"])
         assert address.path == "/explore"
         assert parse_qs(address.query)["schemaVersion"] == ["1"]
