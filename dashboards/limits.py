@@ -1,0 +1,103 @@
+"""The values from which alerts fire (the plan's Alert Rules Summary), so that a panel turns red when they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
+
+GOOD, WARN, BAD = "green", "yellow", "red"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A warning and a critical value, in the unit of the panel that shows them."""
+
+    warning: float | None = None
+    critical: float | None = None
+    below: bool = False
+    """Whether it is falling below a value, not rising above it, that fires."""
+    alerts: tuple[str, ...] = ()
+    """The alerts that fire there; none for a target that nobody is called for."""
+    good: str = GOOD
+    """The colour of a value that nothing fires for."""
+
+    def thresholds(self) -> ThresholdsConfig:
+        """Give Grafana's steps: a colour holds from its value upwards, the first one from minus infinity."""
+        values = [(self.warning, WARN), (self.critical, BAD)]
+        colours = [colour for value, colour in values if value is not None]
+        bounds = [value for value, _ in values if value is not None]
+        colours.insert(0, self.good)
+        if self.below:
+            colours.reverse()
+            bounds.reverse()
+        steps = [
+            Threshold(value, colour) for value, colour in zip([None, *bounds], colours, strict=True)
+        ]
+        return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+
+
+# For a value that is neither good nor bad. Without steps of its own a panel gets Grafana's: red from 80.
+NEUTRAL = Limit(good="blue")
+
+# For something that should not be there at all, though no alert counts it in this way.
+ANY = Limit(warning=1)
+# For a result that is a loss below zero.
+RESULT = Limit(warning=0, below=True)
+
+# Infrastructure, percent
+CPU = Limit(80, 95, alerts=("HighCPUUsage", "CriticalCPUUsage"))
+MEMORY = Limit(90, 95, alerts=("HighMemoryUsage", "CriticalMemoryUsage"))
+DISK = Limit(80, 90, alerts=("DiskSpaceWarning", "DiskSpaceLow"))
+DISK_IO = Limit(80, alerts=("HighDiskIO",))
+UP = Limit(critical=1, below=True, alerts=("ServiceDown", "MongoDBDown", "RedisDown"))
+REACHED = Limit(
+    critical=1,
+    below=True,
+    alerts=("HealthCheckFailed", "WebSocketEndpointDown", "BinanceAPIDown"),
+)
+CRITICAL_ALERTS = Limit(critical=1)
+
+# Application
+REQUEST_RATE = Limit(1000, alerts=("HighRequestRate",))
+ERROR_PERCENT = Limit(critical=5, alerts=("HighErrorRate",))
+LATENCY_SECONDS = Limit(1, 2, alerts=("HighLatencyP95", "CriticalLatencyP95", "HighLatencyP99"))
+GATEWAY_SECONDS = Limit(critical=1, alerts=("GatewaySlow",))
+AVAILABILITY = Limit(critical=0.995, below=True)
+BUDGET_PERCENT = Limit(50, 0, below=True)
+BURN_RATE = Limit(
+    1, 14.4, alerts=("ApiAvailabilitySlowBurn", "ApiAvailabilityFastBurn", "LatencyFastBurn")
+)
+
+# Trading
+TRADING_ENABLED = Limit(critical=1, below=True, alerts=("TradingSwitchedOff",))
+TRADE_SUCCESS_PERCENT = Limit(95, 90, below=True, alerts=("HighTradeFailureRate",))
+EXECUTION_SECONDS = Limit(critical=2, alerts=("TradeExecutionSlow",))
+BALANCE_USDT = Limit(100, 50, below=True, alerts=("LowTradingBalance", "CriticalTradingBalance"))
+OPEN_POSITIONS = Limit(10, alerts=("MaxPositionsReached",))
+POSITION_BTC = Limit(critical=10, alerts=("UnexpectedPositionSize",))
+DAILY_RESULT_PERCENT = Limit(0, -5, below=True, alerts=("HighDailyLossLimit",))
+DRAWDOWN = Limit(critical=0.2, alerts=("MaxDrawdownExceeded",))
+SHARPE = Limit(0, below=True, alerts=("NegativeSharpeRatio",))
+
+# AI service
+ANALYSIS_SECONDS = Limit(5, 10, alerts=("AIServiceSlow", "AIServiceCriticalSlow"))
+CONFIDENCE_PERCENT = Limit(45, below=True, alerts=("LowModelConfidence",))
+ACCURACY_PERCENT = Limit(55, below=True, alerts=("LowPredictionAccuracy",))
+OPENAI_ERROR_PERCENT = Limit(5, 20, alerts=("OpenAIErrorRateElevated", "OpenAIErrorRateHigh"))
+
+# Databases, cache and queue
+CONNECTION_PERCENT = Limit(
+    80,
+    95,
+    alerts=("MongoDBHighConnections", "MongoDBConnectionsExhausted", "DatabasePoolExhausted"),
+)
+QUERY_SECONDS = Limit(0.1, alerts=("MongoDBSlowQueries",))
+REPLICATION_LAG_SECONDS = Limit(10, alerts=("MongoDBReplicationLag",))
+QUEUE_MESSAGES = Limit(1000, alerts=("RabbitMQQueueBacklog",))
+
+# WebSocket
+WEBSOCKET_CONNECTIONS = Limit(1000, alerts=("WebSocketConnectionsHigh",))
+WEBSOCKET_ERRORS = Limit(1, alerts=("WebSocketErrorRateHigh",))
+MESSAGE_SECONDS = Limit(0.5, alerts=("WebSocketMessagesSlow",))
