@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stackctl import settings
 from stackctl.stack import bundle
@@ -114,3 +115,21 @@ def test_every_alert_reaches_its_severitys_and_its_teams_channel(
         folder=rendered().config / "alertmanager",
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_inhibition_names_alerts_that_exist() -> None:
+    config = yaml.safe_load((bundle.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
+    alerts = {
+        rule["alert"]: rule["labels"]["severity"]
+        for path in (bundle.monitoring() / "prometheus" / "alerts").glob("*.yml")
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for rule in group["rules"]
+    }
+    for rule in config["inhibit_rules"]:
+        (source,) = rule["source_matchers"]
+        assert alerts[source.removeprefix("alertname = ")] == "critical"
+        for target in rule["target_matchers"]:
+            operator, names = target.removeprefix("alertname ").split(" ", 1)
+            for name in names.strip('"').split("|"):
+                assert name in alerts
+                assert operator == "!=" or alerts[name] == "warning"

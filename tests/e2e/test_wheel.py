@@ -1,4 +1,4 @@
-"""The wheel alone, in an empty environment: it carries the compose files and the configuration, and renders from them."""
+"""The wheel alone, in an empty environment: it carries compose files and configuration, and renders from them."""
 
 from __future__ import annotations
 

@@ -98,3 +98,12 @@ def test_libraries_are_heard_from_warning_up(stream: io.StringIO) -> None:
     logging.getLogger("aiormq").info("not this")
     logging.getLogger("aiormq").warning("this")
     assert [entry["message"] for entry in lines(stream)] == ["this"]
+
+
+def test_what_ends_the_process_is_logged_in_one_line_too(stream: io.StringIO) -> None:
+    logs.configure("rust-core-engine", logs.tracing, stream)
+    error = OSError("address in use")
+    logs.uncaught(OSError, error, error.__traceback__)
+    (entry,) = lines(stream)
+    assert entry["level"] == "CRITICAL"
+    assert entry["message"] == "the service failed\nOSError: address in use"
