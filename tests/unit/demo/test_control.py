@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 
 from botdemo.control import Control, InvalidSwitchError, Switches
 from botdemo.switches import AnalystSwitches, EngineSwitches, GatewaySwitches, HttpSwitches
+
+README = Path(__file__).parents[3] / "compose/demo/README.md"
 
 KINDS = (EngineSwitches, AnalystSwitches, GatewaySwitches, HttpSwitches)
 
@@ -103,3 +107,11 @@ def test_every_switch_says_what_it_does_and_has_a_default_that_it_takes(
         if about["default"] is not None:
             control.update({name: about["default"]})
     assert control.switches == kind()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_readme_lists_every_switch_with_its_range(kind: type[Switches]) -> None:
+    rows = dict(re.findall(r"^\|[^|]*\| `(\w+)` \| ([^|]+) \|", README.read_text(), re.MULTILINE))
+    for name, about in Control(kind).describe().items():
+        takes = str(about["takes"]).replace(" or ", ", ")
+        assert (name, takes.rpartition("from ")[2]) == (name, rows[name])

@@ -95,9 +95,10 @@ def test_a_traceback_stays_in_one_line(stream: io.StringIO) -> None:
 
 def test_libraries_are_heard_from_warning_up(stream: io.StringIO) -> None:
     logs.configure("rust-core-engine", logs.tracing, stream)
-    logging.getLogger("aiormq").info("not this")
-    logging.getLogger("aiormq").warning("this")
-    assert [entry["message"] for entry in lines(stream)] == ["this"]
+    logging.getLogger("asyncio.events").info("not this")
+    logging.getLogger("asyncio.events").warning("this")
+    (entry,) = lines(stream)
+    assert (entry["message"], entry["target"]) == ("this", "asyncio::events")
 
 
 def test_what_ends_the_process_is_logged_in_one_line_too(stream: io.StringIO) -> None:

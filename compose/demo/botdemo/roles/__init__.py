@@ -1,0 +1,14 @@
+"""The services that the image plays."""
+
+from __future__ import annotations
+
+from botdemo.roles.base import Role
+from botdemo.roles.kong import Kong
+from botdemo.roles.nextjs_ui_dashboard import NextjsUiDashboard
+from botdemo.roles.python_ai_service import PythonAiService
+from botdemo.roles.rust_core_engine import RustCoreEngine
+
+_ROLES: tuple[type[Role], ...] = (RustCoreEngine, PythonAiService, NextjsUiDashboard, Kong)
+
+ROLES = {role.name: role for role in _ROLES}
+"""Every role by the name of the service that it plays."""
