@@ -1,0 +1,127 @@
+"""What the engine knows of its running containers, asked again and again: the figures and the limits of each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from standins.shared.docker import Docker, DockerError, NotFoundError
+
+_AT_ONCE = 4
+_CPU_PERIOD = 100_000  # microseconds; what the engine sets for a limit given as a number of CPUs
+
+_log = logging.getLogger("standins.cadvisor.housekeeping")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a container may use; 0 is no limit. CPU quota and period in microseconds, memory and swap in bytes."""
+
+    cpu_quota: int
+    cpu_period: int
+    cpu_shares: int
+    memory: int
+    memory_swap: int
+
+
+@dataclass(frozen=True)
+class Container:
+    """A running container. `created` and `seen` are in seconds since 1970; `stats` is what /containers/ID/stats gives."""
+
+    id: str
+    name: str
+    image: str
+    labels: Mapping[str, str]
+    created: float
+    limits: Limits
+    stats: Mapping[str, Any]
+    seen: float
+
+
+class Housekeeping:
+    """The containers as of the last look. Raises ValueError for a host that cannot be parsed."""
+
+    def __init__(self, host: str) -> None:
+        self._docker = Docker(host)
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._limits: dict[str, tuple[float, Limits]] = {}
+        self.containers: list[Container] = []
+        self.problem = "no look at the containers yet"
+        """Why the last look failed; empty if it did not."""
+
+    async def __aenter__(self) -> Housekeeping:
+        await self._docker.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._docker.__aexit__(kind, error, trace)
+
+    async def look(self) -> None:
+        """Ask the engine; a container that ends meanwhile is left out, an engine that fails leaves nothing."""
+        try:
+            listed = await self._docker.containers()
+            known = {
+                one["Id"]: self._limits[one["Id"]] for one in listed if one["Id"] in self._limits
+            }
+            self._limits = known
+            found = await asyncio.gather(*(self._one(one) for one in listed))
+        except DockerError as error:
+            if str(error) != self.problem:
+                _log.error("the engine does not answer: %s", error)
+            self.containers, self.problem = [], str(error)
+            return
+        self.containers = sorted((one for one in found if one), key=lambda one: one.name)
+        self.problem = ""
+
+    async def _one(self, listed: Mapping[str, Any]) -> Container | None:
+        identity = listed["Id"]
+        try:
+            async with self._at_once:
+                created, limits = await self._inspect(identity)
+                stats = await self._docker.get(
+                    f"/containers/{identity}/stats", {"stream": "false", "one-shot": "true"}
+                )
+        except NotFoundError:
+            return None
+        if not stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage"):
+            return None  # it ended between the list and the figures
+        return Container(
+            id=identity,
+            name=str(listed["Names"][0]).removeprefix("/"),
+            image=str(listed["Image"]),
+            labels=listed.get("Labels") or {},
+            created=created,
+            limits=limits,
+            stats=stats,
+            seen=time.time(),
+        )
+
+    async def _inspect(self, identity: str) -> tuple[float, Limits]:
+        """Give when it was created, and its limits, which are asked for once: they rarely change."""
+        if identity not in self._limits:
+            container = await self._docker.get(f"/containers/{identity}/json")
+            host = container["HostConfig"]
+            cpus = host.get("NanoCpus") or 0
+            limits = Limits(
+                cpu_quota=cpus * _CPU_PERIOD // 10**9
+                if cpus
+                else max(host.get("CpuQuota") or 0, 0),
+                cpu_period=_CPU_PERIOD if cpus else host.get("CpuPeriod") or _CPU_PERIOD,
+                cpu_shares=host.get("CpuShares") or 1024,
+                memory=host.get("Memory") or 0,
+                memory_swap=max(host.get("MemorySwap") or 0, 0),
+            )
+            created = datetime.fromisoformat(container["Created"]).timestamp()
+            self._limits[identity] = (created, limits)
+        return self._limits[identity]

@@ -1,0 +1,87 @@
+"""cAdvisor's command line, and the parts put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from aiohttp import web
+from prometheus_client import Gauge
+
+from standins.cadvisor import VERSION
+from standins.cadvisor.collector import Containers
+from standins.cadvisor.housekeeping import Housekeeping
+from standins.shared import flags, logs, metrics, server, units
+from standins.shared.docker import DEFAULT_HOST
+from standins.shared.logs import fields
+from standins.shared.process import UsageError
+from standins.shared.units import NANOSECONDS
+
+_FLAGS: dict[str, str | bool] = {
+    "docker_only": False,
+    "docker": DEFAULT_HOST,
+    "housekeeping_interval": "1s",
+    "listen_ip": "",
+    "port": "8080",
+    "version": False,
+}
+_MAX_BODY = 1 << 16
+_TIMEOUT = 10.0
+
+_log = logging.getLogger("standins.cadvisor.main")
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until SIGTERM. Raises UsageError."""
+    values = flags.parse(arguments, _FLAGS)
+    if values["version"]:
+        sys.stdout.write(f"cAdvisor version {VERSION} (stackctl stand-in)\n")
+        return
+    port = str(values["port"])
+    if not port.isdecimal():
+        raise UsageError(f'invalid value "{port}" for flag -port')
+    try:
+        interval = units.duration(str(values["housekeeping_interval"])) / NANOSECONDS
+        housekeeping = Housekeeping(str(values["docker"]))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    logs.configure(logs.klog, sys.stderr)
+    if not values["docker_only"]:
+        _log.warning("the stand-in knows Docker's containers only, as with -docker_only")
+    _log.info("Starting cAdvisor", extra=fields(version=VERSION, standin=True))
+    app = application(housekeeping, interval)
+    server.serve(app, str(values["listen_ip"]) or "0.0.0.0", int(port))  # noqa: S104
+
+
+def application(housekeeping: Housekeeping, interval: float) -> web.Application:
+    """Give the application; it asks the engine every `interval` seconds while it runs."""
+    registry = metrics.registry("cadvisor", VERSION)
+    Gauge(
+        "cadvisor_version_info",
+        "Version of the program that the stand-in is in the place of.",
+        ["cadvisorVersion"],
+        registry=registry,
+    ).labels(VERSION).set(1)
+    registry.register(Containers(housekeeping))
+    app = server.application(
+        registry,
+        duration_metric="cadvisor_standin_request_duration_seconds",
+        max_body=_MAX_BODY,
+        timeout=_TIMEOUT,
+    )
+
+    async def work() -> None:
+        async with housekeeping:
+            while True:
+                await housekeeping.look()
+                await asyncio.sleep(interval)
+
+    async def healthz(_request: web.Request) -> web.Response:
+        if housekeeping.problem:
+            return web.Response(status=500, text=f"{housekeeping.problem}\n")
+        return web.Response(text="ok")
+
+    app.router.add_get("/healthz", healthz)
+    server.background(app, work)
+    return app

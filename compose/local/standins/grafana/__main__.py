@@ -1,0 +1,9 @@
+"""Start as the image does: `python3 -m standins.grafana`, configured by GF_* variables alone."""
+
+from __future__ import annotations
+
+import sys
+
+from standins.shared.process import run
+
+sys.exit(run("standins.grafana.main", sys.argv[1:]))

@@ -1,0 +1,28 @@
+"""Which types of data sources can be asked, and how. Alertmanager has no such part: it goes by the proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from standins.grafana.provisioning.datasources import DataSource
+from standins.grafana.query import loki, prometheus
+from standins.grafana.query.frames import Frame
+from standins.grafana.query.times import TimeRange
+from standins.grafana.query.upstream import Upstream, UpstreamError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a type can do. `failure` gives the message of a health check that failed."""
+
+    run: Callable[[Upstream, DataSource, Mapping[str, Any], TimeRange], Awaitable[list[Frame]]]
+    health: Callable[[Upstream, DataSource], Awaitable[str]]
+    failure: Callable[[UpstreamError], str]
+
+
+KINDS: Mapping[str, Kind] = {
+    "prometheus": Kind(prometheus.run, prometheus.health, str),
+    "loki": Kind(loki.run, loki.health, loki.unable),
+}

@@ -1,0 +1,210 @@
+"""Reads Loki's configuration file: refuses what Loki refuses, and takes from it what the stand-in acts on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from standins.shared import logs, units
+from standins.shared.process import ConfigError
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_SECTIONS = _names(
+    "target auth_enabled http_prefix ballast_bytes use_buffered_logger use_sync_logger server internal_server "
+    "distributor querier query_scheduler frontend query_range ruler ingester_client ingester index_gateway "
+    "storage_config chunk_store_config schema_config compactor compactor_client compactor_grpc_client limits_config "
+    "frontend_worker table_manager memberlist runtime_config tracing analytics legacy_read_target common "
+    "shutdown_delay"
+)
+_LIMITS = _names(
+    "ingestion_rate_strategy ingestion_rate_mb ingestion_burst_size_mb max_label_name_length max_label_value_length "
+    "max_label_names_per_series reject_old_samples reject_old_samples_max_age creation_grace_period "
+    "enforce_metric_name max_line_size max_line_size_truncate increment_duplicate_timestamp max_streams_per_user "
+    "max_global_streams_per_user unordered_writes per_stream_rate_limit per_stream_rate_limit_burst "
+    "max_chunks_per_query max_query_series max_query_lookback max_query_length max_query_range "
+    "max_query_parallelism tsdb_max_query_parallelism tsdb_max_bytes_per_shard cardinality_limit "
+    "max_streams_matchers_per_query max_concurrent_tail_requests max_entries_limit_per_query "
+    "max_cache_freshness_per_query max_stats_cache_freshness max_queriers_per_tenant query_ready_index_num_days "
+    "query_timeout split_queries_by_interval min_sharding_lookback max_query_bytes_read max_querier_bytes_read "
+    "volume_enabled volume_max_series ruler_evaluation_delay_duration ruler_max_rules_per_rule_group "
+    "ruler_max_rule_groups_per_tenant ruler_alertmanager_config ruler_tenant_shard_size "
+    "ruler_remote_write_disabled ruler_remote_write_url ruler_remote_write_timeout ruler_remote_write_headers "
+    "ruler_remote_write_relabel_configs ruler_remote_write_queue_capacity ruler_remote_write_queue_min_shards "
+    "ruler_remote_write_queue_max_shards ruler_remote_write_queue_max_samples_per_send "
+    "ruler_remote_write_queue_batch_send_deadline ruler_remote_write_queue_min_backoff "
+    "ruler_remote_write_queue_max_backoff ruler_remote_write_queue_retry_on_ratelimit "
+    "ruler_remote_write_sigv4_config ruler_remote_write_config ruler_remote_evaluation_timeout "
+    "ruler_remote_evaluation_max_response_size deletion_mode retention_period retention_stream "
+    "per_tenant_override_config per_tenant_override_period allow_deletes shard_streams blocked_queries "
+    "required_labels minimum_labels_number index_gateway_shard_size allow_structured_metadata"
+)
+_NOT_STOOD_IN = ("retention_stream", "required_labels", "blocked_queries")
+_MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`limits_config`, with Loki's defaults; times in nanoseconds, sizes in bytes, 0 for no limit where so noted."""
+
+    ingestion_rate: float
+    ingestion_burst: float
+    reject_old_samples: bool
+    max_age: int
+    creation_grace: int
+    max_line_size: int
+    """0 for no limit."""
+    truncate_lines: bool
+    max_label_name: int
+    max_label_value: int
+    max_label_names: int
+    max_streams: int
+    """0 for no limit."""
+    max_entries: int
+    max_series: int
+    max_query_length: int
+    """0 for no limit."""
+    query_timeout: int
+    retention: int
+    """0 for ever, also where the compactor's retention is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the stand-in acts on."""
+
+    address: str
+    port: int
+    log_level: int
+    folder: Path
+    rules: Path | None
+    align_steps: bool
+    compaction_interval: int
+    limits: Limits
+    document: Mapping[str, Any]
+    """The file's own content, for /config."""
+
+
+def load(path: Path) -> Config:
+    """Read the file. Raises ConfigError, in Loki's words where it would refuse the file too."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"failed parsing config: open {path}: {(error.strerror or '').lower()}"
+        ) from None
+    try:
+        document = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"failed parsing config: {path}: {error}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"failed parsing config: {path}: not a mapping")
+    try:
+        return _config(document)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"failed parsing config: {path}: {error}") from None
+
+
+def _config(document: dict[str, Any]) -> Config:
+    _known(document, _SECTIONS, "loki.ConfigWrapper")
+    if document.get("auth_enabled", True):
+        raise ValueError("the stand-in has no tenants: it needs auth_enabled: false")
+    server = _section(document, "server")
+    level = logs.level(str(server.get("log_level", "info")))
+    if level is None:
+        raise ValueError(f"unrecognized log level {server['log_level']!r}")
+    common = _section(document, "common")
+    prefix = common.get("path_prefix") or _section(
+        _section(document, "storage_config"), "filesystem"
+    ).get("directory")
+    if not prefix:
+        raise ValueError("common.path_prefix: the stand-in needs a folder for its lines")
+    compactor = _section(document, "compactor")
+    return Config(
+        address=str(server.get("http_listen_address", "")) or "0.0.0.0",  # noqa: S104 the container's port
+        port=int(server.get("http_listen_port", 3100)),
+        log_level=level,
+        folder=Path(prefix) / "standin",
+        rules=_ruler(document),
+        align_steps=_bool(_section(document, "query_range"), "align_queries_with_step", False),
+        compaction_interval=_duration(compactor, "compaction_interval", "10m"),
+        limits=_limits(
+            _section(document, "limits_config"), _bool(compactor, "retention_enabled", False)
+        ),
+        document=document,
+    )
+
+
+def _ruler(document: dict[str, Any]) -> Path | None:
+    ruler = _section(document, "ruler")
+    url = ruler.get("alertmanager_url")
+    if url:
+        for one in str(url).split(","):
+            if urlsplit(one).scheme not in {"http", "https"} or not urlsplit(one).hostname:
+                raise ValueError(f"ruler.alertmanager_url: {one!r} is no address")
+    storage = _section(ruler, "storage")
+    if storage.get("type", "local") != "local":
+        raise ValueError(f"ruler.storage.type: the stand-in has local only, not {storage['type']}")
+    folder = _section(storage, "local").get("directory")
+    return Path(folder) if folder else None
+
+
+def _limits(section: dict[str, Any], retention_enabled: bool) -> Limits:
+    _known(section, _LIMITS, "validation.plain")
+    for name in _NOT_STOOD_IN:
+        if section.get(name):
+            raise ValueError(f"limits_config.{name}: the stand-in has no such limit")
+    retention = _duration(section, "retention_period", "0s")
+    return Limits(
+        ingestion_rate=float(section.get("ingestion_rate_mb", 4)) * _MEGABYTE,
+        ingestion_burst=float(section.get("ingestion_burst_size_mb", 6)) * _MEGABYTE,
+        reject_old_samples=_bool(section, "reject_old_samples", True),
+        max_age=_duration(section, "reject_old_samples_max_age", "7d"),
+        creation_grace=_duration(section, "creation_grace_period", "10m"),
+        max_line_size=units.size(str(section.get("max_line_size", 0))),
+        truncate_lines=_bool(section, "max_line_size_truncate", False),
+        max_label_name=int(section.get("max_label_name_length", 1024)),
+        max_label_value=int(section.get("max_label_value_length", 2048)),
+        max_label_names=int(section.get("max_label_names_per_series", 30)),
+        max_streams=int(section.get("max_global_streams_per_user", 5000)),
+        max_entries=int(section.get("max_entries_limit_per_query", 5000)),
+        max_series=int(section.get("max_query_series", 500)),
+        max_query_length=_duration(section, "max_query_length", "721h"),
+        query_timeout=_duration(section, "query_timeout", "1m"),
+        retention=retention if retention_enabled else 0,
+    )
+
+
+def _known(section: Mapping[str, Any], names: frozenset[str], type_name: str) -> None:
+    for name in section:
+        if name not in names:
+            raise ValueError(f"yaml: unmarshal errors: field {name} not found in type {type_name}")
+
+
+def _section(parent: Mapping[str, Any], name: str) -> dict[str, Any]:
+    section = parent.get(name) or {}
+    if not isinstance(section, dict):
+        raise ValueError(f"cannot unmarshal {name}: not a mapping")
+    return section
+
+
+def _bool(section: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = section.get(name, default)
+    if not isinstance(value, bool):
+        raise ValueError(f"cannot unmarshal {name}: {value!r} is not a bool")
+    return value
+
+
+def _duration(section: Mapping[str, Any], name: str, default: str) -> int:
+    try:
+        return units.duration(str(section.get(name, default)))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

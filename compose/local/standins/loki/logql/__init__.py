@@ -1,0 +1,3 @@
+"""LogQL: the part of the language that README.md lists."""
+
+from __future__ import annotations

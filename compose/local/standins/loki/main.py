@@ -1,0 +1,48 @@
+"""Loki's command line: `-config.file`, `-verify-config`, `-version`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+from standins.loki import VERSION, api, config, rules
+from standins.loki.store import Store
+from standins.shared import flags, logs, server
+from standins.shared.logs import fields
+from standins.shared.process import ConfigError
+
+_FLAGS: dict[str, str | bool] = {"config.file": "", "verify-config": False, "version": False}
+
+_log = logging.getLogger("standins.loki.main")
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until SIGTERM. Raises ConfigError."""
+    values = flags.parse(arguments, _FLAGS)
+    if values["version"]:
+        sys.stdout.write(f"loki, version {VERSION} (stackctl stand-in)\n")
+        return
+    if not values["config.file"]:
+        raise ConfigError("no config file given: -config.file")
+    settings = config.load(Path(str(values["config.file"])))
+    logs.configure(logs.gokit, sys.stderr, settings.log_level)
+    if values["verify-config"]:
+        _log.info("config is valid")
+        return
+    try:
+        store = Store(settings.folder, time.time_ns(), retention=settings.limits.retention)
+        groups = rules.groups(settings.rules)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if groups:
+        _log.warning("the stand-in evaluates no rules", extra=fields(files=", ".join(groups)))
+    _log.info(
+        "Loki started",
+        extra=fields(version=VERSION, standin=True, lines=store.lines, segments=store.segments),
+    )
+    try:
+        server.serve(api.application(settings, store), settings.address, settings.port)
+    finally:
+        store.close()

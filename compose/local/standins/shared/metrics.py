@@ -1,0 +1,44 @@
+"""A stand-in's own metrics: one registry a program, so that tests can run several in one process."""
+
+from __future__ import annotations
+
+import re
+
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_WHOLE = re.compile(rb"^([^#\n]* -?\d+)\.0( \d+)?$", re.MULTILINE)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+def registry(program: str, version: str) -> CollectorRegistry:
+    """Give a registry with process_*, and stackctl_standin_info with the program that is stood in for."""
+    new = CollectorRegistry()
+    ProcessCollector(registry=new)
+    PlatformCollector(registry=new)
+    Info("stackctl_standin", "A stand-in runs in the place of this program.", registry=new).info(
+        {"program": program}
+    )
+    build = Gauge(
+        f"{program.replace('-', '_')}_build_info",
+        "Version of the program; its edition says that it is a stand-in.",
+        ["version", "edition"],
+        registry=new,
+    )
+    build.labels(version, "stackctl stand-in").set(1)
+    return new
+
+
+def render(metrics: CollectorRegistry) -> bytes:
+    """Give the exposition text, with whole numbers as Go programs write them: `mongodb_up 1`, not `1.0`."""
+    return _WHOLE.sub(rb"\1\2", generate_latest(metrics))

@@ -1,0 +1,261 @@
+"""The stand-in's HTTP API over a real server: pushes, queries, and the words of its refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from standins.loki import api, config
+from standins.loki.store import Store
+from standins.shared.process import ConfigError
+
+SECOND = 1_000_000_000
+CONFIG = Path("infrastructure/monitoring/loki/loki-config.yml")
+NOW = time.time_ns()
+
+Client = TestClient[web.Request, web.Application]
+Scenario = Callable[[Client], Awaitable[None]]
+
+
+def settings(folder: Path, **limits: object) -> config.Config:
+    document = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    document["common"]["path_prefix"] = str(folder)
+    document["ruler"]["storage"]["local"]["directory"] = str(folder / "rules")
+    document["limits_config"].update(limits)
+    path = folder / "loki.yml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return config.load(path)
+
+
+def serve(folder: Path, scenario: Scenario, **limits: object) -> None:
+    async def run() -> None:
+        own = settings(folder, **limits)
+        store = Store(own.folder, time.time_ns(), retention=own.limits.retention)
+        async with TestClient(TestServer(api.application(own, store))) as client:
+            await scenario(client)
+        store.close()
+
+    asyncio.run(run())
+
+
+def body(*lines: tuple[int, str], **labels: str) -> bytes:
+    values = [[str(at), line] for at, line in lines]
+    return json.dumps({"streams": [{"stream": labels, "values": values}]}).encode()
+
+
+async def push(client: Client, content: bytes, **headers: str) -> tuple[int, str]:
+    sent = {"Content-Type": "application/json"} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
+    async with client.post("/loki/api/v1/push", data=content, headers=sent) as answer:
+        return answer.status, await answer.text()
+
+
+async def get(client: Client, path: str, **params: object) -> Any:
+    given = {name: str(value) for name, value in params.items()}
+    async with client.get(f"/loki/api/v1/{path}", params=given) as answer:
+        assert answer.status == 200, await answer.text()
+        return (await answer.json()).get("data")
+
+
+def test_lines_come_back_newest_first_and_within_the_limit(tmp_path: Path) -> None:
+    lines = [(NOW + number, f"line {number}") for number in range(5)]
+
+    async def scenario(client: Client) -> None:
+        assert await push(client, body(*lines, job="a")) == (204, "")
+        found = await get(client, "query_range", query='{job="a"}', limit=2)
+        assert found["resultType"] == "streams"
+        (stream,) = found["result"]
+        assert stream["stream"] == {"job": "a"}
+        assert stream["values"] == [[str(NOW + 4), "line 4"], [str(NOW + 3), "line 3"]]
+        forward = await get(
+            client, "query_range", query='{job="a"}', limit=2, direction="forward", start=NOW
+        )
+        assert [line for _, line in forward["result"][0]["values"]] == ["line 0", "line 1"]
+
+    serve(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (NOW, NOW + 1),
+        (NOW // SECOND, NOW // SECOND + 1),
+        (f"{NOW // SECOND}.000", f"{NOW // SECOND + 1}.5"),
+        (
+            time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW // SECOND)),
+            time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(NOW // SECOND + 1)),
+        ),
+    ],
+)
+def test_times_are_read_in_every_form(tmp_path: Path, start: object, end: object) -> None:
+    async def scenario(client: Client) -> None:
+        await push(client, body((NOW, "x"), (NOW - 3600 * SECOND, "old"), job="a"))
+        found = await get(client, "query_range", query='{job="a"}', start=start, end=end)
+        assert [line for _, line in found["result"][0]["values"]] == ["x"]
+
+    serve(tmp_path, scenario)
+
+
+def test_numbers_come_as_a_vector_or_a_matrix(tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        await push(client, body((NOW, "x"), (NOW + 1, "y"), job="a", level="info"))
+        query = 'sum by (job) (count_over_time({job="a"}[5m]))'
+        vector = await get(client, "query", query=query, time=NOW + SECOND)
+        assert vector["resultType"] == "vector"
+        assert vector["result"][0]["metric"] == {"job": "a"}
+        assert vector["result"][0]["value"][1] == "2"
+        start, end = NOW // SECOND - 60, NOW // SECOND + 120
+        matrix = await get(client, "query_range", query=query, start=start, end=end, step=60)
+        assert matrix["resultType"] == "matrix"
+        (series,) = matrix["result"]
+        assert {value for _, value in series["values"]} == {"2"}
+        assert all(at % 60 == 0 for at, _ in series["values"])
+
+    serve(tmp_path, scenario)
+
+
+def test_labels_values_and_series(tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        assert await get(client, "labels") is None
+        await push(client, body((NOW, "x"), job="a", level="info"))
+        await push(client, body((NOW, "x"), job="b"))
+        assert await get(client, "labels") == ["job", "level"]
+        assert await get(client, "label/job/values") == ["a", "b"]
+        assert await get(client, "label/job/values", query='{level="info"}') == ["a"]
+        assert await get(client, "label/none/values") is None
+        series = await get(client, "series", **{"match[]": '{job=~"b|c"}'})
+        assert series == [{"job": "b"}]
+
+    serve(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "text"),
+    [
+        (body((NOW, "x"), job="a"), {}, 204, ""),
+        (gzip.compress(body((NOW, "x"), job="a")), {"Content_Encoding": "gzip"}, 204, ""),
+        (b"no gzip", {"Content_Encoding": "gzip"}, 400, "gzip: invalid header"),
+        (b"x", {"Content_Encoding": "snappy"}, 400, '"snappy" not supported'),
+        (gzip.compress(b" " * (20 << 20)), {"Content_Encoding": "gzip"}, 413, ""),
+        (b"", {"Content_Type": "application/x-protobuf"}, 415, "application/json"),
+        (b"{", {}, 400, "loghttp.PushRequest"),
+        (b'{"streams": 1}', {}, 400, "expects ["),
+        (b'{"streams":[{"stream":{"a":"b"},"values":[["x","y"]]}]}', {}, 400, "loghttp.Entry"),
+        (body((NOW, "x")), {}, 400, "at least one label pair is required per stream"),
+        (body((1, "x"), job="a"), {}, 400, "has timestamp too old: 1970-01-01T00:00:00Z, oldest"),
+        (body((NOW + 3600 * SECOND, "x"), job="a"), {}, 400, "has timestamp too new"),
+        (body((NOW, "long" * 10), job="a"), {}, 400, "Max entry size '20' bytes exceeded"),
+        (body((NOW, "x"), **{"a-b": "c"}), {}, 400, "invalid label name a-b"),
+    ],
+)
+def test_what_a_push_is_answered(
+    tmp_path: Path, content: bytes, headers: dict[str, str], status: int, text: str
+) -> None:
+    async def scenario(client: Client) -> None:
+        answered, message = await push(client, content, **headers)
+        assert answered == status
+        assert text in message
+
+    serve(tmp_path, scenario, max_line_size=20)
+
+
+def test_the_good_lines_of_a_refused_push_are_kept(tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        status, _ = await push(client, body((1, "old"), (NOW, "new"), job="a"))
+        assert status == 400
+        found = await get(client, "query_range", query='{job="a"}', start=0)
+        assert found["result"][0]["values"] == [[str(NOW), "new"]]
+
+    serve(tmp_path, scenario, max_query_length="0s")
+
+
+def test_a_push_over_the_rate_is_refused_with_429(tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        status, message = await push(client, body((NOW, "x" * 3000), job="a"))
+        assert status == 429
+        assert "Ingestion rate limit exceeded for user fake" in message
+
+    serve(tmp_path, scenario, ingestion_rate_mb=0.001, ingestion_burst_size_mb=0.001)
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "text"),
+    [
+        ("query", {"query": '{job="a"'}, "parse error at line 1, col 9: syntax error"),
+        ("query_range", {"query": "{}"}, "at least one regexp or equality matcher"),
+        ("query_range", {"query": '{a="b"}', "limit": "9999"}, "max entries limit per query"),
+        ("query_range", {"query": '{a="b"}', "start": "x"}, "could not parse 'start' parameter"),
+        ("query_range", {"query": '{a="b"}', "start": "2", "end": "1"}, "end timestamp must not"),
+        ("query_range", {"query": '{a="b"}', "direction": "up"}, "invalid direction 'up'"),
+        ("query_range", {"query": 'rate({a="b"}[1m])', "step": "0"}, "zero or negative"),
+        ("query_range", {"query": 'rate({a="b"}[1m])', "step": "0.1"}, "maximum resolution"),
+    ],
+)
+def test_what_a_bad_query_is_answered(
+    tmp_path: Path, path: str, params: dict[str, str], text: str
+) -> None:
+    async def scenario(client: Client) -> None:
+        async with client.get(f"/loki/api/v1/{path}", params=params) as answer:
+            assert answer.status == 400
+            assert text in await answer.text()
+
+    serve(tmp_path, scenario)
+
+
+def test_ready_build_information_rules_configuration_and_metrics(tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        async def text(path: str, status: int = 200) -> str:
+            async with client.get(path) as answer:
+                assert answer.status == status
+                return await answer.text()
+
+        assert await text("/ready") == "ready\n"
+        build = json.loads(await text("/loki/api/v1/status/buildinfo"))
+        assert build["version"] == "2.9.3+standin"
+        assert await text("/loki/api/v1/rules", 404) == "no rule groups found\n"
+        assert yaml.safe_load(await text("/config"))["auth_enabled"] is False
+        await push(client, body((NOW, "four"), job="a"))
+        exposed = await text("/metrics")
+        assert 'stackctl_standin_info{program="loki"} 1.0' in exposed
+        assert 'loki_distributor_lines_received_total{tenant="fake"} 1.0' in exposed
+        assert 'loki_distributor_bytes_received_total{tenant="fake"} 4.0' in exposed
+
+    serve(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("auth_enabled: false\nservre: {}", "field servre not found"),
+        ("auth_enabled: true", "auth_enabled: false"),
+        ("auth_enabled: false", "common.path_prefix"),
+        ("[1]", "not a mapping"),
+        ("a: [", "failed parsing config"),
+        (
+            "auth_enabled: false\ncommon: {path_prefix: /loki}\nlimits_config: {retention_period: ever}",
+            "retention_period",
+        ),
+    ],
+)
+def test_a_bad_configuration_is_refused(tmp_path: Path, text: str, error: str) -> None:
+    path = tmp_path / "loki.yml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="failed parsing config") as caught:
+        config.load(path)
+    assert error in str(caught.value)
+
+
+def test_a_missing_configuration_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        config.load(tmp_path / "none.yml")

@@ -1,0 +1,185 @@
+"""Relabelling, the engine's frames, the cursor and the positions file."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from standins.promtail import relabel
+from standins.promtail.cursor import Cursor
+from standins.promtail.demux import Demultiplexer, Message, ProtocolError
+from standins.promtail.positions import Positions
+
+SECOND = 1_000_000_000
+LABELS = {"__meta_name": "/web-1", "__meta_label_team": "blue", "keep_me": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (
+            {"source_labels": ["__meta_name"], "regex": "/(.*)", "target_label": "name"},
+            {"name": "web-1"},
+        ),
+        ({"source_labels": ["__meta_name"], "regex": "web", "target_label": "name"}, {}),
+        (
+            {"source_labels": ["__meta_name", "keep_me"], "separator": "|", "target_label": "x"},
+            {"x": "/web-1|yes"},
+        ),
+        ({"target_label": "fixed", "replacement": "v$$"}, {"fixed": "v$"}),
+        (
+            {
+                "source_labels": ["__meta_name"],
+                "regex": "/(?P<n>\\w+)-.*",
+                "target_label": "x",
+                "replacement": "${n}s",
+            },
+            {"x": "webs"},
+        ),
+        ({"action": "labelmap", "regex": "__meta_label_(.+)"}, {"team": "blue"}),
+        ({"action": "labeldrop", "regex": "keep_.*"}, {"keep_me": None}),
+        ({"action": "labelkeep", "regex": "keep_.*"}, {"__meta_name": None}),
+        ({"source_labels": ["missing"], "target_label": "keep_me"}, {"keep_me": None}),
+    ],
+)
+def test_relabelling(rule: dict[str, Any], expected: dict[str, str | None]) -> None:
+    result = relabel.process(relabel.parse([rule]), LABELS)
+    assert result is not None
+    wanted: dict[str, str | None] = {**LABELS, **expected}
+    if rule.get("action") == "labelkeep":
+        wanted = {"keep_me": "yes"}
+    assert result == {name: value for name, value in wanted.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("action", "regex", "kept"),
+    [
+        ("keep", "/web-1", True),
+        ("keep", "/web", False),
+        ("drop", "/web", True),
+        ("drop", "/web.*", False),
+    ],
+)
+def test_keep_and_drop_are_anchored(action: str, regex: str, kept: bool) -> None:
+    rule = {"source_labels": ["__meta_name"], "action": action, "regex": regex}
+    assert (relabel.process(relabel.parse([rule]), LABELS) is not None) is kept
+
+
+@pytest.mark.parametrize(
+    ("rule", "error"),
+    [
+        ({"action": "explode"}, "unknown relabel action"),
+        ({"source_label": ["x"]}, "field source_label not found"),
+        ({"source_labels": ["x"]}, "requires 'target_label'"),
+        ({"target_label": "x", "regex": "("}, "error parsing regexp"),
+    ],
+)
+def test_relabelling_that_is_refused(rule: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        relabel.parse([rule])
+    assert error in str(caught.value)
+
+
+def frame(stream: int, text: str) -> bytes:
+    content = f"2025-11-18T12:00:00.00000000{stream}Z {text}".encode()
+    return struct.pack(">BxxxI", stream, len(content)) + content
+
+
+@given(st.lists(st.integers(1, 60), max_size=30))
+def test_frames_come_apart_wherever_they_are_cut(sizes: list[int]) -> None:
+    stream = frame(1, "out é\n") + frame(2, "error\n") + frame(1, "long ") + frame(2, "between\n")
+    stream += frame(1, "line\n") + frame(1, "\n")
+    demultiplexer = Demultiplexer(terminal=False)
+    found: list[Message] = []
+    for size in [*sizes, len(stream)]:
+        found += demultiplexer.feed(stream[:size])
+        stream = stream[size:]
+    assert [(one.stream, one.line) for one in found] == [
+        ("stdout", "out é"),
+        ("stderr", "error"),
+        ("stderr", "between"),
+        ("stdout", "long line"),
+        ("stdout", ""),
+    ]
+    assert found[0].time == 1_763_467_200 * SECOND + 1
+
+
+def test_a_terminals_output_is_lines() -> None:
+    demultiplexer = Demultiplexer(terminal=True)
+    first = list(demultiplexer.feed(b"2025-11-18T12:00:00Z one\r\n2025-11-18T12:0"))
+    second = list(demultiplexer.feed(b"0:01Z two\r\nno time\r\n"))
+    assert [(one.stream, one.line) for one in first + second] == [
+        ("stdout", "one"),
+        ("stdout", "two"),
+    ]
+    assert demultiplexer.errors == 1
+
+
+def test_what_is_no_frame_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        list(Demultiplexer(terminal=False).feed(b"HTTP/1.1 200 OK\r\n"))
+
+
+def read(log: list[int], cursor: Cursor, until: int) -> list[int]:
+    """Give the places in the log of what is new, reading as the engine gives it: from a time on."""
+    since = cursor.rewind()
+    given = [(place, time) for place, time in enumerate(log[:until]) if time >= since]
+    return [place for place, time in given if cursor.is_new(time)]
+
+
+@given(
+    st.lists(st.integers(-SECOND // 4, 2 * SECOND), min_size=1, max_size=60),
+    st.lists(st.integers(0, 60), max_size=5),
+)
+def test_every_message_is_new_once_however_reading_is_interrupted(
+    steps: list[int], stops: list[int]
+) -> None:
+    log, at = [], 10 * SECOND
+    for step in steps:
+        at += max(step, 0)
+        # Out of order by a quarter of a second at most, and often the same.
+        log.append(at + min(step, 0))
+    seen: list[int] = []
+    position = None
+    for stop in [*sorted(min(stop, len(log)) for stop in stops), len(log)]:
+        cursor = Cursor(position)
+        seen += read(log, cursor, stop)
+        position = cursor.position
+    assert seen == list(range(len(log)))
+
+
+def test_older_files_of_a_log_may_be_gone() -> None:
+    cursor = Cursor()
+    assert read([1, 2, 3], cursor, 3) == [0, 1, 2]
+    again = Cursor(cursor.position)
+    assert read([2 * SECOND, 3 * SECOND], again, 2) == [0, 1]
+
+
+def test_positions_are_kept_as_promtail_keeps_them(tmp_path: Path) -> None:
+    path = tmp_path / "positions.yaml"
+    positions = Positions(path)
+    positions.save()
+    assert not path.exists()
+    positions.put("a", "12+1")
+    positions.put("b", "1")
+    positions.forget("b")
+    positions.save()
+    assert yaml.safe_load(path.read_text(encoding="utf-8")) == {"positions": {"a": "12+1"}}
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [*tmp_path.iterdir()] == [path]
+    again = Positions(path)
+    assert (again.get("a"), again.get("b"), list(again)) == ("12+1", None, ["a"])
+
+
+@pytest.mark.parametrize("text", ["positions: [", "positions: 1", "[]"])
+def test_a_broken_positions_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "positions.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="invalid yaml positions file"):
+        Positions(path)
