@@ -81,9 +81,18 @@ class GrafanaClient(HttpClient):
         """Give the data sources."""
         return await self._json(_DATA_SOURCES, "GET", "/api/datasources")
 
-    async def data_source_health(self, uid: str) -> DataSourceHealth:
-        """Have Grafana ask a data source; one that does not answer is a ServiceError with Grafana's words."""
-        return await self._json(_DATA_SOURCE_HEALTH, "GET", f"/api/datasources/uid/{uid}/health")
+    async def data_source_health(self, source: DataSource) -> DataSourceHealth:
+        """Have Grafana ask a data source; one that does not answer is a ServiceError with Grafana's words.
+
+        Alertmanager's has no back end in Grafana that could check it (grafana/grafana#83794), so this asks
+        for its status through Grafana's proxy.
+        """
+        if source.type == "alertmanager":
+            path = f"/api/datasources/proxy/uid/{source.uid}/api/v2/status"
+            await self._json(_ANY_OBJECT, "GET", path)
+            return DataSourceHealth(status="OK")
+        path = f"/api/datasources/uid/{source.uid}/health"
+        return await self._json(_DATA_SOURCE_HEALTH, "GET", path)
 
     async def search(self, kind: Literal["dash-db", "dash-folder"] = "dash-db") -> list[Dashboard]:
         """Give all dashboards, or all folders."""
@@ -100,5 +109,6 @@ _HEALTH = TypeAdapter(Health)
 _USER = TypeAdapter(User)
 _DATA_SOURCES = TypeAdapter(list[DataSource])
 _DATA_SOURCE_HEALTH = TypeAdapter(DataSourceHealth)
+_ANY_OBJECT = TypeAdapter(dict[str, Any])
 _DASHBOARDS = TypeAdapter(list[Dashboard])
 _DASHBOARD = TypeAdapter(_DashboardBody)

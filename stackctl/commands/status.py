@@ -6,11 +6,16 @@ import datetime as dt
 import json
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from stackctl.commands.common import FORMAT, Session, pass_session
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_WIDE = 120
 _STYLES = {"running": "green", "exited": "red", "dead": "red", "restarting": "red"}
 
 
@@ -31,7 +36,7 @@ def status(ctx: click.Context, session: Session, output: str, watch: float | Non
     if output == "json":
         session.out.print_json(json.dumps([row.__dict__ for row in rows]))
     else:
-        session.out.print(_table(rows))
+        session.out.print(_table(rows, session.out.width))
     if any(row.ready != "ready" for row in rows):
         ctx.exit(1)
 
@@ -87,10 +92,12 @@ def _rows(session: Session) -> list[Row]:
     return rows
 
 
-def _table(rows: list[Row]) -> object:
+def _table(rows: list[Row], width: int) -> Table:
+    """Make the table; the images are left out where the terminal has fewer than 120 columns."""
     from rich.table import Table
     from rich.text import Text
 
+    wide = width >= _WIDE
     table = Table(box=None, pad_edge=False)
     for heading, right in (
         ("service", False),
@@ -100,12 +107,12 @@ def _table(rows: list[Row]) -> object:
         ("CPU %", True),
         ("memory", True),
         ("address", False),
-        ("image", False),
+        *((("image", False),) if wide else ()),
     ):
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(
-            row.service,
+            row.service + (" *" if row.standin else ""),
             Text(row.state, style=_STYLES.get(row.state, "yellow")),
             Text(
                 "yes" if row.ready == "ready" else row.ready,
@@ -115,8 +122,11 @@ def _table(rows: list[Row]) -> object:
             "" if row.cpu_percent is None else f"{row.cpu_percent:.1f}",
             _memory(row),
             (row.url or "").removeprefix("http://"),
-            row.image + (" (stand-in)" if row.standin else ""),
+            *((row.image,) if wide else ()),
         )
+    if any(row.standin for row in rows):
+        table.caption = "* a stand-in in the place of the real program"
+        table.caption_justify = "left"
     return table
 
 
@@ -140,5 +150,5 @@ def _watch(session: Session, seconds: float) -> None:
 
     with Live(console=session.out, screen=session.out.is_terminal, auto_refresh=False) as live:
         while True:
-            live.update(_table(_rows(session)), refresh=True)  # type: ignore[arg-type]
+            live.update(_table(_rows(session), session.out.width), refresh=True)
             time.sleep(seconds)

@@ -49,7 +49,7 @@ async def _sources(context: Context) -> Finding:
 async def _source_health(context: Context) -> Finding:
     sources = await context.grafana.data_sources()
     answers = await asyncio.gather(
-        *(context.grafana.data_source_health(source.uid) for source in sources),
+        *(context.grafana.data_source_health(source) for source in sources),
         return_exceptions=True,
     )
     wrong: dict[str, str] = {}

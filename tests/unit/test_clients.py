@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from stackctl.clients import base
 from stackctl.clients.alertmanager import AlertmanagerClient
-from stackctl.clients.grafana import GrafanaClient
+from stackctl.clients.grafana import DataSource, GrafanaClient
 from stackctl.clients.loki import Entry, LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.errors import ServiceError
@@ -57,6 +57,8 @@ def grafana(name: str, *args: Any) -> Call:
     return call
 
 
+LOKI = DataSource(uid="x", name="Loki", type="loki")
+
 CALLS: dict[str, tuple[str, Call]] = {
     "targets": ("/api/v1/targets", prometheus("targets")),
     "rules": ("/api/v1/rules", prometheus("rule_groups")),
@@ -73,7 +75,10 @@ CALLS: dict[str, tuple[str, Call]] = {
     "health": ("/api/health", grafana("health")),
     "user": ("/api/user", grafana("current_user")),
     "sources": ("/api/datasources", grafana("data_sources")),
-    "source-health": ("/api/datasources/uid/x/health", grafana("data_source_health", "x")),
+    "source-health": (
+        "/api/datasources/uid/x/health",
+        grafana("data_source_health", DataSource(uid="x", name="X", type="loki")),
+    ),
     "search": ("/api/search", grafana("search")),
     "dashboard": ("/api/dashboards/uid/x", grafana("dashboard", "x")),
 }

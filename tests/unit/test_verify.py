@@ -83,6 +83,12 @@ SOURCES = [
         "url": "http://prometheus:9090",
     },
     {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://loki:3100"},
+    {
+        "uid": "alertmanager",
+        "name": "Alertmanager",
+        "type": "alertmanager",
+        "url": "http://alertmanager:9093",
+    },
 ]
 
 RIGHT: dict[str, Any] = {
@@ -110,6 +116,7 @@ RIGHT: dict[str, Any] = {
     "/api/datasources": SOURCES,
     "/api/datasources/uid/prometheus/health": {"status": "OK", "message": "fine"},
     "/api/datasources/uid/loki/health": {"status": "OK", "message": "fine"},
+    "/api/datasources/proxy/uid/alertmanager/api/v2/status": {"cluster": {"status": "disabled"}},
     "/api/search": [{"uid": "system-overview", "title": "System Overview"}],
     "/ready": "ready",
     "/loki/api/v1/labels": success(["job", "container_name", "level"]),
@@ -281,6 +288,13 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
         "grafana.datasource-health",
         lambda s: s.set("/api/datasources/uid/loki/health", Reply(b'{"message": "dial tcp"}', 400)),
         "dial tcp",
+    ),
+    "alertmanager with a wrong address": (
+        "grafana.datasource-health",
+        lambda s: s.set(
+            "/api/datasources/proxy/uid/alertmanager/api/v2/status", Reply(b"Bad Gateway", 502)
+        ),
+        "Alertmanager at",
     ),
     "data source that is not OK": (
         "grafana.datasource-health",

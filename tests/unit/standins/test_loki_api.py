@@ -158,6 +158,22 @@ def test_labels_values_and_series(tmp_path: Path) -> None:
         (body((NOW, "long" * 10), job="a"), {}, 400, "Max entry size '20' bytes exceeded"),
         (body((NOW, "x"), **{"a-b": "c"}), {}, 400, "invalid label name a-b"),
     ],
+    ids=[
+        "fine",
+        "gzip",
+        "no-gzip",
+        "snappy",
+        "large",
+        "protobuf",
+        "no-json",
+        "no-list",
+        "no-time",
+        "no-labels",
+        "too-old",
+        "too-new",
+        "too-long",
+        "bad-name",
+    ],
 )
 def test_what_a_push_is_answered(
     tmp_path: Path, content: bytes, headers: dict[str, str], status: int, text: str
@@ -227,9 +243,9 @@ def test_ready_build_information_rules_configuration_and_metrics(tmp_path: Path)
         assert yaml.safe_load(await text("/config"))["auth_enabled"] is False
         await push(client, body((NOW, "four"), job="a"))
         exposed = await text("/metrics")
-        assert 'stackctl_standin_info{program="loki"} 1.0' in exposed
-        assert 'loki_distributor_lines_received_total{tenant="fake"} 1.0' in exposed
-        assert 'loki_distributor_bytes_received_total{tenant="fake"} 4.0' in exposed
+        assert 'stackctl_standin_info{program="loki"} 1\n' in exposed
+        assert 'loki_distributor_lines_received_total{tenant="fake"} 1\n' in exposed
+        assert 'loki_distributor_bytes_received_total{tenant="fake"} 4\n' in exposed
 
     serve(tmp_path, scenario)
 

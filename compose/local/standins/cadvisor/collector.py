@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from prometheus_client import Metric
@@ -17,7 +18,7 @@ from standins.shared.docker import label_name
 _NANO = 1e-9
 _CPU_TOTAL = {"cpu": "total"}
 
-Sample = tuple[Mapping[str, str], float]
+Sample = tuple[dict[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def _memory(*names: str) -> Callable[[Container], list[Sample]]:
 
     def samples(one: Container) -> list[Sample]:
         details = one.stats.get("memory_stats", {}).get("stats") or {}
-        return [({}, float(details[name])) for name in names if name in details][:1]
+        known = (float(details[name]) for name in names if name in details)
+        return [({}, value) for value in islice(known, 1)]
 
     return samples
 
@@ -104,8 +106,8 @@ def _network(name: str) -> Callable[[Container], list[Sample]]:
 def _disk(operation: str) -> Callable[[Container], list[Sample]]:
     def samples(one: Container) -> list[Sample]:
         entries = (one.stats.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
-        found = [entry["value"] for entry in entries if entry["op"].lower() == operation]
-        return [({}, float(sum(found)))] if found else []
+        found = [float(entry["value"]) for entry in entries if entry["op"].lower() == operation]
+        return [({}, sum(found))] if found else []
 
     return samples
 

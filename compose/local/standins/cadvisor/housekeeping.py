@@ -32,7 +32,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Container:
-    """A running container. `created` and `seen` are in seconds since 1970; `stats` is what /containers/ID/stats gives."""
+    """A running container. `created` and `seen` are in seconds since 1970; `stats` is the engine's."""
 
     id: str
     name: str

@@ -63,11 +63,11 @@ class Positions:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"invalid yaml positions file [{path}]: {error}") from None
     positions = document.get("positions") if isinstance(document, dict) else None
-    if positions is None and document == {}:
+    if document is None:
         return {}
     if not isinstance(positions, dict):
         raise ValueError(f"invalid yaml positions file [{path}]: no mapping `positions`")

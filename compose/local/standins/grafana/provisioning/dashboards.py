@@ -1,4 +1,4 @@
-"""Dashboards: providers in provisioning/dashboards/*.yml, each a folder of JSON files that is scanned again and again."""
+"""Dashboards: providers in provisioning/dashboards/*.yml, each a folder of JSON files that is scanned often."""
 
 from __future__ import annotations
 

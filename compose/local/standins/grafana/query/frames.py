@@ -1,4 +1,4 @@
-"""Data frames as Grafana's plugin SDK writes them: a schema, and values by column (grafana.com/developers/dataplane)."""
+"""Data frames as Grafana's plugin SDK writes them: schema, and values by column (grafana.com/developers/dataplane)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from standins.grafana.provisioning.datasources import DataSource
 from standins.grafana.query import loki, prometheus
 from standins.grafana.query.frames import Frame
 from standins.grafana.query.times import TimeRange
-from standins.grafana.query.upstream import Upstream, UpstreamError
+from standins.grafana.query.upstream import Upstream
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Kind:
 
     run: Callable[[Upstream, DataSource, Mapping[str, Any], TimeRange], Awaitable[list[Frame]]]
     health: Callable[[Upstream, DataSource], Awaitable[str]]
-    failure: Callable[[UpstreamError], str]
+    failure: Callable[[Exception], str]
 
 
 KINDS: Mapping[str, Kind] = {

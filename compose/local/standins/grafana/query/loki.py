@@ -72,7 +72,7 @@ async def health(upstream: Upstream, source: DataSource) -> str:
     return "Data source successfully connected."
 
 
-def unable(_error: UpstreamError) -> str:
+def unable(_error: Exception) -> str:
     """Give Grafana's message for a Loki that it cannot ask; what went wrong is in the log alone."""
     return _UNABLE
 

@@ -75,7 +75,7 @@ class Boards:
         """GET /api/folders/:uid."""
         found = self._state.dashboards.folder(request.match_info["uid"])
         if found is None:
-            return error(404, "folder not found", status="not-found")
+            return answer({"message": "folder not found", "status": "not-found"}, 404)
         return answer(
             {"id": found.id, "uid": found.uid, "title": found.title, "url": found.url, "version": 1}
         )
