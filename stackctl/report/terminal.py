@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from stackctl.verify.model import Report, Result
@@ -27,19 +28,28 @@ def _print_result(console: Console, result: Result, mark: str) -> None:
     finding = result.finding
     style = "green" if finding.ok else "red"
     standin = " (stand-in)" if result.standin else ""
-    head = Text.assemble((f"{mark} ", style), result.check.title, (standin, "dim"))
+    head = Text.assemble(result.check.title, (standin, "dim"))
     if finding.ok:
-        console.print(Padding(Text.assemble(head, (f": {finding.seen}", "dim")), (0, 0, 0, 2)))
+        head.append(f": {finding.seen}", style="dim")
+    _print_rows(console, [(Text(mark, style=style), head)], indent=2)
+    if finding.ok:
         return
-    console.print(Padding(head, (0, 0, 0, 2)))
-    for name, text in (
+    rows = (
         ("expected", finding.expected),
         ("seen", finding.seen),
         ("waited", f"{result.seconds:.1f} s"),
         ("next", finding.next_step),
         ("check", f"{result.check.id} ({result.check.step})"),
-    ):
-        console.print(Padding(Text.assemble((f"{name:9}", "bold"), text), (0, 0, 0, 6)))
+    )
+    _print_rows(console, [(Text(name, style="bold"), Text(text)) for name, text in rows], indent=6)
+
+
+def _print_rows(console: Console, rows: list[tuple[Text, Text]], *, indent: int) -> None:
+    """Print label and text side by side; a text of several lines stays beside its label."""
+    table = Table.grid(padding=(0, 1))
+    for row in rows:
+        table.add_row(*row)
+    console.print(Padding(table, (0, 0, 0, indent)))
 
 
 def _marks(console: Console) -> tuple[str, str]:

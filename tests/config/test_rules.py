@@ -1,0 +1,160 @@
+"""The rules: how many, what each carries, which series they read, and that each has a promtool unit test."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.config.contract import EXPORTED, SERIES, TARGET_LABELS
+from tests.config.promql import metric_names, selected_labels
+from tests.support.tools import tool
+
+MONITORING = Path("infrastructure/monitoring")
+PROMETHEUS = MONITORING / "prometheus"
+TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
+
+GROUPS = {
+    "infrastructure",
+    "application",
+    "trading",
+    "ai",
+    "database",
+    "external",
+    "websocket",
+    "containers",
+    "messaging",
+    "business",
+    "slo",
+}
+SEVERITIES = {"critical": 50, "warning": 30, "info": 10}
+COMPONENTS = {
+    "infrastructure",
+    "application",
+    "trading",
+    "ai",
+    "database",
+    "external",
+    "websocket",
+    "messaging",
+    "business",
+}
+RUNBOOKS = "https://github.com/bot-core/bot-core/blob/main/docs/runbooks/"
+
+
+def groups(folder: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for path in sorted((PROMETHEUS / folder).glob("*.yml")):
+        found += yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    return found
+
+
+def rules(folder: str) -> list[dict[str, Any]]:
+    return [rule for group in groups(folder) for rule in group["rules"]]
+
+
+ALERTS = rules("alerts")
+RECORDS = rules("recording-rules")
+EXPRESSIONS = {rule.get("alert") or rule["record"]: rule["expr"] for rule in ALERTS + RECORDS}
+
+
+def test_the_plans_numbers() -> None:
+    assert {group["name"] for group in groups("alerts")} == GROUPS
+    assert Counter(rule["labels"]["severity"] for rule in ALERTS) == SEVERITIES
+    names = Counter(rule["alert"] for rule in ALERTS)
+    assert [name for name, number in names.items() if number > 1] == []
+
+
+def test_no_two_alerts_ask_the_same() -> None:
+    asked = Counter(" ".join(str(rule["expr"]).split()) for rule in ALERTS)
+    assert [expr for expr, number in asked.items() if number > 1] == []
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_carries_what_its_reader_needs(rule: dict[str, Any]) -> None:
+    labels, annotations = rule["labels"], rule["annotations"]
+    assert labels["component"] in COMPONENTS
+    assert annotations["summary"]
+    assert re.search(r"\{\{ \$(value|labels)", annotations["summary"] + annotations["description"])
+    assert annotations["runbook_url"].startswith(RUNBOOKS)
+    uid = annotations["dashboard"].removeprefix("/d/").partition("?")[0]
+    assert (MONITORING / "grafana" / "dashboards" / f"{uid}.json").is_file()
+
+
+@pytest.mark.parametrize("name", sorted(EXPRESSIONS))
+def test_a_rule_reads_series_that_exist(name: str) -> None:
+    expr = EXPRESSIONS[name]
+    recorded = {rule["record"] for rule in RECORDS}
+    unknown = {
+        series
+        for series in metric_names(expr)
+        if series not in SERIES and series not in recorded and not EXPORTED.fullmatch(series)
+    }
+    assert unknown == set()
+    wrong = {
+        (series, label)
+        for series, label in selected_labels(expr)
+        if series in SERIES and label not in SERIES[series] | TARGET_LABELS
+    }
+    assert wrong == set()
+
+
+def documents() -> Iterator[dict[str, Any]]:
+    for path in TESTS:
+        yield yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def test_every_alert_has_a_unit_test_both_ways() -> None:
+    fires: set[str] = set()
+    silent: set[str] = set()
+    for document in documents():
+        for test in document["tests"]:
+            for case in test.get("alert_rule_test", []):
+                (fires if case.get("exp_alerts") else silent).add(case["alertname"])
+    names = {rule["alert"] for rule in ALERTS}
+    assert names - fires == set()
+    assert names - silent == set()
+
+
+def test_every_record_has_a_unit_test() -> None:
+    tested: set[str] = set()
+    for document in documents():
+        for test in document["tests"]:
+            for case in test.get("promql_expr_test", []):
+                if case.get("exp_samples"):
+                    tested |= metric_names(case["expr"])
+    assert {rule["record"] for rule in RECORDS} - tested == set()
+
+
+@pytest.mark.docker
+def test_promtool_takes_every_rule() -> None:
+    files = [
+        str(path.relative_to(PROMETHEUS))
+        for folder in ("alerts", "recording-rules")
+        for path in sorted((PROMETHEUS / folder).glob("*.yml"))
+    ]
+    done = tool("promtool", "check", "rules", "--lint-fatal", *files, folder=PROMETHEUS.resolve())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.docker
+def test_promtools_unit_tests_pass() -> None:
+    def run(path: Path) -> str:
+        done = tool(
+            "promtool",
+            "test",
+            "rules",
+            f"tests/{path.name}",
+            folder=PROMETHEUS.resolve(),
+        )
+        return "" if done.returncode == 0 else f"{path.name}\n{done.stdout}{done.stderr}"
+
+    with ThreadPoolExecutor(2) as pool:
+        failed = [text for text in pool.map(run, TESTS) if text]
+    assert not failed, "\n".join(failed)
