@@ -47,6 +47,8 @@ def _print_result(console: Console, result: Result, mark: str) -> None:
 def _print_rows(console: Console, rows: list[tuple[Text, Text]], *, indent: int) -> None:
     """Print label and text side by side; a text of several lines stays beside its label."""
     table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(Padding(table, (0, 0, 0, indent)))

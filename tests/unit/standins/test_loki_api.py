@@ -97,6 +97,7 @@ def test_lines_come_back_newest_first_and_within_the_limit(tmp_path: Path) -> No
             time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(NOW // SECOND + 1)),
         ),
     ],
+    ids=["nanoseconds", "seconds", "fractions", "RFC 3339"],
 )
 def test_times_are_read_in_every_form(tmp_path: Path, start: object, end: object) -> None:
     async def scenario(client: Client) -> None:
