@@ -27,6 +27,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "urls": ("stackctl.commands.urls:urls", "Show the addresses, and how to log in."),
     "doctor": ("stackctl.commands.doctor:doctor", "Look at what the stack needs of this machine."),
     "images": ("stackctl.commands.images:images", "List the images, or build the local set."),
+    "alerts": (
+        "stackctl.commands.alerts:alerts",
+        "Show active alerts, rules, routing, silences.",
+    ),
+    "reload": (
+        "stackctl.commands.reload:reload",
+        "Have the programs read a changed configuration.",
+    ),
     "render": (
         "stackctl.commands.render:render",
         "Write the configuration without starting anything.",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field, TypeAdapter
 
@@ -53,6 +54,39 @@ class Status(CamelModel):
     started: dt.datetime = Field(alias="uptime")
 
 
+class Matcher(CamelModel):
+    """A condition on one label of the alerts that a silence is for."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+    def __str__(self) -> str:
+        operator = ("=" if self.is_equal else "!") + ("~" if self.is_regex else "")
+        return f"{self.name}{'!=' if operator == '!' else operator}{self.value}"
+
+
+class _SilenceState(BaseModel):
+    state: Literal["active", "pending", "expired"]
+
+
+class Silence(CamelModel):
+    """A silence: alerts that fit all of its matchers notify nobody from `starts_at` to `ends_at`."""
+
+    id: str
+    status: _SilenceState
+    matchers: tuple[Matcher, ...]
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+    created_by: str
+    comment: str
+
+
+class _SilenceId(BaseModel):
+    id: str = Field(alias="silenceID")
+
+
 class AlertmanagerClient(HttpClient):
     """A client of Alertmanager. Every method raises ServiceError where it does not answer as documented."""
 
@@ -78,6 +112,33 @@ class AlertmanagerClient(HttpClient):
         """Hand alerts in, as Prometheus does: objects with `labels`, `annotations`, `startsAt`, `endsAt`."""
         await self._request("POST", "/api/v2/alerts", body=alerts)
 
+    async def silences(self) -> list[Silence]:
+        """Give the silences, with those that have ended lately."""
+        return await self._json(_SILENCES, "GET", "/api/v2/silences")
+
+    async def silence(
+        self,
+        matchers: Sequence[Matcher],
+        *,
+        starts_at: dt.datetime,
+        ends_at: dt.datetime,
+        created_by: str,
+        comment: str,
+    ) -> str:
+        """Add a silence and give its ID."""
+        body = {
+            "matchers": [matcher.model_dump(by_alias=True) for matcher in matchers],
+            "startsAt": starts_at.isoformat(),
+            "endsAt": ends_at.isoformat(),
+            "createdBy": created_by,
+            "comment": comment,
+        }
+        return (await self._json(_SILENCE_ID, "POST", "/api/v2/silences", body=body)).id
+
+    async def expire(self, silence: str) -> None:
+        """End a silence now; `status` of the error is 404 for an ID that it does not know."""
+        await self._request("DELETE", f"/api/v2/silence/{quote(silence, safe='')}")
+
     async def reload(self) -> None:
         """Have it read its configuration again; the old one stays if the new one is not valid."""
         await self._request("POST", "/-/reload")
@@ -86,3 +147,5 @@ class AlertmanagerClient(HttpClient):
 _STATUS = TypeAdapter(Status)
 _ALERTS = TypeAdapter(list[Alert])
 _RECEIVERS = TypeAdapter(list[_Name])
+_SILENCES = TypeAdapter(list[Silence])
+_SILENCE_ID = TypeAdapter(_SilenceId)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackctl.chaos.faults import FAULTS, Fault
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.common import DURATION, Session, pass_session
 from stackctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,24 +25,6 @@ _STAGES: dict[Stage, str] = {
     "healed": "healed",
     "resolved": "resolved in both",
 }
-
-
-class _Duration(click.ParamType[float]):
-    """Seconds, from a duration as Prometheus writes it: 90s, 3m, 1h30m."""
-
-    name = "duration"
-
-    def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, float):
-            return value
-        parts = re.findall(r"(\d+)(h|m|s)", value)
-        if not parts or "".join(map("".join, parts)) != value:
-            self.fail(f"{value!r} is not a duration such as 90s, 3m or 1h30m", param, ctx)
-        return float(
-            sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
-        )
 
 
 @click.group(
@@ -75,13 +56,13 @@ def _command(fault: Fault) -> click.Command:
     @click.option(
         "--for",
         "duration",
-        type=_Duration(),
+        type=DURATION,
         metavar="DURATION",
         help="How long (30s without --expect).",
     )
     @click.option(
         "--timeout",
-        type=_Duration(),
+        type=DURATION,
         metavar="DURATION",
         help="With --expect: longest wait for the alert, and for its end (its `for` and 90 s).",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,27 @@ FORMAT = click.option(
     show_default=True,
     help="How to print it.",
 )
+
+
+class _Duration(click.ParamType[float]):
+    """Seconds, from a duration as Prometheus writes it: 90s, 3m, 1h30m."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        parts = re.findall(r"(\d+)(h|m|s)", value)
+        if not parts or "".join(map("".join, parts)) != value:
+            self.fail(f"{value!r} is not a duration such as 90s, 3m or 1h30m", param, ctx)
+        return float(
+            sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
+        )
+
+
+DURATION = _Duration()
 
 
 @dataclass

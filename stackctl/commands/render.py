@@ -7,13 +7,25 @@ import click
 from stackctl.commands.common import Session, pass_session
 
 
-@click.command(epilog="\b\nExamples:\n  stackctl render\n  stackctl -p other render")
+@click.command(
+    epilog="\b\nExamples:\n  stackctl render\n  stackctl render --check\n  stackctl -p other render"
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing: have every program check what would be written. Exit 1 if one refuses it.",
+)
 @pass_session
-def render(session: Session) -> None:
+@click.pass_context
+def render(ctx: click.Context, session: Session, check: bool) -> None:
     """Write the configuration, the secrets and compose.env without starting anything.
 
     Prints the folder that has them: compose.env in it is the --env-file of the compose files.
     """
+    if check:
+        if not passes_checks(session):
+            ctx.exit(1)
+        return
     from stackctl.stack import images
     from stackctl.stack.lock import exclusive
     from stackctl.stack.render import render as write
@@ -29,3 +41,27 @@ def render(session: Session) -> None:
         session.err.print(f"{channel} is left out: set {', '.join(missing)}", style="yellow")
     session.err.print(f"{len(done.changed)} files changed")
     session.out.print(str(project.state.folder), soft_wrap=True)
+
+
+def passes_checks(session: Session) -> bool:
+    """Have every program check the configuration as it would be rendered now, and say what each says of it."""
+    import tempfile
+    from pathlib import Path
+
+    from stackctl.stack import check, images
+    from stackctl.stack.render import write_configuration
+
+    project = session.project
+    references = images.references(project.settings, project.choices.images)
+    passed = True
+    with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
+        folder = Path(name)
+        write_configuration(project.settings, folder, demo=project.choices.demo)
+        for verdict in check.check(project.engine(), references, folder):
+            passed &= verdict.ok
+            if verdict.ok:
+                session.out.print(f"{verdict.service} takes its configuration", style="green")
+            else:
+                session.out.print(f"{verdict.service} refuses its configuration:", style="red")
+                session.out.print(verdict.said, markup=False, soft_wrap=True)
+    return passed

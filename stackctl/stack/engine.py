@@ -273,6 +273,41 @@ class Engine:
             for row in stats
         }
 
+    def execute(self, container: str, command: Sequence[str]) -> str:
+        """Run a command in a running container and give what it wrote to stdout. Raises EngineError if it fails."""
+        with _translated(f"docker exec {command[0]}"):
+            output = self._client.container.execute(container, list(command))
+        assert isinstance(output, str)  # noqa: S101 - the library's type for a call that does not stream
+        return output
+
+    def try_program(
+        self, image: str, command: Sequence[str], *, entrypoint: str | None, folder: Path, at: str
+    ) -> tuple[int, str]:
+        """Run a program of an image once, with `folder` read-only at `at` and without network.
+
+        Gives its exit code and what it wrote, both streams. Raises EngineError where it cannot be run.
+        """
+        with _translated("docker create"):
+            container = self._client.container.create(
+                image,
+                list(command),
+                entrypoint=entrypoint,
+                volumes=[(folder, at, "ro")],
+                networks=["none"],
+                cap_drop=["ALL"],
+                read_only=True,
+            )
+        try:
+            with _translated("docker start"):
+                self._client.container.start(container)
+                code = self._client.container.wait(container)
+                logs = self._client.container.logs(container)
+        finally:
+            with _translated("docker rm"):
+                self._client.container.remove(container, force=True)
+        assert isinstance(code, int) and isinstance(logs, str)  # noqa: S101, PT018 - one container, no stream
+        return code, logs
+
     def grafana_reset_password(self, container: str) -> None:
         """Set Grafana's admin password to the one in the secret file it has mounted.
 

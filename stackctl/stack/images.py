@@ -131,6 +131,15 @@ def variables(name: SetName | None, *, demo: bool) -> dict[str, str]:
     )
 
 
+def references(settings: Settings, name: SetName | None) -> dict[str, str]:
+    """Give the image of every service, as `up` would take it with this set; no set yet is the upstream one."""
+    return {
+        service: settings[image.variable] or (image.local if name == "local" else image.upstream)
+        for image in catalogue()
+        for service in image.services
+    }
+
+
 def inventory(engine: Engine, settings: Settings) -> list[dict[str, str | bool]]:
     """Give every image of both sets, whether it is here, and whether the local one is a stand-in."""
     rows: list[dict[str, str | bool]] = []

@@ -82,14 +82,21 @@ def render(
     """
     left_out = _missing_settings(settings)
     try:
-        files = _configuration(settings, left_out, demo=demo)
-        changed = _synchronise(state.config, files)
+        changed = write_configuration(settings, state.config, demo=demo)
         secrets.write_files(state)
         write_atomic(state.compose_env, _compose_env(settings, secrets, state, images))
     except OSError as error:
         raise StackctlError(f"the configuration cannot be rendered: {error}") from None
     on = tuple(channel for channel in CHANNELS if channel not in left_out)
     return Rendering(on, left_out, changed)
+
+
+def write_configuration(settings: Settings, folder: Path, *, demo: bool) -> tuple[str, ...]:
+    """Make `folder` hold the configuration of every program, and give the files that changed.
+
+    Raises OSError where a file cannot be read or written.
+    """
+    return _synchronise(folder, _configuration(settings, _missing_settings(settings), demo=demo))
 
 
 def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ PROJECT = "stackctl-e2e"
 MARK = "marked-e2e-secret"
 """In every password of the test's stack, so that a leak can be searched for."""
 
-_PORT_OFFSET = 20000
+_PORT_OFFSETS = range(10_000, 17_000, 500)
+"""All below 32768, where the kernel's own choice of ports begins."""
+
 _UP_SECONDS = 900
 """`up` may have to build the images on a bare machine."""
 
@@ -62,6 +65,15 @@ def _run(
     )
 
 
+def _is_free(offset: int) -> bool:
+    """Tell whether nothing listens on the stack's ports, moved by so much."""
+    for _, port in PUBLISHED_PORTS.values():
+        with socket.socket() as attempt:
+            if attempt.connect_ex(("127.0.0.1", port + offset)) == 0:
+                return False
+    return True
+
+
 def docker(*arguments: str) -> str:
     """Run docker and give what it printed, of both streams."""
     done = subprocess.run(
@@ -82,7 +94,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             del os.environ[name]
     folder = tmp_path_factory.mktemp("e2e")
     env_file = folder / "e2e.env"
-    ports = [f"{name}={port + _PORT_OFFSET}" for name, port in PUBLISHED_PORTS.values()]
+    offset = next(filter(_is_free, _PORT_OFFSETS))
+    ports = [f"{name}={port + offset}" for name, port in PUBLISHED_PORTS.values()]
     secrets = [
         "GRAFANA_PASSWORD",
         "REDIS_EXPORTER_PASSWORD",

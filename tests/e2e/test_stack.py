@@ -172,6 +172,50 @@ def test_verify_fails_while_a_service_is_paused_and_says_what_to_do(stack: Stack
     assert stack.run("verify", "loki").returncode == 0
 
 
+def test_alerts_routing_silences_and_the_end_of_a_silence(stack: Stack) -> None:
+    counts = json.loads(stack.run("alerts", "rules", "--format", "json").stdout)
+    assert sum(sum(group["severities"].values()) for group in counts) == 90
+    routed = stack.run("alerts", "route", "severity=critical", "component=trading")
+    assert routed.returncode == 0, routed.stderr
+    assert [line.split(":")[0] for line in routed.stdout.splitlines()] == [
+        "critical-alerts",
+        "default",
+        "trading-team",
+    ]
+    added = stack.run("alerts", "silence", "HighCPUUsage", "service=~node.*", "--for", "10m")
+    assert added.returncode == 0, added.stderr
+    silence = added.stdout.strip()
+    assert silence in stack.run("alerts", "silences").stdout
+    assert stack.run("alerts", "expire", silence).returncode == 0
+    assert "No silence" in stack.run("alerts", "silences").stdout
+    unknown = stack.run("alerts", "expire", "00000000-0000-0000-0000-000000000000")
+    assert unknown.returncode == 2
+    assert "there is no silence" in unknown.stderr
+
+
+def test_reload_applies_a_setting_without_a_new_container(stack: Stack) -> None:
+    prometheus = stack.settings.url("prometheus")
+
+    def binance() -> list[str]:
+        answer = httpx.get(f"{prometheus}/api/v1/targets", params={"scrapePool": "binance-api"})
+        return [one["labels"]["instance"] for one in answer.json()["data"]["activeTargets"]]
+
+    before = containers()
+    old = stack.env_file.read_text()
+    try:
+        stack.env_file.write_text(f"{old}BINANCE_API_URL=http://rust-core-engine:8080/api/health\n")
+        done = stack.run("reload")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "prometheus has read its configuration again" in done.stdout
+        assert wait_until(lambda: binance() == ["http://rust-core-engine:8080/api/health"], 30)
+    finally:
+        stack.env_file.write_text(old)
+    assert stack.run("reload").returncode == 0
+    assert wait_until(lambda: binance() == [], 30)
+    assert "nothing has changed" in stack.run("reload").stdout
+    assert containers() == before
+
+
 @pytest.mark.parametrize("kind", ["kill", "pause", "disconnect"])
 def test_a_fault_without_an_alert_is_healed_after_its_time(stack: Stack, kind: str) -> None:
     done = stack.run("chaos", kind, "nextjs-ui-dashboard", "--for", "1s")

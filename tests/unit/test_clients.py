@@ -69,6 +69,7 @@ CALLS: dict[str, tuple[str, Call]] = {
     "build": ("/api/v1/status/buildinfo", prometheus("build_info")),
     "am-status": ("/api/v2/status", alertmanager("status")),
     "am-alerts": ("/api/v2/alerts", alertmanager("alerts")),
+    "am-silences": ("/api/v2/silences", alertmanager("silences")),
     "am-receivers": ("/api/v2/receivers", alertmanager("receivers")),
     "loki-labels": ("/loki/api/v1/labels", loki("labels")),
     "loki-lines": ("/loki/api/v1/query_range", loki("query_range", "{}", start=0, end=1)),

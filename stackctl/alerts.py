@@ -1,0 +1,101 @@
+"""The alerts as a person asks for them: what Prometheus holds, and what Alertmanager makes of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from stackctl.clients.alertmanager import Alert as Received
+from stackctl.clients.alertmanager import Matcher
+from stackctl.clients.prometheus import Alert as Held
+from stackctl.clients.prometheus import RuleGroup
+from stackctl.errors import UsageError
+
+_ORDER = {"firing": 0, "pending": 1, "silenced": 2, "inhibited": 3}
+_MATCHER = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(=~|!~|!=|=)(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveAlert:
+    """An alert that is not at rest. `state` is pending, firing, silenced or inhibited."""
+
+    name: str
+    state: str
+    severity: str
+    service: str
+    since: dt.datetime | None
+    receivers: tuple[str, ...]
+    """Who is notified: empty before the alert is in Alertmanager."""
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCount:
+    """The alerting rules of a group: how many by severity, and how many of them by state."""
+
+    group: str
+    severities: Counter[str] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+
+
+def active(held: Iterable[Held], received: Sequence[Received]) -> list[ActiveAlert]:
+    """Bring together what both programs say, the most urgent first.
+
+    Prometheus adds its external labels on the way, so an alert is Alertmanager's if that has all of its labels.
+    """
+    rows = []
+    for alert in held:
+        if alert.state == "inactive":
+            continue
+        match = next((one for one in received if alert.labels.items() <= one.labels.items()), None)
+        rows.append(
+            ActiveAlert(
+                name=alert.labels.get("alertname", ""),
+                state=_state(alert, match),
+                severity=alert.labels.get("severity", ""),
+                service=alert.labels.get("service", ""),
+                since=alert.active_at,
+                receivers=tuple(one.name for one in match.receivers) if match else (),
+                summary=alert.annotations.get("summary", ""),
+            )
+        )
+    return sorted(rows, key=lambda row: (_ORDER[row.state], row.severity, row.name, row.service))
+
+
+def count(groups: Iterable[RuleGroup]) -> list[RuleCount]:
+    """Count the alerting rules of every group that has some."""
+    rows = []
+    for group in groups:
+        rules = [rule for rule in group.rules if rule.type == "alerting"]
+        if rules:
+            severities = Counter(rule.labels.get("severity", "none") for rule in rules)
+            rows.append(RuleCount(group.name, severities, Counter(rule.state for rule in rules)))
+    return rows
+
+
+def matcher(text: str) -> Matcher:
+    """Read `label=value`, `!=`, `=~` or `!~`; a word alone is the name of an alert, as amtool has it.
+
+    Raises UsageError for anything else.
+    """
+    if re.fullmatch(r"\w+", text):
+        return Matcher(name="alertname", value=text)
+    found = _MATCHER.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"{text!r} is no matcher", remedy="give LABEL=VALUE, !=, =~ or !~, or an alert's name"
+        )
+    name, operator, value = found.groups()
+    return Matcher(name=name, value=value, is_regex="~" in operator, is_equal="!" not in operator)
+
+
+def _state(alert: Held, received: Received | None) -> str:
+    if received is not None and alert.state == "firing":
+        if received.status.silenced_by:
+            return "silenced"
+        if received.status.inhibited_by:
+            return "inhibited"
+    return alert.state

@@ -1,0 +1,278 @@
+"""`stackctl alerts`."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import getpass
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from stackctl.commands.common import DURATION, FORMAT, Session, pass_session
+from stackctl.errors import ServiceError, StackctlError, UsageError
+
+if TYPE_CHECKING:
+    from stackctl.clients.alertmanager import AlertmanagerClient
+    from stackctl.clients.prometheus import PrometheusClient
+
+T = TypeVar("T")
+
+_STYLES = {"firing": "red", "pending": "yellow"}
+_SEVERITIES = ("critical", "warning", "info")
+_CONFIG = "/etc/alertmanager/alertmanager.yml"
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog="\b\nExamples:\n  stackctl alerts\n  stackctl alerts rules\n"
+    "  stackctl alerts route severity=critical component=trading\n"
+    "  stackctl alerts silence HighCPUUsage --for 2h --comment 'load test'\n"
+    "  stackctl alerts expire ID",
+)
+@FORMAT
+@pass_session
+@click.pass_context
+def alerts(ctx: click.Context, session: Session, output: str) -> None:
+    """Show the active alerts; or the rules, the routing, the silences."""
+    if ctx.invoked_subcommand is None:
+        _active(session, output)
+
+
+def _active(session: Session, output: str) -> None:
+    from stackctl import alerts as model
+
+    async def ask(
+        prometheus: PrometheusClient, alertmanager: AlertmanagerClient
+    ) -> list[model.ActiveAlert]:
+        held, received = await asyncio.gather(prometheus.alerts(), alertmanager.alerts())
+        return model.active(held, received)
+
+    rows = _ask(session, ask)
+    if output == "json":
+        session.out.print_json(
+            json.dumps(
+                [
+                    {
+                        "alert": row.name,
+                        "state": row.state,
+                        "severity": row.severity,
+                        "service": row.service,
+                        "since": row.since.isoformat() if row.since else None,
+                        "receivers": row.receivers,
+                        "summary": row.summary,
+                    }
+                    for row in rows
+                ]
+            )
+        )
+        return
+    if not rows:
+        session.out.print("No alert is pending or firing.", style="green")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("alert", "state", "severity", "since"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("notified", "what"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(
+            row.name,
+            Text(row.state, style=_STYLES.get(row.state, "dim")),
+            row.severity,
+            _ago(row.since),
+            ", ".join(row.receivers),
+            Text(row.summary),
+        )
+    session.out.print(table)
+
+
+@alerts.command(
+    epilog="\b\nExamples:\n  stackctl alerts rules\n  stackctl alerts rules --format json"
+)
+@FORMAT
+@pass_session
+def rules(session: Session, output: str) -> None:
+    """Count the alerting rules by group and severity, and those that are pending or firing."""
+    from stackctl import alerts as model
+
+    async def ask(prometheus: PrometheusClient, _: AlertmanagerClient) -> list[model.RuleCount]:
+        return model.count(await prometheus.rule_groups())
+
+    rows = _ask(session, ask)
+    if output == "json":
+        found = [
+            {"group": row.group, "severities": row.severities, "states": row.states} for row in rows
+        ]
+        session.out.print_json(json.dumps(found))
+        return
+    from rich.table import Table
+
+    severities = Counter[str]()
+    states = Counter[str]()
+    for row in rows:
+        severities += row.severities
+        states += row.states
+    table = Table(box=None, pad_edge=False, show_footer=True)
+    table.add_column("group", footer="all")
+    for name in _SEVERITIES:
+        table.add_column(name, justify="right", footer=str(severities[name]))
+    for name in ("pending", "firing"):
+        table.add_column(name, justify="right", footer=str(states[name]))
+    for row in rows:
+        counts = [row.severities[name] for name in _SEVERITIES]
+        counts += [row.states["pending"], row.states["firing"]]
+        table.add_row(row.group, *map(str, counts))
+    session.out.print(table)
+
+
+@alerts.command(epilog="\b\nExamples:\n  stackctl alerts route severity=critical component=trading")
+@click.argument("labels", nargs=-1, required=True, metavar="LABEL=VALUE…")
+@pass_session
+def route(session: Session, labels: tuple[str, ...]) -> None:
+    """Show who is notified of an alert with these labels: the running Alertmanager's own answer.
+
+    Time intervals are left out: a route that is silent now is shown as well.
+    """
+    for label in labels:
+        if "=" not in label:
+            raise UsageError(f"{label!r} is not LABEL=VALUE")
+    project = session.project
+    container = project.engine().containers().get("alertmanager")
+    if container is None or not container.running:
+        raise StackctlError("alertmanager is not running", remedy="stackctl up")
+    command = ["amtool", "config", "routes", "test", f"--config.file={_CONFIG}", *labels]
+    receivers = project.engine().execute(container.id, command).strip()
+    channels = _channels(session)
+    for name in receivers.split(","):
+        session.out.print(f"{name}: {', '.join(channels.get(name, ())) or 'no channel'}")
+
+
+@alerts.command(epilog="\b\nExamples:\n  stackctl alerts silences")
+@FORMAT
+@pass_session
+def silences(session: Session, output: str) -> None:
+    """List the silences that are in force or to come."""
+
+    async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> list[dict[str, str]]:
+        return [
+            {
+                "id": one.id,
+                "state": one.status.state,
+                "matchers": " ".join(map(str, one.matchers)),
+                "until": one.ends_at.isoformat(timespec="seconds"),
+                "by": one.created_by,
+                "comment": one.comment,
+            }
+            for one in await alertmanager.silences()
+            if one.status.state != "expired"
+        ]
+
+    rows = _ask(session, ask)
+    if output == "json":
+        session.out.print_json(json.dumps(rows))
+        return
+    for row in rows:
+        session.out.print(
+            f"{row['id']}  {row['matchers']}, until {row['until']}, by {row['by']}: {row['comment']}",
+            soft_wrap=True,
+            markup=False,
+        )
+    if not rows:
+        session.out.print("No silence.")
+
+
+@alerts.command(
+    epilog="\b\nExamples:\n  stackctl alerts silence HighCPUUsage --for 2h --comment 'load test'\n"
+    "  stackctl alerts silence service=kong severity=~'warning|info' --for 30m"
+)
+@click.argument("matchers", nargs=-1, required=True, metavar="MATCHER…")
+@click.option(
+    "--for", "duration", type=DURATION, required=True, metavar="DURATION", help="How long: 90s, 2h."
+)
+@click.option("--comment", default="by stackctl", show_default=True, help="Why, for the others.")
+@pass_session
+def silence(session: Session, matchers: tuple[str, ...], duration: float, comment: str) -> None:
+    """Silence the alerts that fit every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~)."""
+    from stackctl import alerts as model
+
+    wanted = [model.matcher(text) for text in matchers]
+    now = dt.datetime.now(dt.UTC)
+
+    async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> str:
+        return await alertmanager.silence(
+            wanted,
+            starts_at=now,
+            ends_at=now + dt.timedelta(seconds=duration),
+            created_by=getpass.getuser(),
+            comment=comment,
+        )
+
+    session.out.print(_ask(session, ask))
+
+
+@alerts.command(epilog="\b\nExamples:\n  stackctl alerts expire 0f3a…")
+@click.argument("silence_id", metavar="ID")
+@pass_session
+def expire(session: Session, silence_id: str) -> None:
+    """End a silence now."""
+
+    async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> None:
+        await alertmanager.expire(silence_id)
+
+    try:
+        _ask(session, ask)
+    except ServiceError as error:
+        if error.status not in {404, 422}:
+            raise
+        raise UsageError(
+            f"there is no silence {silence_id}", remedy="`stackctl alerts silences` lists them"
+        ) from None
+    session.out.print(f"{silence_id} has ended")
+
+
+def _ask(
+    session: Session, ask: Callable[[PrometheusClient, AlertmanagerClient], Awaitable[T]]
+) -> T:
+    from stackctl.clients.alertmanager import AlertmanagerClient
+    from stackctl.clients.prometheus import PrometheusClient
+
+    settings = session.project.settings
+
+    async def run() -> T:
+        async with (
+            PrometheusClient(settings.url("prometheus")) as prometheus,
+            AlertmanagerClient(settings.url("alertmanager")) as alertmanager,
+        ):
+            return await ask(prometheus, alertmanager)
+
+    return asyncio.run(run())
+
+
+def _channels(session: Session) -> dict[str, list[str]]:
+    """Give the channels of every receiver in the configuration that Alertmanager has loaded."""
+    import yaml
+
+    from stackctl.stack.render import CHANNELS
+
+    async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> str:
+        return (await alertmanager.status()).config.original
+
+    config = yaml.safe_load(_ask(session, ask))
+    return {
+        receiver["name"]: [name for name, (key, _) in CHANNELS.items() if receiver.get(key)]
+        for receiver in config["receivers"]
+    }
+
+
+def _ago(since: dt.datetime | None) -> str:
+    if since is None:
+        return ""
+    seconds = int((dt.datetime.now(dt.UTC) - since).total_seconds())
+    return f"{seconds // 60}m{seconds % 60:02}s"

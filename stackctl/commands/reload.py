@@ -1,0 +1,46 @@
+"""`stackctl reload`."""
+
+from __future__ import annotations
+
+import click
+
+from stackctl.commands.common import Session, pass_session
+
+
+@click.command(epilog="\b\nExamples:\n  stackctl reload")
+@pass_session
+@click.pass_context
+def reload(ctx: click.Context, session: Session) -> None:
+    """Have the running programs read a changed configuration, without a gap in what they record.
+
+    Every program checks the new configuration first: if one refuses it, nothing changes. Prometheus, Alertmanager
+    and the blackbox exporter are told to read theirs again; Grafana looks for changed dashboards by itself. Whatever
+    can only be changed with a new container, such as ports, images or Loki's configuration, waits for `stackctl up`.
+    """
+    import asyncio
+
+    from stackctl.commands.render import passes_checks
+    from stackctl.stack import images, reloading
+    from stackctl.stack.lock import exclusive
+    from stackctl.stack.render import render
+
+    project = session.project
+    if not passes_checks(session):
+        ctx.exit(1)
+    with exclusive(project.state, "reload"):
+        done = render(
+            project.settings,
+            project.secrets,
+            project.state,
+            images=images.variables(project.choices.images, demo=project.choices.demo),
+            demo=project.choices.demo,
+        )
+        touched = reloading.reloadable(done.changed)
+        asyncio.run(reloading.reload(project.settings, touched))
+    for name in touched:
+        session.out.print(f"{name} has read its configuration again")
+    waiting = reloading.waiting(done.changed)
+    if waiting:
+        session.err.print(f"for `stackctl up`: {', '.join(waiting)}", style="yellow")
+    if not done.changed:
+        session.out.print("nothing has changed")

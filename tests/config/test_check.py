@@ -1,0 +1,49 @@
+"""`render --check`: the programs of the local image set over the rendered configuration, whole and broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackctl import settings
+from stackctl.stack import check, images
+from stackctl.stack.engine import Engine
+from stackctl.stack.render import write_configuration
+
+pytestmark = pytest.mark.docker
+
+BREAKS = {
+    "prometheus": ("prometheus/prometheus.yml", "scrape_configs:\n  - job_name: [\n"),
+    "alertmanager": (
+        "alertmanager/alertmanager.yml",
+        "route: { receiver: nobody }\nreceivers: []\n",
+    ),
+    "loki": ("loki/loki-config.yml", "server: { http_listen_port: many }\n"),
+    "promtail": ("loki/promtail-config.yml", "clients: 1\n"),
+    "blackbox-exporter": ("blackbox/blackbox.yml", "modules: { a: { timeout: soon } }\n"),
+}
+
+
+def verdicts(folder: Path) -> dict[str, check.Verdict]:
+    found = settings.load(environ={})
+    references = images.references(found, "local")
+    return {one.service: one for one in check.check(Engine(found.project), references, folder)}
+
+
+def test_every_program_takes_the_configuration_as_it_is(
+    state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_configuration(settings.load(environ={}), tmp_path, demo=True)
+    assert {name: one.said for name, one in verdicts(tmp_path).items()} == dict.fromkeys(BREAKS, "")
+
+
+def test_each_program_refuses_its_own_broken_file(
+    state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_configuration(settings.load(environ={}), tmp_path, demo=True)
+    for name, text in BREAKS.values():
+        (tmp_path / name).write_text(text)
+    found = verdicts(tmp_path)
+    assert [name for name, one in found.items() if one.ok] == []
+    assert all(one.said for one in found.values())

@@ -1,0 +1,132 @@
+"""What `stackctl alerts` and `reload` make of the programs' answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from stackctl import alerts
+from stackctl.clients.alertmanager import Alert as Received
+from stackctl.clients.alertmanager import Matcher
+from stackctl.clients.prometheus import Alert as Held
+from stackctl.clients.prometheus import Rule, RuleGroup
+from stackctl.errors import UsageError
+from stackctl.stack import reloading
+
+NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
+
+
+def held(name: str, state: str = "firing", **labels: str) -> Held:
+    return Held.model_validate(
+        {"labels": {"alertname": name, **labels}, "state": state, "activeAt": NOW}
+    )
+
+
+def received(
+    name: str, *, silenced: bool = False, inhibited: bool = False, **labels: str
+) -> Received:
+    return Received.model_validate(
+        {
+            "labels": {"alertname": name, "cluster": "bot-core", **labels},
+            "startsAt": NOW,
+            "endsAt": NOW,
+            "status": {
+                "state": "active",
+                "silencedBy": ["s"] if silenced else [],
+                "inhibitedBy": ["a"] if inhibited else [],
+            },
+            "receivers": [{"name": "default"}],
+        }
+    )
+
+
+def test_an_alert_is_found_in_alertmanager_by_its_labels() -> None:
+    rows = alerts.active(
+        [
+            held("A", service="x"),
+            held("A", service="y"),
+            held("B", "pending"),
+            held("C", "inactive"),
+        ],
+        [received("A", service="x"), received("A", service="z")],
+    )
+    assert [(row.name, row.service, row.state, row.receivers) for row in rows] == [
+        ("A", "x", "firing", ("default",)),
+        ("A", "y", "firing", ()),
+        ("B", "", "pending", ()),
+    ]
+
+
+def test_what_notifies_nobody_is_said_and_comes_last() -> None:
+    rows = alerts.active(
+        [held("A"), held("B"), held("C", "pending"), held("D")],
+        [received("A", silenced=True), received("B", inhibited=True), received("D")],
+    )
+    assert [(row.name, row.state) for row in rows] == [
+        ("D", "firing"),
+        ("C", "pending"),
+        ("A", "silenced"),
+        ("B", "inhibited"),
+    ]
+
+
+def test_rules_are_counted_by_group() -> None:
+    def rule(kind: str, severity: str, state: str) -> Rule:
+        return Rule.model_validate(
+            {
+                "name": "R",
+                "query": "up",
+                "type": kind,
+                "health": "ok",
+                "state": state,
+                "labels": {"severity": severity},
+            }
+        )
+
+    group = RuleGroup(
+        name="g",
+        file="f",
+        interval=15,
+        rules=[
+            rule("alerting", "critical", "firing"),
+            rule("alerting", "critical", "inactive"),
+            rule("alerting", "info", "pending"),
+            rule("recording", "", ""),
+        ],
+    )
+    records = RuleGroup(name="r", file="f", interval=15, rules=[rule("recording", "", "")])
+    (row,) = alerts.count([group, records])
+    assert row.group == "g"
+    assert row.severities == {"critical": 2, "info": 1}
+    assert row.states == {"firing": 1, "inactive": 1, "pending": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("HighCPUUsage", Matcher(name="alertname", value="HighCPUUsage")),
+        ("service=kong", Matcher(name="service", value="kong")),
+        ("service!=kong", Matcher(name="service", value="kong", is_equal=False)),
+        ("service=~a|b", Matcher(name="service", value="a|b", is_regex=True)),
+        ("service!~a.*", Matcher(name="service", value="a.*", is_regex=True, is_equal=False)),
+        ("url=a=b", Matcher(name="url", value="a=b")),
+    ],
+)
+def test_matchers(text: str, expected: Matcher) -> None:
+    assert alerts.matcher(text) == expected
+    if "=" in text:
+        assert str(expected) == text
+
+
+@pytest.mark.parametrize("text", ["", "a b", "1x=2", "=x", "a~b"])
+def test_what_is_no_matcher(text: str) -> None:
+    with pytest.raises(UsageError):
+        alerts.matcher(text)
+
+
+def test_which_service_reads_which_file() -> None:
+    changed = ("prometheus/alerts/ai.yml", "blackbox/blackbox.yml", "grafana/dashboards/a.json")
+    assert reloading.reloadable(changed) == ["prometheus", "blackbox-exporter"]
+    assert reloading.waiting(changed) == []
+    assert reloading.waiting(["loki/loki-config.yml"]) == ["loki/loki-config.yml"]
