@@ -14,7 +14,7 @@ def reload(ctx: click.Context, session: Session) -> None:
     """Have the running programs read a changed configuration, without a gap in what they record.
 
     Every program checks the new configuration first: if one refuses it, nothing changes. Prometheus, Alertmanager
-    and the blackbox exporter are told to read theirs again; Grafana looks for changed dashboards by itself. Whatever
+    and the blackbox exporter are told to read theirs again; Grafana finds changed dashboards, and Prometheus changed targets, by themselves. Whatever
     can only be changed with a new container, such as ports, images or Loki's configuration, waits for `stackctl up`.
     """
     import asyncio
@@ -39,6 +39,8 @@ def reload(ctx: click.Context, session: Session) -> None:
         asyncio.run(reloading.reload(project.settings, touched))
     for name in touched:
         session.out.print(f"{name} has read its configuration again")
+    for name in reloading.unattended(done.changed):
+        session.out.print(f"{name} is found changed by its reader within seconds")
     waiting = reloading.waiting(done.changed)
     if waiting:
         session.err.print(f"for `stackctl up`: {', '.join(waiting)}", style="yellow")

@@ -10,8 +10,9 @@ from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.settings import Settings
 
-_BY_ITSELF = ("grafana/dashboards/",)
-"""Folders whose reader looks for changes by itself."""
+_BY_ITSELF = ("grafana/dashboards/", "prometheus/targets/")
+"""Folders whose reader looks for changes by itself. Prometheus must not even be told of changed targets: a reload at the
+moment that a file of targets becomes empty keeps its old ones (github.com/prometheus/prometheus/issues/12858)."""
 
 
 class _BlackboxClient(HttpClient):
@@ -38,8 +39,13 @@ def reloadable(changed: Iterable[str]) -> list[str]:
     return [
         service
         for service, (folder, _) in _READERS.items()
-        if any(name.startswith(folder) for name in changed)
+        if any(name.startswith(folder) and not name.startswith(_BY_ITSELF) for name in changed)
     ]
+
+
+def unattended(changed: Iterable[str]) -> list[str]:
+    """Give the changed files that their reader finds by itself."""
+    return [name for name in changed if name.startswith(_BY_ITSELF)]
 
 
 def waiting(changed: Iterable[str]) -> list[str]:

@@ -206,7 +206,7 @@ def test_reload_applies_a_setting_without_a_new_container(stack: Stack) -> None:
         stack.env_file.write_text(f"{old}BINANCE_API_URL=http://rust-core-engine:8080/api/health\n")
         done = stack.run("reload")
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "prometheus has read its configuration again" in done.stdout
+        assert "prometheus/targets/binance.yml is found changed" in done.stdout
         assert wait_until(lambda: binance() == ["http://rust-core-engine:8080/api/health"], 30)
     finally:
         stack.env_file.write_text(old)

@@ -129,4 +129,7 @@ def test_which_service_reads_which_file() -> None:
     changed = ("prometheus/alerts/ai.yml", "blackbox/blackbox.yml", "grafana/dashboards/a.json")
     assert reloading.reloadable(changed) == ["prometheus", "blackbox-exporter"]
     assert reloading.waiting(changed) == []
+    targets = ["prometheus/targets/binance.yml"]
+    assert reloading.reloadable(targets) == []
+    assert reloading.unattended(targets) == targets
     assert reloading.waiting(["loki/loki-config.yml"]) == ["loki/loki-config.yml"]
