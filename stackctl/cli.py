@@ -138,4 +138,7 @@ def _say(error: StackctlError) -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """Let SIGTERM end a command the way Ctrl-C does: asyncio cancels its tasks, faults are healed."""
+    # A shell starts its background jobs with Ctrl-C ignored; SIGTERM must end those as well.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)

@@ -138,6 +138,7 @@ PUBLISHED_PORTS: Mapping[str, tuple[str, int]] = {
     "nextjs-ui-dashboard": ("NEXTJS_UI_DASHBOARD_PORT", 3000),
     "kong": ("KONG_PORT", 8001),
     "rabbitmq": ("RABBITMQ_METRICS_PORT", 15692),
+    "notification-sink": ("NOTIFICATION_SINK_PORT", 8025),
 }
 """Service → the setting of its port on this machine, and its default (the plan's section 5.4)."""
 

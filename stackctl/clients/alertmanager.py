@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 from urllib.parse import quote
@@ -139,6 +140,17 @@ class AlertmanagerClient(HttpClient):
         """End a silence now; `status` of the error is 404 for an ID that it does not know."""
         await self._request("DELETE", f"/api/v2/silence/{quote(silence, safe='')}")
 
+    async def notification_counts(self) -> dict[str, tuple[float, float]]:
+        """Give how many notifications were sent and how many of them failed since its start, by integration.
+
+        Only integrations that have sent something are given. From its own /metrics: `alertmanager_notifications_total`
+        and `alertmanager_notifications_failed_total`.
+        """
+        text = (await self._request("GET", "/metrics")).decode(errors="replace")
+        sent = _by_integration(text, "alertmanager_notifications_total")
+        failed = _by_integration(text, "alertmanager_notifications_failed_total")
+        return {name: (total, failed.get(name, 0.0)) for name, total in sent.items() if total}
+
     async def reload(self) -> None:
         """Have it read its configuration again; the old one stays if the new one is not valid."""
         await self._request("POST", "/-/reload")
@@ -149,3 +161,12 @@ _ALERTS = TypeAdapter(list[Alert])
 _RECEIVERS = TypeAdapter(list[_Name])
 _SILENCES = TypeAdapter(list[Silence])
 _SILENCE_ID = TypeAdapter(_SilenceId)
+
+
+def _by_integration(text: str, name: str) -> dict[str, float]:
+    """Sum a counter of the exposition format over everything but the label `integration`."""
+    totals: dict[str, float] = {}
+    pattern = rf'^{name}\{{[^}}]*integration="([^"]*)"[^}}]*\}} (\S+)'
+    for integration, value in re.findall(pattern, text, re.MULTILINE):
+        totals[integration] = totals.get(integration, 0.0) + float(value)
+    return totals

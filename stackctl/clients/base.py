@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import ssl
+from contextvars import ContextVar
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,8 +21,22 @@ from stackctl.errors import ServiceError
 DEFAULT_TIMEOUT = 5.0
 MAX_BODY = 16 * 1024 * 1024
 _EXCERPT = 160
+_NOTED = 2000
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request to a service and what came of it: the status or the failure, and the beginning of the answer."""
+
+    request: str
+    outcome: str
+    answer: str
+
+
+exchanges: ContextVar[list[Exchange] | None] = ContextVar("exchanges", default=None)
+"""Where the clients note what they asked, if anybody wants to know; never with a password in it."""
 
 
 class CamelModel(BaseModel):
@@ -69,6 +87,28 @@ class HttpClient:
     ) -> bytes:
         """Send a request and give the body of a 2xx answer. Raises ServiceError for anything else."""
         url = self.base_url + path
+        try:
+            content = await self._send(method, url, params=params, body=body, form=form)
+        except ServiceError as error:
+            self._note(
+                method,
+                url,
+                params or form,
+                error.message.removeprefix(f"{self.service} at {url}: "),
+            )
+            raise
+        self._note(method, url, params or form, "ok", content)
+        return content
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: dict[str, str] | None,
+        body: object,
+        form: dict[str, str] | None,
+    ) -> bytes:
         content = bytearray()
         try:
             async with (
@@ -92,6 +132,32 @@ class HttpClient:
                 status=answer.status_code,
             )
         return bytes(content)
+
+    def _note(
+        self,
+        method: str,
+        url: str,
+        query: dict[str, str] | None,
+        outcome: str,
+        content: bytes = b"",
+    ) -> None:
+        notes = exchanges.get()
+        if notes is None:
+            return
+        asked = "".join(f"\n  {name}={value}" for name, value in (query or {}).items())
+        answer = content[:_NOTED].decode(errors="replace")
+        notes.append(Exchange(f"{method} {url}{asked}", outcome, answer))
+
+    async def clock(self) -> dt.datetime:
+        """Give the service's own time, to the second, from the Date of an answer (RFC 9110, section 6.6.1)."""
+        url = f"{self.base_url}/metrics"
+        try:
+            answer = await self._client.head(url)
+            return parsedate_to_datetime(answer.headers["Date"])
+        except httpx.HTTPError as error:
+            raise self._error(url, f"the connection failed ({type(error).__name__})") from None
+        except (KeyError, ValueError):
+            raise self._error(url, "its answer has no Date") from None
 
     async def _json(self, shape: TypeAdapter[T], method: str, path: str, **options: Any) -> T:
         """Send a request and give the JSON of the answer, in the given shape."""

@@ -14,8 +14,9 @@ def reload(ctx: click.Context, session: Session) -> None:
     """Have the running programs read a changed configuration, without a gap in what they record.
 
     Every program checks the new configuration first: if one refuses it, nothing changes. Prometheus, Alertmanager
-    and the blackbox exporter are told to read theirs again; Grafana finds changed dashboards, and Prometheus changed targets, by themselves. Whatever
-    can only be changed with a new container, such as ports, images or Loki's configuration, waits for `stackctl up`.
+    and the blackbox exporter are told to read theirs again; changed dashboards and targets are found by Grafana and
+    Prometheus themselves. Whatever can only be changed with a new container, such as ports, images or Loki's
+    configuration, waits for `stackctl up`.
     """
     import asyncio
 

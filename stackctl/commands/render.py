@@ -38,7 +38,7 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
             project.settings, project.secrets, project.state, images=variables, demo=choices.demo
         )
     for channel, missing in done.left_out.items():
-        session.err.print(f"{channel} is left out: set {', '.join(missing)}", style="yellow")
+        session.err.print(f"{channel} is not set up: set {', '.join(missing)}", style="yellow")
     session.err.print(f"{len(done.changed)} files changed")
     session.out.print(str(project.state.folder), soft_wrap=True)
 

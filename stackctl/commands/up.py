@@ -84,13 +84,16 @@ def up(
         session.out.print(f"Stand-ins: {', '.join(standins)}.")
     if done.rendering.left_out:
         missing = [name for names in done.rendering.left_out.values() for name in names]
-        session.err.print(
-            f"No alert will reach {', '.join(done.rendering.left_out)}: set {', '.join(missing)}.",
-            style="yellow",
+        channels = ", ".join(done.rendering.left_out)
+        where = (
+            f"{channels}: alerts go to the demo's notification-sink instead."
+            if demo
+            else f"No alert will reach {channels}."
         )
+        session.err.print(f"{where} For the real ones set {', '.join(missing)}.", style="yellow")
     session.out.print()
     print_urls(session)
     if then_verify:
         from stackctl.commands.verify import verify
 
-        ctx.invoke(verify, names=(), output="table", timeout=30.0)
+        ctx.invoke(verify)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from stackctl.commands.common import Session, pass_session
+from stackctl.errors import UsageError
 
 
 @click.command(
     epilog="\b\nExamples:\n  stackctl verify\n  stackctl verify loki prometheus.targets\n"
+    "  stackctl verify --all\n"
     "  stackctl verify --format junit > verify.xml"
 )
 @click.argument("names", nargs=-1, metavar="[SECTION|CHECK]...")
@@ -28,6 +30,12 @@ from stackctl.commands.common import Session, pass_session
     metavar="SECONDS",
     help="How long a check is asked again before it has failed.",
 )
+@click.option("--all", "slow", is_flag=True, help="The slow sections too: notifications, load.")
+@click.option(
+    "--send",
+    is_flag=True,
+    help="Let the notifications section send test alerts to the real channels that are set up.",
+)
 @pass_session
 @click.pass_context
 def verify(
@@ -36,21 +44,34 @@ def verify(
     names: tuple[str, ...],
     output: str,
     timeout: float,
+    slow: bool,
+    send: bool,
 ) -> None:
     """Prove that the stack works: the plan's section 9 as a checklist. Exit 1 if a check fails.
 
-    SECTION is one of prometheus, grafana, loki, alertmanager; CHECK an id such as prometheus.targets.
+    SECTION is one of prometheus, grafana, loki, alertmanager, notifications, end-to-end; CHECK an id such as
+    prometheus.targets. Without any, everything is checked but what takes longer than a few seconds or puts load on
+    the stack; `--all` adds that.
     """
     import asyncio
 
     from stackctl.report import json, junit
     from stackctl.report.terminal import print_report
     from stackctl.verify import runner
-    from stackctl.verify.context import open_context
+    from stackctl.verify.context import open_context, real_channels
     from stackctl.verify.model import Report, Result
 
-    checks = runner.select(names)
+    checks = runner.select(names, slow=slow)
     project = session.project
+    if any(check.slow and check.section == "notifications" for check in checks):
+        real = ", ".join(sorted(real_channels(project.settings)))
+        if real and not send:
+            raise UsageError(
+                f"test alerts would go to the real {real}",
+                remedy="give --send if they may, or leave the notifications section out",
+            )
+        if real:
+            session.err.print(f"sending test alerts to the real {real}", style="yellow")
     standins = {name: state.standin for name, state in project.engine().containers().items()}
 
     async def run() -> Report:

@@ -172,7 +172,7 @@ def _channels(settings: Settings) -> Iterator[Finding]:
         missing = [name for name in names if settings.values[name].text is None]
         if missing:
             yield Finding(
-                "notifications", "warning", f"{channel} is left out", f"set {', '.join(missing)}"
+                "notifications", "warning", f"{channel} is not set up", f"set {', '.join(missing)}"
             )
         else:
             yield Finding("notifications", "ok", f"{channel} is set up")

@@ -11,8 +11,8 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.settings import Settings
 
 _BY_ITSELF = ("grafana/dashboards/", "prometheus/targets/")
-"""Folders whose reader looks for changes by itself. Prometheus must not even be told of changed targets: a reload at the
-moment that a file of targets becomes empty keeps its old ones (github.com/prometheus/prometheus/issues/12858)."""
+"""Folders whose reader looks for changes by itself. Prometheus must not even be told of changed targets: a reload
+at the moment that a file of targets becomes empty keeps its old ones (prometheus/prometheus#12858)."""
 
 
 class _BlackboxClient(HttpClient):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ CHANNELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """Channel → its key in a receiver, and the settings without which it is left out."""
 
 _GLOBALS_OF_CHANNEL: Mapping[str, tuple[str, ...]] = {"Slack": ("slack_",), "e-mail": ("smtp_",)}
+
+_SINK = "http://notification-sink:8025"
+_SINK_MAIL = "notification-sink:1025"
 
 _READS: Mapping[str, tuple[str, ...]] = {
     "prometheus": ("config/prometheus",),
@@ -63,7 +66,7 @@ class Rendering:
 
     channels: tuple[str, ...]
     left_out: Mapping[str, tuple[str, ...]]
-    """Channel → the settings that it lacks."""
+    """Channel → the settings that it lacks. With the demo it goes to the demo's sink, else nowhere."""
     changed: tuple[str, ...]
 
 
@@ -83,7 +86,7 @@ def render(
     left_out = _missing_settings(settings)
     try:
         changed = write_configuration(settings, state.config, demo=demo)
-        secrets.write_files(state)
+        secrets.write_files(state, _sink_secrets(left_out) if demo else {})
         write_atomic(state.compose_env, _compose_env(settings, secrets, state, images))
     except OSError as error:
         raise StackctlError(f"the configuration cannot be rendered: {error}") from None
@@ -117,7 +120,9 @@ def _configuration(
         if path.is_file() and "tests" not in path.relative_to(source).parts
     }
     edits: Mapping[str, Callable[[str], str]] = {
-        "alertmanager/alertmanager.yml": lambda text: _alertmanager(text, settings, left_out),
+        "alertmanager/alertmanager.yml": lambda text: _alertmanager(
+            text, settings, left_out, demo=demo
+        ),
         "loki/promtail-config.yml": lambda text: _own_project(text, settings.project),
         "prometheus/prometheus.yml": lambda text: text if demo else _without_demo(text),
         "prometheus/targets/binance.yml": lambda text: _binance(text, settings["BINANCE_API_URL"]),
@@ -134,19 +139,47 @@ def _configuration(
     return files
 
 
-def _alertmanager(text: str, settings: Settings, left_out: Mapping[str, tuple[str, ...]]) -> str:
+def _alertmanager(
+    text: str, settings: Settings, left_out: Mapping[str, tuple[str, ...]], *, demo: bool
+) -> str:
     config: dict[str, Any] = yaml.safe_load(text)
+    if demo:
+        _point_at_sink(config["global"], left_out)
+    else:
+        _leave_out(config, left_out)
+    if "e-mail" not in left_out:
+        _email_addresses(config, settings)
+    return _dumped(config)
+
+
+def _leave_out(config: dict[str, Any], channels: Iterable[str]) -> None:
     shared: dict[str, Any] = config["global"]
-    for channel in left_out:
+    for channel in channels:
         key, _ = CHANNELS[channel]
         for receiver in config["receivers"]:
             receiver.pop(key, None)
         for prefix in _GLOBALS_OF_CHANNEL.get(channel, ()):
             for name in [name for name in shared if name.startswith(prefix)]:
                 del shared[name]
-    if "e-mail" not in left_out:
-        _email_addresses(config, settings)
-    return _dumped(config)
+
+
+def _point_at_sink(shared: dict[str, Any], channels: Iterable[str]) -> None:
+    """Send what these channels would get to the demo's sink; Slack's address is a secret file."""
+    if "PagerDuty" in channels:
+        shared["pagerduty_url"] = f"{_SINK}/v2/enqueue"
+    if "e-mail" in channels:
+        shared["smtp_smarthost"] = _SINK_MAIL
+        shared["smtp_require_tls"] = False
+        del shared["smtp_auth_username"], shared["smtp_auth_password_file"]
+
+
+def _sink_secrets(channels: Iterable[str]) -> dict[str, str]:
+    """Give the secret files of the channels that go to the sink, which takes any key."""
+    files = {
+        "Slack": ("slack_webhook_url", f"{_SINK}/slack"),
+        "PagerDuty": ("pagerduty_key", "demo"),
+    }
+    return dict(files[channel] for channel in channels if channel in files)
 
 
 def _without_demo(text: str) -> str:

@@ -52,11 +52,14 @@ class Secrets:
         """A key of this project's own, so that a fingerprint of a secret tells nothing about the secret."""
         return base64.b64encode(self._generated[_FINGERPRINT_KEY].encode())
 
-    def write_files(self, state: State) -> None:
-        """Write the secret files that the compose files mount; a secret that is not set is an empty file."""
+    def write_files(self, state: State, defaults: Mapping[str, str]) -> None:
+        """Write the secret files that the compose files mount.
+
+        `defaults` are the contents, by file, of what is not set; anything else that is not set is an empty file.
+        """
         state.secrets.mkdir(mode=0o700, exist_ok=True)
         for name, content in self._mounted_files().items():
-            write_atomic(state.secrets / name, content, MOUNTED_FILE)
+            write_atomic(state.secrets / name, content or defaults.get(name, ""), MOUNTED_FILE)
         write_atomic(
             state.secrets / "mongodb-exporter.env",
             f"MONGODB_URI={self._mongodb_uri()}\n",

@@ -60,6 +60,7 @@ _ALL = (
     Service("python-ai-service", "demo", HttpProbe("/health"), page="/health"),
     Service("nextjs-ui-dashboard", "demo", HttpProbe("/api/health"), page="/"),
     Service("kong", "demo", HttpProbe("/metrics")),
+    Service("notification-sink", "demo", HttpProbe("/health"), page="/"),
     Service("redis", "demo", ContainerHealth()),
     Service("rabbitmq", "demo", HttpProbe("/metrics")),
     Service("mongodb", "demo", HttpProbe("/metrics", via="mongodb-exporter", line="mongodb_up 1")),

@@ -7,6 +7,11 @@ import time
 from stackctl.verify.model import Check, Context, Finding
 
 _LAST_MINUTES = 5
+_LOST_MINUTES = 15
+_LOST = {
+    "refused by Loki": "loki_discarded_samples_total",
+    "dropped by Promtail": "promtail_dropped_entries_total",
+}
 _LABELS = ("job", "container_name", "level")
 
 
@@ -45,6 +50,21 @@ async def _labels(context: Context) -> Finding:
     )
 
 
+async def _rejected(context: Context) -> Finding:
+    lost = {}
+    for name, metric in _LOST.items():
+        query = f"sum(increase({metric}[{_LOST_MINUTES}m]))"
+        number = sum(sample.value[1] for sample in await context.prometheus.query(query))
+        if number >= 1:
+            lost[name] = number
+    return Finding(
+        not lost,
+        f"no line is refused or dropped in {_LOST_MINUTES} minutes",
+        ", ".join(f"{number:.0f} {name}" for name, number in lost.items()) or "none",
+        "stackctl logs promtail, for the reason that Loki gave",
+    )
+
+
 _PLAN = "9.3 Loki Verification: "
 
 CHECKS = (
@@ -63,4 +83,5 @@ CHECKS = (
         _lines,
     ),
     Check("loki.labels", "Log lines carry their labels", "beyond the plan", "promtail", _labels),
+    Check("loki.lost", "No log line is lost", "beyond the plan", "promtail", _rejected),
 )

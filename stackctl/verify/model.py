@@ -5,12 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.base import Exchange
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
+from stackctl.clients.sink import SinkClient
+
+if TYPE_CHECKING:
+    from stackctl.verify.end_to_end import Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,12 @@ class Context:
     expected_dashboards: tuple[str, ...]
     log_job: str | None
     """The job whose log lines must be in Loki; None where no application runs."""
+    load: Load | None
+    """The load of this run; None where no application runs."""
+    sink: SinkClient | None
+    """What stands in the place of the channels that are not set up; None without the demo."""
+    real_channels: frozenset[str]
+    """The channels that are set up, as the sink names them: slack, pagerduty, email."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,8 @@ class Check:
     service: str
     """The service that the check is about: whether it is a stand-in shows beside the result."""
     run: Callable[[Context], Awaitable[Finding]]
+    slow: bool = False
+    """Whether it takes more than a few seconds or puts something on the stack: run when asked for by name, or all."""
 
     @property
     def section(self) -> str:
@@ -62,6 +75,8 @@ class Result:
     finding: Finding
     seconds: float
     standin: bool = False
+    exchanges: tuple[Exchange, ...] = ()
+    """What was asked for the last finding, and what the services answered."""
 
 
 @dataclass(frozen=True, slots=True)

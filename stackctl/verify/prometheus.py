@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
+import re
+
+from stackctl.clients.base import HttpClient
 from stackctl.verify.model import Check, Context, Finding
+
+_SCRAPE_SHARE = 0.5
+_CLOCK_SECONDS = 3.0
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_HEAD_SERIES = "prometheus_tsdb_head_series"
+_STORAGE_FAILURES = (
+    "prometheus_tsdb_wal_corruptions_total",
+    "prometheus_tsdb_checkpoint_creations_failed_total",
+    "prometheus_tsdb_compactions_failed_total",
+    "prometheus_tsdb_head_truncations_failed_total",
+)
 
 
 async def _ready(context: Context) -> Finding:
@@ -104,6 +120,76 @@ async def _notifications(context: Context) -> Finding:
     )
 
 
+async def _scrape_durations(context: Context) -> Finding:
+    targets = await context.prometheus.targets()
+    slow = [
+        target
+        for target in targets
+        if target.last_scrape_duration > _SCRAPE_SHARE * seconds(target.scrape_interval)
+    ]
+    longest = max(targets, key=lambda one: one.last_scrape_duration, default=None)
+    return Finding(
+        bool(targets) and not slow,
+        f"every scrape takes less than {_SCRAPE_SHARE:.0%} of its interval",
+        "; ".join(
+            f"{one.job} {one.last_scrape_duration:.2f} s of {one.scrape_interval}" for one in slow
+        )
+        or (
+            f"the longest, {longest.job}, {longest.last_scrape_duration:.3f} s"
+            if longest
+            else "none"
+        ),
+        f"stackctl status; stackctl logs {slow[0].job}" if slow else "stackctl logs prometheus",
+    )
+
+
+async def _storage(context: Context) -> Finding:
+    problems = []
+    for metric in _STORAGE_FAILURES:
+        failures = sum(sample.value[1] for sample in await context.prometheus.query(metric))
+        if failures:
+            problems.append(f"{metric} is {failures:.0f}")
+    series = sum(sample.value[1] for sample in await context.prometheus.query(_HEAD_SERIES))
+    if not series:
+        problems.append("the head has no series")
+    return Finding(
+        not problems,
+        "the write-ahead log was replayed, nothing is corrupt, no compaction failed",
+        "; ".join(problems) or f"{series:.0f} series in the head",
+        "stackctl logs prometheus; the volume may have to be restored from a backup",
+    )
+
+
+async def _clocks(context: Context) -> Finding:
+    clients: tuple[HttpClient, ...] = (
+        context.prometheus,
+        context.alertmanager,
+        context.loki,
+        context.grafana,
+    )
+    times = await asyncio.gather(*(client.clock() for client in clients))
+    now = dt.datetime.now(dt.UTC)
+    # An answer's Date has whole seconds, and the answers come one after the other.
+    off = {
+        client.service: (at - now).total_seconds()
+        for client, at in zip(clients, times, strict=True)
+        if abs((at - now).total_seconds()) > _CLOCK_SECONDS
+    }
+    return Finding(
+        not off,
+        f"all clocks agree within {_CLOCK_SECONDS:g} s",
+        ", ".join(f"{name} is off by {skew:+.0f} s" for name, skew in off.items())
+        or f"{len(clients)} clocks agree with this machine's",
+        "restart Docker: the clock of its virtual machine stands still while a laptop sleeps",
+    )
+
+
+def seconds(duration: str) -> float:
+    """Give the seconds of a duration as Prometheus writes it, such as 15s or 1m30s; 0 for an empty one."""
+    parts = re.findall(r"(\d+)(ms|h|m|s)", duration)
+    return float(sum(int(number) * _UNITS[unit] for number, unit in parts))
+
+
 _PLAN = "9.1 Prometheus Verification: "
 
 CHECKS = (
@@ -163,4 +249,19 @@ CHECKS = (
         "prometheus",
         _notifications,
     ),
+    Check(
+        "prometheus.scrapes",
+        "Scrapes are quick",
+        "beyond the plan",
+        "prometheus",
+        _scrape_durations,
+    ),
+    Check(
+        "prometheus.storage",
+        "The storage is sound",
+        "beyond the plan",
+        "prometheus",
+        _storage,
+    ),
+    Check("prometheus.clocks", "Clocks agree", "beyond the plan", "prometheus", _clocks),
 )

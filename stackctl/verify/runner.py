@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
+from stackctl.clients.base import Exchange, exchanges
 from stackctl.errors import ServiceError, UsageError
 from stackctl.settings import nearest
-from stackctl.verify import alertmanager, grafana, loki, prometheus
+from stackctl.verify import alertmanager, end_to_end, grafana, loki, notifications, prometheus
 from stackctl.verify.model import Check, Context, Finding, Report, Result
 
 CHECKS: tuple[Check, ...] = (
@@ -18,15 +19,17 @@ CHECKS: tuple[Check, ...] = (
     *grafana.CHECKS,
     *loki.CHECKS,
     *alertmanager.CHECKS,
+    *notifications.CHECKS,
+    *end_to_end.CHECKS,
 )
 SECTIONS: tuple[str, ...] = tuple(dict.fromkeys(check.section for check in CHECKS))
 
 _PAUSE = 0.5
-_AT_ONCE = 16
+_AT_ONCE = 32
 
 
-def select(names: Iterable[str]) -> tuple[Check, ...]:
-    """Give the checks of these sections or ids, or all, in the order of the list.
+def select(names: Iterable[str], *, slow: bool = False) -> tuple[Check, ...]:
+    """Give the checks of these sections or ids, in the order of the list; without names all, slow ones if asked for.
 
     Raises UsageError for an unknown name, with the nearest known one.
     """
@@ -36,7 +39,11 @@ def select(names: Iterable[str]) -> tuple[Check, ...]:
         raise UsageError(
             f"there is no section or check {name!r}", remedy=nearest(name, sorted(known))
         )
-    return tuple(check for check in CHECKS if not wanted or wanted & {check.section, check.id})
+    return tuple(
+        check
+        for check in CHECKS
+        if wanted & {check.section, check.id} or (not wanted and (slow or not check.slow))
+    )
 
 
 async def run(
@@ -60,11 +67,14 @@ async def run(
 
     async def one(check: Check) -> Result:
         while True:
+            notes: list[Exchange] = []
+            exchanges.set(notes)
             async with room:
                 finding = await _ask(check, context)
             seconds = time.monotonic() - began
             if finding.ok or seconds + _PAUSE > timeout:
-                result = Result(check, finding, seconds, standins.get(check.service, False))
+                standin = standins.get(check.service, False)
+                result = Result(check, finding, seconds, standin, tuple(notes))
                 finished(result)
                 return result
             await asyncio.sleep(_PAUSE)

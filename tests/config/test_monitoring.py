@@ -37,10 +37,10 @@ def _own_state(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> None:
     """A state folder and an environment of this test's own."""
 
 
-def rendered(environ: Mapping[str, str] | None = None) -> State:
+def rendered(environ: Mapping[str, str] | None = None, *, demo: bool = True) -> State:
     found = settings.load(environ=environ or {})
     state = open_state(found.project)
-    render(found, Secrets(found, state), state, images={}, demo=True)
+    render(found, Secrets(found, state), state, images={}, demo=demo)
     return state
 
 
@@ -61,8 +61,11 @@ def test_promtool_takes_the_rendered_prometheus_configuration(environ: dict[str,
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("demo", [True, False], ids=["demo", "no demo"])
 @pytest.mark.parametrize("channels", SUBSETS, ids=lambda names: "+".join(names) or "none")
-def test_amtool_takes_the_configuration_with_any_channels(channels: tuple[str, ...]) -> None:
+def test_amtool_takes_the_configuration_with_any_channels(
+    channels: tuple[str, ...], demo: bool
+) -> None:
     environ = {
         name: value for channel in channels for name, value in CHANNEL_SETTINGS[channel].items()
     }
@@ -70,7 +73,7 @@ def test_amtool_takes_the_configuration_with_any_channels(channels: tuple[str, .
         "amtool",
         "check-config",
         "alertmanager.yml",
-        folder=rendered(environ).config / "alertmanager",
+        folder=rendered(environ, demo=demo).config / "alertmanager",
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -232,10 +232,11 @@ def test_a_fault_without_an_alert_is_healed_after_its_time(stack: Stack, kind: s
     assert "No open fault" in stack.run("chaos", "list").stdout
 
 
-def start_fault(stack: Stack) -> subprocess.Popen[str]:
+def start_fault(stack: Stack, *before: str) -> subprocess.Popen[str]:
     """Start a long fault in a process of its own, and return once the service is stopped."""
+    command = stack.command("chaos", "stop", "kong", "--for", "10m")
     process = subprocess.Popen(
-        [sys.executable, "-m", "stackctl", *stack.command("chaos", "stop", "kong", "--for", "10m")],
+        [*before, sys.executable, "-m", "stackctl", *command],
         env={**os.environ, **stack.environment},
         stderr=subprocess.PIPE,
         text=True,
@@ -244,11 +245,20 @@ def start_fault(stack: Stack) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [
+        (signal.SIGINT, ()),
+        (signal.SIGTERM, ()),
+        # A shell without job control starts its background jobs so.
+        (signal.SIGTERM, ("env", "--ignore-signal=INT")),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "SIGTERM in the background"],
+)
 def test_an_interrupted_fault_is_healed_on_the_way_out(
-    stack: Stack, number: signal.Signals
+    stack: Stack, number: signal.Signals, before: tuple[str, ...]
 ) -> None:
-    with start_fault(stack) as process:
+    with start_fault(stack, *before) as process:
         process.send_signal(number)
         assert process.wait(60) == 130
     assert running(stack, "kong")

@@ -55,7 +55,7 @@ SUBSETS = [set(names) for size in range(4) for names in itertools.combinations(C
 @pytest.mark.parametrize("channels", SUBSETS, ids=lambda names: "+".join(sorted(names)) or "none")
 def test_exactly_the_channels_that_are_set_up_are_in_alertmanagers_file(channels: set[str]) -> None:
     environ = {name: value for channel in channels for name, value in BY_CHANNEL[channel].items()}
-    state, done = run(environ)
+    state, done = run(environ, demo=False)
     config = yaml.safe_load((state.config / "alertmanager" / "alertmanager.yml").read_text())
     present = {
         channel
@@ -71,6 +71,24 @@ def test_exactly_the_channels_that_are_set_up_are_in_alertmanagers_file(channels
     assert [one["name"] for one in config["receivers"]] == [
         one["name"] for one in source["receivers"]
     ]
+
+
+@pytest.mark.parametrize("channels", SUBSETS, ids=lambda names: "+".join(sorted(names)) or "none")
+def test_with_the_demo_the_other_channels_go_to_its_sink(channels: set[str]) -> None:
+    environ = {name: value for channel in channels for name, value in BY_CHANNEL[channel].items()}
+    state, _ = run(environ)
+    config = yaml.safe_load((state.config / "alertmanager" / "alertmanager.yml").read_text())
+    for key, _ in CHANNELS.values():
+        assert any(key in receiver for receiver in config["receivers"])
+    shared = config["global"]
+    sink = "http://notification-sink:8025"
+    assert (shared.get("pagerduty_url") == f"{sink}/v2/enqueue") == ("PagerDuty" not in channels)
+    assert (shared["smtp_smarthost"] == "notification-sink:1025") == ("e-mail" not in channels)
+    assert shared["smtp_require_tls"] == ("e-mail" in channels)
+    slack = (state.secrets / "slack_webhook_url").read_text()
+    assert (slack == f"{sink}/slack") == ("Slack" not in channels)
+    key = (state.secrets / "pagerduty_key").read_text()
+    assert (key == "demo") == ("PagerDuty" not in channels)
 
 
 def test_email_addresses_are_the_settings() -> None:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
 
 Session = Callable[[Callable[[], None]], Awaitable[None]]
 """Uses a connection for as long as it lasts. It calls its argument once the neighbour has answered."""
 
 log = logging.getLogger("botdemo.link")
+
+
+class Background(Protocol):
+    """What runs beside the web server."""
+
+    async def run(self) -> None:
+        """Run until it is cancelled."""
 
 
 def backoff(first: float = 0.5, limit: float = 10.0) -> Iterator[float]:

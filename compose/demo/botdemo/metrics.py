@@ -184,6 +184,18 @@ class AnalysisMetrics:
         )
 
 
+class SinkMetrics:
+    """What the inbox of notifications counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.received = Counter(
+            "notification_sink_messages_total",
+            "Notifications taken in",
+            ["channel", "status"],
+            registry=registry,
+        )
+
+
 class GatewayMetrics:
     """The series of Kong 3's prometheus plugin with its per-request metrics switched on.
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from botdemo import logs, metrics
 from botdemo.control import Control
-from botdemo.link import Link
+from botdemo.link import Background
 from botdemo.metrics import HttpMetrics
 from botdemo.settings import Settings
 from botdemo.simulation.chance import activity
@@ -62,7 +62,7 @@ class Role(ABC):
     def mount(self, app: web.Application) -> None:
         """Add the service's own endpoints to those that every role has: health, metrics and control."""
 
-    def links(self) -> Sequence[Link]:
+    def links(self) -> Sequence[Background]:
         """Give the sessions with neighbours that run beside the server."""
         return ()
 

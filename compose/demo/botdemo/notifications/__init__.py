@@ -1,0 +1,1 @@
+"""Messages as the notification services take them, brought into one shape."""

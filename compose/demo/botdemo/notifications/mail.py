@@ -1,0 +1,55 @@
+"""A mail server that keeps what it is sent (RFC 5321, by aiosmtpd), without login and without passing anything on."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from botdemo.notifications.inbox import Inbox, Parsed
+
+PORT = 1025
+_MAX_BYTES = 1 << 20
+
+
+class Server:
+    """The SMTP server over an inbox, in the process's own loop."""
+
+    def __init__(self, inbox: Inbox, host: str = "", port: int = PORT) -> None:
+        self._inbox = inbox
+        self._host = host or None
+        self._port = port
+
+    async def run(self) -> None:
+        """Serve until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: SMTP(self, data_size_limit=_MAX_BYTES, hostname="notification-sink"),
+            self._host,
+            self._port,
+        )
+        async with server:
+            await server.serve_forever()
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        """Take a mail in."""
+        content = envelope.content
+        raw = content if isinstance(content, bytes) else (content or "").encode()
+        self._inbox.put(**parse(raw, [str(to) for to in envelope.rcpt_tos]))
+        return "250 Message accepted for delivery"
+
+
+def parse(content: bytes, recipients: list[str]) -> Parsed:
+    """Read a mail. Alertmanager's resolved ones say so in their subject."""
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    body = message.get_body(("html", "plain"))
+    subject = str(message["Subject"] or "")
+    return Parsed(
+        channel="email",
+        target=", ".join(recipients),
+        status="resolved" if "resolved" in subject.lower() else "firing",
+        title=subject,
+        text=body.get_content() if body else "",
+    )

@@ -1,0 +1,33 @@
+"""The demo's notification-sink (compose/demo/README.md)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from stackctl.clients.base import CamelModel, HttpClient
+
+
+class Message(CamelModel):
+    """A notification that Alertmanager sent. `target`: Slack's channel, PagerDuty's severity or a mail's recipients."""
+
+    id: int
+    channel: Literal["slack", "pagerduty", "email"]
+    target: str
+    status: Literal["firing", "resolved"]
+    title: str
+    text: str
+
+
+class SinkClient(HttpClient):
+    """A client of the sink. Every method raises ServiceError where it does not answer as documented."""
+
+    service = "notification-sink"
+
+    async def messages(self, *, after: int = 0) -> list[Message]:
+        """Give the messages with a higher number than `after`, oldest first."""
+        return await self._json(_MESSAGES, "GET", "/messages", params={"after": str(after)})
+
+
+_MESSAGES = TypeAdapter(list[Message])
