@@ -153,11 +153,13 @@ class HttpClient:
         url = f"{self.base_url}/metrics"
         try:
             answer = await self._client.head(url)
-            return parsedate_to_datetime(answer.headers["Date"])
+            at = parsedate_to_datetime(answer.headers["Date"])
         except httpx.HTTPError as error:
             raise self._error(url, f"the connection failed ({type(error).__name__})") from None
         except (KeyError, ValueError):
             raise self._error(url, "its answer has no Date") from None
+        self._note("HEAD", url, None, f"Date: {answer.headers['Date']}")
+        return at
 
     async def _json(self, shape: TypeAdapter[T], method: str, path: str, **options: Any) -> T:
         """Send a request and give the JSON of the answer, in the given shape."""

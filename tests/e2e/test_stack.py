@@ -88,6 +88,28 @@ def test_verify_passes_every_check(stack: Stack) -> None:
     }
 
 
+def test_verify_all_sends_notifications_and_load(stack: Stack) -> None:
+    done = stack.run("verify", "notifications", "end-to-end", "--format", "json", timeout=240)
+    report = json.loads(done.stdout)
+    assert [check for check in report["checks"] if not check["ok"]] == []
+    assert len(report["checks"]) == 17
+    sink = stack.settings.url("notification-sink")
+    channels = {one["channel"] for one in httpx.get(f"{sink}/messages").json()}
+    assert channels == {"slack", "pagerduty", "email"}
+
+
+def test_a_channel_that_refuses_fails_its_check(stack: Stack) -> None:
+    control = f"{stack.settings.url('notification-sink')}/demo/control"
+    assert httpx.put(control, json={"error_ratio": 1}).status_code == 200
+    try:
+        done = stack.run("verify", "notifications.critical-trading", "--timeout", "1", timeout=240)
+    finally:
+        httpx.delete(control)
+    assert done.returncode == 1
+    assert "slack #critical-alerts was not told when it fired" in " ".join(done.stdout.split())
+    assert "email [CRITICAL]" not in done.stdout
+
+
 def test_a_request_is_counted_and_its_log_line_comes_back_from_loki(stack: Stack) -> None:
     run = uuid.uuid4().hex
     url = stack.settings.url("rust-core-engine")
@@ -336,4 +358,4 @@ def test_every_published_port_is_free_again(stack: Stack) -> None:
     findings = json.loads(stack.run("doctor", "--format", "json").stdout)
     ports = [finding for finding in findings if finding["subject"] == "ports"]
     assert [finding["level"] for finding in ports] == ["ok"]
-    assert len(PUBLISHED_PORTS) == 15
+    assert len(PUBLISHED_PORTS) == 16

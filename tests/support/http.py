@@ -21,6 +21,7 @@ class Reply:
     delay: float = 0.0
     endless: bool = False
     content_type: str = "application/json"
+    date: str | None = None
 
 
 def as_json(value: object, status: int = 200) -> Reply:
@@ -73,7 +74,11 @@ def serving(routes: dict[str, Answer]) -> Iterator[Server]:
             answer = server.routes.get(parts.path, Reply(b'{"message": "not found"}', 404))
             reply = answer if isinstance(answer, Reply) else answer(request)
             server.stopping.wait(reply.delay)
-            self.send_response(reply.status)
+            if reply.date is None:
+                self.send_response(reply.status)
+            else:
+                self.send_response_only(reply.status)
+                self.send_header("Date", reply.date)
             self.send_header("Content-Type", reply.content_type)
             if reply.endless:
                 self.send_header("Connection", "close")
@@ -85,10 +90,11 @@ def serving(routes: dict[str, Answer]) -> Iterator[Server]:
                 return
             self.send_header("Content-Length", str(len(reply.body)))
             self.end_headers()
-            with contextlib.suppress(OSError):
-                self.wfile.write(reply.body)
+            if self.command != "HEAD":
+                with contextlib.suppress(OSError):
+                    self.wfile.write(reply.body)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the base class's names
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the base class's names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Keep the tests' output clean."""
