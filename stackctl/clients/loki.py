@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, Field, TypeAdapter
 
 from stackctl.clients.base import HttpClient
+from stackctl.polling import until
 
 T = TypeVar("T")
 
@@ -99,14 +99,17 @@ class LokiClient(HttpClient):
         now = time.time_ns()
         await self.push({"job": _ROUND_TRIP_JOB}, [Entry(now, marker)])
         query = f'{{job="{_ROUND_TRIP_JOB}"}} |= "{marker}"'
-        deadline = time.monotonic() + self._timeout
-        while not await self.query_range(query, start=now - 1, end=now + 1, limit=1):
-            if time.monotonic() > deadline:
-                raise self._error(
-                    f"{self.base_url}/loki/api/v1/query_range",
-                    f"a pushed line did not come back from a query within {self._timeout:g} s",
-                )
-            await asyncio.sleep(_ROUND_TRIP_PAUSE)
+        found = await until(
+            lambda: self.query_range(query, start=now - 1, end=now + 1, limit=1),
+            bool,
+            seconds=self._timeout,
+            pause=_ROUND_TRIP_PAUSE,
+        )
+        if not found:
+            raise self._error(
+                f"{self.base_url}/loki/api/v1/query_range",
+                f"a pushed line did not come back from a query within {self._timeout:g} s",
+            )
 
 
 class _Names(BaseModel):

@@ -13,6 +13,7 @@ import httpx
 
 from stackctl.clients.base import HttpClient, local_http_client
 from stackctl.clients.prometheus import PrometheusClient
+from stackctl.polling import until
 from stackctl.verify.model import Check, Context, Finding
 
 REQUESTS = 1000
@@ -109,12 +110,14 @@ async def _metrics(context: Context) -> Finding:
     if context.load is None:
         return _no_load()
     outcome = await context.load.outcome()
-    deadline = time.monotonic() + _SCRAPE_WAIT
-    while True:
-        grown = await _scraped(context.prometheus) - outcome.before
-        if grown >= REQUESTS or time.monotonic() > deadline:
-            break
-        await asyncio.sleep(_PAUSE)
+    wanted = outcome.before + REQUESTS
+    known = await until(
+        lambda: _scraped(context.prometheus),
+        lambda number: number >= wanted,
+        seconds=_SCRAPE_WAIT,
+        pause=_PAUSE,
+    )
+    grown = known - outcome.before
     return Finding(
         grown >= REQUESTS,
         f"http_requests_total grows by {REQUESTS} or more",
@@ -128,15 +131,16 @@ async def _logs(context: Context) -> Finding:
         return _no_load()
     outcome = await context.load.outcome()
     query = f'{{job="rust-core-engine"}} |= "health" |= "{context.load.run}"'
-    deadline = time.monotonic() + _SCRAPE_WAIT
-    while True:
+
+    async def count() -> int:
         streams = await context.loki.query_range(
             query, start=outcome.started, end=time.time_ns(), limit=REQUESTS + 1
         )
-        lines = sum(len(stream.entries) for stream in streams)
-        if lines >= REQUESTS or time.monotonic() > deadline:
-            break
-        await asyncio.sleep(_PAUSE)
+        return sum(len(stream.entries) for stream in streams)
+
+    lines = await until(
+        count, lambda number: number >= REQUESTS, seconds=_SCRAPE_WAIT, pause=_PAUSE
+    )
     return Finding(
         lines == REQUESTS,
         f"{REQUESTS} log lines with `health` and this run's id in Loki",

@@ -6,16 +6,15 @@ demo's sink stands in its place and shows every message; of a real channel only 
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import functools
 import itertools
-import time
 import uuid
 from collections.abc import Iterable
 
 from stackctl.clients.sink import Message, SinkClient
 from stackctl.errors import ServiceError
+from stackctl.polling import until
 from stackctl.verify.model import Check, Context, Finding
 
 SEVERITIES = ("critical", "warning", "info")
@@ -137,17 +136,20 @@ async def _collect(
 
     Where nobody is to be told, that is the time in which anybody would have been.
     """
-    deadline = time.monotonic() + (_WAIT if wanted else _SILENCE)
-    while True:
-        found = [
+
+    async def ask() -> list[Message]:
+        return [
             one
             for one in await sink.messages(after=after)
             if one.status == status and (service in one.title or service in one.text)
         ]
-        complete = bool(wanted) and {key_of(one) for one in found} >= wanted
-        if complete or time.monotonic() > deadline:
-            return found
-        await asyncio.sleep(_PAUSE)
+
+    return await until(
+        ask,
+        lambda found: bool(wanted) and {key_of(one) for one in found} >= wanted,
+        seconds=_WAIT if wanted else _SILENCE,
+        pause=_PAUSE,
+    )
 
 
 def _compared(when: str, found: Iterable[Message], wanted: set[Key]) -> list[str]:

@@ -85,6 +85,8 @@ def test_verify_passes_every_check(stack: Stack) -> None:
         "grafana",
         "loki",
         "alertmanager",
+        "notifications",
+        "end-to-end",
     }
 
 
