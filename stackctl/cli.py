@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -118,6 +119,13 @@ def main() -> None:
     except BrokenPipeError:
         # The reader, `head` for one, has gone: there is nobody left to write to, at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if os.environ.get("STACKCTL_DEBUG"):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        remedy = "; free some space" if error.errno == errno.ENOSPC else ""
+        print(f"stackctl: {where}{error.strerror or error}{remedy}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
         if os.environ.get("STACKCTL_DEBUG"):

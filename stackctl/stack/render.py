@@ -49,6 +49,7 @@ _READS: Mapping[str, tuple[str, ...]] = {
     ),
     "grafana": ("config/grafana/provisioning", "secrets/grafana_password"),
     "loki": ("config/loki/loki-config.yml",),
+    "docker-socket-proxy": ("config/docker-socket-proxy",),
     "promtail": ("config/loki/promtail-config.yml",),
     "blackbox-exporter": ("config/blackbox",),
     "redis-exporter": ("secrets/redis_exporter_passwords",),
@@ -124,7 +125,7 @@ def _configuration(
             text, settings, left_out, demo=demo
         ),
         "loki/promtail-config.yml": lambda text: _own_project(text, settings.project),
-        "prometheus/prometheus.yml": lambda text: text if demo else _without_demo(text),
+        "prometheus/prometheus.yml": lambda text: _prometheus(text, settings.project, demo=demo),
         "prometheus/targets/binance.yml": lambda text: _binance(text, settings["BINANCE_API_URL"]),
     }
     for name, edit in edits.items():
@@ -180,6 +181,11 @@ def _sink_secrets(channels: Iterable[str]) -> dict[str, str]:
         "PagerDuty": ("pagerduty_key", "demo"),
     }
     return dict(files[channel] for channel in channels if channel in files)
+
+
+def _prometheus(text: str, project: str, *, demo: bool) -> str:
+    own = text.replace(f'"|{DEFAULT_PROJECT}"', f'"|{project}"')
+    return own if demo else _without_demo(own)
 
 
 def _without_demo(text: str) -> str:

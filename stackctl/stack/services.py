@@ -50,6 +50,7 @@ _ALL = (
     Service("alertmanager", "monitoring", HttpProbe("/-/ready"), page="/"),
     Service("grafana", "monitoring", HttpProbe("/api/health"), page="/"),
     Service("loki", "monitoring", LogRoundTrip()),
+    Service("docker-socket-proxy", "monitoring", ContainerHealth()),
     Service("promtail", "monitoring", HttpProbe("/ready")),
     Service("node-exporter", "monitoring", HttpProbe("/metrics")),
     Service("cadvisor", "monitoring", HttpProbe("/healthz")),

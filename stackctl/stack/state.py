@@ -1,7 +1,8 @@
 """The state folder of a project: only its user can enter it, and every file in it is written whole or not at all.
 
 Layout: `config/` (rendered configuration), `secrets/` (files that containers mount), `secrets.json` (what was
-generated), `compose.env`, `project.json` (choices that later commands need), `chaos.json` (open faults), `lock`.
+generated), `compose.env`, `project.json` (choices that later commands need), `chaos.json` (open faults), `lock`,
+`format` (the number of this layout).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Any
 from platformdirs import user_state_path
 
 from stackctl.errors import StackctlError
+
+FORMAT = 1
+"""The layout of a project's folder. A change that an older stackctl could not read needs the next number."""
 
 PRIVATE_FILE = 0o600
 MOUNTED_FILE = 0o444
@@ -94,7 +98,22 @@ def open_state(project: str) -> State:
             f"the state folder {folder} cannot be made: {error.strerror}",
             remedy="set STACKCTL_STATE_DIR to a folder that you can write",
         ) from None
+    _check_format(folder / "format")
     return State(folder)
+
+
+def _check_format(path: Path) -> None:
+    """Refuse a folder that a newer stackctl wrote, and mark a new one; an older one's is read as it is."""
+    try:
+        text = path.read_text().strip()
+    except FileNotFoundError:
+        write_atomic(path, f"{FORMAT}\n")
+        return
+    if not text.isdecimal() or int(text) > FORMAT:
+        raise StackctlError(
+            f"{path.parent} was written by a newer stackctl (format {text[:20]}, this one knows {FORMAT})",
+            remedy="update stackctl, or use another project with -p",
+        )
 
 
 def read_shared_json(name: str) -> dict[str, Any]:

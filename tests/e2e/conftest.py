@@ -25,6 +25,16 @@ _UP_SECONDS = 900
 """`up` may have to build the images on a bare machine."""
 
 
+_ORDER = ("stack", "security", "alerts", "chaos", "backup", "interruption", "damage", "teardown")
+"""The main job first, then what wears the shared stack, then its end; files without a place come last."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that share the stack into their order."""
+    places = {f"test_{name}.py": place for place, name in enumerate(_ORDER)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
 @dataclass(frozen=True)
 class Stack:
     """The running stack, and how to call stackctl for it."""
@@ -65,6 +75,11 @@ def _run(
     )
 
 
+def free_offset() -> int:
+    """Give a number that, added to the stack's ports, gives ports on which nothing listens."""
+    return next(filter(_is_free, _PORT_OFFSETS))
+
+
 def _is_free(offset: int) -> bool:
     """Tell whether nothing listens on the stack's ports, moved by so much."""
     for _, port in PUBLISHED_PORTS.values():
@@ -86,6 +101,20 @@ def docker(*arguments: str) -> str:
     return done.stdout
 
 
+def containers() -> dict[str, str]:
+    """Give the IDs of the stack's containers by name."""
+    listed = docker(
+        "ps",
+        "-a",
+        "--no-trunc",
+        "--filter",
+        f"label=com.docker.compose.project={PROJECT}",
+        "--format",
+        "{{.Names}} {{.ID}}",
+    )
+    return dict(line.split() for line in listed.splitlines())
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Bring the stack up once for all tests, and take it down with its data at the end."""
@@ -94,7 +123,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             del os.environ[name]
     folder = tmp_path_factory.mktemp("e2e")
     env_file = folder / "e2e.env"
-    offset = next(filter(_is_free, _PORT_OFFSETS))
+    offset = free_offset()
     ports = [f"{name}={port + offset}" for name, port in PUBLISHED_PORTS.values()]
     secrets = [
         "GRAFANA_PASSWORD",

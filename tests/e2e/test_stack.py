@@ -13,26 +13,11 @@ import uuid
 import httpx
 import pytest
 
-from stackctl.settings import PUBLISHED_PORTS
 from stackctl.stack.services import SERVICES
-from tests.e2e.conftest import MARK, PROJECT, Stack, docker
+from tests.e2e.conftest import MARK, Stack, containers, docker
 from tests.support.http import wait_until
 
 pytestmark = pytest.mark.docker
-
-
-def containers() -> dict[str, str]:
-    """Give the IDs of the stack's containers by name."""
-    listed = docker(
-        "ps",
-        "-a",
-        "--no-trunc",
-        "--filter",
-        f"label=com.docker.compose.project={PROJECT}",
-        "--format",
-        "{{.Names}} {{.ID}}",
-    )
-    return dict(line.split() for line in listed.splitlines())
 
 
 def running(stack: Stack, service: str) -> bool:
@@ -333,31 +318,3 @@ def test_service_down_fires_reaches_alertmanager_and_resolves(stack: Stack) -> N
     assert seconds[2] - seconds[1] >= 115
     assert running(stack, "rust-core-engine")
     assert stack.run("verify", "prometheus.targets", "--timeout", "60").returncode == 0
-
-
-def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
-    other = docker(
-        "volume", "create", "--label", "com.docker.compose.project=somebody-else"
-    ).strip()
-    try:
-        done = stack.run("down")
-        assert done.returncode == 0, done.stderr
-        assert containers() == {}
-        mine = f"label=com.docker.compose.project={PROJECT}"
-        assert "prometheus_data" in docker("volume", "ls", "-q", "--filter", mine)
-        refused = stack.run("down", "--volumes")
-        assert refused.returncode != 0
-        assert "prometheus_data" in docker("volume", "ls", "-q", "--filter", mine)
-        assert stack.run("down", "--volumes", "--yes").returncode == 0
-        assert docker("volume", "ls", "-q", "--filter", mine).strip() == ""
-        assert other in docker("volume", "ls", "-q")
-        assert "was not up" in stack.run("down").stdout
-    finally:
-        docker("volume", "rm", other)
-
-
-def test_every_published_port_is_free_again(stack: Stack) -> None:
-    findings = json.loads(stack.run("doctor", "--format", "json").stdout)
-    ports = [finding for finding in findings if finding["subject"] == "ports"]
-    assert [finding["level"] for finding in ports] == ["ok"]
-    assert len(PUBLISHED_PORTS) == 16

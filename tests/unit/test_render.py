@@ -204,6 +204,15 @@ def test_generated_passwords_are_strong_kept_and_the_users_win() -> None:
     assert (state.secrets / "grafana_password").read_text() == first
 
 
+@pytest.mark.parametrize("demo", [True, False])
+def test_prometheus_keeps_this_projects_containers_only(demo: bool) -> None:
+    state, _ = run(project="other", demo=demo)
+    config = yaml.safe_load((state.config / "prometheus" / "prometheus.yml").read_text())
+    (job,) = [one for one in config["scrape_configs"] if one["job_name"] == "cadvisor"]
+    (rule,) = job["metric_relabel_configs"]
+    assert (rule["action"], rule["regex"]) == ("keep", "|other")
+
+
 def test_two_projects_have_other_passwords_and_container_names() -> None:
     one, _ = run()
     two, _ = run(project="other")

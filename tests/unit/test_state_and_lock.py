@@ -103,3 +103,13 @@ def test_the_lock_names_its_holder_and_ends_with_it(state_dir: Path) -> None:
     with exclusive(state, "down"):
         assert "down" in (state.folder / "lock").read_text()
     assert (state.folder / "lock").read_text() == ""
+
+
+def test_a_folder_of_a_newer_stackctl_is_refused_and_kept(state_dir: Path) -> None:
+    folder = open_state("bot-core").folder
+    assert (folder / "format").read_text() == "1\n"
+    (folder / "format").write_text("2\n")
+    with pytest.raises(StackctlError, match="newer stackctl") as caught:
+        open_state("bot-core")
+    assert "update stackctl" in (caught.value.remedy or "")
+    assert (folder / "format").read_text() == "2\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import re
 from collections.abc import Callable
@@ -259,10 +260,13 @@ def _entry(value: object) -> Entry:
 
 
 def _summary(problems: list[str]) -> str:
-    """Loki joins what it refuses in one answer; ten are enough to tell what is wrong."""
-    shown = "\n".join(problems[:10])
-    hidden = len(problems) - 10
-    return shown if hidden <= 0 else f"{shown}\n…and {hidden} more"
+    """Loki joins what it refuses in one answer, each text once; ten are enough to tell what is wrong."""
+    if len(problems) == 1:
+        return problems[0]
+    counts = collections.Counter(problems)
+    shown = "; ".join(f"{number} errors like: {text}" for text, number in counts.most_common(10))
+    hidden = len(counts) - 10
+    return shown if hidden <= 0 else f"{shown}; …and {hidden} more"
 
 
 def _seconds(nanoseconds: int) -> str:

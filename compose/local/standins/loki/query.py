@@ -28,6 +28,8 @@ from standins.shared.units import NANOSECONDS
 _MAX_POINTS = 11_000
 _DEFAULT_LIMIT = 100
 _DEFAULT_SINCE = 3600 * NANOSECONDS
+_LOOK_BACK = 30 * NANOSECONDS
+_MILLISECOND = 1_000_000
 _LOOK_EVERY = 2000
 _MAX_LINES = 2_000_000
 
@@ -122,6 +124,9 @@ class Prepared:
         self._parsed = parse(request.query)
         self._limits = limits
         times = request.bounds
+        if not request.step and isinstance(self._parsed, LogQuery):
+            # Lines at one instant are those of the 30 s before it (Loki's querier.engine.max_look_back_period).
+            times = Bounds(times.end - _LOOK_BACK, times.end)
         if request.step and align_steps and not isinstance(self._parsed, LogQuery):
             times = Bounds(
                 times.start // request.step * request.step, times.end // request.step * request.step
@@ -151,6 +156,7 @@ class Prepared:
     def run(self) -> dict[str, Any]:
         """Give the `data` of Loki's answer. Raises QueryError, QueryTimeoutError."""
         began = time.monotonic()
+        result: Sequence[Any]
         if isinstance(self._parsed, LogQuery):
             result = self._streams(self._parsed)
             kind, entries = "streams", sum(len(stream["values"]) for stream in result)
@@ -202,14 +208,17 @@ class Prepared:
         kept = pipeline.run(query.stages, line, labels)
         return kept, label_set(labels)
 
-    def _numbers(self, query: MetricQuery) -> tuple[str, list[dict[str, Any]]]:
+    def _numbers(self, query: MetricQuery) -> tuple[str, Sequence[Any]]:
         times, step = self._request.bounds, self._request.step
         evaluator = Evaluator(query, times.start, times.end, self._lines, self._limits.max_series)
         if not step:
-            values = _vector(evaluator.at(times.end))
+            value = evaluator.at(times.end)
+            if isinstance(value, float):
+                # Loki 2.9 writes this time, and no other, in milliseconds.
+                return "scalar", [times.end // _MILLISECOND, _number(value)]
             return "vector", [
                 {"metric": dict(labels), "value": [_moment(times.end), _number(one)]}
-                for labels, one in _ordered(values)
+                for labels, one in _ordered(value)
             ]
         series: dict[LabelSet, list[list[Any]]] = {}
         for at in range(times.start, times.end + 1, step):
@@ -257,8 +266,8 @@ def _reads(query: LogQuery | MetricQuery, times: Bounds) -> Iterator[tuple[LogQu
     """Give each log query in it with the times that it reads, the end not included."""
     match query:
         case LogQuery():
-            # At one instant there is that instant; over a range the end does not belong to it.
-            yield query, times.start, times.end + (times.end == times.start)
+            # The end does not belong to the range.
+            yield query, times.start, times.end
         case RangeAggregation():
             start = times.start - query.offset - query.window
             yield query.log, start + 1, times.end - query.offset + 1
@@ -278,7 +287,7 @@ def _ordered(values: Values) -> Sequence[tuple[LabelSet, float]]:
 
 
 def _moment(nanoseconds: int) -> float | int:
-    seconds = round(nanoseconds / NANOSECONDS, 3)
+    seconds = nanoseconds // _MILLISECOND / 1000
     return int(seconds) if seconds.is_integer() else seconds
 
 

@@ -11,6 +11,7 @@ import bisect
 import gzip
 import json
 import logging
+import operator
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -302,19 +303,23 @@ def _given(streams: Streams) -> Callable[[], Streams]:
 
 
 def _between(entries: list[Entry], start: int, end: int) -> list[Entry]:
-    first = bisect.bisect_left(entries, (start, ""))
-    return entries[first : bisect.bisect_left(entries, (end, ""), lo=first)]
+    first = bisect.bisect_left(entries, start, key=_time)
+    return entries[first : bisect.bisect_left(entries, end, lo=first, key=_time)]
 
 
 def _insert(stream: list[Entry], entry: Entry) -> bool:
-    if not stream or entry > stream[-1]:
+    """Put a line in its place, after those of the same time; give False if it is one of them."""
+    if not stream or entry[0] > stream[-1][0]:
         stream.append(entry)
         return True
-    at = bisect.bisect_left(stream, entry)
-    if stream[at] == entry:
+    at = bisect.bisect_right(stream, entry[0], key=_time)
+    if entry in stream[bisect.bisect_left(stream, entry[0], hi=at, key=_time) : at]:
         return False
     stream.insert(at, entry)
     return True
+
+
+_time = operator.itemgetter(0)
 
 
 def _encode(record: object) -> str:
@@ -333,7 +338,7 @@ def _load(lines: Iterable[str]) -> Streams:
             labels = label_set(record["labels"])
             by_number[record["stream"]] = streams[labels] = []
     for entries in streams.values():
-        entries.sort()
+        entries.sort(key=_time)
     return streams
 
 

@@ -93,7 +93,7 @@ class _Json:
         if text is None:
             return
         try:
-            document = json.loads(text)
+            document = json.loads(text, parse_constant=logql.no_constant)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):

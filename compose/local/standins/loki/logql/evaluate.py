@@ -198,17 +198,12 @@ def _number(op: str, left: float, right: float) -> float:
     return _ARITHMETIC[op](left, right)
 
 
-def _divide(left: float, right: float) -> float:
-    if right:
-        return left / right
-    return math.nan if left == 0 or math.isnan(left) else math.copysign(math.inf, left)
-
-
 _ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
-    "/": _divide,
+    # Unlike PromQL, LogQL has no infinity here.
+    "/": lambda left, right: left / right if right else math.nan,
     "%": lambda left, right: math.fmod(left, right) if right else math.nan,
     "^": lambda left, right: float(left**right) if left or right >= 0 else math.inf,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from standins.loki.logql import pipeline, syntax
@@ -28,6 +29,7 @@ _T = TypeVar("_T")
 _RANGE_FUNCTIONS = frozenset({"RATE", "COUNT_OVER_TIME", "BYTES_RATE", "BYTES_OVER_TIME"})
 _VECTOR_FUNCTIONS = frozenset({"SUM", "AVG", "MAX", "MIN", "COUNT", "TOPK", "BOTTOMK"})
 _WITH_PARAMETER = frozenset({"TOPK", "BOTTOMK"})
+_NO_LABELS = (("SUM", None), ("SUM", Grouping(False, ())))
 _MATCHER_OPS = ("=", "!=", "=~", "!~")
 _LINE_OPS = ("|=", "|~", "!=", "!~")
 _PRECEDENCE = (
@@ -81,6 +83,14 @@ def parse_labels(text: str) -> dict[str, str]:
     if any(matcher.op != "=" for matcher in matchers):
         raise ParseError("a stream's labels are given with =")
     return {matcher.name: matcher.value for matcher in matchers}
+
+
+def _unparsed(log: LogQuery) -> LogQuery:
+    """Leave out the parsers of a query whose labels nobody asks for: Loki does not run them, so they cannot fail."""
+    if any(not isinstance(stage, pipeline.LineFilter | pipeline.Parser) for stage in log.stages):
+        return log
+    filters = (stage for stage in log.stages if isinstance(stage, pipeline.LineFilter))
+    return LogQuery(log.matchers, tuple(filters))
 
 
 def _check_streams(matchers: tuple[Matcher, ...]) -> None:
@@ -324,7 +334,10 @@ class _Parser:
             self.expect(",")
         inner = self._binary(0)
         self.expect(")")
-        return VectorAggregation(token.text, inner, grouping or self._grouping(), parameter)
+        grouping = grouping or self._grouping()
+        if (token.kind, grouping) in _NO_LABELS and isinstance(inner, RangeAggregation):
+            inner = replace(inner, log=_unparsed(inner.log))
+        return VectorAggregation(token.text, inner, grouping, parameter)
 
     def _grouping(self) -> Grouping | None:
         word = self._accept("by", "without")

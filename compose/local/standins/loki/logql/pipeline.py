@@ -13,6 +13,14 @@ from standins.shared import units
 from standins.shared.labels import Matcher, regex
 
 ERROR = "__error__"
+ERROR_DETAILS = "__error_details__"
+
+_NO_OBJECT = "Value looks like object, but can't find closing '}' symbol"
+
+
+def no_constant(text: str) -> None:
+    """Refuse NaN and Infinity, which `json.loads` takes and JSON does not have. Always raises ValueError."""
+    raise ValueError(f"no JSON: {text}")
 
 
 class Stage(Protocol):
@@ -64,7 +72,7 @@ class Json:
     """`| json`: every field of the line's object becomes a label, nested ones as `outer_inner`.
 
     With expressions (`| json label="path.to.field"`) only those fields do. A line that is no object gets the label
-    `__error__="JSONParserErr"`, as Loki does it.
+    `__error__="JSONParserErr"`, as Loki does it, and without expressions one that says why.
     """
 
     expressions: tuple[tuple[str, str], ...] = ()
@@ -72,11 +80,14 @@ class Json:
     def process(self, line: str, labels: dict[str, str]) -> str | None:
         """Add the labels."""
         try:
-            document = json.loads(line, parse_float=str, parse_int=str)
+            document = json.loads(line, parse_float=str, parse_int=str, parse_constant=no_constant)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             labels[ERROR] = "JSONParserErr"
+            if not self.expressions:
+                broken = line.lstrip().startswith("{")
+                labels[ERROR_DETAILS] = "Malformed JSON error" if broken else _NO_OBJECT
             return line
         if self.expressions:
             for name, path in self.expressions:
@@ -188,6 +199,9 @@ class Either:
         kept = self.left.process(line, labels)
         return self.right.process(line, labels) if kept is None else kept
 
+
+Parser = Json | Logfmt | Regexp
+"""The stages that make labels out of a line."""
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "==": operator.eq,

@@ -1,0 +1,160 @@
+"""A damaged stack or machine: one clear line or a way to go on, and nothing else is touched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackctl.settings import PUBLISHED_PORTS
+from tests.e2e.conftest import PROJECT, Stack, docker, free_offset
+from tests.support.cli import stackctl
+
+pytestmark = pytest.mark.docker
+
+NEIGHBOUR = f"{PROJECT}-b"
+
+
+def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("stackctl: ")]
+    return line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_full_disk_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], check=True)
+    try:
+        done = stackctl("render", env={"STACKCTL_STATE_DIR": str(tmp_path)})
+        line = one_line(done, 1)
+        assert "No space left on device" in line
+        assert not list(tmp_path.rglob(".*.*")), "a temporary file was left"
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_corrupt_write_ahead_log_is_repaired_and_told(stack: Stack) -> None:
+    prometheus = stack.container("prometheus")
+    docker("stop", prometheus)
+    script = (
+        "segment=$(ls /data/wal/0* | tail -1); size=$(stat -c %s $segment);"
+        " printf 'no record at all' | dd of=$segment bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null"
+    )
+    volume = f"{PROJECT}_prometheus_data"
+    docker(
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "-v",
+        f"{volume}:/data",
+        "stackctl/base:local",
+        "sh",
+        "-c",
+        script,
+    )
+    try:
+        assert stack.run("up").returncode == 0
+        done = stack.run("verify", "prometheus.storage", "--timeout", "40")
+        assert done.returncode == 1
+        assert "wal_corruptions_total is 1" in done.stdout
+        assert "backup" in done.stdout
+    finally:
+        docker("restart", prometheus)
+    assert stack.run("verify", "prometheus", "--timeout", "60").returncode == 0
+
+
+@contextlib.contextmanager
+def forwarded(path: Path) -> Iterator[threading.Event]:
+    """Have the engine's socket at another path, until the event is set: then every connection breaks off."""
+    cut = threading.Event()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(64)
+
+    def pump(client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as engine, selectors.DefaultSelector() as ready:
+            engine.connect("/var/run/docker.sock")
+            ready.register(client, selectors.EVENT_READ, engine)
+            ready.register(engine, selectors.EVENT_READ, client)
+            while not cut.is_set():
+                for key, _ in ready.select(0.1):
+                    data = key.fileobj.recv(1 << 16)  # type: ignore[union-attr]
+                    if not data:
+                        return
+                    key.data.sendall(data)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=pump, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield cut
+    finally:
+        cut.set()
+        listener.close()
+
+
+def test_an_engine_that_goes_away_during_up_is_one_line(stack: Stack, tmp_path: Path) -> None:
+    address = tmp_path / "docker.sock"
+    with forwarded(address) as cut:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stackctl", *stack.command("up")],
+            env={**os.environ, **stack.environment, "DOCKER_HOST": f"unix://{address}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        seen = []
+        for line in process.stderr:
+            seen.append(line)
+            if "starting the containers" in line:
+                cut.set()
+                address.unlink()
+                break
+        _, rest = process.communicate(timeout=120)
+    said = "".join(seen) + rest
+    assert process.returncode == 1, said
+    assert "Traceback" not in said
+    assert any(line.startswith("stackctl: ") for line in said.splitlines()), said
+    assert stack.run("up").returncode == 0
+
+
+def test_two_projects_side_by_side_and_one_of_them_taken_down(stack: Stack, tmp_path: Path) -> None:
+    before = set(docker("ps", "--format", "{{.Names}}").split())
+    volumes = set(docker("volume", "ls", "-q").split())
+    offset = free_offset()
+    env_file = tmp_path / "b.env"
+    env_file.write_text(
+        "".join(f"{name}={port + offset}\n" for name, port in PUBLISHED_PORTS.values())
+    )
+    options = ("-p", NEIGHBOUR, "--env-file", str(env_file))
+    env = {"STACKCTL_STATE_DIR": str(tmp_path / "state")}
+    try:
+        up = stackctl(*options, "up", "--images", "local", "--no-demo", env=env, timeout=300)
+        assert up.returncode == 0, up.stdout + up.stderr
+        verified = stackctl(*options, "verify", env=env)
+        assert verified.returncode == 0, verified.stdout
+        added = set(docker("ps", "--format", "{{.Names}}").split()) - before
+        assert added
+        assert all(name.startswith(f"{NEIGHBOUR}-") for name in added)
+        assert stack.run("verify", "prometheus").returncode == 0
+    finally:
+        down = stackctl(*options, "down", "--volumes", "--yes", env=env, timeout=180)
+    assert down.returncode == 0, down.stderr
+    assert set(docker("ps", "--format", "{{.Names}}").split()) >= before
+    assert set(docker("volume", "ls", "-q").split()) >= volumes
+    assert not [name for name in docker("volume", "ls", "-q").split() if NEIGHBOUR in name]

@@ -1,0 +1,120 @@
+"""What the stack exposes, and what its containers may do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psutil
+import pytest
+
+from stackctl.settings import PUBLISHED_PORTS
+from stackctl.stack.services import SERVICES
+from tests.e2e.conftest import MARK, PROJECT, Stack, docker
+
+pytestmark = pytest.mark.docker
+
+ROOT = {
+    "docker-socket-proxy": "the socket belongs to root",
+    "promtail": "its volume of positions belongs to root",
+    "cadvisor": "it reads every cgroup",
+}
+"""Services that run as root, and why."""
+WRITABLE = {
+    "rabbitmq": "the broker writes beside its configuration",
+    "mongodb": "mongod writes its lock and socket in /tmp",
+}
+PRIVILEGED = {"cadvisor": "it reads /dev/kmsg and the cgroups of all containers"}
+
+
+def inspected(stack: Stack) -> dict[str, dict[str, Any]]:
+    names = [stack.container(service) for service in SERVICES]
+    return {
+        one["Config"]["Labels"]["com.docker.compose.service"]: one
+        for one in json.loads(docker("inspect", *names))
+    }
+
+
+def test_containers_may_do_no_more_than_they_must(stack: Stack) -> None:
+    found = inspected(stack)
+    assert set(found) == set(SERVICES)
+    for service, container in found.items():
+        host = container["HostConfig"]
+        user = docker("exec", container["Id"], "id", "-u").strip()
+        assert user != "0" or service in ROOT, service
+        assert host["ReadonlyRootfs"] or service in WRITABLE, service
+        assert not host["Privileged"] or service in PRIVILEGED, service
+        assert host["Privileged"] or host["CapDrop"] == ["ALL"], service
+        assert not host["CapAdd"], service
+        assert "no-new-privileges:true" in host["SecurityOpt"], service
+        assert host["Memory"] > 0, service
+        assert host["NanoCpus"] > 0, service
+
+
+def test_only_the_proxy_has_the_docker_socket(stack: Stack) -> None:
+    holders = {
+        service
+        for service, container in inspected(stack).items()
+        for mount in container["Mounts"]
+        if mount["Destination"].rstrip("/") in {"/var/run", "/run"}
+        or mount["Destination"].endswith("docker.sock")
+    }
+    assert holders == {"docker-socket-proxy"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/_ping", 200),
+        ("GET", "/v1.44/containers/json", 200),
+        ("GET", "/networks", 200),
+        ("GET", "/containers/none/json", 404),
+        ("GET", "/containers/none/archive?path=/", 403),
+        ("GET", "/containers/none/export", 403),
+        ("GET", "/secrets", 403),
+        ("GET", "/containers/none/../../volumes", 403),
+        ("POST", "/containers/create", 403),
+        ("POST", "/containers/json", 403),
+        ("DELETE", "/containers/none", 403),
+        ("PUT", "/containers/none/archive?path=/", 403),
+    ],
+)
+def test_the_proxy_passes_on_reading_calls_only(
+    stack: Stack, method: str, path: str, status: int
+) -> None:
+    script = (
+        "import http.client, sys\n"
+        "connection = http.client.HTTPConnection('docker-socket-proxy', 2375, timeout=10)\n"
+        "connection.request(sys.argv[1], sys.argv[2])\n"
+        "print(connection.getresponse().status)\n"
+    )
+    promtail = stack.container("promtail")
+    assert docker("exec", promtail, "python3", "-c", script, method, path).strip() == str(status)
+
+
+def test_nothing_listens_beyond_loopback(stack: Stack) -> None:
+    ports = {int(stack.settings[variable] or 0) for variable, _ in PUBLISHED_PORTS.values()}
+    listening = {
+        (one.laddr.ip, one.laddr.port)
+        for one in psutil.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN and one.laddr.port in ports
+    }
+    assert {port for _, port in listening} == ports
+    assert {address for address, _ in listening} == {"127.0.0.1"}
+
+
+def test_no_secret_is_in_a_command_line_or_a_report(stack: Stack) -> None:
+    for process in psutil.process_iter(["cmdline"]):
+        assert MARK not in " ".join(process.info["cmdline"] or ()), process
+    for form in ("table", "json", "junit"):
+        done = stack.run("verify", "--format", form)
+        assert MARK not in done.stdout + done.stderr
+
+
+def test_networks_are_the_projects_own(stack: Stack) -> None:
+    networks = json.loads(docker("network", "inspect", f"{PROJECT}_docker-api"))
+    assert networks[0]["Internal"]
+    members = {one["Name"] for one in networks[0]["Containers"].values()}
+    assert members == {
+        stack.container(service) for service in ("docker-socket-proxy", "promtail", "cadvisor")
+    }
