@@ -54,7 +54,8 @@ _ALL = (
     Service("promtail", "monitoring", HttpProbe("/ready")),
     Service("node-exporter", "monitoring", HttpProbe("/metrics")),
     Service("cadvisor", "monitoring", HttpProbe("/healthz")),
-    Service("mongodb-exporter", "monitoring", HttpProbe("/metrics")),
+    # Its /metrics waits for a MongoDB that may not be there.
+    Service("mongodb-exporter", "monitoring", HttpProbe("/")),
     Service("redis-exporter", "monitoring", HttpProbe("/metrics")),
     Service("blackbox-exporter", "monitoring", HttpProbe("/-/healthy")),
     Service("rust-core-engine", "demo", HttpProbe("/api/health"), page="/api/health"),

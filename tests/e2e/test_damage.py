@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from stackctl.settings import PUBLISHED_PORTS
-from tests.e2e.conftest import PROJECT, Stack, docker, free_offset
+from tests.e2e.conftest import PROJECT, Stack, containers, docker, free_offset
 from tests.support.cli import stackctl
+from tests.support.http import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -64,10 +65,17 @@ def test_a_corrupt_write_ahead_log_is_repaired_and_told(stack: Stack) -> None:
     )
     try:
         assert stack.run("up").returncode == 0
-        done = stack.run("verify", "prometheus.storage", "--timeout", "40")
-        assert done.returncode == 1
-        assert "wal_corruptions_total is 1" in done.stdout
-        assert "backup" in done.stdout
+        # What Prometheus knew of itself before it was stopped counts until it has scraped itself again.
+        said: list[str] = []
+
+        def told() -> bool:
+            done = stack.run("verify", "prometheus.storage", "--timeout", "0")
+            said.append(done.stdout)
+            return done.returncode == 1
+
+        assert wait_until(told, 60), said[-1]
+        assert "wal_corruptions_total is 1" in said[-1]
+        assert "backup" in said[-1]
     finally:
         docker("restart", prometheus)
     assert stack.run("verify", "prometheus", "--timeout", "60").returncode == 0
@@ -134,8 +142,8 @@ def test_an_engine_that_goes_away_during_up_is_one_line(stack: Stack, tmp_path: 
 
 
 def test_two_projects_side_by_side_and_one_of_them_taken_down(stack: Stack, tmp_path: Path) -> None:
-    before = set(docker("ps", "--format", "{{.Names}}").split())
-    volumes = set(docker("volume", "ls", "-q").split())
+    before = containers()
+    volumes = set(docker("volume", "ls", "-q", "--filter", f"name={PROJECT}_").split())
     offset = free_offset()
     env_file = tmp_path / "b.env"
     env_file.write_text(
@@ -148,13 +156,15 @@ def test_two_projects_side_by_side_and_one_of_them_taken_down(stack: Stack, tmp_
         assert up.returncode == 0, up.stdout + up.stderr
         verified = stackctl(*options, "verify", env=env)
         assert verified.returncode == 0, verified.stdout
-        added = set(docker("ps", "--format", "{{.Names}}").split()) - before
-        assert added
+        label = f"label=com.docker.compose.project={NEIGHBOUR}"
+        added = docker("ps", "--filter", label, "--format", "{{.Names}}").split()
+        assert f"{NEIGHBOUR}-prometheus" in added
         assert all(name.startswith(f"{NEIGHBOUR}-") for name in added)
         assert stack.run("verify", "prometheus").returncode == 0
     finally:
         down = stackctl(*options, "down", "--volumes", "--yes", env=env, timeout=180)
     assert down.returncode == 0, down.stderr
-    assert set(docker("ps", "--format", "{{.Names}}").split()) >= before
-    assert set(docker("volume", "ls", "-q").split()) >= volumes
+    assert containers() == before
+    assert volumes
+    assert set(docker("volume", "ls", "-q", "--filter", f"name={PROJECT}_").split()) == volumes
     assert not [name for name in docker("volume", "ls", "-q").split() if NEIGHBOUR in name]

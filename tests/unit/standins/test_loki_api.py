@@ -126,6 +126,61 @@ def test_numbers_come_as_a_vector_or_a_matrix(tmp_path: Path) -> None:
     serve(tmp_path, scenario)
 
 
+def test_lines_at_one_instant_are_those_of_the_30_seconds_before_it(tmp_path: Path) -> None:
+    ages = {"before": 30 * SECOND + 1, "oldest": 30 * SECOND, "newest": 1, "at": 0}
+
+    async def scenario(client: Client) -> None:
+        await push(client, body(*((NOW - age, line) for line, age in ages.items()), job="a"))
+        found = await get(client, "query", query='{job="a"}', time=NOW)
+        assert [line for _, line in found["result"][0]["values"]] == ["newest", "oldest"]
+
+    serve(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "result"),
+    [
+        ("1 + 1", "scalar", [1_700_000_000_001, "2"]),
+        ("vector(1) + 1", "vector", [{"metric": {}, "value": [1_700_000_000.001, "2"]}]),
+    ],
+)
+def test_a_number_is_a_scalar_and_its_time_in_whole_milliseconds(
+    tmp_path: Path, query: str, kind: str, result: list[object]
+) -> None:
+    async def scenario(client: Client) -> None:
+        found = await get(client, "query", query=query, time=1_700_000_000_001_999_999)
+        assert (found["resultType"], found["result"]) == (kind, result)
+
+    serve(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ('sum(count_over_time({job="a"} | json [1m]))', "2"),
+        ('sum by () (count_over_time({job="a"} | logfmt |= "text" | json [1m]))', "1"),
+        ('sum by (job) (count_over_time({job="a"} | json [1m]))', None),
+        ('max(count_over_time({job="a"} | json [1m]))', None),
+        ('sum(count_over_time({job="a"} | json | level!="x" [1m]))', None),
+    ],
+)
+def test_a_line_that_a_parser_fails_on_is_an_error_where_labels_are_asked_for(
+    tmp_path: Path, query: str, count: str | None
+) -> None:
+    async def scenario(client: Client) -> None:
+        await push(client, body((NOW, "text"), (NOW, '{"level": "info"}'), job="a"))
+        if count:
+            found = await get(client, "query", query=query, time=NOW + SECOND)
+            assert found["result"][0]["value"][1] == count
+            return
+        params = {"query": query, "time": str(NOW + SECOND)}
+        async with client.get("/loki/api/v1/query", params=params) as answer:
+            assert answer.status == 400
+            assert "pipeline error: 'JSONParserErr'" in await answer.text()
+
+    serve(tmp_path, scenario)
+
+
 def test_labels_values_and_series(tmp_path: Path) -> None:
     async def scenario(client: Client) -> None:
         assert await get(client, "labels") is None
@@ -195,6 +250,18 @@ def test_the_good_lines_of_a_refused_push_are_kept(tmp_path: Path) -> None:
         assert found["result"][0]["values"] == [[str(NOW), "new"]]
 
     serve(tmp_path, scenario, max_query_length="0s")
+
+
+def test_what_is_refused_for_several_reasons_is_counted_by_reason(tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        far = NOW + 3600 * SECOND
+        status, text = await push(client, body((1, "x"), (2, "y"), (far, "z"), job="a"))
+        assert status == 400
+        old, new = text.strip().split("; ")
+        assert old.startswith("2 errors like: entry for stream '{job=\"a\"}' has timestamp too old")
+        assert new.startswith("1 errors like: entry for stream '{job=\"a\"}' has timestamp too new")
+
+    serve(tmp_path, scenario)
 
 
 def test_a_push_over_the_rate_is_refused_with_429(tmp_path: Path) -> None:

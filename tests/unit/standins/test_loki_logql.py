@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -103,6 +104,16 @@ def test_json_adds_labels_and_marks_a_line_that_is_none() -> None:
     plain = {"job": "a"}
     assert run(log('{job="a"} | json').stages, "plain text", plain) == "plain text"
     assert plain["__error__"] == "JSONParserErr"
+    assert plain["__error_details__"].startswith("Value looks like object")
+
+
+@pytest.mark.parametrize("line", ['{"a": NaN}', '{"a": -Infinity}', '{"a": 1', "[1]", ""])
+def test_what_is_no_json_object_for_loki_is_none_here(line: str) -> None:
+    labels = {"job": "a"}
+    assert run(log('{job="a"} | json').stages, line, labels) == line
+    assert labels["__error__"] == "JSONParserErr"
+    assert labels["__error_details__"]
+    assert "a" not in labels
 
 
 def evaluated(query: str, at: int) -> dict[LabelSet, float] | float:
@@ -153,6 +164,12 @@ def evaluated(query: str, at: int) -> dict[LabelSet, float] | float:
 )
 def test_aggregations(query: str, expected: object) -> None:
     assert evaluated(query, 40) == expected
+
+
+@pytest.mark.parametrize("query", ['sum(rate({app="a"}[10s])) / 0', "1 / 0", "0 / 0", "1 % 0"])
+def test_there_is_no_number_for_a_division_by_zero(query: str) -> None:
+    result = evaluated(query, 40)
+    assert math.isnan(result if isinstance(result, float) else result[()])
 
 
 def test_a_window_excludes_its_start_and_includes_its_end() -> None:

@@ -51,6 +51,17 @@ def test_the_same_line_twice_is_one(tmp_path: Path) -> None:
     assert store.lines == 3
 
 
+def test_lines_of_one_time_stay_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    def order(store: Store) -> list[str]:
+        (part,) = store.select(parse_matchers('{job="a"}'), 0, 9)
+        return [line for _, line in part.read()[A]]
+
+    store = Store(tmp_path, 1)
+    store.append([(A, [(5, "z"), (5, "a"), (7, "last"), (5, "m"), (5, "a"), (3, "first")])], 1)
+    assert order(store) == ["first", "z", "a", "m", "last"]
+    assert order(Store(tmp_path, 2)) == ["first", "z", "a", "m", "last"]
+
+
 @pytest.mark.parametrize(
     ("start", "end", "times"), [(2, 4, [2, 3]), (2, 2, []), (0, 2, [1]), (4, 9, [4])]
 )

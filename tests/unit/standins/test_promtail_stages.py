@@ -38,7 +38,9 @@ def test_the_projects_own_pipeline() -> None:
     assert entry.labels == {"job": "app", "level": "warn"}
 
 
-@pytest.mark.parametrize("line", ["plain text", "[1, 2]", '"text"', "{broken", ""])
+@pytest.mark.parametrize(
+    "line", ["plain text", "[1, 2]", '"text"', "{broken", "", '{"message": "x", "n": NaN}']
+)
 def test_a_line_that_is_no_object_is_kept_as_it_is(line: str) -> None:
     entry = run(
         JSON + "{labels: {level: }}, {timestamp: {source: timestamp, format: RFC3339Nano}}, "

@@ -86,4 +86,10 @@ def application(database: Database) -> web.Application:
         timeout=_TIMEOUT,
     )
     app.middlewares.append(ask)
+
+    async def landing(_request: web.Request) -> web.Response:
+        page = '<!doctype html><title>MongoDB exporter</title><a href="/metrics">Metrics</a>'
+        return web.Response(text=page, content_type="text/html")
+
+    app.router.add_get("/", landing)
     return app

@@ -126,7 +126,9 @@ def _series(query: RangeAggregation, lines: Lines) -> Mapping[LabelSet, _Series]
                 f"pipeline error: '{error}' for series: '{show(labels)}'.\n"
                 "Use a label filter to intentionally skip this error. "
                 f'(e.g | __error__!="{error}").\n'
-                'To skip all potential errors you can match empty errors.(e.g __error__="")'
+                'To skip all potential errors you can match empty errors.(e.g __error__="")\n'
+                "The label filter can also be specified after unwrap. "
+                '(e.g | unwrap latency | __error__="" )\n'
             )
     return {labels: _Series(found) for labels, found in points.items()}
 
