@@ -28,6 +28,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "urls": ("stackctl.commands.urls:urls", "Show the addresses, and how to log in."),
     "doctor": ("stackctl.commands.doctor:doctor", "Look at what the stack needs of this machine."),
     "images": ("stackctl.commands.images:images", "List the images, or build the local set."),
+    "backup": ("stackctl.commands.backup:backup", "Write the stack's data to one file."),
+    "restore": ("stackctl.commands.restore:restore", "Put the data of a backup back."),
+    "snapshot": (
+        "stackctl.commands.snapshot:snapshot",
+        "Write a dashboard with its data as one HTML file.",
+    ),
     "alerts": (
         "stackctl.commands.alerts:alerts",
         "Show active alerts, rules, routing, silences.",

@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
 from stackctl.chaos.journal import Journal, OpenFault
-from stackctl.errors import UsageError
+from stackctl.errors import EngineError, UsageError
 from stackctl.settings import nearest
 
 if TYPE_CHECKING:
     from stackctl.stack.engine import Engine
+
+
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,13 @@ def _resume(engine: Engine, container: str) -> None:
 
 
 def _start(engine: Engine, container: str) -> None:
-    if engine.container(container) is not None:
-        engine.start(container)
+    state = engine.container(container)
+    if state is None:
+        return
+    if state.running:
+        # The engine goes on with a `docker stop` that Ctrl-C has cut off, and that would undo a start before its end.
+        engine.stop(container)
+    engine.start(container)
 
 
 def _connect(engine: Engine, container: str) -> None:
@@ -94,7 +104,14 @@ def heal(engine: Engine, journal: Journal, record: OpenFault) -> None:
             remedy=nearest(record.kind, list(FAULTS)),
         )
     with _uninterrupted():
-        fault.heal(engine, record.container)
+        # The docker command catches Ctrl-C even where it is ignored, and ends by it: healing twice does no harm.
+        for attempt in Retrying(
+            stop=stop_after_attempt(_ATTEMPTS),
+            retry=retry_if_exception_type(EngineError),
+            reraise=True,
+        ):
+            with attempt:
+                fault.heal(engine, record.container)
         journal.end(record)
 
 
@@ -108,10 +125,7 @@ def heal_all(engine: Engine, journal: Journal) -> list[OpenFault]:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM while the body runs: an impatient second one must not stop the healing.
-
-    The child processes are spared too: they ignore what was ignored when they were started.
-    """
+    """Hold back Ctrl-C and SIGTERM while the body runs: an impatient second one must not stop the healing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import fcntl
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import psutil
@@ -17,13 +20,25 @@ FILE = "chaos.json"
 
 @dataclass(frozen=True, slots=True)
 class OpenFault:
-    """A fault that was begun and not healed: what, to which container, since when (UTC), by which process."""
+    """A fault that was begun and not healed: what, to which container, since when (UTC), by which process.
+
+    `details` is what its healing needs beside that.
+    """
 
     kind: str
     service: str
     container: str
     since: str
     pid: int
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def begun(
+        cls, kind: str, service: str, container: str, details: Mapping[str, str] | None = None
+    ) -> OpenFault:
+        """Give the record of a fault that this process does now."""
+        since = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        return cls(kind, service, container, since, os.getpid(), details or {})
 
     def describe(self) -> str:
         """Give it in words, for a line of output."""
@@ -53,16 +68,25 @@ class Journal:
                 remedy=f"look at it, start what it names by hand, and remove {path}",
             ) from None
 
-    def begin(self, kind: str, service: str, container: str) -> OpenFault:
+    def begin(self, fault: OpenFault) -> None:
         """Write down a fault that is about to be done."""
-        since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        fault = OpenFault(kind, service, container, since, os.getpid())
-        self._write([*self.open_faults(), fault])
-        return fault
+        with self._exclusive():
+            self._write([*self.open_faults(), fault])
 
     def end(self, fault: OpenFault) -> None:
-        """Strike out a fault that is healed."""
-        self._write([one for one in self.open_faults() if one != fault])
+        """Strike out a fault that is healed; no harm if it is not there."""
+        with self._exclusive():
+            self._write([one for one in self.open_faults() if one != fault])
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Keep other processes from writing between our reading and writing: neither may lose the other's fault."""
+        folder = os.open(self._state.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _write(self, faults: list[OpenFault]) -> None:
         content: dict[str, Any] = {"faults": [asdict(fault) for fault in faults]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -77,6 +77,18 @@ class Usage:
     cpu_percent: float
     memory_bytes: int
     memory_limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a container lives in, as it was created."""
+
+    memory_limit_bytes: int
+    """0 where it has no limit."""
+    network_mode: str
+    networks: tuple[str, ...]
+    volumes: Mapping[str, str]
+    """Path in the container → name of the volume there, of those that it can write to."""
 
 
 class Engine:
@@ -204,6 +216,11 @@ class Engine:
         with _translated("docker start"):
             self._client.container.start(container)
 
+    def restart(self, container: str, *, timeout: int = 10) -> None:
+        """Stop a container as `stop` does, and start it again."""
+        with _translated("docker restart"):
+            self._client.container.restart(container, time=timeout)
+
     def kill(self, container: str) -> None:
         """Send SIGKILL to a container's process."""
         with _translated("docker kill"):
@@ -232,6 +249,21 @@ class Engine:
                 return
             service = (found.config.labels or {}).get(_SERVICE_LABEL, found.name)
             self._client.network.connect(self._network, container, alias=service)
+
+    def surroundings(self, container: str) -> Surroundings:
+        """Give a container's memory limit, networks and writable volumes."""
+        with _translated("docker container inspect"):
+            found = self._client.container.inspect(container)
+        return Surroundings(
+            memory_limit_bytes=found.host_config.memory or 0,
+            network_mode=found.host_config.network_mode or "",
+            networks=tuple(found.network_settings.networks or {}),
+            volumes={
+                str(mount.destination): mount.name
+                for mount in found.mounts
+                if mount.type == "volume" and mount.rw and mount.name
+            },
+        )
 
     def volumes(self) -> list[str]:
         """Give the names of the project's volumes."""
@@ -279,6 +311,54 @@ class Engine:
             output = self._client.container.execute(container, list(command))
         assert isinstance(output, str)  # noqa: S101 - the library's type for a call that does not stream
         return output
+
+    def execute_detached(self, container: str, command: Sequence[str]) -> None:
+        """Start a command in a running container and leave it to itself. Raises EngineError if it does not start."""
+        with _translated(f"docker exec {command[0]}"):
+            self._client.container.execute(container, list(command), detach=True)
+
+    def run_in_network_of(
+        self, container: str, image: str, command: Sequence[str], *, name: str
+    ) -> None:
+        """Run a command once in a running container's network name space, as root with NET_ADMIN and nothing else.
+
+        It is a container by this name, in place of one that has it. Raises EngineError if it fails.
+        """
+        with contextlib.suppress(NoSuchContainer), _translated("docker rm"):
+            self._client.container.remove(name, force=True)
+        with _translated(f"docker run {image}"):
+            self._client.container.run(
+                image,
+                list(command),
+                name=name,
+                networks=[f"container:{container}"],
+                cap_drop=["ALL"],
+                cap_add=["NET_ADMIN"],
+                user="0:0",
+                read_only=True,
+                pull="never",
+                remove=True,
+            )
+
+    def run_in_volume(self, volume: str, image: str, command: Sequence[str]) -> None:
+        """Run a command of an image once, as root without network, with a volume as its folder `/volume`.
+
+        Does nothing where there is no such volume. Raises EngineError if it fails.
+        """
+        with _translated(f"docker run {image}"):
+            if self._client.volume.exists(volume):
+                program, *arguments = command
+                self._client.container.run(
+                    image,
+                    arguments,
+                    entrypoint=program,
+                    volumes=[(volume, "/volume")],
+                    networks=["none"],
+                    user="0:0",
+                    read_only=True,
+                    pull="never",
+                    remove=True,
+                )
 
     def try_program(
         self, image: str, command: Sequence[str], *, entrypoint: str | None, folder: Path, at: str
@@ -352,11 +432,13 @@ class Engine:
         with _translated("docker import"):
             self._client.image.import_(archive, tag=reference, changes=changes)
 
-    def build(self, build_file: Path) -> Iterator[str]:
-        """Build all images of a compose file, and give the builder's lines."""
+    def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
+        """Build all images of a compose file with these build arguments, and give the builder's lines."""
         builder = DockerClient(compose_files=[build_file])
         with _translated("docker compose build"):
-            lines = builder.compose.build(stream_logs=True, progress="plain")
+            lines = builder.compose.build(
+                build_args=dict(arguments), stream_logs=True, progress="plain"
+            )
             for _, line in lines or ():
                 yield line.decode(errors="replace").rstrip()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stackctl import readiness
+from stackctl.backup import unfinished
 from stackctl.chaos import faults
 from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
@@ -45,7 +46,12 @@ def up(project: Project, *, choice: Choice, demo: bool, timeout: float, observer
     `timeout` is the deadline for readiness in seconds. Raises StackctlError: with the doctor's failures, where
     an image cannot be had, where Compose fails, or NotReady.
     """
-    with exclusive(project.state, "up"):
+    with exclusive(project.state, "up") as killed:
+        unfinished.refuse(project.state)
+        if killed == "down":
+            # The engine goes on stopping what a killed `down` had told it to stop, also after this `up`.
+            observer.note("finishing the `down` that was killed")
+            project.engine(demo=True).down(volumes=False)
         chosen = services.select(demo=demo)
         engine = project.engine(demo=demo)
         observer.step("checking this machine")

@@ -79,10 +79,15 @@ def test_the_next_up_goes_on(
     done = stack.run("up", timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "unhealed" not in stack.run("urls").stderr
-    running = docker(
-        "ps", "--filter", f"label=com.docker.compose.project={PROJECT}", "--format", "{{.Names}}"
-    ).split()
-    assert len(running) == len(SERVICES)
+    states = docker(
+        "ps",
+        "-a",
+        "--filter",
+        f"label=com.docker.compose.project={PROJECT}",
+        "--format",
+        "{{.Names}} {{.Status}}",
+    ).splitlines()
+    assert len([one for one in states if " Up " in one]) == len(SERVICES), "\n".join(states)
     assert volumes_of_project() == volumes
 
 

@@ -113,3 +113,25 @@ def test_a_folder_of_a_newer_stackctl_is_refused_and_kept(state_dir: Path) -> No
         open_state("bot-core")
     assert "update stackctl" in (caught.value.remedy or "")
     assert (folder / "format").read_text() == "2\n"
+
+
+def test_after_a_killed_holder_its_compose_is_waited_for(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = open_state("bot-core")
+    (state.folder / "lock").write_text('{"command": "down", "pid": 1, "since": "then"}')
+    command = [sys.executable, "-c", "input()", "compose", "--project-name", "bot-core"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as orphan:
+        monkeypatch.setattr("stackctl.stack.lock._ORPHAN_SECONDS", 0.2)
+        with (
+            pytest.raises(StackctlError, match=rf"pid {orphan.pid}\) is still at work"),
+            exclusive(state, "up"),
+        ):
+            pass
+        orphan.communicate("\n")
+    with exclusive(state, "up") as killed:
+        assert killed == "down"
+        assert "up" in (state.folder / "lock").read_text()
+    assert (state.folder / "lock").read_text() == ""
+    with exclusive(state, "up") as killed:
+        assert killed is None

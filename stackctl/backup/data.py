@@ -1,0 +1,38 @@
+"""The volumes that a backup has, and what each is called and labelled in a project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stackctl.stack import images
+from stackctl.stack.project import Project
+
+SERVICES: Mapping[str, str] = {
+    "grafana_data": "grafana",
+    "alertmanager_data": "alertmanager",
+    "loki_data": "loki",
+    "prometheus_data": "prometheus",
+}
+"""Volume of the compose file → the service that writes it, in the order in which they are copied."""
+
+
+def full_name(project: str, volume: str) -> str:
+    """Give a volume's name in the engine, as Compose makes it."""
+    return f"{project}_{volume}"
+
+
+def labels(project: str, volume: str, compose: str) -> dict[str, str]:
+    """Give the labels by which Compose knows a volume as its own; `compose` is its version."""
+    return {
+        "com.docker.compose.project": project,
+        "com.docker.compose.volume": volume,
+        "com.docker.compose.version": compose,
+    }
+
+
+def image_of(project: Project, service: str) -> str:
+    """Give the image that the project runs a service on, by its settings and the set that `up` chose."""
+    (image,) = [one for one in images.catalogue() if service in one.services]
+    if project.choices.images == "local":
+        return image.local
+    return project.settings[image.variable] or image.upstream

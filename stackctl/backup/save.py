@@ -1,0 +1,86 @@
+"""Saving the stack's data: each service is stopped for as long as its own volume is read, and no longer.
+
+The stop is the fault of that name: it is in the journal before it is done, and started again on every way out; even
+after a SIGKILL the next command says so and `stackctl chaos heal` starts the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from stackctl import readiness
+from stackctl.backup import archive, data, transfer, unfinished
+from stackctl.backup.archive import Manifest
+from stackctl.chaos.faults import FAULTS, injected
+from stackctl.chaos.journal import Journal
+from stackctl.errors import StackctlError
+from stackctl.stack import services
+from stackctl.stack.engine import ContainerState
+from stackctl.stack.lifecycle import Observer
+from stackctl.stack.lock import exclusive
+from stackctl.stack.project import Project
+
+_READY_SECONDS = 120.0
+_STEADY = {"running", "created", "exited", "dead"}
+
+
+def save(project: Project, path: Path, *, force: bool, observer: Observer) -> Manifest:
+    """Write a backup of the project's data to `path`, and wait until the services that were stopped are ready.
+
+    A service is stopped while its volume is copied to a temporary file beside `path`, then started again, however
+    the copy ends; packing comes after. Raises UsageError for a `path` that is taken without `force`, StackctlError
+    where there is no data, where the file cannot be written, or NotReady.
+    """
+    archive.refuse_existing(path, force=force)
+    with exclusive(project.state, "backup"):
+        engine = project.engine(demo=True)
+        containers = engine.containers()
+        journal = Journal(project.state)
+        _refuse_unsteady(containers, journal)
+        unfinished.refuse(project.state)
+        names = {volume: data.full_name(project.name, volume) for volume in data.SERVICES}
+        present = transfer.present(names.values())
+        if not present:
+            raise StackctlError(f"project {project.name} has no data yet", remedy="stackctl up")
+        stopped = []
+        with archive.writing(path) as writer, transfer.open_transfer(project.name) as copies:
+            for volume, service in data.SERVICES.items():
+                if names[volume] not in present:
+                    observer.note(f"{names[volume]} is not there, and so not in the backup")
+                    continue
+                container = containers.get(service)
+                with tempfile.TemporaryFile(dir=path.parent) as spool:
+                    observer.step(f"copying {volume}")
+                    if container and container.running:
+                        stopped.append(service)
+                        with injected(engine, journal, FAULTS["stop"], service):
+                            copies.read(names[volume], spool)
+                    else:
+                        copies.read(names[volume], spool)
+                    observer.step(f"packing {volume}")
+                    image = container.image if container else data.image_of(project, service)
+                    writer.add(volume, image, spool)
+            manifest = writer.close(project.name)
+        if stopped:
+            observer.step("waiting for readiness")
+            chosen = services.select(stopped)
+            waiting = readiness.wait(
+                chosen, engine, project.settings, timeout=_READY_SECONDS, changed=observer.progress
+            )
+            asyncio.run(waiting)
+        return manifest
+
+
+def _refuse_unsteady(containers: dict[str, ContainerState], journal: Journal) -> None:
+    """Raise StackctlError where a service may write while its volume is copied, or could not be stopped and started."""
+    for fault in journal.open_faults():
+        raise StackctlError(f"an open fault: {fault.describe()}", remedy="stackctl chaos heal")
+    for service in data.SERVICES.values():
+        state = containers.get(service)
+        if state is not None and state.status not in _STEADY:
+            raise StackctlError(
+                f"{service} is {state.status}: its data cannot be copied now",
+                remedy=f"stackctl logs {service}",
+            )

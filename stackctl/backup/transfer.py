@@ -1,0 +1,152 @@
+"""Whole volumes through the Engine's archive API, wherever the engine keeps them.
+
+`docker cp` reads and writes the volumes of a container that was never started, so this makes one from an image with
+nothing in it: no image need be there or pulled, and no program runs. python-on-whales copies files only, hence the
+docker command itself. The copy keeps owners, modes and links (docs.docker.com/reference/cli/docker/container/cp).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from typing import IO
+
+from stackctl.backup.archive import ROOT
+from stackctl.errors import EngineError
+
+_EMPTY_TAR = bytes(1024)
+_CHUNK = 1024 * 1024
+
+
+@contextlib.contextmanager
+def open_transfer(project: str) -> Iterator[Transfer]:
+    """Give what copies a project's volumes, and leave nothing of it behind."""
+    image = f"stackctl/volume-copy:{project}"
+    try:
+        _docker("import", "-", image, given=_EMPTY_TAR)
+        yield Transfer(project, image)
+    finally:
+        _docker("image", "rm", "--force", image)
+
+
+class Transfer:
+    """Copies a project's volumes out and in; `image` is one that has nothing in it."""
+
+    def __init__(self, project: str, image: str) -> None:
+        self._image = image
+        self._container = f"{project}-volume-copy"
+        # By these labels `docker compose down` removes the container if this process is killed.
+        self._labels = {
+            "com.docker.compose.project": project,
+            "com.docker.compose.service": "volume-copy",
+            "com.docker.compose.oneoff": "False",
+            "com.docker.compose.config-hash": "none",
+        }
+
+    def read(self, volume: str, sink: IO[bytes]) -> None:
+        """Write a volume's tar to a file. Raises EngineError where Docker does not give all of it."""
+        with self._mounted(volume, "ro"):
+            command = ["docker", "cp", f"{self._container}:/{ROOT}", "-"]
+            done = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, check=False)
+        if done.returncode:
+            raise _failure("docker cp", done.returncode, done.stderr)
+
+    def write(self, volume: str, source: IO[bytes]) -> None:
+        """Unpack a volume's tar into a volume. Raises EngineError where Docker does not take all of it."""
+        command = ["docker", "cp", "-", f"{self._container}:/"]
+        with (
+            self._mounted(volume, "rw"),
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            ) as process,
+        ):
+            assert process.stdin is not None  # noqa: S101 - it is a pipe
+            try:
+                # A command that has ended says why on stderr.
+                with contextlib.suppress(BrokenPipeError):
+                    shutil.copyfileobj(source, process.stdin, _CHUNK)
+                _, said = process.communicate()
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            raise _failure("docker cp", process.returncode, said)
+
+    @contextlib.contextmanager
+    def _mounted(self, volume: str, mode: str) -> Iterator[None]:
+        _docker("rm", "--force", self._container)
+        labels = [f"--label={name}={value}" for name, value in self._labels.items()]
+        mount = f"--volume={volume}:/{ROOT}:{mode}"
+        name = f"--name={self._container}"
+        try:
+            # An image without a command needs one to be named; it never runs.
+            _docker("create", name, *labels, mount, "--network=none", self._image, "none")
+            yield
+        finally:
+            _docker("rm", "--force", self._container)
+
+
+def present(names: Collection[str]) -> set[str]:
+    """Give those of the volumes that are there."""
+    return set(names) & set(_docker("volume", "ls", "--quiet").splitlines())
+
+
+def create(volume: str, labels: Mapping[str, str]) -> None:
+    """Create an empty volume with these labels."""
+    _docker(
+        "volume", "create", *(f"--label={name}={text}" for name, text in labels.items()), volume
+    )
+
+
+def remove(volumes: Collection[str]) -> None:
+    """Remove volumes; no harm if one is not there."""
+    for volume in volumes:
+        _docker("volume", "rm", "--force", volume)
+
+
+def _docker(*arguments: str, given: bytes = b"") -> str:
+    """Run a short docker command and give what it printed. Raises EngineError if it fails."""
+    with _held_back():
+        # In a session of its own the terminal's Ctrl-C does not reach it.
+        done = subprocess.run(
+            ["docker", *arguments],
+            input=given,
+            capture_output=True,
+            check=False,
+            start_new_session=True,
+        )
+    if done.returncode:
+        raise _failure(f"docker {arguments[0]}", done.returncode, done.stderr)
+    return done.stdout.decode().strip()
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the body has ended.
+
+    The engine goes on with a request that is cut off, so what it then makes would be there after the cleaning up.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    kept = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _failure(what: str, code: int, said: bytes) -> EngineError:
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    return EngineError(f"{what} failed (exit {code}): {lines[-1] if lines else 'it said nothing'}")

@@ -1,0 +1,32 @@
+"""The record of a restore that is under way, so that what a killed one leaves is not taken for whole."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from stackctl.backup import transfer
+from stackctl.errors import StackctlError
+from stackctl.stack.state import State
+
+FILE = "restore.json"
+
+
+def begin(state: State, volumes: Collection[str]) -> None:
+    """Write down that these volumes are about to be replaced."""
+    state.write_json(FILE, {"volumes": sorted(volumes)})
+
+
+def end(state: State) -> None:
+    """Strike out the restore: its volumes are whole, or gone."""
+    (state.folder / FILE).unlink(missing_ok=True)
+
+
+def refuse(state: State) -> None:
+    """Raise StackctlError where a restore was cut off and some of its volumes are still there."""
+    volumes = state.read_json(FILE).get("volumes")
+    left = transfer.present(volumes) if volumes else set()
+    if left:
+        raise StackctlError(
+            f"a restore was cut off: {', '.join(sorted(left))} may hold a part of the data only",
+            remedy="run `stackctl restore` again, or begin empty with `stackctl down --volumes`",
+        )

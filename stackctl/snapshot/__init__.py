@@ -1,0 +1,1 @@
+"""A dashboard with its data as one HTML file."""

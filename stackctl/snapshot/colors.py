@@ -1,0 +1,56 @@
+"""Grafana's colours by name, dark enough for a white page, and the palette of the curves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from stackctl.snapshot.dashboard import Appearance
+
+_NAMED: Mapping[str, str] = {
+    "red": "#d1323c",
+    "orange": "#d9730d",
+    "yellow": "#b58900",
+    "green": "#2b8a3e",
+    "blue": "#2868b8",
+    "purple": "#8646b5",
+    "text": "#24292f",
+}
+NEUTRAL = _NAMED["text"]
+
+PALETTE = (
+    "#2868b8",
+    "#d9730d",
+    "#2b8a3e",
+    "#8646b5",
+    "#d1323c",
+    "#0f8b8d",
+    "#b58900",
+    "#c2458c",
+    "#5c677d",
+    "#7a5230",
+    "#4f9d3a",
+    "#4753c4",
+)
+
+
+def color(name: str) -> str:
+    """Give a colour as CSS: one of Grafana's names, light or dark, or six hexadecimal digits."""
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", name):
+        return name
+    return _NAMED.get(name.rpartition("-")[2], NEUTRAL)
+
+
+def of_series(appearance: Appearance, index: int) -> str:
+    """Give the colour of the series at this place: its own where it has one."""
+    if appearance.color.mode == "fixed":
+        return color(appearance.color.fixed_color)
+    return PALETTE[index % len(PALETTE)]
+
+
+def of_value(appearance: Appearance, value: float) -> str:
+    """Give the colour that a value has by its mapping or its thresholds."""
+    mapped, step = appearance.mapped(value), appearance.step(value)
+    if mapped and mapped.color:
+        return color(mapped.color)
+    return color(step.color) if step else NEUTRAL

@@ -1,0 +1,260 @@
+"""A dashboard as its JSON has it, as far as a still picture of it needs.
+
+The JSON model: grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from stackctl.clients.base import CamelModel
+from stackctl.errors import UsageError
+from stackctl.settings import nearest
+from stackctl.stack import bundle
+
+
+class Grid(BaseModel):
+    """Where a panel is: 24 columns, and lines of 30 pixels."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+class Source(BaseModel):
+    """A data source."""
+
+    type: str
+
+
+class Target(CamelModel):
+    """A query of a panel."""
+
+    ref_id: str
+    expr: str
+    legend_format: str = ""
+    instant: bool = False
+    max_lines: int = 100
+
+
+class Step(BaseModel):
+    """A colour from a value on; the first has none, and begins at minus infinity."""
+
+    color: str
+    value: float | None = None
+
+
+class _Thresholds(BaseModel):
+    steps: tuple[Step, ...] = ()
+
+
+class _Text(BaseModel):
+    text: str = ""
+    color: str | None = None
+
+
+class _Mapping(BaseModel):
+    type: str
+    options: dict[str, _Text] = {}
+
+
+class _Color(CamelModel):
+    mode: str = ""
+    fixed_color: str = ""
+
+
+class _Stacking(BaseModel):
+    mode: str = "none"
+
+
+class _ThresholdsStyle(BaseModel):
+    mode: str = "off"
+
+
+class _CellOptions(BaseModel):
+    type: str = "auto"
+
+
+class _Custom(CamelModel):
+    axis_soft_min: float | None = None
+    cell_options: _CellOptions = _CellOptions()
+    stacking: _Stacking = _Stacking()
+    thresholds_style: _ThresholdsStyle = _ThresholdsStyle()
+
+
+class Appearance(CamelModel):
+    """How the values of a field look."""
+
+    unit: str = "short"
+    decimals: int | None = None
+    min: float | None = None
+    max: float | None = None
+    no_value: str = "No data"
+    thresholds: _Thresholds = _Thresholds()
+    mappings: tuple[_Mapping, ...] = ()
+    color: _Color = _Color()
+    custom: _Custom = _Custom()
+
+    def mapped(self, value: float) -> _Text | None:
+        """Give the text and colour that stand for a value, where there are any."""
+        key = str(int(value)) if value == value // 1 else str(value)
+        found = [
+            one.options[key] for one in self.mappings if one.type == "value" and key in one.options
+        ]
+        return found[0] if found else None
+
+    def step(self, value: float) -> Step | None:
+        """Give the threshold that a value has reached."""
+        reached = [one for one in self.thresholds.steps if one.value is None or value >= one.value]
+        return reached[-1] if reached else None
+
+
+class _Property(BaseModel):
+    id: str
+    value: Any = None
+
+
+class _Matcher(BaseModel):
+    id: str
+    options: Any = None
+
+
+class _Override(BaseModel):
+    matcher: _Matcher
+    properties: list[_Property]
+
+
+class _FieldConfig(BaseModel):
+    defaults: dict[str, Any] = {}
+    overrides: list[_Override] = []
+
+
+class Organize(CamelModel):
+    """Which columns a table has, under which names, in which order."""
+
+    exclude_by_name: dict[str, bool] = Field(default_factory=dict)
+    index_by_name: dict[str, int] = Field(default_factory=dict)
+    rename_by_name: dict[str, str] = Field(default_factory=dict)
+
+
+class _Transformation(BaseModel):
+    id: str
+    options: dict[str, Any] = {}
+
+
+class _SortBy(CamelModel):
+    display_name: str
+    desc: bool = False
+
+
+class _Legend(CamelModel):
+    calcs: tuple[str, ...] = ()
+
+
+class _Options(CamelModel):
+    color_mode: Literal["value", "background", "background_solid", "none"] = "value"
+    combine: bool = False
+    legend: _Legend = _Legend()
+    sort_by: tuple[_SortBy, ...] = ()
+    x_field: str = ""
+
+
+class Panel(CamelModel):
+    """A panel, or a row's heading."""
+
+    type: str
+    title: str = ""
+    description: str = ""
+    grid_pos: Grid
+    datasource: Source = Source(type="prometheus")
+    targets: tuple[Target, ...] = ()
+    field_config: _FieldConfig = _FieldConfig()
+    options: _Options = _Options()
+    transformations: tuple[_Transformation, ...] = ()
+
+    def appearance(self, field: str = "") -> Appearance:
+        """Give how the values of a field look: the panel's defaults, and what is said of this field by its name."""
+        properties = dict(self.field_config.defaults)
+        for override in self.field_config.overrides:
+            if override.matcher.id != "byName" or override.matcher.options != field:
+                continue
+            for one in override.properties:
+                # An id with a dot is a member of an object: custom.cellOptions.
+                whole, _, member = one.id.partition(".")
+                value = {**properties.get(whole, {}), member: one.value} if member else one.value
+                properties[whole] = value
+        return Appearance.model_validate(properties)
+
+    @property
+    def organize(self) -> Organize:
+        """How a table's columns are named and ordered."""
+        found = [one.options for one in self.transformations if one.id == "organize"]
+        return Organize.model_validate(found[0] if found else {})
+
+
+class _Current(BaseModel):
+    value: str | list[str] = ""
+
+    @property
+    def values(self) -> list[str]:
+        return [self.value] if isinstance(self.value, str) else self.value
+
+
+class Variable(CamelModel):
+    """A variable of the queries."""
+
+    name: str
+    all_value: str | None = None
+    current: _Current = _Current()
+
+    @property
+    def default(self) -> str:
+        """What stands for it in a query: its default choice, as a regular expression where it is several."""
+        values = self.current.values
+        if "$__all" in values:
+            return self.all_value or ".*"
+        return values[0] if len(values) == 1 else "(" + "|".join(map(re.escape, values)) + ")"
+
+    @property
+    def shown(self) -> str:
+        """The default choice in words."""
+        values = self.current.values
+        return "all" if "$__all" in values else ", ".join(values)
+
+
+class _Templating(BaseModel):
+    variables: tuple[Variable, ...] = Field(default=(), alias="list")
+
+
+class Dashboard(BaseModel):
+    """A dashboard."""
+
+    uid: str
+    title: str
+    description: str = ""
+    panels: tuple[Panel, ...]
+    templating: _Templating = _Templating()
+
+
+def names() -> list[str]:
+    """Give the dashboards that there are."""
+    return sorted(path.stem for path in _folder().glob("*.json"))
+
+
+def load(name: str) -> Dashboard:
+    """Give a dashboard by its uid, panels from top to bottom. Raises UsageError with the nearest for an unknown one."""
+    known = names()
+    if name not in known:
+        raise UsageError(f"there is no dashboard {name!r}", remedy=nearest(name, known))
+    found = Dashboard.model_validate_json((_folder() / f"{name}.json").read_bytes())
+    panels = sorted(found.panels, key=lambda panel: (panel.grid_pos.y, panel.grid_pos.x))
+    return found.model_copy(update={"panels": tuple(panels)})
+
+
+def _folder() -> Path:
+    return bundle.monitoring() / "grafana" / "dashboards"

@@ -1,0 +1,37 @@
+"""The page: one HTML file that needs nothing else, runs no script and asks no network."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import jinja2
+
+from stackctl import __version__
+from stackctl.snapshot.dashboard import Dashboard
+from stackctl.snapshot.timerange import TimeRange
+from stackctl.snapshot.views import COLUMN, View
+
+
+def render(dashboard: Dashboard, views: Sequence[View], times: TimeRange, project: str) -> str:
+    """Give the page's HTML. Whatever comes from outside is escaped by the template engine."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stackctl.snapshot", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["utc"] = _utc
+    return environment.get_template("page.html.jinja").render(
+        dashboard=dashboard,
+        views=views,
+        times=times,
+        project=project,
+        version=__version__,
+        column=COLUMN,
+    )
+
+
+def _utc(time: dt.datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}"

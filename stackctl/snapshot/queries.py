@@ -1,0 +1,149 @@
+"""A panel's queries with their variables filled in, and what Prometheus and Loki answer."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stackctl.clients.loki import LokiClient
+from stackctl.clients.prometheus import PrometheusClient
+from stackctl.errors import ServiceError
+from stackctl.snapshot.dashboard import Dashboard, Panel, Target
+from stackctl.snapshot.timerange import SCRAPE_INTERVAL, TimeRange
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of an answer: which query gave it, its name in the legend, and (Unix seconds, value) pairs."""
+
+    ref_id: str
+    name: str
+    labels: Mapping[str, str]
+    points: Sequence[tuple[float, float]]
+
+    @property
+    def last(self) -> float:
+        """The newest value that is a number, NaN where there is none."""
+        numbers = (value for _, value in reversed(self.points) if not math.isnan(value))
+        return next(numbers, math.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A log line, its time in Unix nanoseconds, and the labels of its stream."""
+
+    timestamp: int
+    labels: Mapping[str, str]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a panel's queries gave, or why they did not. `expressions` are the queries as they were asked."""
+
+    expressions: Mapping[str, str]
+    series: Sequence[Series] = ()
+    lines: Sequence[Line] = ()
+    failure: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether there is nothing to show."""
+        return not self.series and not self.lines
+
+
+def expand(expression: str, dashboard: Dashboard, times: TimeRange) -> str:
+    """Fill in the dashboard's variables by their defaults, and Grafana's own by the range of time."""
+    values = {
+        "__interval": f"{times.step}s",
+        "__interval_ms": str(times.step * 1000),
+        # grafana.com/docs/grafana/latest/datasources/prometheus/template-variables
+        "__rate_interval": f"{max(times.step + SCRAPE_INTERVAL, 4 * SCRAPE_INTERVAL)}s",
+        "__range": f"{round(times.seconds)}s",
+        "__range_s": str(round(times.seconds)),
+        "__range_ms": str(round(times.seconds * 1000)),
+        **{variable.name: variable.default for variable in dashboard.templating.variables},
+    }
+
+    def value(found: re.Match[str]) -> str:
+        return values.get(found[1] or found[2], found[0])
+
+    return re.sub(r"\$(?:(\w+)|\{(\w+)(?::\w+)?\})", value, expression)
+
+
+async def ask(
+    dashboard: Dashboard, times: TimeRange, prometheus: PrometheusClient, loki: LokiClient
+) -> list[Answer]:
+    """Ask the queries of all panels, and give an answer for each panel.
+
+    A query that fails is told in its panel's answer: the other panels are wanted all the same.
+    """
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask_panel(panel: Panel) -> Answer:
+        expressions = {
+            target.ref_id: expand(target.expr, dashboard, times) for target in panel.targets
+        }
+        try:
+            async with limit:
+                if panel.datasource.type == "loki":
+                    return Answer(expressions, lines=await _lines(loki, panel, expressions, times))
+                series = [
+                    one
+                    for target in panel.targets
+                    for one in await _series(prometheus, target, expressions[target.ref_id], times)
+                ]
+                return Answer(expressions, series)
+        except ServiceError as error:
+            return Answer(expressions, failure=error.message)
+
+    return await asyncio.gather(*map(ask_panel, dashboard.panels))
+
+
+async def _series(
+    prometheus: PrometheusClient, target: Target, expression: str, times: TimeRange
+) -> list[Series]:
+    end = times.end.timestamp()
+    # A range of one point is an instant query at a time that the user chose.
+    start, step = (end, 1) if target.instant else (times.start.timestamp(), times.step)
+    found = await prometheus.query_range(expression, start=start, end=end, step=step)
+    return [
+        Series(target.ref_id, _legend(target, one.metric, expression), one.metric, one.values)
+        for one in found
+        if one.values
+    ]
+
+
+async def _lines(
+    loki: LokiClient, panel: Panel, expressions: Mapping[str, str], times: TimeRange
+) -> list[Line]:
+    """Give the newest lines first."""
+    lines = [
+        Line(entry.timestamp, stream.labels, entry.line)
+        for target in panel.targets
+        for stream in await loki.query_range(
+            expressions[target.ref_id],
+            start=int(times.start.timestamp() * 1e9),
+            end=int(times.end.timestamp() * 1e9),
+            limit=target.max_lines,
+        )
+        for entry in stream.entries
+    ]
+    return sorted(lines, key=lambda line: line.timestamp, reverse=True)
+
+
+def _legend(target: Target, labels: Mapping[str, str], expression: str) -> str:
+    """Give a series' name: the legend with its labels filled in, else the labels, else the query."""
+    if target.legend_format and target.legend_format != "__auto":
+        fill = re.sub(
+            r"\{\{\s*(\w+)\s*\}\}", lambda found: labels.get(found[1], ""), target.legend_format
+        )
+        return " ".join(fill.split())
+    pairs = ", ".join(f'{name}="{value}"' for name, value in labels.items() if name != "__name__")
+    name = labels.get("__name__", "")
+    return f"{name}{{{pairs}}}" if pairs else name or expression

@@ -1,0 +1,76 @@
+"""Taking a snapshot: the dashboard, its data, the page."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackctl.clients.loki import LokiClient
+from stackctl.clients.prometheus import PrometheusClient
+from stackctl.errors import StackctlError
+from stackctl.snapshot import dashboard as dashboards
+from stackctl.snapshot import page, queries, timerange
+from stackctl.snapshot.dashboard import Dashboard
+from stackctl.snapshot.queries import Answer
+from stackctl.snapshot.timerange import TimeRange
+from stackctl.snapshot.views import View, view
+from stackctl.stack.project import Project
+from stackctl.stack.state import write_atomic
+
+_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A dashboard with its data."""
+
+    project: str
+    dashboard: Dashboard
+    times: TimeRange
+    views: Sequence[View]
+
+    def write(self, path: Path) -> None:
+        """Write the page. Only its user can read it: there are logs in it. Raises StackctlError where it cannot be."""
+        try:
+            write_atomic(path, page.render(self.dashboard, self.views, self.times, self.project))
+        except OSError as error:
+            raise StackctlError(
+                f"{path} cannot be written: {error.strerror}", remedy="choose another place with -o"
+            ) from None
+
+    def describe(self) -> str:
+        """Say in a line how many panels there are, and which of them show nothing."""
+        panels = [one for one in self.views if one.panel.type != "row"]
+        empty = [one.panel.title for one in panels if one.message and not one.failed]
+        failed = [one.panel.title for one in panels if one.failed]
+        parts = [f"{len(panels)} panels"]
+        parts += [f"no data for {', '.join(empty)}"] if empty else []
+        parts += [f"a query failed for {', '.join(failed)}"] if failed else []
+        return "; ".join(parts)
+
+
+def take(project: Project, name: str, *, start: str, end: str, now: dt.datetime) -> Snapshot:
+    """Ask the running stack for all data of a dashboard between two times, as `timerange.parse` reads them.
+
+    Raises UsageError for an unknown dashboard or time, ServiceError where Prometheus does not answer at all.
+    """
+    dashboard = dashboards.load(name)
+    times = timerange.parse(start, end, now)
+    answers = asyncio.run(_ask(project, dashboard, times))
+    views = [
+        view(panel, answer, times) for panel, answer in zip(dashboard.panels, answers, strict=True)
+    ]
+    return Snapshot(project.name, dashboard, times, views)
+
+
+async def _ask(project: Project, dashboard: Dashboard, times: TimeRange) -> list[Answer]:
+    url = project.settings.url
+    async with (
+        PrometheusClient(url("prometheus"), timeout=_TIMEOUT) as prometheus,
+        LokiClient(url("loki"), timeout=_TIMEOUT) as loki,
+    ):
+        await prometheus.ready()
+        return await queries.ask(dashboard, times, prometheus, loki)
