@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "stackctl.commands.alerts:alerts",
         "Show active alerts, rules, routing, silences.",
     ),
+    "runbook": ("stackctl.commands.runbook:runbook", "Show what to do about an alert."),
     "reload": (
         "stackctl.commands.reload:reload",
         "Have the programs read a changed configuration.",

@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def root() -> Path:
-    """Give the folder that has compose/ and infrastructure/."""
+    """Give the folder that has compose/, docs/ and infrastructure/."""
     installed = _PACKAGE / "_bundle"
     return installed if installed.is_dir() else _PACKAGE.parent
 
@@ -16,6 +16,11 @@ def root() -> Path:
 def compose() -> Path:
     """Give the folder of the compose files."""
     return root() / "compose"
+
+
+def runbooks() -> Path:
+    """Give the folder of the runbooks."""
+    return root() / "docs" / "runbooks"
 
 
 def monitoring() -> Path:

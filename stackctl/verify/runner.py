@@ -11,7 +11,15 @@ from typing import Literal
 from stackctl.clients.base import Exchange, exchanges
 from stackctl.errors import ServiceError, UsageError
 from stackctl.settings import nearest
-from stackctl.verify import alertmanager, end_to_end, grafana, loki, notifications, prometheus
+from stackctl.verify import (
+    alertmanager,
+    dashboards,
+    end_to_end,
+    grafana,
+    loki,
+    notifications,
+    prometheus,
+)
 from stackctl.verify.model import Check, Context, Finding, Report, Result
 
 CHECKS: tuple[Check, ...] = (
@@ -19,6 +27,7 @@ CHECKS: tuple[Check, ...] = (
     *grafana.CHECKS,
     *loki.CHECKS,
     *alertmanager.CHECKS,
+    *dashboards.CHECKS,
     *notifications.CHECKS,
     *end_to_end.CHECKS,
 )

@@ -1,0 +1,31 @@
+"""`stackctl runbook`."""
+
+from __future__ import annotations
+
+import click
+
+from stackctl.commands.common import Session, pass_session
+
+
+@click.command(epilog="\b\nExamples:\n  stackctl runbook ServiceDown\n  stackctl runbook")
+@click.argument("alert", required=False)
+@click.option("--raw", is_flag=True, help="Print the Markdown as it is.")
+@pass_session
+def runbook(session: Session, alert: str | None, raw: bool) -> None:
+    """Show what to do about ALERT; without one, list the runbooks with their alerts."""
+    from rich.markdown import Markdown
+
+    from stackctl import runbooks
+
+    if alert is None:
+        alerts: dict[str, list[str]] = {}
+        for name, file in runbooks.by_alert().items():
+            alerts.setdefault(file, []).append(name)
+        for file, names in sorted(alerts.items()):
+            session.out.print(f"{file}: {', '.join(names)}")
+        return
+    text = runbooks.text(alert)
+    if raw or not session.out.is_terminal:
+        click.echo(text, nl=False)
+    else:
+        session.out.print(Markdown(text))

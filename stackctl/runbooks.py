@@ -1,0 +1,32 @@
+"""Which runbook belongs to which alert: the last part of the runbook_url in its rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from stackctl.errors import UsageError
+from stackctl.settings import nearest
+from stackctl.stack import bundle
+
+
+def by_alert() -> dict[str, str]:
+    """Give the name of the runbook's file by the alert's name, for every alert that has one."""
+    found = {}
+    for path in sorted((bundle.monitoring() / "prometheus" / "alerts").glob("*.yml")):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            for rule in group["rules"]:
+                url = rule.get("annotations", {}).get("runbook_url")
+                if url:
+                    found[rule["alert"]] = Path(urlsplit(url).path).name
+    return found
+
+
+def text(alert: str) -> str:
+    """Give the runbook of an alert, in Markdown. Raises UsageError, with the nearest, for an unknown alert."""
+    known = by_alert()
+    if alert not in known:
+        raise UsageError(f"no rule has the alert {alert!r}", remedy=nearest(alert, list(known)))
+    return (bundle.runbooks() / known[alert]).read_text(encoding="utf-8")

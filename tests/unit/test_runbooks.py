@@ -1,0 +1,304 @@
+"""The runbooks: every alert leads to one, each has its parts, and what they tell to type exists."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import pytest
+import yaml
+
+from botdemo.control import Control, Switches
+from botdemo.switches import AnalystSwitches, EngineSwitches, GatewaySwitches, HttpSwitches
+from stackctl.cli import cli
+from stackctl.settings import PUBLISHED_PORTS
+from stackctl.stack.services import SERVICES
+from tests.config.contract import SERIES
+from tests.config.promql import metric_names, selected_labels
+
+ROOT = Path(__file__).resolve().parents[2]
+MONITORING = ROOT / "infrastructure" / "monitoring"
+
+RUNBOOKS = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+}
+
+# The plan's Runbook Requirements.
+PLANNED = {
+    f"{name}_RUNBOOK.md"
+    for name in (
+        "SERVICE_DOWN",
+        "HIGH_ERROR_RATE",
+        "HIGH_LATENCY",
+        "DISK_SPACE_LOW",
+        "TRADING_HALTED",
+        "MONGODB_DOWN",
+        "OPENAI_RATE_LIMIT",
+        "HIGH_TRADE_FAILURE",
+        "HIGH_CPU",
+        "HIGH_MEMORY",
+        "SLOW_QUERIES",
+        "CONTAINER_RESTARTS",
+        "AI_SERVICE_SLOW",
+        "MODEL_LOAD_FAILURE",
+        "BINANCE_API_DOWN",
+        "HEALTH_CHECK_FAILED",
+        "LARGE_POSITION",
+        "DAILY_LOSS_LIMIT",
+    )
+}
+SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Escalation"]
+
+SWITCHES: dict[str, type[Switches]] = {
+    "rust-core-engine": EngineSwitches,
+    "python-ai-service": AnalystSwitches,
+    "nextjs-ui-dashboard": HttpSwitches,
+    "kong": GatewaySwitches,
+}
+
+
+def rules(folder: str) -> list[dict[str, Any]]:
+    """Give the rules of every file in `alerts` or `recording-rules`."""
+    documents = (
+        yaml.safe_load(path.read_text(encoding="utf-8"))
+        for path in sorted((MONITORING / "prometheus" / folder).glob("*.yml"))
+    )
+    return [
+        rule for document in documents for group in document["groups"] for rule in group["rules"]
+    ]
+
+
+ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in rules("alerts")}
+RECORDS = rules("recording-rules")
+
+
+def runbook_of(alert: str) -> str:
+    """Give the path within the repository that the alert's runbook_url leads to."""
+    path = urlsplit(ALERTS[alert]["annotations"]["runbook_url"]).path
+    return path.partition("/blob/main/")[2]
+
+
+def dashboard_queries() -> Iterator[str]:
+    """Give every PromQL expression of the dashboards' panels and annotations."""
+    for path in (MONITORING / "grafana" / "dashboards").glob("*.json"):
+        dashboard = json.loads(path.read_text(encoding="utf-8"))
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", ()):
+                if target["datasource"]["type"] == "prometheus":
+                    yield target["expr"]
+        for annotation in dashboard["annotations"]["list"]:
+            if "expr" in annotation:
+                yield annotation["expr"]
+
+
+KNOWN_SERIES = (
+    set(SERIES)
+    | {rule["record"] for rule in RECORDS}
+    | {name for rule in [*ALERTS.values(), *RECORDS] for name in metric_names(rule["expr"])}
+    | {name for expr in dashboard_queries() for name in metric_names(expr)}
+)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Give the fenced code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def section(text: str, title: str) -> str:
+    """Give what stands below a heading of the second level, up to the next."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1].strip()
+
+
+def commands(script: str) -> Iterator[list[str]]:
+    """Give the words of each simple command of a shell script, which pipes and && part from the next."""
+    for line in script.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words: list[str] = []
+        for word in lexer:
+            if set(word) <= set("|&;<>()"):
+                yield words
+                words = []
+            else:
+                words.append(word)
+        yield words
+
+
+def parsed(words: list[str]) -> click.Context:
+    """Parse a call of stackctl down to its last subcommand, without running it.
+
+    Raises click.UsageError for a command, an option or a value that does not exist.
+    """
+    command: click.Command = cli
+    context = click.Context(cli, info_name="stackctl")
+    rest = words[1:]
+    while isinstance(command, click.Group):
+        _, rest, _ = command.make_parser(context).parse_args(list(rest))
+        if not rest and command.invoke_without_command:
+            break
+        if not rest:
+            raise click.UsageError(f"{command.name} needs a command")
+        name, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        command = found
+        if isinstance(command, click.Group):
+            context = click.Context(command, parent=context, info_name=name)
+        else:
+            context = command.make_context(name, list(rest), parent=context)
+    return context
+
+
+def stackctl_calls(text: str) -> list[list[str]]:
+    """Give every call of stackctl in the `sh` blocks and in inline code."""
+    scripts = [*blocks(text, "sh"), *re.findall(r"(?<!`)`(stackctl [^`\n]+)`(?!`)", text)]
+    return [
+        words
+        for script in scripts
+        for words in commands(script)
+        if words and words[0] == "stackctl"
+    ]
+
+
+def read_series(expr: str) -> set[str]:
+    """Give the series that an expression reads: named outright, or as alternatives of `__name__`."""
+    alternatives = re.findall(r'__name__=~"([^"]*)"', expr)
+    return metric_names(expr) | {name for names in alternatives for name in names.split("|")}
+
+
+def switch_changes(text: str) -> list[tuple[str, dict[str, object]]]:
+    """Give (service, switches) for every PUT to a demo service's control."""
+    ports = {str(port): service for service, (_, port) in PUBLISHED_PORTS.items()}
+    found = re.findall(r"curl -X PUT http://127\.0\.0\.1:(\d+)/demo/control -d '([^']*)'", text)
+    return [(ports[port], json.loads(body)) for port, body in found]
+
+
+each_runbook = pytest.mark.parametrize("name", RUNBOOKS)
+
+
+def test_the_eighteen_runbooks_of_the_plan() -> None:
+    assert set(RUNBOOKS) == PLANNED
+    assert len(PLANNED) == 18
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_the_alerts_runbook_url_leads_to_a_file(alert: str) -> None:
+    path = runbook_of(alert)
+    assert path.startswith("docs/runbooks/")
+    assert (ROOT / path).is_file()
+
+
+@each_runbook
+def test_it_names_exactly_the_alerts_that_lead_to_it(name: str) -> None:
+    leading = {alert for alert in ALERTS if runbook_of(alert) == f"docs/runbooks/{name}"}
+    assert leading
+    (line,) = re.findall(r"^Alerts: (.+)$", RUNBOOKS[name], flags=re.MULTILINE)
+    named = line.split(", ")
+    assert sorted(named) == sorted(leading)
+
+
+@each_runbook
+def test_meaning_explains_each_of_them(name: str) -> None:
+    meaning = section(RUNBOOKS[name], "Meaning")
+    leading = {alert for alert in ALERTS if runbook_of(alert) == f"docs/runbooks/{name}"}
+    assert {alert for alert in leading if f"`{alert}`" not in meaning} == set()
+
+
+@each_runbook
+def test_runbooks_lead_on_to_others_that_exist(name: str) -> None:
+    others = set(re.findall(r"\w+_RUNBOOK\.md", RUNBOOKS[name]))
+    assert others <= set(RUNBOOKS) - {name}
+
+
+@each_runbook
+def test_title_and_sections_in_order(name: str) -> None:
+    text = RUNBOOKS[name]
+    outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert re.match(r"# \S.*\n\nAlerts: ", text)
+    assert re.findall(r"^## (.+)$", outside, flags=re.MULTILINE) == SECTIONS
+    assert re.findall(r"^# .+$", outside, flags=re.MULTILINE) == [text.splitlines()[0]]
+    assert all(section(text, title) for title in SECTIONS)
+    assert 50 <= len(text.splitlines()) <= 110
+
+
+@each_runbook
+def test_every_block_has_a_language_and_diagnosis_asks_all_three(name: str) -> None:
+    fences = re.findall(r"^```(.*)$", RUNBOOKS[name], flags=re.MULTILINE)
+    assert fences[1::2] == [""] * (len(fences) // 2)
+    assert set(fences[::2]) <= {"sh", "promql", "logql"}
+    diagnosis = section(RUNBOOKS[name], "Diagnosis")
+    assert all(blocks(diagnosis, language) for language in ("sh", "promql", "logql"))
+
+
+@each_runbook
+def test_queries_read_series_and_labels_that_exist(name: str) -> None:
+    for expr in blocks(RUNBOOKS[name], "promql"):
+        names = read_series(expr)
+        assert names, expr
+        assert names <= KNOWN_SERIES, names - KNOWN_SERIES
+        for series, label in selected_labels(expr):
+            assert label in SERIES.get(series, {label}), (series, label)
+
+
+@each_runbook
+def test_log_queries_choose_services_of_the_stack(name: str) -> None:
+    for expr in blocks(RUNBOOKS[name], "logql"):
+        chosen = re.findall(r'\b(?:job|service)\s*=~?\s*"([^"]+)"', expr)
+        assert chosen, expr
+        for value in chosen:
+            assert value == ".+" or set(value.split("|")) <= set(SERVICES), expr
+
+
+@each_runbook
+def test_stackctl_commands_exist(name: str) -> None:
+    calls = stackctl_calls(RUNBOOKS[name])
+    assert calls
+    for words in calls:
+        params = parsed(words).params
+        services = [params.get("service"), *(params.get("services") or ())]
+        assert {service for service in services if service} <= set(SERVICES), words
+        assert params.get("expect") in {None, *ALERTS}, words
+        named = {word for word in params.get("matchers") or () if re.fullmatch(r"\w+", word)}
+        assert named <= set(ALERTS), words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stackctl nothing",
+        "stackctl chaos",
+        "stackctl chaos break redis",
+        "stackctl chaos stop",
+        "stackctl status --unknown",
+        "stackctl logs --from nowhere",
+        "stackctl --unknown status",
+    ],
+)
+def test_a_command_that_does_not_exist_is_found(words: str) -> None:
+    with pytest.raises(click.UsageError):
+        parsed(words.split())
+
+
+@each_runbook
+def test_practice_stands_last_in_diagnosis_and_its_switches_exist(name: str) -> None:
+    text = RUNBOOKS[name]
+    practice = [line for line in text.splitlines() if line.startswith("To practise: ")]
+    assert len(practice) <= 1
+    assert practice == [] or section(text, "Diagnosis").splitlines()[-1] == practice[0]
+    changes = switch_changes(text)
+    assert len(changes) == text.count("curl -X PUT ")
+    for service, switches in changes:
+        assert switches
+        Control(SWITCHES[service]).update(switches)
+
+
+def test_some_runbooks_can_be_practised() -> None:
+    assert sum("To practise: " in text for text in RUNBOOKS.values()) >= 12
