@@ -60,8 +60,8 @@ def passes_checks(session: Session) -> bool:
         for verdict in check.check(project.engine(), references, folder):
             passed &= verdict.ok
             if verdict.ok:
-                session.out.print(f"{verdict.service} takes its configuration", style="green")
+                session.out.print(f"{verdict.service} takes {verdict.subject}", style="green")
             else:
-                session.out.print(f"{verdict.service} refuses its configuration:", style="red")
+                session.out.print(f"{verdict.service} refuses {verdict.subject}:", style="red")
                 session.out.print(verdict.said, markup=False, soft_wrap=True)
     return passed

@@ -23,6 +23,9 @@ class Check:
     """Where the program expects that folder."""
     entrypoint: str | None
     arguments: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    """Patterns below the folder; the files that fit are further arguments."""
+    subject: str = "its configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Verdict:
     """What a program said of its configuration; `said` is empty where it takes it."""
 
     service: str
+    subject: str
     ok: bool
     said: str
 
@@ -42,6 +46,15 @@ CHECKS = (
         "/etc/prometheus",
         "promtool",
         ("check", "config", "--syntax-only", "/etc/prometheus/prometheus.yml"),
+    ),
+    Check(
+        "prometheus",
+        "prometheus",
+        "/etc/prometheus",
+        "promtool",
+        ("check", "rules"),
+        files=("alerts/*.yml", "recording-rules/*.yml"),
+        subject="its rules",
     ),
     Check(
         "alertmanager",
@@ -81,14 +94,17 @@ def check(engine: Engine, images: Mapping[str, str], config: Path) -> Iterator[V
     """
 
     def run(one: Check) -> Verdict:
+        folder = config / one.folder
+        found = sorted(path for pattern in one.files for path in folder.glob(pattern))
+        files = [f"{one.at}/{path.relative_to(folder).as_posix()}" for path in found]
         code, output = engine.try_program(
             images[one.service],
-            one.arguments,
+            [*one.arguments, *files],
             entrypoint=one.entrypoint,
-            folder=config / one.folder,
+            folder=folder,
             at=one.at,
         )
-        return Verdict(one.service, code == 0, "" if code == 0 else output.strip())
+        return Verdict(one.service, one.subject, code == 0, "" if code == 0 else output.strip())
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         yield from pool.map(run, CHECKS)

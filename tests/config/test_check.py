@@ -25,17 +25,20 @@ BREAKS = {
 }
 
 
-def verdicts(folder: Path) -> dict[str, check.Verdict]:
+def verdicts(folder: Path) -> dict[tuple[str, str], check.Verdict]:
     found = settings.load(environ={})
     references = images.references(found, "local")
-    return {one.service: one for one in check.check(Engine(found.project), references, folder)}
+    given = check.check(Engine(found.project), references, folder)
+    return {(one.service, one.subject): one for one in given}
 
 
 def test_every_program_takes_the_configuration_as_it_is(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     write_configuration(settings.load(environ={}), tmp_path, demo=True)
-    assert {name: one.said for name, one in verdicts(tmp_path).items()} == dict.fromkeys(BREAKS, "")
+    found = verdicts(tmp_path)
+    assert {service for service, _ in found} == set(BREAKS)
+    assert {one.said for one in found.values()} == {""}
 
 
 def test_each_program_refuses_its_own_broken_file(
@@ -44,6 +47,13 @@ def test_each_program_refuses_its_own_broken_file(
     write_configuration(settings.load(environ={}), tmp_path, demo=True)
     for name, text in BREAKS.values():
         (tmp_path / name).write_text(text)
+    rules = tmp_path / "prometheus" / "alerts" / "ai.yml"
+    lines = rules.read_text().splitlines()
+    number = next(index for index, line in enumerate(lines) if "expr: " in line)
+    lines[number] = "        expr: up =="
+    rules.write_text("\n".join(lines))
     found = verdicts(tmp_path)
     assert [name for name, one in found.items() if one.ok] == []
     assert all(one.said for one in found.values())
+    said = found["prometheus", "its rules"].said
+    assert f"alerts/ai.yml: {number + 1}:" in said
