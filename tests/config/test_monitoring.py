@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -85,39 +87,129 @@ def test_the_file_in_the_checkout_is_valid_as_it_is() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-ROUTES = [
-    ({"severity": "critical", "component": "infrastructure"}, "critical-alerts,default"),
-    ({"severity": "critical", "component": "trading"}, "critical-alerts,default,trading-team"),
-    ({"severity": "critical", "component": "ai"}, "critical-alerts,default,ai-team"),
-    ({"severity": "critical", "component": "database"}, "critical-alerts,default,dba-team"),
-    ({"severity": "warning", "component": "infrastructure"}, "warning-alerts,business-hours"),
-    ({"severity": "warning", "component": "trading"}, "warning-alerts,business-hours,trading-team"),
-    ({"severity": "warning", "component": "ai"}, "warning-alerts,business-hours,ai-team"),
-    ({"severity": "warning", "component": "database"}, "warning-alerts,business-hours,dba-team"),
-    ({"severity": "info", "component": "trading"}, "log-only"),
-    ({"severity": "info", "component": "application"}, "log-only"),
-    ({"component": "application"}, "default"),
-]
+BY_SEVERITY = {
+    "critical": ["critical-alerts", "default"],
+    "warning": ["warning-alerts", "business-hours"],
+    "info": ["log-only"],
+}
+BY_COMPONENT = {"trading": "trading-team", "ai": "ai-team", "database": "dba-team"}
+COMPONENTS = (*BY_COMPONENT, "infrastructure", "application", "external", "websocket", "business")
 
 
-@pytest.mark.parametrize(
-    ("labels", "receivers"), ROUTES, ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_every_alert_reaches_its_severitys_and_its_teams_channel(
-    labels: dict[str, str], receivers: str
-) -> None:
-    pairs = [f"{name}={value}" for name, value in labels.items()]
+@pytest.mark.parametrize("severity", BY_SEVERITY)
+def test_every_alert_reaches_its_severitys_and_its_teams_channel(severity: str) -> None:
+    folder = rendered().config / "alertmanager"
+
+    def route(component: str) -> str:
+        """Give what amtool says is wrong; nothing if it is right."""
+        receivers = list(BY_SEVERITY[severity])
+        if severity != "info" and component in BY_COMPONENT:
+            receivers.append(BY_COMPONENT[component])
+        done = tool(
+            "amtool",
+            "config",
+            "routes",
+            "test",
+            "--config.file=alertmanager.yml",
+            f"--verify.receivers={','.join(receivers)}",
+            f"severity={severity}",
+            f"component={component}",
+            folder=folder,
+        )
+        return "" if done.returncode == 0 else f"{component}: {done.stdout}{done.stderr}"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [wrong for wrong in pool.map(route, COMPONENTS) if wrong] == []
+
+
+def test_an_alert_without_a_severity_is_not_lost() -> None:
     done = tool(
         "amtool",
         "config",
         "routes",
         "test",
         "--config.file=alertmanager.yml",
-        f"--verify.receivers={receivers}",
-        *pairs,
+        "--verify.receivers=default",
+        "component=application",
         folder=rendered().config / "alertmanager",
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_business_hours_are_weekdays_from_nine_to_five_utc() -> None:
+    config = yaml.safe_load((rendered().config / "alertmanager" / "alertmanager.yml").read_text())
+    (hours,) = config["time_intervals"]
+    (interval,) = hours["time_intervals"]
+    assert interval["weekdays"] == ["monday:friday"]
+    assert interval["times"] == [{"start_time": "09:00", "end_time": "17:00"}]
+    assert interval["location"] == "UTC"
+    limited = {
+        route["receiver"]: route["active_time_intervals"]
+        for route in config["route"]["routes"]
+        if "active_time_intervals" in route
+    }
+    assert limited == {"business-hours": [hours["name"]]}
+
+
+def alert(number: int, *, resolved: bool) -> dict[str, object]:
+    return {
+        "status": "resolved" if resolved else "firing",
+        "labels": {"severity": "critical", "service": "kong", "instance": f"kong:{number}"},
+        "annotations": {
+            "summary": f"Summary {number}",
+            "description": "5 < 6 & more",
+            "runbook_url": "https://example.org/RUNBOOK.md",
+        },
+        "startsAt": "2026-11-23T12:00:00Z",
+        "endsAt": "2026-11-23T12:05:00Z" if resolved else "0001-01-01T00:00:00Z",
+        "generatorURL": "http://localhost:9090/graph",
+        "fingerprint": f"{number}",
+    }
+
+
+RENDERED = {
+    ("title", False): "GatewaySlow on kong (2)",
+    ("title", True): "Resolved: GatewaySlow on kong (2)",
+    ("color", False): "danger",
+    ("color", True): "good",
+    ("text", False): "*Summary 2*",
+    ("text", True): "<https://example.org/RUNBOOK.md|Runbook>",
+    ("email.html", False): '<a href="https://example.org/RUNBOOK.md">Runbook</a>',
+    ("email.html", True): "<strong>Summary 1</strong>",
+}
+
+
+@pytest.mark.parametrize(("name", "resolved"), RENDERED, ids=str)
+def test_each_template_renders_firing_and_resolved_alerts(name: str, resolved: bool) -> None:
+    folder = rendered().config / "alertmanager"
+    common = {"severity": "critical", "service": "kong"}
+    data = {
+        "receiver": "default",
+        "status": "resolved" if resolved else "firing",
+        "alerts": [alert(number, resolved=resolved) for number in (1, 2)],
+        "groupLabels": {"alertname": "GatewaySlow", "service": "kong"},
+        "commonLabels": common,
+        "commonAnnotations": {},
+        "externalURL": "http://localhost:9093",
+    }
+    (folder / "data.json").write_text(json.dumps(data))
+    # amtool treats a text as HTML only if it is told so; Alertmanager does so for mail.
+    kind = ["--template.type=html"] if name == "email.html" else []
+    done = tool(
+        "amtool",
+        "template",
+        "render",
+        "--template.glob=templates/*.tmpl",
+        f'--template.text={{{{ template "stackctl.{name}" . }}}}',
+        "--template.data=data.json",
+        *kind,
+        folder=folder,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert RENDERED[name, resolved] in done.stdout
+    assert "<no value>" not in done.stdout
+    if name == "email.html":
+        assert "5 &lt; 6 &amp; more" in done.stdout
 
 
 def test_inhibition_names_alerts_that_exist() -> None:
