@@ -11,11 +11,16 @@ from stackctl.errors import UsageError
 from stackctl.settings import nearest
 from stackctl.stack import bundle
 
+_RULES = ("prometheus/alerts", "loki/rules/fake")
+
 
 def by_alert() -> dict[str, str]:
     """Give the name of the runbook's file by the alert's name, for every alert that has one."""
     found = {}
-    for path in sorted((bundle.monitoring() / "prometheus" / "alerts").glob("*.yml")):
+    files = [
+        path for folder in _RULES for path in sorted((bundle.monitoring() / folder).glob("*.yml"))
+    ]
+    for path in files:
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
             for rule in group["rules"]:
                 url = rule.get("annotations", {}).get("runbook_url")

@@ -48,7 +48,7 @@ _READS: Mapping[str, tuple[str, ...]] = {
         "secrets/smtp_password",
     ),
     "grafana": ("config/grafana/provisioning", "secrets/grafana_password"),
-    "loki": ("config/loki/loki-config.yml",),
+    "loki": ("config/loki/loki-config.yml", "config/loki/rules"),
     "docker-socket-proxy": ("config/docker-socket-proxy",),
     "promtail": ("config/loki/promtail-config.yml",),
     "blackbox-exporter": ("config/blackbox",),

@@ -65,18 +65,22 @@ SWITCHES: dict[str, type[Switches]] = {
 
 
 def rules(folder: str) -> list[dict[str, Any]]:
-    """Give the rules of every file in `alerts` or `recording-rules`."""
+    """Give the rules of every file in a folder of the monitoring's configuration."""
     documents = (
         yaml.safe_load(path.read_text(encoding="utf-8"))
-        for path in sorted((MONITORING / "prometheus" / folder).glob("*.yml"))
+        for path in sorted((MONITORING / folder).glob("*.yml"))
     )
     return [
         rule for document in documents for group in document["groups"] for rule in group["rules"]
     ]
 
 
-ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in rules("alerts")}
-RECORDS = rules("recording-rules")
+ALERTS: dict[str, dict[str, Any]] = {
+    rule["alert"]: rule
+    for folder in ("prometheus/alerts", "loki/rules/fake")
+    for rule in rules(folder)
+}
+RECORDS = rules("prometheus/recording-rules")
 
 
 def runbook_of(alert: str) -> str:
