@@ -120,6 +120,18 @@ async def _notifications(context: Context) -> Finding:
     )
 
 
+async def _probes(context: Context) -> Finding:
+    samples = await context.prometheus.query("probe_success")
+    failed = [sample.metric for sample in samples if sample.value[1] != 1]
+    return Finding(
+        not failed,
+        "every probe of the blackbox exporter succeeds",
+        ", ".join(f"{one.get('job')} of {one.get('instance')} fails" for one in failed)
+        or f"{len(samples)} probes succeed",
+        f"stackctl logs {failed[0].get('service', 'blackbox-exporter')}" if failed else "",
+    )
+
+
 async def _scrape_durations(context: Context) -> Finding:
     targets = await context.prometheus.targets()
     slow = [
@@ -248,6 +260,13 @@ CHECKS = (
         "beyond the plan",
         "prometheus",
         _notifications,
+    ),
+    Check(
+        "prometheus.probes",
+        "Probes succeed",
+        "beyond the plan",
+        "blackbox-exporter",
+        _probes,
     ),
     Check(
         "prometheus.scrapes",

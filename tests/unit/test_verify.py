@@ -134,6 +134,7 @@ class Stack:
         self.dropped = 0.0
         self.lost = 0.0
         self.corruptions = 0.0
+        self.probe = 1.0
         self.lines = ["a line"]
         self.pushed: list[list[str]] = []
         self.keeps_pushed = True
@@ -156,6 +157,7 @@ class Stack:
             b"wal_corruptions": self.corruptions,
             b"_failed_total": 0.0,
             b"head_series": 100.0,
+            b"probe_success": self.probe,
         }
         series: list[dict[str, Any]] = [
             {"metric": {}, "value": [0, str(value)]}
@@ -267,6 +269,11 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
         "prometheus.other-targets",
         lambda s: s.set("/api/v1/targets", targets("kong", "down", "refused")),
         "kong kong:1 down: refused",
+    ),
+    "failing probe": (
+        "prometheus.probes",
+        lambda s: setattr(s, "probe", 0.0),
+        "fails",
     ),
     "slow scrape": (
         "prometheus.scrapes",
