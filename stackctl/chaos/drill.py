@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from stackctl.chaos.faults import Fault, injected
+import yaml
+
+from stackctl.chaos.faults import Fault, NotSteady, injected
 from stackctl.chaos.journal import Journal
+from stackctl.chaos.timeline import Pace, Stage, Timeline, group_wait, seconds
 from stackctl.clients.alertmanager import Alert as Notified
 from stackctl.clients.alertmanager import AlertmanagerClient
-from stackctl.clients.prometheus import Alert, PrometheusClient, Rule
+from stackctl.clients.prometheus import Alert, PrometheusClient, Rule, RuleGroup
+from stackctl.clients.sink import SinkClient
 from stackctl.errors import ServiceError, StackctlError, UsageError
 from stackctl.settings import nearest
 from stackctl.stack.engine import Engine
@@ -20,17 +24,6 @@ from stackctl.stack.engine import Engine
 _PAUSE = 0.5
 _SLACK = 90.0
 """Seconds that scraping, evaluation, grouping and a slow machine may add to a rule's `for`."""
-
-Stage = Literal["fault", "pending", "firing", "alertmanager", "healed", "resolved"]
-
-
-@dataclass(slots=True)
-class Timeline:
-    """When each stage was reached, in seconds since the fault."""
-
-    alert: str
-    service: str
-    seconds: dict[Stage, float] = field(default_factory=dict)
 
 
 class DrillError(StackctlError):
@@ -46,26 +39,33 @@ async def run(
     journal: Journal,
     prometheus: PrometheusClient,
     alertmanager: AlertmanagerClient,
+    sink: SinkClient | None,
     timeout: float | None,
     reached: Callable[[Stage, float], None],
     waiting: Callable[[str], None],
+    force: bool = False,
 ) -> Timeline:
-    """Do the fault, wait until the alert is in Alertmanager, heal, and wait until it is resolved.
+    """Do the fault, wait until the alert is in Alertmanager and its channel, heal, and wait until it is resolved.
 
-    `timeout` is in seconds for each of the two waits; without one it follows from the rule's `for`. `reached`
-    is called at every stage, `waiting` with the alert's present state while nothing changes. Raises UsageError for an
-    alert that no rule has or that is firing before the fault, DrillError where the alert does not come or does not go.
+    The channel can be seen where the demo's `sink` stands in its place. `timeout` is in seconds for each of the two
+    waits; without one it follows from the rule's `for`. `reached` is called at every stage, `waiting` with the alert's
+    present state while nothing changes. Raises UsageError for an alert that no rule has, NotSteady for one that is
+    active before the fault unless `force` is given, DrillError where the alert does not come or does not go.
     """
     watch = _Watch(prometheus, alertmanager, alert, service)
-    rule = await _rule(prometheus, alert)
+    group, rule = await _rule(prometheus, alert)
     before = await watch.look()
-    if before.state != "inactive":
-        raise UsageError(
-            f"{alert} of {service} is {before.state} before the fault: the drill would prove nothing",
-            remedy=f"stackctl verify prometheus; stackctl logs {service}",
+    if (before.state, before.notified) != ("inactive", False) and not force:
+        raise NotSteady(
+            f"{before.describe(alert)} of {service} before the fault: the drill would prove nothing",
+            remedy=f"stackctl logs {service}, or go on with --force",
         )
     limit = timeout if timeout is not None else rule.duration + _SLACK
-    timeline = Timeline(alert, service)
+    pace = await _pace(prometheus, alertmanager, group, rule, service)
+    timeline = Timeline(alert, service, pace)
+    told = _Inbox(sink, alert, service, await sink.last() if sink else 0)
+    # What is only for the list tells nobody.
+    notifies = sink is not None and rule.labels.get("severity") != "info"
     began = time.monotonic()
 
     def reach(stage: Stage) -> None:
@@ -73,7 +73,7 @@ async def run(
             timeline.seconds[stage] = time.monotonic() - began
             reached(stage, timeline.seconds[stage])
 
-    with injected(engine, journal, fault, service):
+    with injected(engine, journal, fault.lasting(limit), service):
         reach("fault")
         while True:
             seen = await watch.look()
@@ -83,11 +83,15 @@ async def run(
                 reach("firing")
             if seen.notified:
                 reach("alertmanager")
+            if seen.notified and (not notifies or await told.has_message()):
+                if notifies:
+                    reach("channel")
                 break
             waiting(seen.describe(alert))
             if time.monotonic() - began > limit:
+                goal = "its channel" if seen.notified else "Alertmanager"
                 raise DrillError(
-                    f"{alert} of {service} did not reach Alertmanager within {limit:.0f} s of the fault:"
+                    f"{alert} of {service} did not reach {goal} within {limit:.0f} s of the fault:"
                     f" {seen.describe(alert)}",
                     remedy=f"read the rule's expression and `for`: {prometheus.base_url}/alerts",
                 )
@@ -162,9 +166,49 @@ class _Watch:
         }
 
 
-async def _rule(prometheus: PrometheusClient, alert: str) -> Rule:
+@dataclass(frozen=True, slots=True)
+class _Inbox:
+    sink: SinkClient | None
+    alert: str
+    service: str
+    after: int
+
+    async def has_message(self) -> bool:
+        """Tell whether any channel was told since the drill began."""
+        if self.sink is None:
+            return False
+        try:
+            messages = await self.sink.messages(after=self.after)
+        except ServiceError:
+            return False
+        return any(
+            one.status == "firing" and self.alert in one.title and self.service in one.title
+            for one in messages
+        )
+
+
+async def _pace(
+    prometheus: PrometheusClient,
+    alertmanager: AlertmanagerClient,
+    group: RuleGroup,
+    rule: Rule,
+    service: str,
+) -> Pace:
+    targets = await prometheus.targets()
+    own = [one for one in targets if service in {one.labels.get("service"), one.job}]
+    intervals = [seconds(target.scrape_interval) for target in own or targets]
+    config = yaml.safe_load((await alertmanager.status()).config.original)
+    return Pace(
+        scrape_interval=max(intervals, default=0.0),
+        evaluation_interval=group.interval,
+        hold=rule.duration,
+        group_wait=group_wait(config, rule.labels),
+    )
+
+
+async def _rule(prometheus: PrometheusClient, alert: str) -> tuple[RuleGroup, Rule]:
     rules = {
-        rule.name: rule
+        rule.name: (group, rule)
         for group in await prometheus.rule_groups()
         for rule in group.rules
         if rule.type == "alerting"

@@ -3,68 +3,205 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
-
-from stackctl.chaos.journal import Journal, OpenFault
-from stackctl.errors import EngineError, UsageError
+from stackctl.chaos import network, pressure
+from stackctl.chaos.journal import Details, Journal, OpenFault
+from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import nearest
 
 if TYPE_CHECKING:
-    from stackctl.stack.engine import Engine
+    from stackctl.stack.engine import ContainerState, Engine
+
+_MARGIN_SECONDS = 30.0
 
 
-_ATTEMPTS = 3
+class NotSteady(StackctlError):
+    """The service is not as it must be before a fault: the fault would prove nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a fault would do to which container, and how that would be healed, in words."""
+
+    container: ContainerState
+    details: Details
+    does: str
+    heals: str
+
+
+def _as_asked(_: Engine, __: ContainerState, options: Details) -> Details:
+    return options
+
+
+def _nothing(_: Engine) -> None:
+    """Most faults need only the engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault by its name on the command line. `heal` works on a container that is well already, too."""
+    """A fault by its name on the command line.
+
+    `heal` goes by the record alone, which any process may read, and works on a container that is well already, gone or
+    made anew.
+    """
 
     name: str
     help: str
-    inject: Callable[[Engine, str], None]
-    heal: Callable[[Engine, str], None]
+    does: str
+    """What it does, with {container}, {service} and what `prepare` gives."""
+    heals: str
+    inject: Callable[[Engine, OpenFault], None]
+    heal: Callable[[Engine, OpenFault], None]
+    options: Details = field(default_factory=dict)
+    """What can be chosen about it, each as the command line writes it, with its default."""
+    prepare: Callable[[Engine, ContainerState, Details], Details] = _as_asked
+    """Looks, changes nothing, and gives the record's details; raises StackctlError where it cannot be done."""
+    provide: Callable[[Engine], None] = _nothing
+    """Sees to what it needs beforehand, such as an image."""
+    seconds: float = 30.0
+    """How long it is held if nothing else is said."""
+
+    def lasting(self, seconds: float) -> Fault:
+        """Give the fault with its own end after so long, where it has one: later than any healing in time."""
+        if "seconds" not in self.options:
+            return self
+        end = str(math.ceil(seconds + _MARGIN_SECONDS))
+        return replace(self, options={**self.options, "seconds": end})
+
+    def target(self, engine: Engine, journal: Journal, service: str) -> ContainerState:
+        """Give the service's container. Raises NotSteady where it has an open fault already, or is not running."""
+        for other in journal.open_faults():
+            if other.service == service:
+                raise NotSteady(
+                    f"{service} has an open fault: {other.describe()}",
+                    remedy="stackctl chaos heal",
+                )
+        container = engine.containers().get(service)
+        if container is None or not container.running:
+            raise NotSteady(
+                f"{service} is not running, so there is nothing to {self.name}",
+                remedy="stackctl up",
+            )
+        return container
+
+    def plan(self, engine: Engine, journal: Journal, service: str) -> Plan:
+        """Look at the service and say what would be done.
+
+        Raises as `target` does, and StackctlError where the fault cannot be done to it.
+        """
+        container = self.target(engine, journal, service)
+        details = self.prepare(engine, container, self.options)
+        names = {"container": container.name, "service": service, **details}
+        return Plan(container, details, self.does.format_map(names), self.heals.format_map(names))
 
 
-def _resume(engine: Engine, container: str) -> None:
-    state = engine.container(container)
+def _start(engine: Engine, fault: OpenFault) -> None:
+    if engine.container(fault.container) is not None:
+        engine.start(fault.container)
+
+
+def _start_after_stop(engine: Engine, fault: OpenFault) -> None:
+    """Start it; one that was never down is restarted, for a stop that was cut off goes on in the engine.
+
+    `docker stop` gives a program seconds to end, and the daemon goes by it even if nobody waits for the answer.
+    """
+    state = engine.container(fault.container)
+    begun = dt.datetime.fromisoformat(fault.since)
+    if state is not None and state.running and state.started and state.started < begun:
+        engine.restart(fault.container)
+    else:
+        _start(engine, fault)
+
+
+def _resume(engine: Engine, fault: OpenFault) -> None:
+    state = engine.container(fault.container)
     if state is not None and state.status == "paused":
-        engine.unpause(container)
-
-
-def _start(engine: Engine, container: str) -> None:
-    state = engine.container(container)
-    if state is None:
-        return
-    if state.running:
-        # The engine goes on with a `docker stop` that Ctrl-C has cut off, and that would undo a start before its end.
-        engine.stop(container)
-    engine.start(container)
-
-
-def _connect(engine: Engine, container: str) -> None:
-    if engine.container(container) is not None:
-        engine.connect(container)
+        engine.unpause(fault.container)
 
 
 _ALL = (
     Fault(
-        "stop", "stops it with SIGTERM, as a deployment does", lambda on, id_: on.stop(id_), _start
+        "stop",
+        "stops it with SIGTERM, as a deployment does",
+        does="docker stop {container}",
+        heals="docker start {container}",
+        inject=lambda on, fault: on.stop(fault.container),
+        heal=_start_after_stop,
     ),
-    Fault("kill", "kills it with SIGKILL, as a crash does", lambda on, id_: on.kill(id_), _start),
+    Fault(
+        "kill",
+        "kills it with SIGKILL, as a crash does",
+        does="docker kill {container}",
+        heals="docker start {container}",
+        inject=lambda on, fault: on.kill(fault.container),
+        heal=_start,
+    ),
     Fault(
         "pause",
         "freezes its processes: it accepts connections and never answers",
-        lambda on, id_: on.pause(id_),
-        _resume,
+        does="docker pause {container}",
+        heals="docker unpause {container}",
+        inject=lambda on, fault: on.pause(fault.container),
+        heal=_resume,
     ),
-    Fault("disconnect", "takes it off the network", lambda on, id_: on.disconnect(id_), _connect),
+    Fault(
+        "restart",
+        "stops it with SIGTERM and starts it again at once",
+        does="docker restart {container}",
+        heals="docker start {container}, if it is not up again by itself",
+        inject=lambda on, fault: on.restart(fault.container),
+        heal=_start,
+        seconds=0.0,
+    ),
+    Fault(
+        "disconnect",
+        "takes it off the network",
+        does="docker network disconnect --force {network} {container}",
+        heals="docker network connect --alias {service} {network} {container}",
+        inject=lambda on, fault: on.disconnect(fault.container),
+        heal=network.connect,
+        prepare=network.prepare_disconnect,
+    ),
+    Fault(
+        "slow",
+        "delays what it sends, and loses some of it",
+        does="tc qdisc replace dev DEVICE root netem delay {delay} loss {loss}, on every network device of {container},"
+        " from a container of {image} with NET_ADMIN in its network name space",
+        heals="tc qdisc del dev DEVICE root, in the same way",
+        inject=network.slow,
+        heal=network.quicken,
+        options={"delay": "300ms", "loss": "5%"},
+        prepare=network.prepare_slow,
+        provide=network.provide,
+    ),
+    Fault(
+        "fill memory",
+        "takes memory in it, up to a share of its own limit",
+        does="hold {size} of memory in a process of {container}, {share} of its limit of {limit} together with what it"
+        " uses now; the process ends by itself after {seconds} s",
+        heals="end that process",
+        inject=pressure.fill_memory,
+        heal=pressure.release_memory,
+        options={"share": "95%", "seconds": "3600"},
+        prepare=pressure.prepare_memory,
+    ),
+    Fault(
+        "fill disk",
+        "writes a file of a bounded size to its volume",
+        does="write {size} to {path} in {container}, on the volume {volume}; the file goes by itself after {seconds} s",
+        heals="remove that file from the volume",
+        inject=pressure.fill_disk,
+        heal=pressure.empty_disk,
+        options={"size": "200MiB", "seconds": "3600"},
+        prepare=pressure.prepare_disk,
+    ),
 )
 
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _ALL}
@@ -74,22 +211,14 @@ FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _ALL}
 def injected(engine: Engine, journal: Journal, fault: Fault, service: str) -> Iterator[OpenFault]:
     """Have the fault in place while the body runs, and heal it on every way out of it.
 
-    The journal has the fault before it is done and until it is healed. Raises UsageError where the service
-    has no running container or has an open fault already.
+    The journal has the fault before it is done and until it is healed. Raises as `Fault.plan` does, and StackctlError
+    where the fault cannot be done.
     """
-    container = engine.containers().get(service)
-    if container is None or not container.running:
-        raise UsageError(
-            f"{service} is not running, so there is nothing to {fault.name}", remedy="stackctl up"
-        )
-    for other in journal.open_faults():
-        if other.service == service:
-            raise UsageError(
-                f"{service} has an open fault: {other.describe()}", remedy="stackctl chaos heal"
-            )
-    record = journal.begin(fault.name, service, container.id)
+    plan = fault.plan(engine, journal, service)
+    fault.provide(engine)
+    record = journal.begin(fault.name, service, plan.container.id, plan.details)
     try:
-        fault.inject(engine, container.id)
+        fault.inject(engine, record)
         yield record
     finally:
         heal(engine, journal, record)
@@ -103,37 +232,50 @@ def heal(engine: Engine, journal: Journal, record: OpenFault) -> None:
             f"the journal has an unknown fault {record.kind!r}",
             remedy=nearest(record.kind, list(FAULTS)),
         )
-    with _uninterrupted():
-        # The docker command catches Ctrl-C even where it is ignored, and ends by it: healing twice does no harm.
-        for attempt in Retrying(
-            stop=stop_after_attempt(_ATTEMPTS),
-            retry=retry_if_exception_type(EngineError),
-            reraise=True,
-        ):
-            with attempt:
-                fault.heal(engine, record.container)
+    with _uninterrupted() as interruptions:
+        while True:
+            before = len(interruptions)
+            try:
+                fault.heal(engine, record)
+                break
+            except EngineError:
+                # A terminal's Ctrl-C ends the docker command too: what was cut off in that way is done again.
+                if len(interruptions) == before:
+                    raise
         journal.end(record)
 
 
 def heal_all(engine: Engine, journal: Journal) -> list[OpenFault]:
-    """Heal every open fault of the journal and give what was healed."""
-    healed = journal.open_faults()
-    for record in healed:
-        heal(engine, journal, record)
+    """Heal every open fault of the journal and give what was healed.
+
+    One that cannot be healed does not keep the others from it: its error is raised after them.
+    """
+    healed: list[OpenFault] = []
+    failures: list[StackctlError] = []
+    for record in journal.open_faults():
+        try:
+            heal(engine, journal, record)
+            healed.append(record)
+        except StackctlError as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
     return healed
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM while the body runs: an impatient second one must not stop the healing."""
+def _uninterrupted() -> Iterator[list[int]]:
+    """Hold back Ctrl-C and SIGTERM while the body runs, and give those that came: they must not stop the healing."""
+    came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield came
         return
     kept = {
-        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, lambda caught, _: came.append(caught))
+        for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        yield
+        yield came
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)

@@ -17,6 +17,8 @@ from stackctl.stack.state import State
 
 FILE = "chaos.json"
 
+Details = Mapping[str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class OpenFault:
@@ -30,15 +32,7 @@ class OpenFault:
     container: str
     since: str
     pid: int
-    details: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def begun(
-        cls, kind: str, service: str, container: str, details: Mapping[str, str] | None = None
-    ) -> OpenFault:
-        """Give the record of a fault that this process does now."""
-        since = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        return cls(kind, service, container, since, os.getpid(), details or {})
+    details: Details = field(default_factory=dict)
 
     def describe(self) -> str:
         """Give it in words, for a line of output."""
@@ -68,10 +62,15 @@ class Journal:
                 remedy=f"look at it, start what it names by hand, and remove {path}",
             ) from None
 
-    def begin(self, fault: OpenFault) -> None:
-        """Write down a fault that is about to be done."""
+    def begin(
+        self, kind: str, service: str, container: str, details: Details | None = None
+    ) -> OpenFault:
+        """Write down a fault that this process is about to do."""
+        since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        fault = OpenFault(kind, service, container, since, os.getpid(), details or {})
         with self._exclusive():
             self._write([*self.open_faults(), fault])
+        return fault
 
     def end(self, fault: OpenFault) -> None:
         """Strike out a fault that is healed; no harm if it is not there."""

@@ -29,5 +29,9 @@ class SinkClient(HttpClient):
         """Give the messages with a higher number than `after`, oldest first."""
         return await self._json(_MESSAGES, "GET", "/messages", params={"after": str(after)})
 
+    async def last(self) -> int:
+        """Give the number of the newest message, 0 where there is none."""
+        return max((one.id for one in await self.messages()), default=0)
+
 
 _MESSAGES = TypeAdapter(list[Message])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -13,8 +15,8 @@ from stackctl.commands.common import DURATION, Session, pass_session
 from stackctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from stackctl.chaos.drill import Stage, Timeline
     from stackctl.chaos.journal import Journal
+    from stackctl.chaos.timeline import Stage, Timeline
     from stackctl.stack.engine import Engine
 
 _STAGES: dict[Stage, str] = {
@@ -22,6 +24,7 @@ _STAGES: dict[Stage, str] = {
     "pending": "pending in Prometheus",
     "firing": "firing in Prometheus",
     "alertmanager": "arrived in Alertmanager",
+    "channel": "told to a channel",
     "healed": "healed",
     "resolved": "resolved in both",
 }
@@ -29,22 +32,84 @@ _STAGES: dict[Stage, str] = {
 
 @click.group(
     epilog="\b\nExamples:\n  stackctl chaos stop rust-core-engine --expect ServiceDown\n"
-    "  stackctl chaos pause python-ai-service --for 90s\n  stackctl chaos list\n  stackctl chaos heal"
+    "  stackctl chaos pause python-ai-service --for 90s\n  stackctl chaos fill memory redis --dry-run\n"
+    "  stackctl chaos list\n  stackctl chaos heal"
 )
 def chaos() -> None:
     """Break a service on purpose, see that the alert comes, and heal it.
+
+    Before a fault the service must be ready, and the expected alert must not be active.
 
     A fault is healed on every way out: success, failure, Ctrl-C, SIGTERM. After a kill -9 of stackctl itself the
     journal still has it: every command says so, and `chaos heal` and `down` heal it.
     """
 
 
+class _Text(click.ParamType[str]):
+    """Text of one form, given on as it is written."""
+
+    def __init__(self, name: str, pattern: str, example: str) -> None:
+        self.name = name
+        self._pattern = pattern
+        self._example = example
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(self._pattern, value):
+            self.fail(f"{value!r} is not {self._example}", param, ctx)
+        return value
+
+
+_OPTIONS: Mapping[str, tuple[_Text, str]] = {
+    "delay": (
+        _Text("delay", r"\d{1,5}ms|\d{1,2}s", "a delay such as 300ms or 2s"),
+        "Added to every packet that leaves the container.",
+    ),
+    "loss": (
+        _Text("percent", r"(100|\d{1,2}(\.\d+)?)%", "a share such as 5%"),
+        "How many of these packets are lost.",
+    ),
+    "share": (
+        # At the whole of it the kernel would kill the service instead of pressing it.
+        _Text("percent", r"([1-9]|[1-8]\d|9[0-7])%", "a share from 1% to 97%"),
+        "How much of the container's memory limit is to be in use.",
+    ),
+    "size": (
+        _Text("size", r"[1-9]\d{0,5}(MiB|GiB)", "a size such as 200MiB or 1GiB"),
+        "How large the file is. 1 GiB of the disk stays free in any case.",
+    ),
+}
+"""What can be chosen about a fault, by the names in `Fault.options`."""
+
+_ADVICE = {
+    "disconnect": "python-ai-service --for 30s",
+    "fill disk": "prometheus --size 1GiB --for 5m",
+    "fill memory": "redis --expect ContainerMemoryNearLimit",
+    "restart": "kong",
+    "slow": "rust-core-engine --delay 800ms --loss 10% --for 2m",
+}
+
+
 def _command(fault: Fault) -> click.Command:
+    held = fault.seconds > 0
+    params = [
+        click.Option([f"--{name}"], type=type_, default=default, show_default=True, help=text)
+        for name, default in fault.options.items()
+        if name in _OPTIONS
+        for type_, text in [_OPTIONS[name]]
+    ]
+    if held:
+        how_long = f"How long ({fault.seconds:.0f}s without --expect)."
+        params.append(
+            click.Option(["--for", "duration"], type=DURATION, metavar="DURATION", help=how_long)
+        )
+    example = _ADVICE.get(fault.name, "rust-core-engine --expect ServiceDown")
+
     @click.command(
-        fault.name,
-        help=f"Do {fault.name} to SERVICE: {fault.help}. Then heal it.",
-        epilog=f"\b\nExamples:\n  stackctl chaos {fault.name} rust-core-engine --expect ServiceDown\n"
-        f"  stackctl chaos {fault.name} python-ai-service --for 30s",
+        fault.name.split()[-1],
+        params=params,
+        help=f"Do {fault.name} to SERVICE: {fault.help}.{' Then heal it.' if held else ''}",
+        epilog=f"\b\nExamples:\n  stackctl chaos {fault.name} {example}\n"
+        f"  stackctl chaos {fault.name} {example} --dry-run",
     )
     @click.argument("service")
     @click.option(
@@ -54,27 +119,35 @@ def _command(fault: Fault) -> click.Command:
         help="Wait until this alert fires; heal; wait until it is resolved.",
     )
     @click.option(
-        "--for",
-        "duration",
-        type=DURATION,
-        metavar="DURATION",
-        help="How long (30s without --expect).",
-    )
-    @click.option(
         "--timeout",
         type=DURATION,
         metavar="DURATION",
         help="With --expect: longest wait for the alert, and for its end (its `for` and 90 s).",
     )
+    @click.option(
+        "--dry-run", is_flag=True, help="Only say what would be done and how it would be healed."
+    )
+    @click.option(
+        "--force",
+        is_flag=True,
+        help="Go on if the service is not ready, or the expected alert is active already.",
+    )
     @pass_session
     def run(
         session: Session,
+        /,
         service: str,
         alert: str | None,
-        duration: float | None,
         timeout: float | None,
+        dry_run: bool,
+        force: bool,
+        duration: float | None = None,
+        **options: str,
     ) -> None:
+        import asyncio
+
         from stackctl.chaos.journal import Journal
+        from stackctl.chaos.steady import require_ready
         from stackctl.stack import services
 
         services.select([service])
@@ -82,18 +155,38 @@ def _command(fault: Fault) -> click.Command:
             raise UsageError(
                 "--for goes without --expect", remedy="with --expect the alert decides when to heal"
             )
+        chosen = replace(fault, options={**fault.options, **options})
+        seconds = fault.seconds if duration is None else duration
         project = session.project
         engine, journal = project.engine(), Journal(project.state)
+        if dry_run:
+            plan = chosen.lasting(seconds).plan(engine, journal, service)
+            until = f"until {alert} is in Alertmanager" if alert else f"for {seconds:.0f} s"
+            for line in (
+                f"first: {service} must be ready{f' and {alert} not active' if alert else ''}",
+                f"fault: {plan.does}",
+                *([f"held:  {until}"] if alert or held else []),
+                f"heal:  {plan.heals}",
+                "Nothing was done.",
+            ):
+                session.out.print(line, soft_wrap=True, markup=False)
+            return
+        chosen.target(engine, journal, service)
+        if not force:
+            asyncio.run(require_ready(engine, project.settings, service))
         if alert:
-            _drill(session, fault, service, alert, engine, journal, timeout)
+            _drill(session, chosen, service, alert, engine, journal, timeout, force=force)
         else:
-            _hold(session, fault, service, engine, journal, 30.0 if duration is None else duration)
+            _hold(session, chosen, service, engine, journal, seconds)
 
     return run
 
 
+_fill = click.Group("fill", help="Press a service within its own limits.")
+chaos.add_command(_fill)
+
 for _fault in FAULTS.values():
-    chaos.add_command(_command(_fault))
+    (_fill if _fault.name.startswith("fill ") else chaos).add_command(_command(_fault))
 
 
 def _hold(
@@ -101,9 +194,15 @@ def _hold(
 ) -> None:
     from stackctl.chaos.faults import injected
 
-    with injected(engine, journal, fault, service):
-        session.err.print(f"{fault.name} of {service} for {seconds:.0f} s; Ctrl-C heals it at once")
-        time.sleep(seconds)
+    with (
+        session.err.status(f"{fault.name} of {service}"),
+        injected(engine, journal, fault.lasting(seconds), service),
+    ):
+        if seconds:
+            session.err.print(
+                f"{fault.name} of {service} for {seconds:.0f} s; Ctrl-C heals it at once"
+            )
+            time.sleep(seconds)
     session.out.print(f"{fault.name} of {service} healed")
 
 
@@ -115,14 +214,20 @@ def _drill(
     engine: Engine,
     journal: Journal,
     timeout: float | None,
+    *,
+    force: bool,
 ) -> None:
     import asyncio
 
     from stackctl.chaos import drill
     from stackctl.clients.alertmanager import AlertmanagerClient
     from stackctl.clients.prometheus import PrometheusClient
+    from stackctl.clients.sink import SinkClient
+    from stackctl.verify.context import real_channels
 
     settings = session.project.settings
+    # The demo's sink shows what is sent only where it stands in the place of every channel.
+    seen = session.project.choices.demo and not real_channels(settings)
 
     async def run(
         reached: Callable[[Stage, float], None], waiting: Callable[[str], None]
@@ -130,6 +235,7 @@ def _drill(
         async with (
             PrometheusClient(settings.url("prometheus")) as prometheus,
             AlertmanagerClient(settings.url("alertmanager")) as alertmanager,
+            SinkClient(settings.url("notification-sink")) as sink,
         ):
             return await drill.run(
                 fault,
@@ -139,9 +245,11 @@ def _drill(
                 journal=journal,
                 prometheus=prometheus,
                 alertmanager=alertmanager,
+                sink=sink if seen else None,
                 timeout=timeout,
                 reached=reached,
                 waiting=waiting,
+                force=force,
             )
 
     with session.err.status(f"{fault.name} of {service}") as spinner:
@@ -149,7 +257,9 @@ def _drill(
         def reached(stage: Stage, seconds: float) -> None:
             session.out.print(f"{seconds:7.1f} s  {_STAGES[stage]}")
 
-        asyncio.run(run(reached, spinner.update))
+        timeline = asyncio.run(run(reached, spinner.update))
+    for span in timeline.spans():
+        session.out.print(f"{span.name}: {span.describe()}", style="yellow" if span.slow else "dim")
     session.out.print(f"{alert} of {service} fired and is resolved.", style="green")
 
 

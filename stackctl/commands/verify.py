@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from stackctl.commands.common import Session, pass_session
@@ -10,7 +12,7 @@ from stackctl.errors import UsageError
 
 @click.command(
     epilog="\b\nExamples:\n  stackctl verify\n  stackctl verify loki prometheus.targets\n"
-    "  stackctl verify --all\n"
+    "  stackctl verify --all --drill --report report.html\n"
     "  stackctl verify --format junit > verify.xml"
 )
 @click.argument("names", nargs=-1, metavar="[SECTION|CHECK]...")
@@ -32,6 +34,17 @@ from stackctl.errors import UsageError
 )
 @click.option("--all", "slow", is_flag=True, help="The slow sections too: notifications, load.")
 @click.option(
+    "--drill",
+    is_flag=True,
+    help="The drills too: two services are stopped, and their alerts seen through. Three minutes.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="Write the results with their evidence as one HTML page too.",
+)
+@click.option(
     "--send",
     is_flag=True,
     help="Let the notifications section send test alerts to the real channels that are set up.",
@@ -45,6 +58,8 @@ def verify(
     output: str,
     timeout: float,
     slow: bool,
+    drill: bool,
+    report: Path | None,
     send: bool,
 ) -> None:
     """Prove that the stack works: the plan's section 9 as a checklist. Exit 1 if a check fails.
@@ -55,13 +70,13 @@ def verify(
     """
     import asyncio
 
-    from stackctl.report import json, junit
+    from stackctl.report import html, json, junit
     from stackctl.report.terminal import print_report
     from stackctl.verify import runner
     from stackctl.verify.context import open_context, real_channels
     from stackctl.verify.model import Report, Result
 
-    checks = runner.select(names, slow=slow)
+    checks = runner.select(names, slow=slow, drill=drill)
     project = session.project
     if any(check.slow and check.section == "notifications" for check in checks):
         real = ", ".join(sorted(real_channels(project.settings)))
@@ -93,10 +108,13 @@ def verify(
             )
 
     with session.err.status(f"{len(checks)} checks") as spinner:
-        report = asyncio.run(run())
+        done = asyncio.run(run())
+    if report is not None:
+        html.write(report, done)
+        session.err.print(f"report: {report}", markup=False)
     if output == "table":
-        print_report(session.out, report)
+        print_report(session.out, done)
     else:
-        click.echo(json.dumps(report) if output == "json" else junit.dumps(report))
-    if not report.ok:
+        click.echo(json.dumps(done) if output == "json" else junit.dumps(done))
+    if not done.ok:
         ctx.exit(1)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from python_on_whales import Container, DockerClient
 from python_on_whales.client_config import ClientNotFoundError
@@ -17,12 +17,15 @@ from python_on_whales.exceptions import (
     NoSuchContainer,
     NoSuchImage,
 )
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stackctl.errors import EngineError
 from stackctl.stack import bundle
 
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 20)
+
+_REMOVAL_SECONDS = 10.0
 
 _PROJECT_LABEL = "com.docker.compose.project"
 _SERVICE_LABEL = "com.docker.compose.service"
@@ -239,16 +242,16 @@ class Engine:
     def disconnect(self, container: str) -> None:
         """Take a container off the project's network."""
         with _translated("docker network disconnect"):
-            self._client.network.disconnect(self._network, container, force=True)
+            self._client.network.disconnect(self.network, container, force=True)
 
     def connect(self, container: str) -> None:
         """Put a container back on the project's network, by its service's name; no harm if it is on it."""
         with _translated("docker network connect"):
             found = self._client.container.inspect(container)
-            if self._network in (found.network_settings.networks or {}):
+            if self.network in (found.network_settings.networks or {}):
                 return
             service = (found.config.labels or {}).get(_SERVICE_LABEL, found.name)
-            self._client.network.connect(self._network, container, alias=service)
+            self._client.network.connect(self.network, container, alias=service)
 
     def surroundings(self, container: str) -> Surroundings:
         """Give a container's memory limit, networks and writable volumes."""
@@ -274,7 +277,8 @@ class Engine:
         return sorted(volume.name for volume in found)
 
     @property
-    def _network(self) -> str:
+    def network(self) -> str:
+        """The network that all services but the Docker API's are on."""
         return f"{self.project}_bot-network"
 
     def last_logs(self, container: str, lines: int) -> str:
@@ -324,41 +328,62 @@ class Engine:
 
         It is a container by this name, in place of one that has it. Raises EngineError if it fails.
         """
-        with contextlib.suppress(NoSuchContainer), _translated("docker rm"):
-            self._client.container.remove(name, force=True)
-        with _translated(f"docker run {image}"):
-            self._client.container.run(
-                image,
-                list(command),
-                name=name,
-                networks=[f"container:{container}"],
-                cap_drop=["ALL"],
-                cap_add=["NET_ADMIN"],
-                user="0:0",
-                read_only=True,
-                pull="never",
-                remove=True,
-            )
+        self._remove(name)
+        self._run_once(
+            image,
+            command,
+            name=name,
+            networks=[f"container:{container}"],
+            cap_drop=["ALL"],
+            cap_add=["NET_ADMIN"],
+        )
 
     def run_in_volume(self, volume: str, image: str, command: Sequence[str]) -> None:
         """Run a command of an image once, as root without network, with a volume as its folder `/volume`.
 
         Does nothing where there is no such volume. Raises EngineError if it fails.
         """
+        with _translated("docker volume inspect"):
+            if not self._client.volume.exists(volume):
+                return
+        program, *arguments = command
+        self._run_once(
+            image,
+            arguments,
+            entrypoint=program,
+            volumes=[(volume, "/volume")],
+            networks=["none"],
+        )
+
+    def _remove(self, name: str) -> None:
+        """Remove a container by its name and wait until the name is free: the engine may be removing it already."""
+        attempts = Retrying(
+            stop=stop_after_delay(_REMOVAL_SECONDS),
+            wait=wait_fixed(0.1),
+            retry=retry_if_exception_type(EngineError),
+            reraise=True,
+        )
+        for attempt in attempts:
+            with attempt:
+                if self.container(name) is not None:
+                    with contextlib.suppress(NoSuchContainer), _translated("docker rm"):
+                        self._client.container.remove(name, force=True)
+
+    def _run_once(self, image: str, command: Sequence[str], **options: Any) -> None:
         with _translated(f"docker run {image}"):
-            if self._client.volume.exists(volume):
-                program, *arguments = command
-                self._client.container.run(
-                    image,
-                    arguments,
-                    entrypoint=program,
-                    volumes=[(volume, "/volume")],
-                    networks=["none"],
-                    user="0:0",
-                    read_only=True,
-                    pull="never",
-                    remove=True,
-                )
+            lines = self._client.container.run(
+                image,
+                list(command),
+                user="0:0",
+                read_only=True,
+                pull="never",
+                remove=True,
+                stream=True,
+                **options,
+            )
+            # Only a stream's stderr is in the error; otherwise it goes to ours.
+            for _ in lines:
+                pass
 
     def try_program(
         self, image: str, command: Sequence[str], *, entrypoint: str | None, folder: Path, at: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
+from stackctl.chaos.journal import Journal
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
@@ -15,6 +16,7 @@ from stackctl.stack import bundle
 from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS
 from stackctl.stack.services import EXPECTED_JOBS, SERVICES
+from stackctl.verify.drills import Drills
 from stackctl.verify.end_to_end import Load
 from stackctl.verify.model import Context
 
@@ -50,6 +52,7 @@ async def open_context(project: Project) -> AsyncIterator[Context]:
             load=Load(settings.url(_LOG_JOB)) if _LOG_JOB in running else None,
             sink=sink if demo else None,
             real_channels=real_channels(settings),
+            drills=Drills(project.engine(), Journal(project.state)),
         )
 
 

@@ -15,6 +15,8 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 
 if TYPE_CHECKING:
+    from stackctl.chaos.timeline import Timeline
+    from stackctl.verify.drills import Drills
     from stackctl.verify.end_to_end import Load
 
 
@@ -36,6 +38,7 @@ class Context:
     """What stands in the place of the channels that are not set up; None without the demo."""
     real_channels: frozenset[str]
     """The channels that are set up, as the sink names them: slack, pagerduty, email."""
+    drills: Drills
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Check:
     run: Callable[[Context], Awaitable[Finding]]
     slow: bool = False
     """Whether it takes more than a few seconds or puts something on the stack: run when asked for by name, or all."""
+    drill: bool = False
+    """Whether it breaks something on purpose: run when asked for by name, or drills."""
 
     @property
     def section(self) -> str:
@@ -88,6 +93,7 @@ class Report:
     started: dt.datetime
     seconds: float
     results: tuple[Result, ...]
+    drills: tuple[Timeline, ...] = ()
 
     @property
     def failed(self) -> tuple[Result, ...]:

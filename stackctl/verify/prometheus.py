@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import re
 
+from stackctl.chaos.timeline import seconds
 from stackctl.clients.base import HttpClient
 from stackctl.verify.model import Check, Context, Finding
 
 _SCRAPE_SHARE = 0.5
 _CLOCK_SECONDS = 3.0
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _HEAD_SERIES = "prometheus_tsdb_head_series"
 _STORAGE_FAILURES = (
     "prometheus_tsdb_wal_corruptions_total",
@@ -54,10 +53,10 @@ async def _other_targets(context: Context) -> Finding:
     ]
     seen = "; ".join(f"{one.job} {one.instance} {one.health}: {one.last_error}" for one in down)
     return Finding(
-        not down,
-        "no other target down",
-        seen or f"{len(targets)} targets, all up",
-        f"open {context.prometheus.base_url}/targets" if down else "",
+        bool(targets) and not down,
+        "there are targets, and no other one is down",
+        seen or (f"{len(targets)} targets, all up" if targets else "no target"),
+        f"open {context.prometheus.base_url}/targets",
     )
 
 
@@ -194,12 +193,6 @@ async def _clocks(context: Context) -> Finding:
         or f"{len(clients)} clocks agree with this machine's",
         "restart Docker: the clock of its virtual machine stands still while a laptop sleeps",
     )
-
-
-def seconds(duration: str) -> float:
-    """Give the seconds of a duration as Prometheus writes it, such as 15s or 1m30s; 0 for an empty one."""
-    parts = re.findall(r"(\d+)(ms|h|m|s)", duration)
-    return float(sum(int(number) * _UNITS[unit] for number, unit in parts))
 
 
 _PLAN = "9.1 Prometheus Verification: "

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from stackctl.clients.base import Exchange, exchanges
-from stackctl.errors import ServiceError, UsageError
+from stackctl.errors import StackctlError, UsageError
 from stackctl.settings import nearest
 from stackctl.verify import (
     alertmanager,
     dashboards,
+    drills,
     end_to_end,
     grafana,
     loki,
@@ -27,9 +28,11 @@ CHECKS: tuple[Check, ...] = (
     *grafana.CHECKS,
     *loki.CHECKS,
     *alertmanager.CHECKS,
+    *drills.CHECKS[:1],
     *dashboards.CHECKS,
     *notifications.CHECKS,
     *end_to_end.CHECKS,
+    *drills.CHECKS[1:],
 )
 SECTIONS: tuple[str, ...] = tuple(dict.fromkeys(check.section for check in CHECKS))
 
@@ -37,8 +40,10 @@ _PAUSE = 0.5
 _AT_ONCE = 32
 
 
-def select(names: Iterable[str], *, slow: bool = False) -> tuple[Check, ...]:
-    """Give the checks of these sections or ids, in the order of the list; without names all, slow ones if asked for.
+def select(names: Iterable[str], *, slow: bool = False, drill: bool = False) -> tuple[Check, ...]:
+    """Give the checks of these sections or ids, in the order of the list; without names all of them.
+
+    Slow checks are there only if asked for, by their section's name or `slow`; drills, by their id or `drill`.
 
     Raises UsageError for an unknown name, with the nearest known one.
     """
@@ -51,7 +56,9 @@ def select(names: Iterable[str], *, slow: bool = False) -> tuple[Check, ...]:
     return tuple(
         check
         for check in CHECKS
-        if wanted & {check.section, check.id} or (not wanted and (slow or not check.slow))
+        if check.id in wanted
+        or (check.section in wanted and (drill or not check.drill))
+        or (not wanted and (slow or not check.slow) and (drill or not check.drill))
     )
 
 
@@ -88,14 +95,20 @@ async def run(
                 return result
             await asyncio.sleep(_PAUSE)
 
-    results = await asyncio.gather(*map(one, checks))
-    return Report(project, images, started, time.monotonic() - began, tuple(results))
+    # What breaks something comes last, for it would fail the others; the drills do not disturb one another.
+    harmless = await asyncio.gather(*(one(check) for check in checks if not check.drill))
+    drilled = await asyncio.gather(*(one(check) for check in checks if check.drill))
+    found = {result.check.id: result for result in (*harmless, *drilled)}
+    results = [found[check.id] for check in checks]
+    seconds = time.monotonic() - began
+    timelines = tuple(context.drills.timelines)
+    return Report(project, images, started, seconds, tuple(results), timelines)
 
 
 async def _ask(check: Check, context: Context) -> Finding:
     try:
         return await check.run(context)
-    except ServiceError as error:
+    except StackctlError as error:
         return Finding(
             False, check.title, error.message, error.remedy or f"stackctl logs {check.service}"
         )

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from stackctl.chaos import drill
-from stackctl.chaos.faults import FAULTS, heal_all, injected
+from stackctl.chaos.faults import FAULTS, NotSteady, heal_all, injected
 from stackctl.chaos.journal import FILE, Journal
+from stackctl.chaos.timeline import Pace, Timeline
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import PrometheusClient
+from stackctl.clients.sink import SinkClient
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.stack.state import open_state
 from tests.support.engine import MemoryEngine, container
@@ -29,12 +31,15 @@ def journal(state_dir: Path) -> Journal:
     return Journal(open_state("bot-core"))
 
 
-@pytest.mark.parametrize("kind", FAULTS)
+UNDO = {"stop": "start", "kill": "start", "pause": "unpause"}
+"""Faults that need nothing but the container, and what undoes each; the others are tried on a real engine."""
+
+
+@pytest.mark.parametrize("kind", UNDO)
 def test_a_fault_is_journaled_before_and_struck_out_after_healing(
     journal: Journal, kind: str
 ) -> None:
     engine = MemoryEngine(container("loki"))
-    undo = {"stop": "start", "kill": "start", "pause": "unpause", "disconnect": "connect"}[kind]
     with injected(engine, journal, FAULTS[kind], "loki"):
         (record,) = journal.open_faults()
         assert (record.kind, record.service, record.container, record.pid) == (
@@ -45,7 +50,7 @@ def test_a_fault_is_journaled_before_and_struck_out_after_healing(
         )
         assert not record.abandoned
         assert engine.done == [(kind, "id-loki")]
-    assert engine.done == [(kind, "id-loki"), (undo, "id-loki")]
+    assert engine.done == [(kind, "id-loki"), (UNDO[kind], "id-loki")]
     assert journal.open_faults() == []
 
 
@@ -78,23 +83,23 @@ def test_a_container_that_is_not_running_or_has_a_fault_is_refused(journal: Jour
     engine = MemoryEngine(container("loki", status="exited"), container("grafana"))
     for service in ("loki", "absent"):
         with (
-            pytest.raises(UsageError, match="is not running"),
+            pytest.raises(NotSteady, match="is not running"),
             injected(engine, journal, FAULTS["stop"], service),
         ):
             pytest.fail("the body must not run")
     journal.begin("stop", "grafana", "id-grafana")
     with (
-        pytest.raises(UsageError, match="open fault"),
+        pytest.raises(NotSteady, match="open fault"),
         injected(engine, journal, FAULTS["stop"], "grafana"),
     ):
         pytest.fail("the body must not run")
 
 
 def test_healing_a_container_that_is_gone_strikes_the_fault_out(journal: Journal) -> None:
-    for kind in FAULTS:
+    for kind in UNDO:
         journal.begin(kind, "loki", "id-gone")
     engine = MemoryEngine()
-    assert len(heal_all(engine, journal)) == len(FAULTS)
+    assert len(heal_all(engine, journal)) == len(UNDO)
     assert engine.done == []
     assert journal.open_faults() == []
 
@@ -161,6 +166,27 @@ def test_kill_minus_nine_leaves_the_fault_in_the_journal_as_abandoned(state_dir:
     assert fault.abandoned
 
 
+TARGET = {
+    "labels": {"job": "loki", "service": "loki"},
+    "scrapeUrl": "http://loki",
+    "health": "up",
+    "lastError": "",
+    "scrapeInterval": "15s",
+}
+CONFIG = """
+route:
+  receiver: default
+  group_wait: 10s
+  routes:
+    - { matchers: [severity = critical], receiver: default, group_wait: 5s }
+    - { matchers: [severity = info], receiver: default, group_wait: 0s }
+"""
+STATUS = {
+    "versionInfo": {"version": "0"},
+    "config": {"original": CONFIG},
+    "cluster": {"status": "disabled"},
+    "uptime": "2026-01-01T00:00:00Z",
+}
 LABELS = {"alertname": "ServiceDown", "service": "loki", "severity": "critical"}
 
 
@@ -168,9 +194,15 @@ class AlertingStack:
     """Prometheus and Alertmanager whose alert follows the container's state, a look at a time."""
 
     def __init__(
-        self, engine: MemoryEngine, *, reaches: bool = True, resolves: bool = True
+        self,
+        engine: MemoryEngine,
+        *,
+        reaches: bool = True,
+        resolves: bool = True,
+        tells: bool = True,
     ) -> None:
         self.engine = engine
+        self.tells = tells
         self.reaches = reaches
         self.resolves = resolves
         self.looks_down = 0
@@ -195,6 +227,13 @@ class AlertingStack:
         found = {"labels": LABELS, "startsAt": now, "endsAt": now, "status": {"state": "active"}}
         return as_json([found] if there else [])
 
+    def messages(self, _: Request) -> Reply:
+        if not self.tells or self.looks_down < 5:
+            return as_json([])
+        title = f"{LABELS['alertname']} on {LABELS['service']}"
+        message = {"id": 1, "channel": "slack", "target": "#x", "status": "firing"}
+        return as_json([{**message, "title": title, "text": ""}])
+
     def routes(self) -> dict[str, object]:
         rule = {
             "name": "ServiceDown",
@@ -202,22 +241,30 @@ class AlertingStack:
             "type": "alerting",
             "health": "ok",
             "duration": 0,
+            "labels": {"severity": "critical"},
         }
         group = {"name": "g", "file": "f", "interval": 15, "rules": [rule]}
         return {
             "/api/v1/rules": as_json({"status": "success", "data": {"groups": [group]}}),
             "/api/v1/alerts": self.alerts,
             "/api/v2/alerts": self.notified,
+            "/api/v1/targets": as_json({"status": "success", "data": {"activeTargets": [TARGET]}}),
+            "/api/v2/status": as_json(STATUS),
+            "/messages": self.messages,
         }
 
 
 def run_drill(
     engine: MemoryEngine, journal: Journal, url: str, alert: str = "ServiceDown", timeout: float = 5
-) -> tuple[drill.Timeline, list[str]]:
+) -> tuple[Timeline, list[str]]:
     reached: list[str] = []
 
-    async def run() -> drill.Timeline:
-        async with PrometheusClient(url) as prometheus, AlertmanagerClient(url) as alertmanager:
+    async def run() -> Timeline:
+        async with (
+            PrometheusClient(url) as prometheus,
+            AlertmanagerClient(url) as alertmanager,
+            SinkClient(url) as sink,
+        ):
             return await drill.run(
                 FAULTS["stop"],
                 "loki",
@@ -226,6 +273,7 @@ def run_drill(
                 journal=journal,
                 prometheus=prometheus,
                 alertmanager=alertmanager,
+                sink=sink,
                 timeout=timeout,
                 reached=lambda stage, _: reached.append(stage),
                 waiting=lambda _: None,
@@ -243,21 +291,34 @@ def test_a_drill_sees_every_stage_in_order_and_heals(journal: Journal) -> None:
     engine = MemoryEngine(container("loki"))
     with serving(AlertingStack(engine).routes()) as server:  # type: ignore[arg-type]
         timeline, reached = run_drill(engine, journal, server.url)
-    assert reached == ["fault", "pending", "firing", "alertmanager", "healed", "resolved"]
+    stages = ["fault", "pending", "firing", "alertmanager", "channel", "healed", "resolved"]
+    assert reached == stages
+    assert timeline.pace == Pace(15.0, 15.0, 0.0, 5.0)
+    assert [span.name for span in timeline.spans()] == [
+        "to pending",
+        "to firing",
+        "to Alertmanager",
+        "to the channel",
+        "to resolved",
+    ]
     assert list(timeline.seconds.values()) == sorted(timeline.seconds.values())
     assert engine.states["loki"].running
     assert journal.open_faults() == []
 
 
 @pytest.mark.parametrize(
-    ("reaches", "resolves", "says"),
-    [(False, True, "did not reach"), (True, False, "is not resolved")],
+    ("reaches", "resolves", "tells", "says"),
+    [
+        (False, True, True, "did not reach Alertmanager"),
+        (True, True, False, "did not reach its channel"),
+        (True, False, True, "is not resolved"),
+    ],
 )
 def test_an_alert_that_does_not_come_or_go_fails_the_drill_and_the_fault_is_healed(
-    journal: Journal, reaches: bool, resolves: bool, says: str
+    journal: Journal, reaches: bool, resolves: bool, tells: bool, says: str
 ) -> None:
     engine = MemoryEngine(container("loki"))
-    stack = AlertingStack(engine, reaches=reaches, resolves=resolves)
+    stack = AlertingStack(engine, reaches=reaches, resolves=resolves, tells=tells)
     began = time.monotonic()
     with serving(stack.routes()) as server, pytest.raises(drill.DrillError, match=says):  # type: ignore[arg-type]
         run_drill(engine, journal, server.url, timeout=0.5)
@@ -277,6 +338,6 @@ def test_an_unknown_alert_or_one_that_is_active_already_is_refused_before_the_fa
         assert caught.value.remedy == "did you mean ServiceDown?"
         stack.resolves = False
         stack.looks_down = 1
-        with pytest.raises(UsageError, match="before the fault"):
+        with pytest.raises(NotSteady, match="before the fault"):
             run_drill(engine, journal, server.url)
     assert engine.done == []

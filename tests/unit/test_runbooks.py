@@ -30,6 +30,8 @@ RUNBOOKS = {
     for path in sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 }
 
+GUIDE = (ROOT / "docs" / "MONITORING_GUIDE.md").read_text(encoding="utf-8")
+
 # The plan's Runbook Requirements.
 PLANNED = {
     f"{name}_RUNBOOK.md"
@@ -272,6 +274,18 @@ def test_stackctl_commands_exist(name: str) -> None:
         assert params.get("expect") in {None, *ALERTS}, words
         named = {word for word in params.get("matchers") or () if re.fullmatch(r"\w+", word)}
         assert named <= set(ALERTS), words
+
+
+def test_the_guides_commands_and_files_exist() -> None:
+    calls = stackctl_calls(GUIDE)
+    assert calls
+    for words in calls:
+        assert parsed(words).info_name, words
+    for link in re.findall(r"\]\(([^)#][^)]*)\)", GUIDE):
+        assert (ROOT / "docs" / link).exists(), link
+    paths = re.findall(r"`((?:infrastructure|stackctl|tests|dashboards|compose)/[\w./-]+)`", GUIDE)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import dataclasses
 import datetime as dt
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -17,15 +21,18 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
+from stackctl.chaos.timeline import Pace, Stage, Timeline
 from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.base import Exchange
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
-from stackctl.errors import UsageError
+from stackctl.errors import StackctlError, UsageError
+from stackctl.report import html, junit, terminal
 from stackctl.report import json as json_report
-from stackctl.report import junit, terminal
 from stackctl.stack.services import EXPECTED_JOBS
 from stackctl.verify import runner
+from stackctl.verify.drills import Drills
 from stackctl.verify.model import Check, Context, Finding, Report, Result
 from tests.support.http import Reply, Request, Server, as_json, serving
 
@@ -204,6 +211,7 @@ async def context_of(url: str) -> AsyncIterator[Context]:
             load=None,
             sink=None,
             real_channels=frozenset(),
+            drills=Drills(engine=None, journal=None),  # type: ignore[arg-type]
         )
 
 
@@ -309,6 +317,11 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
         "end-to-end.dashboards",
         lambda s: s.set("/d/system-overview", Reply(b"")),
         "empty: system-overview",
+    ),
+    "no target at all": (
+        "prometheus.other-targets",
+        lambda s: s.set("/api/v1/targets", success({"activeTargets": []})),
+        "no target",
     ),
     "no rules": ("prometheus.rules", lambda s: s.set("/api/v1/rules", rules()), "none"),
     "rule with an error": (
@@ -476,8 +489,6 @@ def test_json_report_keeps_its_schema(stack: Stack) -> None:
 
 
 def terminal_folder() -> Any:
-    from pathlib import Path
-
     return Path(terminal.__file__).parent
 
 
@@ -513,3 +524,67 @@ def test_terminal_report_fits_80_columns_without_colour(encoding: str) -> None:
         "1 of 2",
     ):
         assert word in text
+
+
+def drilled() -> Report:
+    pace = Pace(scrape_interval=10, evaluation_interval=15, hold=120, group_wait=0)
+    seconds: dict[Stage, float] = {
+        "fault": 0.5,
+        "pending": 20.0,
+        "firing": 140.0,
+        "alertmanager": 140.5,
+        "channel": 150.0,
+        "healed": 151.0,
+        "resolved": 160.0,
+    }
+    timeline = Timeline("ServiceDown", "kong", pace, seconds)
+    return dataclasses.replace(report_with("<b>&"), drills=(timeline,))
+
+
+def test_html_report_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path) -> None:
+    exchange = Exchange("GET http://x/<q>", "it answered 500", "</pre><script>alert(1)</script>")
+    report = drilled()
+    bad = dataclasses.replace(report.results[1], exchanges=(exchange,) * 9)
+    file = tmp_path / "report.html"
+    html.write(file, dataclasses.replace(report, results=(report.results[0], bad)))
+    assert file.stat().st_mode & 0o077 == 0
+    text = file.read_text()
+    tags = TagCounter()
+    tags.feed(text)
+    tags.close()
+    assert tags.open == []
+    assert tags.seen["script"] == tags.seen["link"] == tags.seen["img"] == 0
+    assert tags.seen["details"] == 2
+    assert tags.seen["pre"] == 5
+    assert "The last 5 of 9 requests." in text
+    assert "&lt;script&gt;" in text
+    assert "1 of 2 checks failed" in text
+    for words in (
+        "19.5 s (configured 0 to 25 s)",
+        "120.0 s (configured 120 to 135 s)",
+        "9.5 s (configured 0 to 0 s, slow)",
+    ):
+        assert words in text
+
+
+def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StackctlError, match="cannot be written"):
+        html.write(tmp_path / "file" / "report.html", report_with("x"))
+
+
+class TagCounter(HTMLParser):
+    """Counts elements, and knows which are still open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[str] = Counter()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen[tag] += 1
+        if tag not in {"meta", "br", "img", "link", "input"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag

@@ -19,6 +19,7 @@ from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.verify import end_to_end, notifications, runner
+from stackctl.verify.drills import Drills
 from stackctl.verify.end_to_end import Load
 from stackctl.verify.model import Context, Finding
 from tests.support.http import Reply, Request, Server, as_json, serving
@@ -136,6 +137,7 @@ def run(
                 load=Load(fake.url) if demo else None,
                 sink=sink if demo else None,
                 real_channels=real,
+                drills=Drills(engine=None, journal=None),  # type: ignore[arg-type]
             )
             (chosen,) = runner.select([check])
             return await chosen.run(context)
@@ -239,5 +241,8 @@ def test_who_is_told_is_the_plans_table(severity: str, component: str) -> None:
 def test_slow_checks_run_when_asked_for() -> None:
     quick = runner.select([])
     assert not any(check.slow for check in quick)
-    assert set(runner.select([], slow=True)) == set(runner.CHECKS)
+    assert not any(check.drill for check in quick)
+    assert set(runner.select([], slow=True, drill=True)) == set(runner.CHECKS)
+    assert {check.drill for check in runner.select(["alertmanager"])} == {False}
+    assert [check.id for check in runner.select(["end-to-end.drill"])] == ["end-to-end.drill"]
     assert any(check.slow for check in runner.select(["notifications"]))

@@ -1,0 +1,26 @@
+"""The steady state: what a service must be before a fault, or the fault would prove nothing."""
+
+from __future__ import annotations
+
+from stackctl import readiness
+from stackctl.chaos.faults import NotSteady
+from stackctl.readiness import NotReady
+from stackctl.settings import Settings
+from stackctl.stack.engine import Engine
+from stackctl.stack.services import SERVICES
+
+_SECONDS = 15.0
+"""What was healed a moment ago may still be starting."""
+
+
+async def require_ready(engine: Engine, settings: Settings, service: str) -> None:
+    """Wait a little until the service answers its readiness probe. Raises NotSteady where it does not."""
+    try:
+        await readiness.wait(
+            [SERVICES[service]], engine, settings, timeout=_SECONDS, changed=lambda _: None
+        )
+    except NotReady as error:
+        raise NotSteady(
+            f"{service} is not ready before the fault: {error.progress[0].reason}",
+            remedy=f"stackctl logs {service}, or go on with --force",
+        ) from None

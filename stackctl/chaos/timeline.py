@@ -1,0 +1,104 @@
+"""When a drill reached each of its stages, and how long the configuration itself makes it wait."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Stage = Literal["fault", "pending", "firing", "alertmanager", "channel", "healed", "resolved"]
+
+_SLACK = 5.0
+"""Seconds that polling and a busy machine may add before a stage counts as slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the configuration makes an alert wait, in seconds."""
+
+    scrape_interval: float
+    evaluation_interval: float
+    hold: float
+    """The rule's `for`."""
+    group_wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From one stage to the next, in seconds since the fault; the configuration accounts for `least` to `most`."""
+
+    name: str
+    start: float
+    end: float
+    least: float
+    most: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end - self.start
+
+    @property
+    def slow(self) -> bool:
+        """Tell whether it took longer than the configuration and a little slack explain."""
+        return self.seconds > self.most + _SLACK
+
+    def describe(self) -> str:
+        """Say how long it took, beside what the configuration accounts for."""
+        note = ", slow" if self.slow else ""
+        return f"{self.seconds:.1f} s (configured {self.least:g} to {self.most:g} s{note})"
+
+
+@dataclass(slots=True)
+class Timeline:
+    """When each stage was reached, in seconds since the fault."""
+
+    alert: str
+    service: str
+    pace: Pace
+    seconds: dict[Stage, float] = field(default_factory=dict)
+
+    def spans(self) -> list[Span]:
+        """Give the ways between the stages that were reached."""
+        pace = self.pace
+        seen = pace.scrape_interval + pace.evaluation_interval
+        ways: tuple[tuple[str, Stage, Stage, float, float], ...] = (
+            ("to pending", "fault", "pending", 0.0, seen),
+            ("to firing", "pending", "firing", pace.hold, pace.hold + pace.evaluation_interval),
+            ("to Alertmanager", "firing", "alertmanager", 0.0, pace.evaluation_interval),
+            ("to the channel", "alertmanager", "channel", pace.group_wait, pace.group_wait),
+            ("to resolved", "healed", "resolved", 0.0, seen),
+        )
+        return [
+            Span(name, self.seconds[start], self.seconds[end], least, most)
+            for name, start, end, least, most in ways
+            if start in self.seconds and end in self.seconds
+        ]
+
+
+def seconds(duration: str) -> float:
+    """Give the seconds of a duration as Prometheus writes it, such as 15s or 1m30s; 0 for an empty one."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    parts = re.findall(r"(\d+)(ms|s|m|h|d)", duration)
+    return float(sum(int(number) * units[unit] for number, unit in parts))
+
+
+def group_wait(config: Mapping[str, Any], labels: Mapping[str, str]) -> float:
+    """Give the shortest group_wait, in seconds, of the routes that an alert with these labels takes.
+
+    Routes are followed as far as this project writes them: one level, matchers of the form `label = value`.
+    """
+    top = config["route"]
+    default = top.get("group_wait", "30s")
+    waits = [
+        seconds(route.get("group_wait", default))
+        for route in top.get("routes", ())
+        if all(_matches(matcher, labels) for matcher in route.get("matchers", ()))
+    ]
+    return min(waits, default=seconds(default))
+
+
+def _matches(matcher: str, labels: Mapping[str, str]) -> bool:
+    name, _, value = matcher.partition("=")
+    return labels.get(name.strip(' "')) == value.strip(' "')

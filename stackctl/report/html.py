@@ -1,0 +1,84 @@
+"""A report as one HTML page that needs nothing else: checklist, evidence, and the drills' course."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import jinja2
+
+from stackctl import __version__
+from stackctl.chaos.timeline import Timeline
+from stackctl.errors import StackctlError
+from stackctl.stack.state import write_atomic
+from stackctl.verify.model import Report
+
+_SHOWN = 5
+"""Requests shown of one check, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A way between two stages of a drill as a bar: start, width, and the configured most are percent of the whole."""
+
+    name: str
+    start: float
+    width: float
+    most: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """A drill as bars."""
+
+    alert: str
+    service: str
+    lanes: tuple[Lane, ...]
+
+
+def dumps(report: Report) -> str:
+    """Give the report as an HTML document. Everything that a service said is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stackctl.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sections = [
+        (name, list(results))
+        for name, results in groupby(report.results, key=lambda result: result.check.section)
+    ]
+    return environment.get_template("report.html.jinja").render(
+        report=report,
+        sections=sections,
+        drills=[_drill(timeline) for timeline in report.drills],
+        shown=_SHOWN,
+        version=__version__,
+    )
+
+
+def write(path: Path, report: Report) -> None:
+    """Write the document; its evidence has log lines, so only the user can read it. Raises StackctlError."""
+    try:
+        write_atomic(path, dumps(report))
+    except OSError as error:
+        raise StackctlError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _drill(timeline: Timeline) -> Drill:
+    spans = timeline.spans()
+    whole = max((span.end for span in spans), default=0.0) or 1.0
+    lanes = tuple(
+        Lane(
+            span.name,
+            start=100 * span.start / whole,
+            width=100 * (span.end - span.start) / whole,
+            most=100 * min((span.start + span.most) / whole, 1),
+            text=span.describe(),
+        )
+        for span in spans
+    )
+    return Drill(timeline.alert, timeline.service, lanes)

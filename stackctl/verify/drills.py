@@ -1,0 +1,80 @@
+"""The plan's two test alerts: a service is stopped, ServiceDown must fire, reach its channel, and be resolved."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stackctl.chaos.timeline import Timeline
+from stackctl.verify.model import Check, Context, Finding
+
+if TYPE_CHECKING:
+    from stackctl.chaos.journal import Journal
+    from stackctl.stack.engine import Engine
+
+ALERT = "ServiceDown"
+
+
+@dataclass
+class Drills:
+    """What a drill needs of this machine, and the timelines of those that were made."""
+
+    engine: Engine
+    journal: Journal
+    timelines: list[Timeline] = field(default_factory=list)
+
+    async def run(self, service: str, context: Context) -> Timeline:
+        """Stop the service, see the alert through, heal. Raises StackctlError where the alert does not do its part."""
+        from stackctl.chaos import drill
+        from stackctl.chaos.faults import FAULTS
+
+        timeline = await drill.run(
+            FAULTS["stop"],
+            service,
+            ALERT,
+            engine=self.engine,
+            journal=self.journal,
+            prometheus=context.prometheus,
+            alertmanager=context.alertmanager,
+            sink=None if context.real_channels else context.sink,
+            timeout=None,
+            reached=lambda _stage, _seconds: None,
+            waiting=lambda _text: None,
+        )
+        self.timelines.append(timeline)
+        return timeline
+
+
+async def _drill(service: str, context: Context) -> Finding:
+    if context.log_job is None:
+        return Finding(True, f"{ALERT} of {service}", "not asked: no application runs")
+    timeline = await context.drills.run(service, context)
+    spans = timeline.spans()
+    slow = [span for span in spans if span.slow]
+    return Finding(
+        not slow,
+        f"{ALERT} of {service} fires, is told and is resolved, as fast as it is configured",
+        "; ".join(f"{span.name} {span.describe()}" for span in spans),
+        f"look at {slow[0].name}: stackctl status, stackctl verify prometheus" if slow else "",
+    )
+
+
+CHECKS = (
+    Check(
+        "alertmanager.drill",
+        f"{ALERT} of rust-core-engine, there and back",
+        "9.4 Alertmanager Verification: Test alert",
+        "rust-core-engine",
+        functools.partial(_drill, "rust-core-engine"),
+        drill=True,
+    ),
+    Check(
+        "end-to-end.drill",
+        f"{ALERT} of python-ai-service, there and back",
+        "9.5 End-to-End Test: Trigger alert",
+        "python-ai-service",
+        functools.partial(_drill, "python-ai-service"),
+        drill=True,
+    ),
+)
