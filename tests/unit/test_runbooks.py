@@ -87,7 +87,7 @@ RECORDS = rules("prometheus/recording-rules")
 
 def runbook_of(alert: str) -> str:
     """Give the path within the repository that the alert's runbook_url leads to."""
-    path = urlsplit(ALERTS[alert]["annotations"]["runbook_url"]).path
+    path = urlsplit(str(ALERTS[alert]["annotations"]["runbook_url"])).path
     return path.partition("/blob/main/")[2]
 
 
