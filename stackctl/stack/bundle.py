@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def root() -> Path:
-    """Give the folder that has compose/, docs/ and infrastructure/."""
+    """Give the folder that has compose/, docs/runbooks/ and infrastructure/."""
     installed = _PACKAGE / "_bundle"
     return installed if installed.is_dir() else _PACKAGE.parent
 
