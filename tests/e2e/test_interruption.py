@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,8 @@ POINTS = [
     (("down",), "stopping", 1.0, KILL),
     (("down",), "stopping", 0.3, TERM),
     (("chaos", "stop", "kong", "--for", "10m"), "Ctrl-C heals", 0.0, KILL),
+    (("backup", "FILE"), "copying", 0.7, KILL),
+    (("backup", "FILE"), "packing", 0.0, TERM),
 ]
 """Command, what it has just said, seconds after that, and the signal."""
 
@@ -63,19 +66,31 @@ def interrupt(
     ids=[f"{command[0]}-{said.strip()}-{seconds}-{n.name}" for command, said, seconds, n in POINTS],
 )
 def test_the_next_up_goes_on(
-    stack: Stack, command: tuple[str, ...], said: str, seconds: float, number: signal.Signals
+    stack: Stack,
+    tmp_path: Path,
+    command: tuple[str, ...],
+    said: str,
+    seconds: float,
+    number: signal.Signals,
 ) -> None:
     volumes = volumes_of_project()
+    file = tmp_path / "backup.tar.gz"
+    command = tuple(str(file) if word == "FILE" else word for word in command)
+    if command[0] == "backup":
+        assert stack.run("up", timeout=180).returncode == 0
     # A container of its own is missing, so that `up` has something to do.
-    docker("rm", "--force", stack.container("blackbox-exporter"), stack.container("grafana"))
+    docker("rm", "--force", stack.container("blackbox-exporter"))
     text = interrupt(stack, command, said, seconds, number)
     assert "Traceback" not in text
     state = stack.folder / "state" / PROJECT
     # A write that was cut off leaves a temporary file at most, which no reader takes for the file.
     for path in state.rglob("*.json"):
         assert path.name.startswith(".") or path.read_text().strip().endswith(("}", "]"))
-    if command[0] == "chaos":
-        assert "healed: stop of kong" in stack.run("chaos", "heal").stdout
+    assert not file.exists()
+    if number == KILL:
+        healed = stack.run("chaos", "heal")
+        assert healed.returncode == 0, healed.stderr
+        assert ("healed: stop of kong" in healed.stdout) == (command[0] == "chaos")
     done = stack.run("up", timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "unhealed" not in stack.run("urls").stderr

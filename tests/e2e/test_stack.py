@@ -311,6 +311,7 @@ def test_service_down_fires_reaches_alertmanager_and_resolves(stack: Stack) -> N
         "pending in Prometheus",
         "firing in Prometheus",
         "arrived in Alertmanager",
+        "told to a channel",
         "healed",
         "resolved in both",
     ]
