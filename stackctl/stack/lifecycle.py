@@ -49,8 +49,8 @@ def up(project: Project, *, choice: Choice, demo: bool, timeout: float, observer
     with exclusive(project.state, "up") as killed:
         unfinished.refuse(project.state)
         if killed == "down":
-            # The engine goes on stopping what a killed `down` had told it to stop, also after this `up`.
-            observer.note("finishing the `down` that was killed")
+            # The engine goes on stopping what a `down` had told it to stop before it was cut off.
+            observer.note("finishing the `down` that was cut off")
             project.engine(demo=True).down(volumes=False)
         chosen = services.select(demo=demo)
         engine = project.engine(demo=demo)

@@ -17,7 +17,7 @@ _ORPHAN_SECONDS = 120.0
 
 @contextlib.contextmanager
 def exclusive(state: State, command: str) -> Iterator[str | None]:
-    """Hold the project's lock while the body runs, and give the command that was killed while it held it, if any.
+    """Hold the project's lock while the body runs, and give the command that was cut off while it held it, if any.
 
     Raises StackctlError that names the holder, its process and since when, if another process has it. After a
     holder that was killed this waits for the `docker compose` that it may have left behind, which is not in the lock.
@@ -42,8 +42,11 @@ def exclusive(state: State, command: str) -> Iterator[str | None]:
         stream.flush()
         try:
             yield killed
-        finally:
+        except Exception:
             stream.truncate(0)
+            raise
+        # What Ctrl-C or SIGTERM cut off stays on record, as what was killed does: the engine may still be at it.
+        stream.truncate(0)
 
 
 def _command(text: str) -> str | None:

@@ -135,3 +135,14 @@ def test_after_a_killed_holder_its_compose_is_waited_for(
     assert (state.folder / "lock").read_text() == ""
     with exclusive(state, "up") as killed:
         assert killed is None
+
+
+def test_what_ctrl_c_cuts_off_is_told_to_the_next(state_dir: Path) -> None:
+    state = open_state("bot-core")
+    with pytest.raises(KeyboardInterrupt), exclusive(state, "down"):
+        raise KeyboardInterrupt
+    with pytest.raises(StackctlError, match="failed"), exclusive(state, "up") as cut_off:
+        assert cut_off == "down"
+        raise StackctlError("failed")
+    with exclusive(state, "up") as cut_off:
+        assert cut_off is None

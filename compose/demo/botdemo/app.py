@@ -35,7 +35,13 @@ class Server:
 
     def __init__(self, role: Role) -> None:
         self._role = role
-        self._exempt = {*role.health_paths, role.metrics_path, CONTROL_PATH, "/ws"}
+        self._exempt = {
+            *role.health_paths,
+            *role.unfailing_paths,
+            role.metrics_path,
+            CONTROL_PATH,
+            "/ws",
+        }
 
     def application(self) -> web.Application:
         """Give the role's web application."""

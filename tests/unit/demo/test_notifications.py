@@ -115,6 +115,7 @@ def test_the_switch_makes_it_refuse() -> None:
         await client.put("/demo/control", json={"error_ratio": 1})
         async with client.post("/slack", json=SLACK) as answer:
             assert answer.status == 500
+        assert await messages(client) == []
 
     serve(scenario)
 

@@ -32,6 +32,9 @@ class Role(ABC):
     metrics_path: ClassVar[str] = "/metrics"
     health_paths: ClassVar[tuple[str, ...]] = ("/api/health",)
 
+    unfailing_paths: ClassVar[tuple[str, ...]] = ()
+    """Endpoints, beside health, metrics and control, that the switches do not fail or slow."""
+
     control: Control[Any]
     http: HttpMetrics | None = None
     """Where the requests are counted that are really answered; None where the service does not count them."""

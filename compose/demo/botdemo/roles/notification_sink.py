@@ -29,6 +29,7 @@ class NotificationSink(Role):
     port = 8025
     log_format = logs.node
     health_paths = ("/health",)
+    unfailing_paths = ("/messages", "/")
 
     control: Control[HttpSwitches]
 

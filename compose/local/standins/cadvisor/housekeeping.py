@@ -50,7 +50,6 @@ class Housekeeping:
     def __init__(self, host: str) -> None:
         self._docker = Docker(host)
         self._at_once = asyncio.Semaphore(_AT_ONCE)
-        self._limits: dict[str, tuple[float, Limits]] = {}
         self.containers: list[Container] = []
         self.problem = "no look at the containers yet"
         """Why the last look failed; empty if it did not."""
@@ -71,10 +70,6 @@ class Housekeeping:
         """Ask the engine; a container that ends meanwhile is left out, an engine that fails leaves nothing."""
         try:
             listed = await self._docker.containers()
-            known = {
-                one["Id"]: self._limits[one["Id"]] for one in listed if one["Id"] in self._limits
-            }
-            self._limits = known
             found = await asyncio.gather(*(self._one(one) for one in listed))
         except DockerError as error:
             if str(error) != self.problem:
@@ -108,20 +103,15 @@ class Housekeeping:
         )
 
     async def _inspect(self, identity: str) -> tuple[float, Limits]:
-        """Give when it was created, and its limits, which are asked for once: they rarely change."""
-        if identity not in self._limits:
-            container = await self._docker.get(f"/containers/{identity}/json")
-            host = container["HostConfig"]
-            cpus = host.get("NanoCpus") or 0
-            limits = Limits(
-                cpu_quota=cpus * _CPU_PERIOD // 10**9
-                if cpus
-                else max(host.get("CpuQuota") or 0, 0),
-                cpu_period=_CPU_PERIOD if cpus else host.get("CpuPeriod") or _CPU_PERIOD,
-                cpu_shares=host.get("CpuShares") or 1024,
-                memory=host.get("Memory") or 0,
-                memory_swap=max(host.get("MemorySwap") or 0, 0),
-            )
-            created = datetime.fromisoformat(container["Created"]).timestamp()
-            self._limits[identity] = (created, limits)
-        return self._limits[identity]
+        """Give when it was created, and its limits, which `docker update` can change."""
+        container = await self._docker.get(f"/containers/{identity}/json")
+        host = container["HostConfig"]
+        cpus = host.get("NanoCpus") or 0
+        limits = Limits(
+            cpu_quota=cpus * _CPU_PERIOD // 10**9 if cpus else max(host.get("CpuQuota") or 0, 0),
+            cpu_period=_CPU_PERIOD if cpus else host.get("CpuPeriod") or _CPU_PERIOD,
+            cpu_shares=host.get("CpuShares") or 1024,
+            memory=host.get("Memory") or 0,
+            memory_swap=max(host.get("MemorySwap") or 0, 0),
+        )
+        return datetime.fromisoformat(container["Created"]).timestamp(), limits

@@ -1,0 +1,434 @@
+"""Every fault by itself: what it does to the engine, what heals it, what it refuses, and what it leaves to others."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stackctl.chaos import network, pressure, steady
+from stackctl.chaos.faults import FAULTS, NotSteady, heal, heal_all, injected
+from stackctl.chaos.journal import Journal, OpenFault
+from stackctl.errors import EngineError, StackctlError
+from stackctl.settings import load
+from stackctl.stack.engine import ContainerState, Engine, Surroundings, Usage
+from stackctl.stack.state import open_state
+from tests.support.cli import stackctl
+from tests.support.engine import MemoryEngine, container
+from tests.support.http import Reply, serving
+
+MIB = 1 << 20
+
+EXPECTED = {
+    "stop": (["stop"], ["start"]),
+    "kill": (["kill"], ["start"]),
+    "pause": (["pause"], ["unpause"]),
+    "restart": (["restart"], ["start"]),
+    "disconnect": (["disconnect"], ["connect"]),
+    "slow": (["run in network"], ["run in network"]),
+    "fill memory": (["exec -d"], ["exec"]),
+    "fill disk": (["exec -d", "exec"], ["exec", "run in volume"]),
+}
+"""Fault → what is done to the engine, and what is done to heal it."""
+
+DETAILS = {
+    "slow": {"delay": "300ms", "loss": "5%", "name": "loki-tc", "image": network.IMAGE},
+    "fill disk": {"volume": "bot-core_data", "image": "stackctl/loki:local", "path": "/data/f"},
+}
+"""What the journal has of the faults whose healing needs more than the container."""
+
+
+class ChaosEngine(MemoryEngine):
+    """Has what faults ask for beside the states: volumes, limits, images, and programs with fixed answers."""
+
+    def __init__(self, *states: ContainerState) -> None:
+        super().__init__(*states)
+        self.around = Surroundings(
+            memory_limit_bytes=100 * MIB,
+            network_mode="bot-core_bot-network",
+            networks=("bot-core_bot-network",),
+            volumes={"/data": "bot-core_data"},
+        )
+        self.used = 20 * MIB
+        self.available = 4096 * MIB
+        self.held = 100 * MIB
+        self.images = {network.IMAGE, *(state.image for state in states)}
+        self.commands: list[list[str]] = []
+        """Whatever changed something, wherever it ran."""
+        self.has_shell = True
+
+    def restart(self, container: str, *, timeout: int = 10) -> None:
+        self._do("restart", container, "running")
+
+    def surroundings(self, container: str) -> Surroundings:
+        return self.around
+
+    def usage(self, containers: Sequence[str]) -> dict[str, Usage]:
+        limit = self.around.memory_limit_bytes
+        return {name: Usage(0.0, self.used, limit) for name in containers}
+
+    def image_id(self, reference: str) -> str | None:
+        return reference if reference in self.images else None
+
+    def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
+        services = yaml.safe_load(build_file.read_text())["services"]
+        self.done.append(("build", arguments.get("BASE", "")))
+        yield "E: Unable to locate package iproute2"
+        if "build" in self.fails:
+            raise EngineError("docker compose build failed (exit 17)")
+        self.images.update(service["image"] for service in services.values())
+
+    def execute(self, container: str, command: Sequence[str]) -> str:
+        if not self.has_shell:
+            raise EngineError('docker exec sh failed: exec: "sh": executable file not found')
+        script = " ".join(command)
+        if "MemAvailable" in script:
+            return f"MemAvailable:   {self.available // 1024} kB\n"
+        if "df -Pk" in script:
+            return f"Filesystem 1K-blocks Used Available\ndisk 1 1 {self.available // 1024} 1% /\n"
+        if "VmRSS" in script:
+            half = f"VmRSS:\t   {self.held // 2048} kB\n"
+            return half + half
+        self._run("exec", container, command)
+        return ""
+
+    def execute_detached(self, container: str, command: Sequence[str]) -> None:
+        self._run("exec -d", container, command)
+
+    def run_in_network_of(
+        self, container: str, image: str, command: Sequence[str], *, name: str
+    ) -> None:
+        self._run("run in network", container, command)
+
+    def run_in_volume(self, volume: str, image: str, command: Sequence[str]) -> None:
+        self._run("run in volume", volume, command)
+
+    def _run(self, where: str, target: str, command: Sequence[str]) -> None:
+        self.commands.append(list(command))
+        self.done.append((where, target))
+
+    @property
+    def verbs(self) -> list[str]:
+        return [verb for verb, _ in self.done]
+
+
+@pytest.fixture
+def journal(state_dir: Path) -> Journal:
+    return Journal(open_state("bot-core"))
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_is_journaled_before_and_struck_out_after_healing(
+    journal: Journal, kind: str
+) -> None:
+    engine = ChaosEngine(container("loki"))
+    before: list[OpenFault] = []
+
+    def inject(on: Engine, fault: OpenFault) -> None:
+        before.extend(journal.open_faults())
+        FAULTS[kind].inject(on, fault)
+
+    does, heals = EXPECTED[kind]
+    watched = dataclasses.replace(FAULTS[kind], inject=inject)
+    with injected(engine, journal, watched, "loki") as record:
+        assert before == journal.open_faults() == [record]
+        found = (record.kind, record.service, record.container, record.pid)
+        assert found == (kind, "loki", "id-loki", os.getpid())
+        assert not record.abandoned
+        assert engine.verbs == does
+    assert engine.verbs == does + heals
+    assert journal.open_faults() == []
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("error", [EngineError, KeyboardInterrupt])
+def test_a_fault_that_fails_half_way_is_healed(
+    journal: Journal, kind: str, error: type[BaseException]
+) -> None:
+    engine = ChaosEngine(container("loki"))
+
+    def inject(on: Engine, fault: OpenFault) -> None:
+        FAULTS[kind].inject(on, fault)
+        raise error("half way")
+
+    broken = dataclasses.replace(FAULTS[kind], inject=inject)
+    with pytest.raises(error), injected(engine, journal, broken, "loki"):
+        pytest.fail("the body must not run")
+    does, heals = EXPECTED[kind]
+    assert engine.verbs == does + heals
+    assert journal.open_faults() == []
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("anew", [False, True], ids=["gone", "made anew"])
+def test_healing_a_container_that_is_gone_touches_no_container(
+    journal: Journal, kind: str, anew: bool
+) -> None:
+    engine = ChaosEngine(*([container("loki", id="id-new")] if anew else []))
+    engine.images.add("stackctl/loki:local")
+    journal.begin(kind, "loki", "id-gone", DETAILS.get(kind))
+    assert [record.kind for record in heal_all(engine, journal)] == [kind]
+    # The file is in a volume, which outlives its container.
+    assert engine.done == ([("run in volume", "bot-core_data")] if kind == "fill disk" else [])
+    assert journal.open_faults() == []
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_healing_twice_does_no_harm(journal: Journal, kind: str) -> None:
+    engine = ChaosEngine(container("loki"))
+    record = journal.begin(kind, "loki", "id-loki", DETAILS.get(kind))
+    heal(engine, journal, record)
+    heal(engine, journal, record)
+    assert engine.states["loki"].running
+    assert journal.open_faults() == []
+
+
+def test_a_fault_that_cannot_be_healed_does_not_keep_the_others_from_it(journal: Journal) -> None:
+    engine = ChaosEngine(container("loki"), container("grafana", status="paused"))
+    journal.begin("fill disk", "loki", "id-loki", {**DETAILS["fill disk"], "image": "other"})
+    journal.begin("pause", "grafana", "id-grafana")
+    with pytest.raises(StackctlError, match="the image other is gone"):
+        heal_all(engine, journal)
+    assert engine.states["grafana"].running
+    assert [record.kind for record in journal.open_faults()] == ["fill disk"]
+
+
+def test_a_stop_that_was_cut_off_is_not_taken_for_one_that_is_over(journal: Journal) -> None:
+    # The engine may still be waiting for the program to end: `docker start` would do nothing, and then it ends.
+    hour_ago = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    engine = ChaosEngine(container("loki", started=hour_ago))
+    heal(engine, journal, journal.begin("stop", "loki", "id-loki"))
+    assert engine.done == [("restart", "id-loki")]
+
+
+class ImpatientEngine(ChaosEngine):
+    """Ctrl-C comes during the first attempts to start a container, and ends the docker command too."""
+
+    attempts = 0
+
+    def start(self, container: str) -> None:
+        self.attempts += 1
+        if self.attempts < 3:
+            signal.raise_signal(signal.SIGINT)
+            raise EngineError("docker start failed (exit 130)")
+        super().start(container)
+
+
+def test_a_healing_that_ctrl_c_cut_off_is_done_again(journal: Journal) -> None:
+    engine = ImpatientEngine(container("loki", status="exited"))
+    heal(engine, journal, journal.begin("kill", "loki", "id-loki"))
+    assert engine.attempts == 3
+    assert engine.states["loki"].running
+    assert journal.open_faults() == []
+
+
+def test_processes_that_write_the_journal_at_once_keep_each_others_faults(
+    journal: Journal, state_dir: Path
+) -> None:
+    script = textwrap.dedent("""
+        import sys
+        from stackctl.chaos.journal import Journal
+        from stackctl.stack.state import open_state
+        journal = Journal(open_state("bot-core"))
+        for number in range(20):
+            journal.begin("stop", f"{sys.argv[1]}-{number}", "id")
+    """)
+    writers = [subprocess.Popen([sys.executable, "-c", script, name]) for name in ("a", "b")]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert len(journal.open_faults()) == 40
+
+
+def refusal(journal: Journal, engine: ChaosEngine, kind: str) -> StackctlError:
+    """Give the error of a fault that is refused, having seen that nothing was done for it."""
+    with pytest.raises(StackctlError) as caught, injected(engine, journal, FAULTS[kind], "loki"):
+        pytest.fail("the body must not run")
+    assert set(engine.verbs) <= {"build"}
+    assert journal.open_faults() == []
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("kind", "around", "says"),
+    [
+        ("fill disk", {"volumes": {}}, "no volume that it can write to"),
+        ("fill memory", {"memory_limit_bytes": 0}, "no memory limit"),
+        ("slow", {"network_mode": "host"}, "no network of its own"),
+        ("slow", {"network_mode": "container:other"}, "no network of its own"),
+        ("slow", {"networks": ()}, "no network of its own"),
+        ("disconnect", {"networks": ("bot-core_docker-api",)}, "not on bot-core_bot-network"),
+    ],
+)
+def test_what_would_reach_beyond_the_container_is_refused(
+    journal: Journal, kind: str, around: dict[str, Any], says: str
+) -> None:
+    engine = ChaosEngine(container("loki"))
+    engine.around = dataclasses.replace(engine.around, **around)
+    assert says in refusal(journal, engine, kind).message
+
+
+@pytest.mark.parametrize(
+    ("kind", "available", "used", "says"),
+    [
+        ("fill disk", 1223, 20, "200 MiB would leave less than 1024 MiB free at /data"),
+        ("fill disk", 1225, 20, None),
+        ("fill memory", 330, 20, "75 MiB more would leave this machine less than 256 MiB"),
+        ("fill memory", 332, 20, None),
+        ("fill memory", 4096, 95, "uses 95% of its 100 MiB already"),
+        ("fill memory", 4096, 94, None),
+    ],
+)
+def test_pressure_is_bounded_by_what_the_machine_and_the_container_have_left(
+    journal: Journal, kind: str, available: int, used: int, says: str | None
+) -> None:
+    engine = ChaosEngine(container("loki"))
+    engine.available, engine.used = available * MIB, used * MIB
+    if says is None:
+        with injected(engine, journal, FAULTS[kind], "loki"):
+            assert engine.verbs == EXPECTED[kind][0]
+    else:
+        assert says in refusal(journal, engine, kind).message
+
+
+@pytest.mark.parametrize("kind", ["fill memory", "fill disk"])
+def test_an_image_without_a_shell_is_refused_with_the_reason(journal: Journal, kind: str) -> None:
+    engine = ChaosEngine(container("loki"))
+    engine.has_shell = False
+    error = refusal(journal, engine, kind)
+    assert "has not the programs in its image" in error.message
+    assert "executable file not found" in error.message
+
+
+def test_memory_that_is_not_taken_in_time_is_an_error_and_released(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pressure, "_GROWTH_SECONDS", 0.1)
+    monkeypatch.setattr(pressure, "_PAUSE", 0.01)
+    engine = ChaosEngine(container("loki"))
+    engine.held = 2 * MIB
+    with (
+        pytest.raises(EngineError, match="loki took 2 MiB of 75 MiB"),
+        injected(engine, journal, FAULTS["fill memory"], "loki"),
+    ):
+        pytest.fail("the body must not run")
+    assert engine.verbs == ["exec -d", "exec"]
+    assert "kill -9" in " ".join(engine.commands[-1])
+    assert journal.open_faults() == []
+
+
+def test_memory_is_taken_up_to_the_share_and_ends_by_itself(journal: Journal) -> None:
+    engine = ChaosEngine(container("loki"))
+    with injected(engine, journal, FAULTS["fill memory"].lasting(90), "loki"):
+        *_, size, seconds = engine.commands[0]
+    assert int(size) == 75 * MIB
+    assert int(seconds) > 90
+
+
+def test_a_file_has_its_size_and_is_removed_by_itself(journal: Journal) -> None:
+    engine = ChaosEngine(container("loki"))
+    fault = FAULTS["fill disk"]
+    fault = dataclasses.replace(fault, options={**fault.options, "size": "2GiB"}).lasting(90)
+    with injected(engine, journal, fault, "loki"):
+        later, write = engine.commands
+    assert later[-2] == "/data/.stackctl-fill"
+    assert int(later[-1]) > 90
+    assert {"of=/data/.stackctl-fill", f"bs={MIB}", "count=2048"} <= set(write)
+    assert engine.commands[-1] == ["rm", "-f", "/volume/.stackctl-fill"]
+
+
+@pytest.mark.parametrize("base", ["stackctl/base:local", ""], ids=["local base", "Debian's image"])
+def test_the_image_with_tc_is_built_before_the_fault_where_it_is_not_here(
+    journal: Journal, base: str
+) -> None:
+    engine = ChaosEngine(container("loki"))
+    engine.images = {base}
+    with injected(engine, journal, FAULTS["slow"], "loki"):
+        assert engine.done == [("build", base), ("run in network", "id-loki")]
+        assert engine.commands[0][-2:] == ["300ms", "5%"]
+
+
+def test_without_an_image_with_tc_slow_is_refused(journal: Journal) -> None:
+    engine = ChaosEngine(container("loki"))
+    engine.images = set()
+    engine.fails = {"build"}
+    error = refusal(journal, engine, "slow")
+    assert "no image with tc" in error.message
+    assert "Unable to locate package iproute2" in error.message
+    assert network.IMAGE in (error.remedy or "")
+
+
+class NoNetemEngine(ChaosEngine):
+    """Its kernel has no netem."""
+
+    def run_in_network_of(
+        self, container: str, image: str, command: Sequence[str], *, name: str
+    ) -> None:
+        if "qdisc replace" in command[2]:
+            raise EngineError("docker run failed (exit 2): Error: Specified qdisc kind is unknown.")
+
+
+def test_without_netem_slow_is_refused(journal: Journal) -> None:
+    error = refusal(journal, NoNetemEngine(container("loki")), "slow")
+    assert "has no netem" in error.message
+    assert "sch_netem" in (error.remedy or "")
+
+
+def test_slow_heals_by_a_restart_where_the_image_with_tc_is_gone(journal: Journal) -> None:
+    engine = ChaosEngine(container("loki"))
+    with injected(engine, journal, FAULTS["slow"], "loki"):
+        engine.images.clear()
+    assert engine.verbs == ["run in network", "restart"]
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_plan_names_the_container_and_changes_nothing(journal: Journal, kind: str) -> None:
+    engine = ChaosEngine(container("loki", name="chaos-loki"))
+    plan = FAULTS[kind].plan(engine, journal, "loki")
+    assert "chaos-loki" in plan.does
+    assert plan.heals
+    assert not set("{}") & set(plan.does + plan.heals)
+    assert engine.done == []
+    assert journal.open_faults() == []
+
+
+def test_the_steady_state_is_that_the_service_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steady, "_SECONDS", 0.2)
+    engine = MemoryEngine(container("kong"))
+    with serving({"/metrics": Reply(b"", 503)}) as server:
+        settings = load(environ={"KONG_PORT": server.url.rpartition(":")[2]})
+        with pytest.raises(NotSteady, match="kong is not ready before the fault") as caught:
+            asyncio.run(steady.require_ready(engine, settings, "kong"))
+    assert "503" in caught.value.message
+    assert "--force" in (caught.value.remedy or "")
+    with serving({"/metrics": Reply(b"ok")}) as server:
+        settings = load(environ={"KONG_PORT": server.url.rpartition(":")[2]})
+        asyncio.run(steady.require_ready(engine, settings, "kong"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "wrong"),
+    [
+        ("slow", "delay", "1h"),
+        ("slow", "loss", "101%"),
+        ("fill memory", "share", "98%"),
+        ("fill disk", "size", "0MiB"),
+        ("fill disk", "size", "200"),
+    ],
+)
+def test_an_option_has_the_faults_default_and_one_form(kind: str, option: str, wrong: str) -> None:
+    words = ["chaos", *kind.split()]
+    shown = " ".join(stackctl(*words, "--help").stdout.split())
+    assert f"[default: {FAULTS[kind].options[option]}]" in shown
+    done = stackctl(*words, "loki", f"--{option}", wrong)
+    assert done.returncode == 2
+    assert f"'{wrong}' is not a" in done.stderr
