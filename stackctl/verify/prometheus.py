@@ -11,6 +11,9 @@ from stackctl.verify.model import Check, Context, Finding
 
 _SCRAPE_SHARE = 0.5
 _CLOCK_SECONDS = 3.0
+_DROPPED_SECONDS = 300.0
+_SCRAPE_SECONDS = 15.0
+"""How long Prometheus may take to notice what its own counters say."""
 _HEAD_SERIES = "prometheus_tsdb_head_series"
 _STORAGE_FAILURES = (
     "prometheus_tsdb_wal_corruptions_total",
@@ -39,9 +42,13 @@ async def _expected_targets(context: Context) -> Finding:
     return Finding(
         not wrong,
         f"{len(wanted)} jobs up: {', '.join(wanted)}",
-        seen or f"{len(wanted)} jobs up",
+        seen or f"{len(wanted)} jobs up{_left_out(context)}",
         f"stackctl logs {next(iter(wrong))}" if wrong else "",
     )
+
+
+def _left_out(context: Context) -> str:
+    return f"; left out, as not there: {', '.join(context.left_out)}" if context.left_out else ""
 
 
 async def _other_targets(context: Context) -> Finding:
@@ -109,11 +116,15 @@ async def _alertmanager_known(context: Context) -> Finding:
 
 
 async def _notifications(context: Context) -> Finding:
-    samples = await context.prometheus.query("increase(prometheus_notifications_dropped_total[5m])")
-    dropped = sum(sample.value[1] for sample in samples)
+    started = (await context.alertmanager.status()).started
+    age = (dt.datetime.now(dt.UTC) - started).total_seconds()
+    # What found no Alertmanager while there was none is sent again once there is one.
+    window = min(_DROPPED_SECONDS, max(1.0, age - _SCRAPE_SECONDS))
+    query = f"increase(prometheus_notifications_dropped_total[{window:.0f}s])"
+    dropped = sum(sample.value[1] for sample in await context.prometheus.query(query))
     return Finding(
         dropped == 0,
-        "no notification dropped in the last five minutes",
+        "no notification dropped in the last five minutes of Alertmanager's life",
         f"{dropped:.0f} dropped" if dropped else "none dropped",
         "stackctl logs alertmanager",
     )
