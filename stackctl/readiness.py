@@ -15,7 +15,7 @@ from stackctl.clients.loki import LokiClient
 from stackctl.errors import ServiceError, StackctlError
 from stackctl.settings import Settings
 from stackctl.stack.engine import ContainerState, Engine
-from stackctl.stack.services import ContainerHealth, HttpProbe, LogRoundTrip, Service
+from stackctl.stack.services import Alive, ContainerHealth, HttpProbe, LogRoundTrip, Service
 
 _PROBE_TIMEOUT = 3.0
 _PAUSE = 0.3
@@ -161,6 +161,8 @@ class _Prober:
                         await self._round_trip(service)
                     case ContainerHealth():
                         await self._health(container)
+                    case Alive():
+                        await self._alive(container)
         except (_Waiting, TimeoutError) as waiting:
             # The probe says that it is not ready; the container says whether waiting can help.
             await self._raise_if_hopeless(container)
@@ -190,6 +192,15 @@ class _Prober:
         state = await asyncio.to_thread(self._engine.container, container)
         if state is None or state.health != "healthy":
             raise _Waiting(f"health check: {state.health if state else 'gone'}")
+
+    async def _alive(self, container: str) -> None:
+        state = await asyncio.to_thread(self._engine.container, container)
+        if state is None:
+            raise _Waiting("gone")
+        if (state.status, state.exit_code) == ("exited", 0):
+            return
+        if not state.running or state.health not in {"none", "healthy"}:
+            raise _Waiting(f"container {state.status}, health check: {state.health}")
 
     async def _raise_if_hopeless(self, container: str) -> None:
         state = await asyncio.to_thread(self._engine.container, container)

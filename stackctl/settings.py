@@ -12,18 +12,23 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from stackctl.applications import APPLICATIONS, parse_target
 from stackctl.errors import UsageError
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 DEFAULT_PROJECT = "bot-core"
+
+OVERRIDE_FILE = "stackctl.override.yml"
+"""A Compose file of this name in the current folder is merged over all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,20 @@ def _mongodb_uri(value: str) -> str:
     return _text(value)
 
 
+def _path(value: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", value):
+        raise ValueError("a path such as /api/health is expected")
+    return value
+
+
+def _network(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+        raise ValueError(
+            "the name of a Docker network is expected, as `docker network ls` gives it"
+        )
+    return value
+
+
 PUBLISHED_PORTS: Mapping[str, tuple[str, int]] = {
     "prometheus": ("PROMETHEUS_PORT", 9090),
     "alertmanager": ("ALERTMANAGER_PORT", 9093),
@@ -195,6 +214,28 @@ def _rows() -> Iterator[Setting]:
     yield Setting("ALERTMANAGER_SMTP_PORT", "587", _port, "SMTP server's port")
     yield Setting("ALERTMANAGER_SMTP_USERNAME", None, _text, "SMTP user")
     yield Setting("ALERTMANAGER_SMTP_PASSWORD", None, _text, "SMTP password", secret=True)
+    yield Setting(
+        "STACKCTL_ATTACH", None, _network, "network of a running bot-core to join (up --attach)"
+    )
+    yield Setting(
+        "STACKCTL_APP_FILES",
+        None,
+        _text,
+        f"bot-core's own Compose files, {os.pathsep} between them (up --app-file)",
+    )
+    for one in APPLICATIONS.values():
+        if one.name == "mongodb":
+            continue
+        yield Setting(
+            one.setting,
+            one.target,
+            partial(parse_target, one),
+            f"where {one.name} is without the demo, or none",
+        )
+        if one.health is not None:
+            yield Setting(
+                one.health_setting, one.health, _path, f"{one.name}'s health path without the demo"
+            )
     yield Setting(
         "MONGODB_EXPORTER_URI", None, _mongodb_uri, "MongoDB address with credentials", secret=True
     )

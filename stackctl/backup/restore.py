@@ -23,7 +23,7 @@ def restore(project: Project, path: Path, *, confirm: Confirm, say: Say) -> Mani
     volumes that it made are removed. Raises StackctlError while the stack has containers, or BadBackup.
     """
     with exclusive(project.state, "restore"):
-        engine = project.engine(demo=True)
+        engine = project.whole_engine()
         containers = engine.containers()
         if containers:
             raise StackctlError(

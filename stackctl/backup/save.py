@@ -35,7 +35,7 @@ def save(project: Project, path: Path, *, force: bool, observer: Observer) -> Ma
     """
     archive.refuse_existing(path, force=force)
     with exclusive(project.state, "backup"):
-        engine = project.engine(demo=True)
+        engine = project.whole_engine()
         containers = engine.containers()
         journal = Journal(project.state)
         _refuse_unsteady(containers, journal)

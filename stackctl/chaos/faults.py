@@ -165,7 +165,7 @@ _ALL = (
         "takes it off the network",
         does="docker network disconnect --force {network} {container}",
         heals="docker network connect --alias {service} {network} {container}",
-        inject=lambda on, fault: on.disconnect(fault.container),
+        inject=network.disconnect,
         heal=network.connect,
         prepare=network.prepare_disconnect,
     ),

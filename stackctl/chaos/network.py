@@ -35,17 +35,24 @@ _REMOVE = _EVERY_DEVICE.format(
 
 def prepare_disconnect(engine: Engine, container: ContainerState, options: Details) -> Details:
     """Name the network. Raises StackctlError for a container that is not on it, so that healing puts none there."""
-    if engine.network not in engine.surroundings(container.id).networks:
+    its_own = engine.surroundings(container.id).networks
+    network = next((name for name in engine.networks if name in its_own), None)
+    if network is None:
         raise StackctlError(
-            f"{container.service} is not on {engine.network}", remedy="take a service that is"
+            f"{container.service} is not on {engine.networks[-1]}", remedy="take a service that is"
         )
-    return {**options, "network": engine.network}
+    return {**options, "network": network}
+
+
+def disconnect(engine: Engine, fault: OpenFault) -> None:
+    """Take the container off the network."""
+    engine.disconnect(fault.container, fault.details["network"])
 
 
 def connect(engine: Engine, fault: OpenFault) -> None:
     """Put the container back on the network, where it is still there."""
     if engine.container(fault.container) is not None:
-        engine.connect(fault.container)
+        engine.connect(fault.container, fault.details["network"])
 
 
 def prepare_slow(engine: Engine, container: ContainerState, options: Details) -> Details:

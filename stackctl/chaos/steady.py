@@ -7,20 +7,18 @@ from stackctl.chaos.faults import NotSteady
 from stackctl.readiness import NotReady
 from stackctl.settings import Settings
 from stackctl.stack.engine import Engine
-from stackctl.stack.services import SERVICES
+from stackctl.stack.services import Service
 
 _SECONDS = 15.0
 """What was healed a moment ago may still be starting."""
 
 
-async def require_ready(engine: Engine, settings: Settings, service: str) -> None:
+async def require_ready(engine: Engine, settings: Settings, service: Service) -> None:
     """Wait a little until the service answers its readiness probe. Raises NotSteady where it does not."""
     try:
-        await readiness.wait(
-            [SERVICES[service]], engine, settings, timeout=_SECONDS, changed=lambda _: None
-        )
+        await readiness.wait([service], engine, settings, timeout=_SECONDS, changed=lambda _: None)
     except NotReady as error:
         raise NotSteady(
-            f"{service} is not ready before the fault: {error.progress[0].reason}",
-            remedy=f"stackctl logs {service}, or go on with --force",
+            f"{service.name} is not ready before the fault: {error.progress[0].reason}",
+            remedy=f"stackctl logs {service.name}, or go on with --force",
         ) from None

@@ -148,16 +148,15 @@ def _command(fault: Fault) -> click.Command:
 
         from stackctl.chaos.journal import Journal
         from stackctl.chaos.steady import require_ready
-        from stackctl.stack import services
 
-        services.select([service])
+        project = session.project
+        (target,) = project.select((service,))
         if alert and duration is not None:
             raise UsageError(
                 "--for goes without --expect", remedy="with --expect the alert decides when to heal"
             )
         chosen = replace(fault, options={**fault.options, **options})
         seconds = fault.seconds if duration is None else duration
-        project = session.project
         engine, journal = project.engine(), Journal(project.state)
         if dry_run:
             plan = chosen.lasting(seconds).plan(engine, journal, service)
@@ -173,7 +172,7 @@ def _command(fault: Fault) -> click.Command:
             return
         chosen.target(engine, journal, service)
         if not force:
-            asyncio.run(require_ready(engine, project.settings, service))
+            asyncio.run(require_ready(engine, project.settings, target))
         if alert:
             _drill(session, chosen, service, alert, engine, journal, timeout, force=force)
         else:
@@ -293,7 +292,7 @@ def heal(session: Session) -> None:
     from stackctl.chaos.journal import Journal
 
     project = session.project
-    healed = heal_all(project.engine(demo=True), Journal(project.state))
+    healed = heal_all(project.whole_engine(), Journal(project.state))
     for record in healed:
         session.out.print(f"healed: {record.describe()}")
     if not healed:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stackctl.stack.project import Project
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 FORMAT = click.option(
     "--format",
@@ -23,6 +26,34 @@ FORMAT = click.option(
     show_default=True,
     help="How to print it.",
 )
+
+
+JOIN_OPTIONS: tuple[Callable[[_F], _F], ...] = (
+    click.option(
+        "--demo/--no-demo", default=None, help="bot-core's stand-ins too (on unless bot-core is)."
+    ),
+    click.option(
+        "--attach",
+        "network",
+        metavar="NETWORK",
+        help="Watch the bot-core that runs on this Docker network, in the demo's place.",
+    ),
+    click.option(
+        "--app-file",
+        "app_files",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="bot-core's own Compose file, merged with ours (repeatable), in the demo's place.",
+    ),
+)
+
+
+def join_options(command: _F) -> _F:
+    """Give a command the options that say which bot-core is watched: the demo, or one that runs."""
+    for option in reversed(JOIN_OPTIONS):
+        command = option(command)
+    return command
 
 
 class _Duration(click.ParamType[float]):

@@ -30,7 +30,7 @@ def down(session: Session, volumes: bool, yes: bool, timeout: int | None) -> Non
 
     project = session.project
     if volumes and not yes:
-        lost = project.engine(demo=True).volumes()
+        lost = project.whole_engine().volumes()
         if lost:
             click.confirm(f"This removes {', '.join(lost)} for good. Go on?", abort=True, err=True)
     with Display(session.err) as display:

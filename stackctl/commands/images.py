@@ -26,7 +26,7 @@ def list_(session: Session, output: str) -> None:
     from stackctl.stack.images import inventory
 
     project = session.project
-    rows = inventory(project.engine(demo=True), project.settings)
+    rows = inventory(project.whole_engine(), project.settings)
     if output == "json":
         session.out.print_json(json.dumps(rows))
         return
@@ -53,5 +53,5 @@ def build(session: Session) -> None:
     from stackctl.stack import images as sets
 
     with Display(session.err) as display:
-        sets.build(session.project.engine(demo=True), display.step)
+        sets.build(session.project.whole_engine(), display.step)
     session.out.print(f"{len(sets.catalogue())} images built.")

@@ -60,11 +60,9 @@ def logs(
     follow: bool,
 ) -> None:
     """Show logs of some services, or of all."""
-    from stackctl.stack import services as table
-
     chosen = [
         service.name
-        for service in (table.select(services) if services else session.project.services)
+        for service in (session.project.select(services) if services else session.project.services)
     ]
     if source == "loki":
         if follow:

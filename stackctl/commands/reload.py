@@ -34,7 +34,7 @@ def reload(ctx: click.Context, session: Session) -> None:
             project.secrets,
             project.state,
             images=images.variables(project.choices.images, demo=project.choices.demo),
-            demo=project.choices.demo,
+            present=project.present(),
         )
         touched = reloading.reloadable(done.changed)
         asyncio.run(reloading.reload(project.settings, touched))

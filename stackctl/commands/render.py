@@ -35,7 +35,11 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
     variables = images.variables(choices.images, demo=choices.demo)
     with exclusive(project.state, "render"):
         done = write(
-            project.settings, project.secrets, project.state, images=variables, demo=choices.demo
+            project.settings,
+            project.secrets,
+            project.state,
+            images=variables,
+            present=project.present(),
         )
     for channel, missing in done.left_out.items():
         session.err.print(f"{channel} is not set up: set {', '.join(missing)}", style="yellow")
@@ -56,7 +60,7 @@ def passes_checks(session: Session) -> bool:
     passed = True
     with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
         folder = Path(name)
-        write_configuration(project.settings, folder, demo=project.choices.demo)
+        write_configuration(project.settings, folder, project.present())
         for verdict in check.check(project.engine(), references, folder):
             passed &= verdict.ok
             if verdict.ok:

@@ -86,7 +86,9 @@ def _rows(session: Session) -> list[Row]:
                 cpu_percent=used.cpu_percent if used else None,
                 memory=used.memory_bytes if used else None,
                 memory_limit=used.memory_limit_bytes if used else None,
-                url=project.settings.url(service.name) if service.name in PUBLISHED_PORTS else None,
+                url=project.settings.url(service.name)
+                if service.name in PUBLISHED_PORTS and service.profile in {"monitoring", "demo"}
+                else None,
             )
         )
     return rows

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.common import Session, join_options, pass_session
 from stackctl.commands.urls import print_urls
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="\b\nExamples:\n  stackctl up\n  stackctl up --no-demo\n  stackctl up --images local --verify"
+    epilog="\b\nExamples:\n  stackctl up\n  stackctl up --no-demo\n  stackctl up --images local --verify\n"
+    "  stackctl up --attach bot-core_default\n  stackctl up --app-file ../bot-core/docker-compose.yml"
 )
 @click.option(
     "--images",
@@ -23,9 +25,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Image set: upstream where it can be had, else local; or one of them.",
 )
-@click.option(
-    "--demo/--no-demo", default=True, help="Start bot-core's stand-ins too (on by default)."
-)
+@join_options
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
@@ -41,7 +41,9 @@ def up(
     ctx: click.Context,
     session: Session,
     images: Choice,
-    demo: bool,
+    demo: bool | None,
+    network: str | None,
+    app_files: tuple[Path, ...],
     timeout: float,
     then_verify: bool,
 ) -> None:
@@ -52,13 +54,18 @@ def up(
     from stackctl.readiness import NotReady
     from stackctl.report.progress import Display
     from stackctl.stack import lifecycle
+    from stackctl.stack.joining import Wish
 
     project = session.project
     with Display(session.err) as display:
         observer = lifecycle.Observer(display.step, display.note, display.progress)
         try:
             done = lifecycle.up(
-                project, choice=images, demo=demo, timeout=timeout, observer=observer
+                project,
+                choice=images,
+                wish=Wish(demo, network, app_files),
+                timeout=timeout,
+                observer=observer,
             )
         except NotReady as failure:
             engine = project.engine()
@@ -87,10 +94,18 @@ def up(
         channels = ", ".join(done.rendering.left_out)
         where = (
             f"{channels}: alerts go to the demo's notification-sink instead."
-            if demo
+            if project.choices.demo
             else f"No alert will reach {channels}."
         )
         session.err.print(f"{where} For the real ones set {', '.join(missing)}.", style="yellow")
+    for gap in done.missing:
+        session.err.print(f"{gap.message}; {gap.remedy}", style="yellow", markup=False)
+    if done.left_out:
+        session.err.print(
+            f"Left out, as not there: {', '.join(done.left_out)}, with {len(done.rendering.alerts_left_out)}"
+            f" alerts and {len(done.rendering.panels_left_out)} panels.",
+            style="yellow",
+        )
     session.out.print()
     print_urls(session)
     if then_verify:

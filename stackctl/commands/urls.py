@@ -41,5 +41,5 @@ def _addresses(session: Session) -> dict[str, str]:
     return {
         service.name: project.settings.url(service.name) + service.page.rstrip("/")
         for service in project.services
-        if service.page is not None
+        if service.page is not None and service.profile not in {"application", "attached"}
     }

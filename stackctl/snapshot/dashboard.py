@@ -246,12 +246,15 @@ def names() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.json"))
 
 
-def load(name: str) -> Dashboard:
-    """Give a dashboard by its uid, panels from top to bottom. Raises UsageError with the nearest for an unknown one."""
+def load(name: str, folder: Path | None = None) -> Dashboard:
+    """Give a dashboard by its uid, panels from top to bottom, of `folder` where it is not as we ship it.
+
+    Raises UsageError with the nearest for an unknown one.
+    """
     known = names()
     if name not in known:
         raise UsageError(f"there is no dashboard {name!r}", remedy=nearest(name, known))
-    found = Dashboard.model_validate_json((_folder() / f"{name}.json").read_bytes())
+    found = Dashboard.model_validate_json(((folder or _folder()) / f"{name}.json").read_bytes())
     panels = sorted(found.panels, key=lambda panel: (panel.grid_pos.y, panel.grid_pos.x))
     return found.model_copy(update={"panels": tuple(panels)})
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import psutil
 
+from stackctl.applications import APPLICATIONS, Present
 from stackctl.errors import EngineError
 from stackctl.settings import PUBLISHED_PORTS, Settings
 from stackctl.stack.engine import MINIMUM_COMPOSE, MINIMUM_ENGINE, Engine, EngineInfo
+from stackctl.stack.joining import Missing
 from stackctl.stack.render import CHANNELS
 from stackctl.stack.services import Service
 
@@ -36,8 +38,13 @@ class Finding:
     remedy: str | None = None
 
 
-def examine(engine: Engine, settings: Settings, services: list[Service]) -> list[Finding]:
-    """Look at everything that `up` needs. Without an engine the findings end with that."""
+def examine(
+    engine: Engine, settings: Settings, services: list[Service], app_services: Collection[str] = ()
+) -> list[Finding]:
+    """Look at everything that `up` needs. Without an engine the findings end with that.
+
+    `app_services` are those of bot-core's own Compose files, where the stack has them.
+    """
     try:
         info = engine.info()
     except EngineError as error:
@@ -46,9 +53,40 @@ def examine(engine: Engine, settings: Settings, services: list[Service]) -> list
         *_versions(info),
         *_resources(info),
         *_clock(engine),
+        *strangers(engine, app_services),
         *_ports(engine, settings, services),
         *_channels(settings),
     ]
+
+
+def strangers(engine: Engine, app_services: Collection[str] = ()) -> Iterator[Finding]:
+    """Look for containers that another Compose file made under the project's name: `up` and `down` would take them."""
+    names = engine.strangers(app_services)
+    if names:
+        yield Finding(
+            "project",
+            "failure",
+            f"the project {engine.project} has containers that are not stackctl's: {', '.join(names)}",
+            "give the monitoring another name with -p, or bot-core's own file with --app-file",
+        )
+
+
+def joined(missing: Iterable[Missing], present: Present) -> Iterator[Finding]:
+    """Say what of bot-core is watched, and what of it is not where it is expected."""
+    gone = {one.service for one in missing}
+    for one in missing:
+        yield Finding(one.service, "warning", one.message, one.remedy)
+    for name, target in present.targets.items():
+        if name not in gone:
+            yield Finding(name, "ok", f"at {target.address}{target.path}")
+    for name in present.left_out:
+        setting = "MONGODB_EXPORTER_URI" if name == "mongodb" else APPLICATIONS[name].setting
+        yield Finding(
+            name,
+            "warning",
+            "not there: its alerts and panels are left out",
+            f"set {setting} if it is",
+        )
 
 
 def _versions(info: EngineInfo) -> Iterator[Finding]:
@@ -111,7 +149,8 @@ def _ports(engine: Engine, settings: Settings, services: list[Service]) -> Itera
     wanted: dict[int, str] = {}
     taken = False
     for service in services:
-        if service.name not in PUBLISHED_PORTS:
+        # bot-core's own are published as its Compose files say.
+        if service.name not in PUBLISHED_PORTS or service.profile in {"application", "attached"}:
             continue
         variable, _ = PUBLISHED_PORTS[service.name]
         port = int(settings[variable] or 0)

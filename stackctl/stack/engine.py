@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +19,10 @@ from python_on_whales.exceptions import (
 )
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from stackctl.applications import Present
 from stackctl.errors import EngineError
 from stackctl.stack import bundle
+from stackctl.stack.state import COMPOSE_ENV
 
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 20)
@@ -29,6 +31,7 @@ _REMOVAL_SECONDS = 10.0
 
 _PROJECT_LABEL = "com.docker.compose.project"
 _SERVICE_LABEL = "com.docker.compose.service"
+_ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
 _STANDIN_LABEL = "stackctl.standin"
 
 Health = Literal["starting", "healthy", "unhealthy", "none"]
@@ -66,11 +69,22 @@ class ContainerState:
     started: dt.datetime | None
     image: str
     standin: bool
+    attached: bool = False
+    """Whether it is another Compose project's, or nobody's, on a network that this stack has joined."""
 
     @property
     def running(self) -> bool:
         """Tell whether its process runs."""
         return self.status == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A running container of somebody else's: its Compose project, where it has one, and its names on the network."""
+
+    name: str
+    project: str | None
+    names: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +111,37 @@ class Surroundings:
 class Engine:
     """The engine that the `docker` command reaches, seen from one Compose project."""
 
-    def __init__(self, project: str, env_file: Path | None = None, *, demo: bool = True) -> None:
-        """Take the project's name, the .env for the compose files, and whether the demo belongs to it."""
+    def __init__(
+        self,
+        project: str,
+        env_files: Sequence[Path] = (),
+        *,
+        demo: bool = True,
+        files: Sequence[Path] = (),
+        directory: Path | None = None,
+        present: Present | None = None,
+    ) -> None:
+        """Take the project's name, the .env files for the compose files, and whether the demo belongs to it.
+
+        `files` are merged over ours; their paths are relative to `directory`. `present` tells what bot-core's own
+        containers are called.
+        """
         self.project = project
+        self._hosts = present.hosts() if present else {}
+        self._joined = present.network if present else None
+        self._watched = (
+            frozenset(target.host for target in present.targets.values())
+            if present
+            else frozenset()
+        )
         names = ["docker-compose.yml", *(["demo.yml"] if demo else [])]
         profiles = ["monitoring", *(["demo"] if demo else [])]
         self._client = DockerClient(
-            compose_files=[bundle.compose() / name for name in names],
+            compose_files=[*(bundle.compose() / name for name in names), *files],
             compose_profiles=profiles,
             compose_project_name=project,
-            compose_env_files=[env_file] if env_file else [],
+            compose_project_directory=directory,
+            compose_env_files=list(env_files),
         )
 
     def info(self) -> EngineInfo:
@@ -186,26 +221,102 @@ class Engine:
             self._client.compose.down(
                 volumes=volumes, timeout=timeout, remove_orphans=True, quiet=True
             )
+        # Compose removes the volumes of its present files; those of files that the project had before are left.
+        if volumes and (left := self.volumes()):
+            with _translated("docker volume rm"):
+                self._client.volume.remove(left)  # type: ignore[arg-type]  # it takes names too
 
     def containers(self) -> dict[str, ContainerState]:
-        """Give the project's containers, stopped ones too, by service."""
-        with _translated("docker container list"):
-            found = self._client.container.list(
-                all=True, filters=[("label", f"{_PROJECT_LABEL}={self.project}")]
-            )
+        """Give the project's containers by service, stopped ones too, and those of bot-core on a joined network.
+
+        One of bot-core's is here by the name that the monitoring has for it.
+        """
         states: dict[str, ContainerState] = {}
-        for container in found:
+        for container in [*self._on_joined_network(), *self._of_project()]:
             # One that is removed between the list and the look is not there any more.
             with contextlib.suppress(NoSuchContainer), _translated("docker container inspect"):
-                state = _state_of(container)
+                state = self._state_of(container)
                 states[state.service] = state
         return states
+
+    def _of_project(self) -> list[Container]:
+        with _translated("docker container list"):
+            return self._client.container.list(
+                all=True, filters=[("label", f"{_PROJECT_LABEL}={self.project}")]
+            )
+
+    def _on_joined_network(self) -> list[Container]:
+        if self._joined is None:
+            return []
+        with _translated("docker container list"):
+            found = self._client.container.list(all=True, filters=[("network", self._joined)])
+            return [
+                one for one in found if _names_of(one) & self._watched and not self._is_own(one)
+            ]
+
+    def _is_own(self, container: Container) -> bool:
+        return (container.config.labels or {}).get(_PROJECT_LABEL) == self.project
+
+    def _state_of(self, container: Container) -> ContainerState:
+        state = _state_of(container)
+        known = self._hosts.get(state.service) or self._hosts.get(state.name) or state.service
+        return replace(state, service=known, attached=not self._is_own(container))
+
+    def strangers(self, known: Collection[str]) -> list[str]:
+        """Give the names of containers of this project's name that stackctl did not make, but of `known` services."""
+        with _translated("docker container inspect"):
+            return sorted(
+                container.name
+                for container in self._of_project()
+                for labels in [container.config.labels or {}]
+                if labels.get(_SERVICE_LABEL) not in known
+                and not labels.get(_ENV_FILE_LABEL, "").endswith(f"/{COMPOSE_ENV}")
+            )
+
+    def neighbours(self, network: str) -> list[Neighbour]:
+        """Give the running containers of others on a network. Raises EngineError where there is no such network."""
+        try:
+            with _translated("docker network inspect"):
+                self._client.network.inspect(network)
+        except EngineError as error:
+            raise EngineError(
+                f"there is no network {network!r}: {error.message}",
+                remedy="`docker network ls` lists them; start bot-core before its monitoring",
+            ) from None
+        with _translated("docker container list"):
+            found = self._client.container.list(filters=[("network", network)])
+            return [
+                Neighbour(
+                    one.name,
+                    (one.config.labels or {}).get(_PROJECT_LABEL),
+                    frozenset(_names_of(one)),
+                )
+                for one in found
+                if not self._is_own(one)
+            ]
+
+    def published_port(self, container: str, port: int) -> int | None:
+        """Give the port of this machine at which a container's TCP port is published, None where it is not."""
+        with _translated("docker container inspect"):
+            ports = self._client.container.inspect(container).network_settings.ports or {}
+        bound = ports.get(f"{port}/tcp")
+        return int(bound[0]["HostPort"]) if bound else None
+
+    def run_in_network(self, network: str, image: str, command: Sequence[str]) -> str:
+        """Run a program of an image once on a network and give what it wrote to stdout.
+
+        Raises EngineError if it fails.
+        """
+        program, *arguments = command
+        return self._run_once(
+            image, arguments, entrypoint=program, networks=[network], cap_drop=["ALL"]
+        )
 
     def container(self, id_: str) -> ContainerState | None:
         """Give one container, or None where it is gone."""
         try:
             with _translated("docker container inspect"):
-                return _state_of(self._client.container.inspect(id_))
+                return self._state_of(self._client.container.inspect(id_))
         except NoSuchContainer:
             return None
 
@@ -239,19 +350,19 @@ class Engine:
         with _translated("docker unpause"):
             self._client.container.unpause(container)
 
-    def disconnect(self, container: str) -> None:
-        """Take a container off the project's network."""
+    def disconnect(self, container: str, network: str) -> None:
+        """Take a container off a network."""
         with _translated("docker network disconnect"):
-            self._client.network.disconnect(self.network, container, force=True)
+            self._client.network.disconnect(network, container, force=True)
 
-    def connect(self, container: str) -> None:
-        """Put a container back on the project's network, by its service's name; no harm if it is on it."""
+    def connect(self, container: str, network: str) -> None:
+        """Put a container back on a network, by its service's name; no harm if it is on it."""
         with _translated("docker network connect"):
             found = self._client.container.inspect(container)
-            if self.network in (found.network_settings.networks or {}):
+            if network in (found.network_settings.networks or {}):
                 return
             service = (found.config.labels or {}).get(_SERVICE_LABEL, found.name)
-            self._client.network.connect(self.network, container, alias=service)
+            self._client.network.connect(network, container, alias=service)
 
     def surroundings(self, container: str) -> Surroundings:
         """Give a container's memory limit, networks and writable volumes."""
@@ -277,9 +388,10 @@ class Engine:
         return sorted(volume.name for volume in found)
 
     @property
-    def network(self) -> str:
-        """The network that all services but the Docker API's are on."""
-        return f"{self.project}_bot-network"
+    def networks(self) -> tuple[str, ...]:
+        """The networks on which services are watched: the project's own, and one that it has joined."""
+        own = f"{self.project}_bot-network"
+        return (own,) if self._joined is None else (self._joined, own)
 
     def last_logs(self, container: str, lines: int) -> str:
         """Give the last lines that a container wrote, both streams."""
@@ -369,7 +481,8 @@ class Engine:
                     with contextlib.suppress(NoSuchContainer), _translated("docker rm"):
                         self._client.container.remove(name, force=True)
 
-    def _run_once(self, image: str, command: Sequence[str], **options: Any) -> None:
+    def _run_once(self, image: str, command: Sequence[str], **options: Any) -> str:
+        output = bytearray()
         with _translated(f"docker run {image}"):
             lines = self._client.container.run(
                 image,
@@ -382,8 +495,9 @@ class Engine:
                 **options,
             )
             # Only a stream's stderr is in the error; otherwise it goes to ours.
-            for _ in lines:
-                pass
+            for stream, line in lines:
+                output += line if stream == "stdout" else b""
+        return output.decode(errors="replace")
 
     def try_program(
         self, image: str, command: Sequence[str], *, entrypoint: str | None, folder: Path, at: str
@@ -466,6 +580,25 @@ class Engine:
             )
             for _, line in lines or ():
                 yield line.decode(errors="replace").rstrip()
+
+
+def merged(
+    project: str, files: Sequence[Path], env_files: Sequence[Path] = ()
+) -> Mapping[str, Any]:
+    """Give Compose files as one, with every variable replaced. Raises EngineError where they are not valid."""
+    client = DockerClient(
+        compose_files=list(files), compose_project_name=project, compose_env_files=list(env_files)
+    )
+    with _translated("docker compose config"):
+        config = client.compose.config(return_json=True)
+    assert isinstance(config, dict)  # noqa: S101 - the library's type for JSON
+    return config
+
+
+def _names_of(container: Container) -> set[str]:
+    """Give the names by which a container is known on its networks."""
+    labels = container.config.labels or {}
+    return {container.name, *([labels[_SERVICE_LABEL]] if _SERVICE_LABEL in labels else [])}
 
 
 def _state_of(container: Container) -> ContainerState:

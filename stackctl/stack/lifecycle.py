@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stackctl import readiness
 from stackctl.backup import unfinished
@@ -13,10 +13,11 @@ from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.errors import ServiceError, StackctlError
 from stackctl.readiness import Progress
-from stackctl.stack import doctor, images, services
+from stackctl.stack import doctor, images, joining
 from stackctl.stack.images import Choice, Resolved
+from stackctl.stack.joining import Missing, Wish
 from stackctl.stack.lock import exclusive
-from stackctl.stack.project import Choices, Project
+from stackctl.stack.project import Project
 from stackctl.stack.render import Rendering, render
 
 
@@ -38,9 +39,13 @@ class Up:
     services: list[Progress]
     changed: tuple[str, ...]
     """Services whose container was created or replaced."""
+    left_out: tuple[str, ...]
+    """The services of bot-core that are not watched, where others are."""
+    missing: tuple[Missing, ...]
+    """What is not where it is watched."""
 
 
-def up(project: Project, *, choice: Choice, demo: bool, timeout: float, observer: Observer) -> Up:
+def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer: Observer) -> Up:
     """Bring the stack up and wait until every service is ready.
 
     `timeout` is the deadline for readiness in seconds. Raises StackctlError: with the doctor's failures, where
@@ -51,49 +56,63 @@ def up(project: Project, *, choice: Choice, demo: bool, timeout: float, observer
         if killed == "down":
             # The engine goes on stopping what a `down` had told it to stop before it was cut off.
             observer.note("finishing the `down` that was cut off")
-            project.engine(demo=True).down(volumes=False)
-        chosen = services.select(demo=demo)
-        engine = project.engine(demo=demo)
-        observer.step("checking this machine")
-        _refuse_failures(doctor.examine(engine, project.settings, chosen))
-        observer.step("choosing the images")
+            project.whole_engine().down(volumes=False)
         previous = project.choices
+        chosen, networks = joining.found(project, joining.choices(project.settings, wish, previous))
+        engine = project.engine(chosen)
+        observer.step("checking this machine")
+        own = [one for one in project.services_of(chosen) if one.profile != "attached"]
+        _refuse_failures(doctor.examine(engine, project.settings, own, chosen.app_services))
+        observer.step("choosing the images")
         resolved = images.resolve(
             engine,
             project.settings,
             choice=choice,
             previous=previous.images,
-            demo=demo,
+            demo=chosen.demo,
             progress=observer.step,
         )
         if resolved.reason:
             observer.note(resolved.reason)
+        present = project.present(chosen)
         rendering = render(
-            project.settings, project.secrets, project.state, images=resolved.variables, demo=demo
+            project.settings,
+            project.secrets,
+            project.state,
+            images=resolved.variables,
+            present=present,
         )
-        project.keep(Choices(demo=demo, images=resolved.name))
-        engine = project.engine(demo=demo)
+        joining.write_join_file(project.state, chosen, networks)
+        project.keep(replace(chosen, images=resolved.name))
+        engine = project.engine()
         for leftover in engine.remove_leftovers():
             observer.note(f"removed {leftover}, left by an `up` that was interrupted")
         before = engine.containers()
         observer.step("starting the containers")
-        engine.up(pull=resolved.name == "upstream")
+        engine.up(pull=resolved.name == "upstream" or bool(chosen.app_files))
         after = engine.containers()
         changed = tuple(
             name
             for name, state in after.items()
-            if name not in before or before[name].id != state.id
+            if not state.attached and (name not in before or before[name].id != state.id)
         )
         observer.step("waiting for readiness")
         ready = asyncio.run(
             readiness.wait(
-                chosen, engine, project.settings, timeout=timeout, changed=observer.progress
+                own, engine, project.settings, timeout=timeout, changed=observer.progress
             )
         )
         if asyncio.run(_refuses_password(project)):
             observer.step("setting Grafana's password")
             engine.grafana_reset_password(after["grafana"].id)
-        return Up(resolved, rendering, ready, changed)
+        return Up(
+            resolved,
+            rendering,
+            ready,
+            changed,
+            present.left_out if chosen.joined else (),
+            tuple(joining.missing(project, project.choices) if chosen.joined else ()),
+        )
 
 
 def down(project: Project, *, volumes: bool, timeout: int | None, observer: Observer) -> list[str]:
@@ -103,10 +122,17 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
     """
     with exclusive(project.state, "down"):
         if not project.state.compose_env.is_file():
-            render(project.settings, project.secrets, project.state, images={}, demo=True)
+            render(
+                project.settings,
+                project.secrets,
+                project.state,
+                images={},
+                present=project.present(),
+            )
         # The demo's services go too, whether or not the last `up` had them.
-        engine = project.engine(demo=True)
-        found = engine.containers()
+        engine = project.whole_engine()
+        _refuse_failures(list(doctor.strangers(engine, project.choices.app_services)))
+        found = {name: state for name, state in engine.containers().items() if not state.attached}
         for fault in faults.heal_all(engine, Journal(project.state)):
             observer.note(f"healed: {fault.describe()}")
         if found:

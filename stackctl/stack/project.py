@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from stackctl import applications
 from stackctl import settings as settings_module
+from stackctl.applications import Present
 from stackctl.settings import Settings
 from stackctl.stack import services
 from stackctl.stack.engine import Engine
@@ -20,10 +23,25 @@ _CHOICES = "project.json"
 
 @dataclass(frozen=True)
 class Choices:
-    """What `up` was asked for last: later commands act on the same stack."""
+    """What `up` was asked for last, and what it found: later commands act on the same stack."""
 
     demo: bool = True
     images: SetName | None = None
+    network: str | None = None
+    """The network of a running bot-core that the stack has joined."""
+    projects: tuple[str, ...] = ()
+    """The Compose projects of the containers there."""
+    app_files: tuple[str, ...] = ()
+    """bot-core's own Compose files, merged over ours."""
+    app_services: tuple[str, ...] = ()
+    """The services of those files."""
+    override: str | None = None
+    """A Compose file merged over all others."""
+
+    @property
+    def joined(self) -> bool:
+        """Tell whether bot-core itself is watched."""
+        return self.network is not None or bool(self.app_files)
 
 
 @dataclass(frozen=True)
@@ -43,13 +61,39 @@ class Project:
         """The project's secrets, generated where they are not there yet."""
         return Secrets(self.settings, self.state)
 
-    def engine(self, *, demo: bool | None = None) -> Engine:
-        """Give the engine for this project, with the demo as it was started unless `demo` says otherwise."""
-        env_file = self.state.compose_env
+    def engine(self, choices: Choices | None = None) -> Engine:
+        """Give the engine for this project as it was started, or as it would be with these choices."""
+        chosen = choices or self.choices
+        app_files = [path for path in map(Path, chosen.app_files) if path.is_file()]
+        files = [
+            *app_files,
+            self.state.join_file,
+            *([Path(chosen.override)] if chosen.override else []),
+        ]
+        directory = app_files[0].parent if app_files else None
+        env_files = [*([directory / ".env"] if directory else []), self.state.compose_env]
         return Engine(
             self.name,
-            env_file if env_file.is_file() else None,
-            demo=self.choices.demo if demo is None else demo,
+            [path for path in env_files if path.is_file()],
+            demo=chosen.demo,
+            files=[path for path in files if path.is_file()],
+            directory=directory,
+            present=self.present(chosen),
+        )
+
+    def whole_engine(self) -> Engine:
+        """Give the engine for everything that the project ever had: the demo too, unless bot-core is in its place."""
+        return self.engine(None if self.choices.joined else Choices())
+
+    def present(self, choices: Choices | None = None) -> Present:
+        """Say which of bot-core's services this stack watches, and where."""
+        chosen = choices or self.choices
+        return applications.present(
+            self.settings,
+            demo=chosen.demo,
+            joined=chosen.joined,
+            network=chosen.network,
+            projects=chosen.projects,
         )
 
     @property
@@ -60,16 +104,51 @@ class Project:
         return Choices(
             demo=kept.get("demo") is not False,
             images=images if images in {"upstream", "local"} else None,
+            network=_text(kept.get("network")),
+            projects=_texts(kept.get("projects")),
+            app_files=_texts(kept.get("app_files")),
+            app_services=_texts(kept.get("app_services")),
+            override=_text(kept.get("override")),
         )
 
     def keep(self, choices: Choices) -> None:
         """Remember what `up` was asked for."""
-        self.state.write_json(_CHOICES, {"demo": choices.demo, "images": choices.images})
+        self.state.write_json(_CHOICES, asdict(choices))
 
     @property
     def services(self) -> list[Service]:
-        """The services that `up` started last."""
-        return services.select(demo=self.choices.demo)
+        """The services that `up` started last, and those of bot-core that it watches."""
+        return self.services_of(self.choices)
+
+    def services_of(self, choices: Choices) -> list[Service]:
+        """Give the services of a stack with these choices."""
+        chosen = services.select(demo=choices.demo)
+        if not choices.joined:
+            return chosen
+        present = self.present(choices)
+        hosts = present.hosts()
+        own = [hosts.get(name, name) for name in choices.app_services]
+        attached = [name for name in present.targets if choices.network and name not in own]
+        return [
+            *chosen,
+            *(services.application(name) for name in own),
+            *(services.application(name, attached=True) for name in attached),
+        ]
+
+    def select(self, names: tuple[str, ...]) -> list[Service]:
+        """Give the services of this stack by name, or of the whole table where it does not run.
+
+        Raises UsageError for an unknown name, with the nearest known one.
+        """
+        return services.select(names, among=[*self.services, *services.select()])
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
 def open_project(*, name: str | None, env_file: Path | None) -> Project:

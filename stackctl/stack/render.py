@@ -15,11 +15,11 @@ from typing import Any
 
 import yaml
 
+from stackctl.applications import Present
 from stackctl.errors import StackctlError
 from stackctl.settings import DEFAULT_PROJECT, IMAGE_VARIABLES, PUBLISHED_PORTS, Settings
-from stackctl.stack import bundle
+from stackctl.stack import bundle, watching
 from stackctl.stack.secrets import Secrets
-from stackctl.stack.services import SERVICES
 from stackctl.stack.state import State, write_atomic
 
 _CONFIG_FILE = 0o644
@@ -63,12 +63,17 @@ _READS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What was rendered: the channels that are on and off, and the files that changed, by path below `config/`."""
+    """What was rendered: the channels that are on and off, what is left out, and the files that changed."""
 
     channels: tuple[str, ...]
     left_out: Mapping[str, tuple[str, ...]]
     """Channel → the settings that it lacks. With the demo it goes to the demo's sink, else nowhere."""
     changed: tuple[str, ...]
+    """By path below `config/`."""
+    alerts_left_out: tuple[str, ...]
+    """Alerts that tell only of services that are not there."""
+    panels_left_out: tuple[str, ...]
+    """Panels, each after its dashboard's title, that show only such services."""
 
 
 def render(
@@ -77,30 +82,32 @@ def render(
     state: State,
     *,
     images: Mapping[str, str],
-    demo: bool,
+    present: Present,
 ) -> Rendering:
     """Write the configuration, the secret files and compose.env into the project's state folder.
 
-    `images` are image variables and references for compose.env; the settings' own win over them. Without `demo`
-    nothing of it is scraped. Raises StackctlError where a file cannot be read or written.
+    `images` are image variables and references for compose.env; the settings' own win over them. What only
+    tells of services that are not `present` is left out. Raises StackctlError where a file cannot be read or written.
     """
     left_out = _missing_settings(settings)
     try:
-        changed = write_configuration(settings, state.config, demo=demo)
-        secrets.write_files(state, _sink_secrets(left_out) if demo else {})
-        write_atomic(state.compose_env, _compose_env(settings, secrets, state, images))
+        files, alerts, panels = _configuration(settings, left_out, present)
+        changed = _synchronise(state.config, files)
+        secrets.write_files(state, _sink_secrets(left_out) if present.demo else {}, present)
+        write_atomic(state.compose_env, _compose_env(settings, secrets, state, images, present))
     except OSError as error:
         raise StackctlError(f"the configuration cannot be rendered: {error}") from None
     on = tuple(channel for channel in CHANNELS if channel not in left_out)
-    return Rendering(on, left_out, changed)
+    return Rendering(on, left_out, changed, tuple(alerts), tuple(panels))
 
 
-def write_configuration(settings: Settings, folder: Path, *, demo: bool) -> tuple[str, ...]:
+def write_configuration(settings: Settings, folder: Path, present: Present) -> tuple[str, ...]:
     """Make `folder` hold the configuration of every program, and give the files that changed.
 
     Raises OSError where a file cannot be read or written.
     """
-    return _synchronise(folder, _configuration(settings, _missing_settings(settings), demo=demo))
+    files, _, _ = _configuration(settings, _missing_settings(settings), present)
+    return _synchronise(folder, files)
 
 
 def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:
@@ -112,8 +119,8 @@ def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def _configuration(
-    settings: Settings, left_out: Mapping[str, tuple[str, ...]], *, demo: bool
-) -> dict[str, bytes]:
+    settings: Settings, left_out: Mapping[str, tuple[str, ...]], present: Present
+) -> tuple[dict[str, bytes], list[str], list[str]]:
     source = bundle.monitoring()
     files = {
         path.relative_to(source).as_posix(): path.read_bytes()
@@ -122,10 +129,14 @@ def _configuration(
     }
     edits: Mapping[str, Callable[[str], str]] = {
         "alertmanager/alertmanager.yml": lambda text: _alertmanager(
-            text, settings, left_out, demo=demo
+            text, settings, left_out, demo=present.demo
         ),
-        "loki/promtail-config.yml": lambda text: _own_project(text, settings.project),
-        "prometheus/prometheus.yml": lambda text: _prometheus(text, settings.project, demo=demo),
+        "loki/promtail-config.yml": lambda text: watching.promtail(
+            _own_logs(text, settings.project), present
+        ),
+        "prometheus/prometheus.yml": lambda text: watching.prometheus(
+            _own_containers(text, settings.project), present
+        ),
         "prometheus/targets/binance.yml": lambda text: _binance(text, settings["BINANCE_API_URL"]),
     }
     for name, edit in edits.items():
@@ -137,7 +148,8 @@ def _configuration(
         files["prometheus/scrape-configs/kubernetes.yml"] = fragments[
             "prometheus/fragments/kubernetes.yml"
         ]
-    return files
+    alerts, panels = watching.leave_out(files, present)
+    return files, alerts, panels
 
 
 def _alertmanager(
@@ -150,7 +162,7 @@ def _alertmanager(
         _leave_out(config, left_out)
     if "e-mail" not in left_out:
         _email_addresses(config, settings)
-    return _dumped(config)
+    return watching.dumped(config)
 
 
 def _leave_out(config: dict[str, Any], channels: Iterable[str]) -> None:
@@ -183,36 +195,6 @@ def _sink_secrets(channels: Iterable[str]) -> dict[str, str]:
     return dict(files[channel] for channel in channels if channel in files)
 
 
-def _prometheus(text: str, project: str, *, demo: bool) -> str:
-    own = text.replace(f'"|{DEFAULT_PROJECT}"', f'"|{project}"')
-    return own if demo else _without_demo(own)
-
-
-def _without_demo(text: str) -> str:
-    """Leave out every target that tells about a service of the demo, and every job that has no other."""
-    config: dict[str, Any] = yaml.safe_load(text)
-    kept = []
-    for job in config["scrape_configs"]:
-        static = job.pop("static_configs", None)
-        if static is not None:
-            running = [one for one in static if not _tells_of_demo(one["labels"]["service"])]
-            if not running:
-                continue
-            job["static_configs"] = running
-        kept.append(job)
-    config["scrape_configs"] = kept
-    return _dumped(config)
-
-
-def _tells_of_demo(service: str) -> bool:
-    return service in SERVICES and SERVICES[service].profile == "demo"
-
-
-def _dumped(config: dict[str, Any]) -> str:
-    body: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
-    return f"# Rendered by stackctl from the settings: edits here are lost at the next `stackctl up`.\n{body}"
-
-
 def _email_addresses(config: dict[str, Any], settings: Settings) -> None:
     shared = config["global"]
     shared["smtp_from"] = settings["ALERTMANAGER_EMAIL_FROM"]
@@ -228,7 +210,11 @@ def _email_addresses(config: dict[str, Any], settings: Settings) -> None:
             email["to"] = settings["ALERTMANAGER_EMAIL_TO"]
 
 
-def _own_project(text: str, project: str) -> str:
+def _own_containers(text: str, project: str) -> str:
+    return text.replace(f'"|{DEFAULT_PROJECT}"', f'"|{project}"')
+
+
+def _own_logs(text: str, project: str) -> str:
     return text.replace(
         f"com.docker.compose.project={DEFAULT_PROJECT}", f"com.docker.compose.project={project}"
     )
@@ -257,7 +243,11 @@ def _synchronise(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
 
 
 def _compose_env(
-    settings: Settings, secrets: Secrets, state: State, images: Mapping[str, str]
+    settings: Settings,
+    secrets: Secrets,
+    state: State,
+    images: Mapping[str, str],
+    present: Present,
 ) -> str:
     prefix = "" if settings.project == DEFAULT_PROJECT else f"{settings.project}-"
     own = {name: settings[name] for name in IMAGE_VARIABLES if settings[name]}
@@ -269,6 +259,7 @@ def _compose_env(
         "STACKCTL_KMSG": "/dev/kmsg" if Path("/dev/kmsg").exists() else "/dev/null",
         "STACKCTL_BIND_ADDRESS": settings["STACKCTL_BIND_ADDRESS"],
         **{variable: settings[variable] for variable, _ in PUBLISHED_PORTS.values()},
+        "REDIS_ADDRESS": present.targets["redis"].address if "redis" in present.targets else None,
         "PROMETHEUS_RETENTION_TIME": settings["PROMETHEUS_RETENTION_TIME"],
         "PROMETHEUS_RETENTION_SIZE": settings["PROMETHEUS_RETENTION_SIZE"],
         **images,

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from stackctl.applications import Present
 from stackctl.settings import GENERATED_SECRETS, Settings
 from stackctl.stack.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
 
@@ -52,13 +53,14 @@ class Secrets:
         """A key of this project's own, so that a fingerprint of a secret tells nothing about the secret."""
         return base64.b64encode(self._generated[_FINGERPRINT_KEY].encode())
 
-    def write_files(self, state: State, defaults: Mapping[str, str]) -> None:
+    def write_files(self, state: State, defaults: Mapping[str, str], present: Present) -> None:
         """Write the secret files that the compose files mount.
 
-        `defaults` are the contents, by file, of what is not set; anything else that is not set is an empty file.
+        `defaults` are the contents, by file, of what is not set; anything else that is not set is an empty file. A
+        Redis that is not the demo's is asked without a password unless the user gave one.
         """
         state.secrets.mkdir(mode=0o700, exist_ok=True)
-        for name, content in self._mounted_files().items():
+        for name, content in self._mounted_files(present).items():
             write_atomic(state.secrets / name, content or defaults.get(name, ""), MOUNTED_FILE)
         write_atomic(
             state.secrets / "mongodb-exporter.env",
@@ -66,14 +68,18 @@ class Secrets:
             PRIVATE_FILE,
         )
 
-    def _mounted_files(self) -> Mapping[str, str]:
+    def _mounted_files(self, present: Present) -> Mapping[str, str]:
         redis = self._text("REDIS_EXPORTER_PASSWORD")
+        watched = present.targets.get("redis")
+        known = present.demo or not self.is_generated("REDIS_EXPORTER_PASSWORD")
         rabbitmq = self._text("RABBITMQ_PASSWORD")
         return {
             "grafana_password": self._text("GRAFANA_PASSWORD"),
             "redis_password": redis,
             "redis_conf": f'requirepass "{_escaped(redis)}"\n',
-            "redis_exporter_passwords": json.dumps({"redis://redis:6379": redis}),
+            "redis_exporter_passwords": json.dumps(
+                {f"redis://{watched.address if watched else 'redis:6379'}": redis if known else ""}
+            ),
             "rabbitmq_password": rabbitmq,
             # A literal in single quotes is taken as it is (RabbitMQ's new configuration format).
             "rabbitmq_conf": f"default_user = {USER}\ndefault_pass = '{rabbitmq}'\n",

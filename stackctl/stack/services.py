@@ -9,7 +9,8 @@ from typing import Literal
 from stackctl.errors import UsageError
 from stackctl.settings import nearest
 
-Profile = Literal["monitoring", "demo"]
+Profile = Literal["monitoring", "demo", "application", "attached"]
+"""The profile that starts it; bot-core's own are started from its Compose files, or attached to where they run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,12 @@ class ContainerHealth:
     """Ready when the container's own health check says so, for a service that publishes no port."""
 
 
-Probe = HttpProbe | LogRoundTrip | ContainerHealth
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Ready when it runs and its health check, where it has one, agrees, or when it has ended well: bot-core's own."""
+
+
+Probe = HttpProbe | LogRoundTrip | ContainerHealth | Alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +89,25 @@ EXPECTED_JOBS = (
 """The jobs that the plan's section 9.1 expects to be up."""
 
 
-def select(names: Iterable[str] = (), *, demo: bool = True) -> list[Service]:
+def application(name: str, *, attached: bool = False) -> Service:
+    """Give a service of bot-core itself, of which only its container is known."""
+    return Service(name, "attached" if attached else "application", Alive())
+
+
+def select(
+    names: Iterable[str] = (), *, demo: bool = True, among: Iterable[Service] = _ALL
+) -> list[Service]:
     """Give the services by these names, or all of the chosen profiles, in the order of the plan.
 
     Raises UsageError for an unknown name, with the nearest known one.
     """
     wanted = list(names)
+    known: dict[str, Service] = {}
+    for service in among:
+        known.setdefault(service.name, service)
     for name in wanted:
-        if name not in SERVICES:
-            raise UsageError(f"there is no service {name!r}", remedy=nearest(name, list(SERVICES)))
+        if name not in known:
+            raise UsageError(f"there is no service {name!r}", remedy=nearest(name, list(known)))
     if wanted:
-        return [service for service in _ALL if service.name in wanted]
-    return [service for service in _ALL if demo or service.profile != "demo"]
+        return [service for service in known.values() if service.name in wanted]
+    return [service for service in known.values() if demo or service.profile != "demo"]

@@ -1,8 +1,8 @@
 """The state folder of a project: only its user can enter it, and every file in it is written whole or not at all.
 
 Layout: `config/` (rendered configuration), `secrets/` (files that containers mount), `secrets.json` (what was
-generated), `compose.env`, `project.json` (choices that later commands need), `chaos.json` (open faults), `lock`,
-`format` (the number of this layout).
+generated), `compose.env`, `join.yml` (bot-core's networks), `project.json` (choices that later commands need),
+`chaos.json` (open faults), `lock`, `format` (the number of this layout).
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from stackctl.errors import StackctlError
 
 FORMAT = 1
 """The layout of a project's folder. A change that an older stackctl could not read needs the next number."""
+
+COMPOSE_ENV = "compose.env"
+"""The name also tells containers that stackctl made from others: Compose notes its .env files in a label."""
 
 PRIVATE_FILE = 0o600
 MOUNTED_FILE = 0o444
@@ -70,7 +73,12 @@ class State:
     @property
     def compose_env(self) -> Path:
         """The .env that the compose files read. It has no secret in it."""
-        return self.folder / "compose.env"
+        return self.folder / COMPOSE_ENV
+
+    @property
+    def join_file(self) -> Path:
+        """The Compose file that puts ours on bot-core's networks, where it is watched."""
+        return self.folder / "join.yml"
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Give the object in a JSON file of this folder, empty where there is no such file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
+from stackctl.applications import WITH_HEALTH, Present, Target
 from stackctl.chaos.journal import Journal
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.grafana import GrafanaClient
@@ -12,15 +13,16 @@ from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.settings import Settings
-from stackctl.stack import bundle
+from stackctl.stack.engine import Engine
 from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS
-from stackctl.stack.services import EXPECTED_JOBS, SERVICES
+from stackctl.stack.services import EXPECTED_JOBS
+from stackctl.stack.state import State
 from stackctl.verify.drills import Drills
 from stackctl.verify.end_to_end import Load
 from stackctl.verify.model import Context
 
-_LOG_JOB = "rust-core-engine"
+_LOADED = "rust-core-engine"
 _SINK_NAMES = {"Slack": "slack", "PagerDuty": "pagerduty", "e-mail": "email"}
 
 
@@ -28,8 +30,8 @@ _SINK_NAMES = {"Slack": "slack", "PagerDuty": "pagerduty", "e-mail": "email"}
 async def open_context(project: Project) -> AsyncIterator[Context]:
     """Open the clients of a project's services, and close them at the end."""
     settings = project.settings
-    demo = project.choices.demo
-    running = {service.name for service in project.services}
+    present = project.present()
+    talking = next((name for name in WITH_HEALTH if name in present.targets), None)
     async with (
         PrometheusClient(settings.url("prometheus")) as prometheus,
         AlertmanagerClient(settings.url("alertmanager")) as alertmanager,
@@ -44,13 +46,13 @@ async def open_context(project: Project) -> AsyncIterator[Context]:
             alertmanager,
             loki,
             grafana,
-            expected_jobs=tuple(
-                job for job in EXPECTED_JOBS if job in running or job not in SERVICES
-            ),
-            expected_dashboards=_dashboards(),
-            log_job=_LOG_JOB if _LOG_JOB in running else None,
-            load=Load(settings.url(_LOG_JOB)) if _LOG_JOB in running else None,
-            sink=sink if demo else None,
+            expected_jobs=tuple(job for job in EXPECTED_JOBS if job not in present.left_out),
+            left_out=present.left_out,
+            expected_dashboards=_dashboards(project.state),
+            dashboards=project.state.config / "grafana" / "dashboards",
+            log_job=talking,
+            load=_load(project, present),
+            sink=sink if present.demo else None,
             real_channels=real_channels(settings),
             drills=Drills(project.engine(), Journal(project.state)),
         )
@@ -65,7 +67,25 @@ def real_channels(settings: Settings) -> frozenset[str]:
     )
 
 
-def _dashboards() -> tuple[str, ...]:
-    """Give the uids of our dashboards, which are their files' names."""
-    folder = bundle.monitoring() / "grafana" / "dashboards"
+def _dashboards(state: State) -> tuple[str, ...]:
+    """Give the uids of the dashboards that were rendered, which are their files' names."""
+    folder = state.config / "grafana" / "dashboards"
     return tuple(sorted(path.stem for path in folder.glob("*.json")))
+
+
+def _load(project: Project, present: Present) -> Load | None:
+    """Give a load for the application that the plan puts it on; None where this machine cannot reach it."""
+    target = present.targets.get(_LOADED)
+    if target is None:
+        return None
+    if present.demo:
+        url: str | None = project.settings.url(_LOADED)
+    else:
+        url = _published(project.engine(), target)
+    return Load(url, target, present.health[_LOADED]) if url else None
+
+
+def _published(engine: Engine, target: Target) -> str | None:
+    container = engine.containers().get(_LOADED)
+    port = engine.published_port(container.id, target.port) if container else None
+    return f"http://127.0.0.1:{port}" if port else None

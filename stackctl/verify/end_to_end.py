@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from stackctl.applications import Target
 from stackctl.clients.base import HttpClient, local_http_client
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.polling import until
@@ -18,7 +19,6 @@ from stackctl.verify.model import Check, Context, Finding
 
 REQUESTS = 1000
 AT_ONCE = 10
-_PATH = "/api/health"
 _TIMEOUT = 10.0
 _SCRAPE_WAIT = 30.0
 _PAUSE = 0.5
@@ -40,6 +40,9 @@ class Load:
     """One load a run, whichever check asks for it first; its requests carry the run's id."""
 
     url: str
+    target: Target
+    """Where Prometheus finds it, under which path."""
+    path: str
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     _done: asyncio.Task[Outcome] | None = None
 
@@ -52,7 +55,7 @@ class Load:
     async def _make(self) -> Outcome:
         # What Prometheus knows is some seconds old and, after a restart, of the application's last life.
         async with _Application(self.url) as application:
-            before = await application.counted()
+            before = await application.counted(self.target.path, self.path)
         answers: Counter[str] = Counter()
         left = iter(range(REQUESTS))
         started, began = time.time_ns(), time.monotonic()
@@ -60,7 +63,7 @@ class Load:
         async def worker(client: httpx.AsyncClient) -> None:
             for _ in left:
                 try:
-                    answer = await client.get(f"{self.url}{_PATH}", params={"run": self.run})
+                    answer = await client.get(f"{self.url}{self.path}", params={"run": self.run})
                     answers[str(answer.status_code)] += 1
                 except httpx.HTTPError as error:
                     answers[type(error).__name__] += 1
@@ -75,21 +78,25 @@ class _Application(HttpClient):
 
     service = "rust-core-engine"
 
-    async def counted(self) -> float:
-        """Give how many requests to the health endpoint it has answered."""
-        text = (await self._request("GET", "/metrics")).decode(errors="replace")
-        pattern = rf'^http_requests_total\{{[^}}]*endpoint="{_PATH}"[^}}]*\}} (\S+)'
+    async def counted(self, metrics: str, endpoint: str) -> float:
+        """Give how many requests to an endpoint it has answered, by what it says at its metrics path."""
+        text = (await self._request("GET", metrics)).decode(errors="replace")
+        pattern = rf'^http_requests_total\{{[^}}]*endpoint="{re.escape(endpoint)}"[^}}]*\}} (\S+)'
         return sum(float(value) for value in re.findall(pattern, text, re.MULTILINE))
 
 
-async def _scraped(prometheus: PrometheusClient) -> float:
-    """Give how many requests to the health endpoint Prometheus knows of."""
-    query = f'sum(http_requests_total{{job="rust-core-engine", endpoint="{_PATH}"}})'
+async def _scraped(prometheus: PrometheusClient, endpoint: str) -> float:
+    """Give how many requests to an endpoint Prometheus knows of."""
+    query = f'sum(http_requests_total{{job="rust-core-engine", endpoint="{endpoint}"}})'
     return sum(sample.value[1] for sample in await prometheus.query(query))
 
 
 def _no_load() -> Finding:
-    return Finding(True, "an application to put load on", "not asked: no application runs")
+    return Finding(
+        True,
+        "an application to put load on",
+        "not asked: rust-core-engine does not run, or has no port on this machine",
+    )
 
 
 async def _load(context: Context) -> Finding:
@@ -99,7 +106,7 @@ async def _load(context: Context) -> Finding:
     others = {what: number for what, number in outcome.answers.items() if what != "200"}
     return Finding(
         not others,
-        f"{REQUESTS} requests to {_PATH}, {AT_ONCE} at a time, are answered with 200",
+        f"{REQUESTS} requests to {context.load.path}, {AT_ONCE} at a time, are answered with 200",
         ", ".join(f"{number} times {what}" for what, number in others.items())
         or f"{outcome.answers['200']} times 200 in {outcome.seconds:.1f} s, run {context.load.run}",
         "stackctl logs rust-core-engine",
@@ -109,10 +116,10 @@ async def _load(context: Context) -> Finding:
 async def _metrics(context: Context) -> Finding:
     if context.load is None:
         return _no_load()
-    outcome = await context.load.outcome()
+    outcome, path = await context.load.outcome(), context.load.path
     wanted = outcome.before + REQUESTS
     known = await until(
-        lambda: _scraped(context.prometheus),
+        lambda: _scraped(context.prometheus, path),
         lambda number: number >= wanted,
         seconds=_SCRAPE_WAIT,
         pause=_PAUSE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from stackctl.clients.alertmanager import AlertmanagerClient
@@ -29,11 +30,15 @@ class Context:
     loki: LokiClient
     grafana: GrafanaClient
     expected_jobs: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """The services of bot-core that are not there, so that nothing is expected of them."""
     expected_dashboards: tuple[str, ...]
+    dashboards: Path
+    """The folder that has them as they were rendered."""
     log_job: str | None
     """The job whose log lines must be in Loki; None where no application runs."""
     load: Load | None
-    """The load of this run; None where no application runs."""
+    """The load of this run; None where rust-core-engine does not run, or this machine cannot reach it."""
     sink: SinkClient | None
     """What stands in the place of the channels that are not set up; None without the demo."""
     real_channels: frozenset[str]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stackctl import settings
+from stackctl.applications import present
 from stackctl.stack import check, images
 from stackctl.stack.engine import Engine
 from stackctl.stack.render import write_configuration
@@ -35,7 +36,8 @@ def verdicts(folder: Path) -> dict[tuple[str, str], check.Verdict]:
 def test_every_program_takes_the_configuration_as_it_is(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    write_configuration(settings.load(environ={}), tmp_path, demo=True)
+    defaults = settings.load(environ={})
+    write_configuration(defaults, tmp_path, present(defaults, demo=True))
     found = verdicts(tmp_path)
     assert {service for service, _ in found} == set(BREAKS)
     assert {one.said for one in found.values()} == {""}
@@ -44,7 +46,8 @@ def test_every_program_takes_the_configuration_as_it_is(
 def test_each_program_refuses_its_own_broken_file(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    write_configuration(settings.load(environ={}), tmp_path, demo=True)
+    defaults = settings.load(environ={})
+    write_configuration(defaults, tmp_path, present(defaults, demo=True))
     for name, text in BREAKS.values():
         (tmp_path / name).write_text(text)
     rules = tmp_path / "prometheus" / "alerts" / "ai.yml"

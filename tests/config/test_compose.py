@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stackctl import settings
+from stackctl.applications import present
 from stackctl.stack import bundle, images, services
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets
@@ -38,7 +39,7 @@ PLAN: dict[str, tuple[str, str | None, int, float]] = {
 def rendered(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> Path:
     found = settings.load(environ={})
     state = open_state(found.project)
-    render(found, Secrets(found, state), state, images={}, demo=True)
+    render(found, Secrets(found, state), state, images={}, present=present(found, demo=True))
     return state.compose_env
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from stackctl import settings
+from stackctl.applications import present
 from stackctl.stack import bundle
 from stackctl.stack.render import CHANNELS, render
 from stackctl.stack.secrets import Secrets
@@ -42,7 +43,7 @@ def _own_state(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> None:
 def rendered(environ: Mapping[str, str] | None = None, *, demo: bool = True) -> State:
     found = settings.load(environ=environ or {})
     state = open_state(found.project)
-    render(found, Secrets(found, state), state, images={}, demo=demo)
+    render(found, Secrets(found, state), state, images={}, present=present(found, demo=demo))
     return state
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from stackctl.stack.promql import metric_names, selected_labels
 from tests.config.contract import EXPORTED, SERIES, TARGET_LABELS
-from tests.config.promql import metric_names, selected_labels
 from tests.support.tools import tool
 
 MONITORING = Path("infrastructure/monitoring")

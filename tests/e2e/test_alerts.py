@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.config.promql import metric_names
+from stackctl.stack.promql import metric_names
 from tests.e2e.conftest import PROJECT, Stack, docker
 from tests.support.http import wait_until
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import replace
 
 from stackctl.errors import EngineError
@@ -31,9 +32,11 @@ class MemoryEngine(Engine):
 
     def __init__(self, *states: ContainerState) -> None:
         self.project = "bot-core"
+        self._joined = None
         self.states = {state.service: state for state in states}
         self.done: list[tuple[str, str]] = []
         self.fails: set[str] = set()
+        self.others: list[str] = []
         self.engine_info: EngineInfo | EngineError | None = None
 
     def _do(self, verb: str, id_: str, status: str) -> None:
@@ -65,10 +68,10 @@ class MemoryEngine(Engine):
     def unpause(self, container: str) -> None:
         self._do("unpause", container, "running")
 
-    def disconnect(self, container: str) -> None:
+    def disconnect(self, container: str, network: str) -> None:
         self._do("disconnect", container, "running")
 
-    def connect(self, container: str) -> None:
+    def connect(self, container: str, network: str) -> None:
         self._do("connect", container, "running")
 
     def info(self) -> EngineInfo:
@@ -80,6 +83,9 @@ class MemoryEngine(Engine):
 
     def clock(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
+
+    def strangers(self, known: Collection[str]) -> list[str]:
+        return [name for name in self.others if name not in known]
 
     def publisher_of(self, port: int) -> str | None:
         return None

@@ -418,7 +418,7 @@ def stack(
     engine = MemoryEngine(*map(container, [*data.SERVICES.values(), "promtail"]))
     engine.engine_info = EngineInfo("26.1", "2.26.1", "Linux", 2**34, 2, Path("/"))
 
-    def of_project(_: Project, *, demo: bool | None = None) -> Engine:
+    def of_project(_: Project, choices: object = None) -> Engine:
         return engine
 
     async def ready(*_: object, **__: object) -> list[object]:

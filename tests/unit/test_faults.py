@@ -23,6 +23,7 @@ from stackctl.chaos.journal import Journal, OpenFault
 from stackctl.errors import EngineError, StackctlError
 from stackctl.settings import load
 from stackctl.stack.engine import ContainerState, Engine, Surroundings, Usage
+from stackctl.stack.services import SERVICES
 from stackctl.stack.state import open_state
 from tests.support.cli import stackctl
 from tests.support.engine import MemoryEngine, container
@@ -44,6 +45,7 @@ EXPECTED = {
 
 DETAILS = {
     "slow": {"delay": "300ms", "loss": "5%", "name": "loki-tc", "image": network.IMAGE},
+    "disconnect": {"network": "bot-core_bot-network"},
     "fill disk": {"volume": "bot-core_data", "image": "stackctl/loki:local", "path": "/data/f"},
 }
 """What the journal has of the faults whose healing needs more than the container."""
@@ -239,7 +241,8 @@ def test_processes_that_write_the_journal_at_once_keep_each_others_faults(
     script = textwrap.dedent("""
         import sys
         from stackctl.chaos.journal import Journal
-        from stackctl.stack.state import open_state
+        from stackctl.stack.services import SERVICES
+from stackctl.stack.state import open_state
         journal = Journal(open_state("bot-core"))
         for number in range(20):
             journal.begin("stop", f"{sys.argv[1]}-{number}", "id")
@@ -407,12 +410,12 @@ def test_the_steady_state_is_that_the_service_answers(monkeypatch: pytest.Monkey
     with serving({"/metrics": Reply(b"", 503)}) as server:
         settings = load(environ={"KONG_PORT": server.url.rpartition(":")[2]})
         with pytest.raises(NotSteady, match="kong is not ready before the fault") as caught:
-            asyncio.run(steady.require_ready(engine, settings, "kong"))
+            asyncio.run(steady.require_ready(engine, settings, SERVICES["kong"]))
     assert "503" in caught.value.message
     assert "--force" in (caught.value.remedy or "")
     with serving({"/metrics": Reply(b"ok")}) as server:
         settings = load(environ={"KONG_PORT": server.url.rpartition(":")[2]})
-        asyncio.run(steady.require_ready(engine, settings, "kong"))
+        asyncio.run(steady.require_ready(engine, settings, SERVICES["kong"]))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import yaml
 from dotenv import dotenv_values
 
 from stackctl import settings
+from stackctl.applications import present
 from stackctl.stack import bundle
 from stackctl.stack.render import CHANNELS, Rendering, render
 from stackctl.stack.secrets import Secrets
@@ -41,7 +42,9 @@ def run(
 ) -> tuple[State, Rendering]:
     found = settings.load(project=project, environ=environ or {})
     state = open_state(found.project)
-    return state, render(found, Secrets(found, state), state, images={}, demo=demo)
+    return state, render(
+        found, Secrets(found, state), state, images={}, present=present(found, demo=demo)
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ from botdemo.control import Control, Switches
 from botdemo.switches import AnalystSwitches, EngineSwitches, GatewaySwitches, HttpSwitches
 from stackctl.cli import cli
 from stackctl.settings import PUBLISHED_PORTS
+from stackctl.stack.promql import metric_names, selected_labels
 from stackctl.stack.services import SERVICES
 from tests.config.contract import SERIES
-from tests.config.promql import metric_names, selected_labels
 
 ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "infrastructure" / "monitoring"

@@ -7,12 +7,14 @@ import datetime as dt
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 from pydantic import SecretStr
 
+from stackctl.applications import Target
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
@@ -132,9 +134,13 @@ def run(
                 loki,
                 grafana,
                 expected_jobs=(),
+                left_out=(),
                 expected_dashboards=(),
+                dashboards=Path("infrastructure/monitoring/grafana/dashboards"),
                 log_job=None,
-                load=Load(fake.url) if demo else None,
+                load=Load(fake.url, Target("fake", 80, "/metrics"), "/api/health")
+                if demo
+                else None,
                 sink=sink if demo else None,
                 real_channels=real,
                 drills=Drills(engine=None, journal=None),  # type: ignore[arg-type]

@@ -1,10 +1,11 @@
-"""As much of PromQL as the tests of the rules need: which series an expression reads."""
+"""As much of PromQL and LogQL as leaving rules out needs: which series an expression reads."""
 
 from __future__ import annotations
 
 import re
 
 _WORDS = frozenset({"and", "or", "unless", "bool", "offset"})
+_MATCHER = re.compile(r'\b(?:job|service)\s*=~?\s*"([^"]*)"')
 
 
 def metric_names(expr: str) -> set[str]:
@@ -22,3 +23,8 @@ def selected_labels(expr: str) -> set[tuple[str, str]]:
     for name, matchers in re.findall(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}", expr):
         pairs |= {(name, label) for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)}
     return pairs
+
+
+def selected_jobs(expr: str) -> set[str]:
+    """Give the jobs and services that selectors of the expression name, with = or as alternatives with =~."""
+    return {name for text in _MATCHER.findall(expr) for name in text.split("|")}

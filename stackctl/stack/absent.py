@@ -1,0 +1,89 @@
+"""What a stack does without because a service of bot-core is not there: rules and panels about it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from stackctl.applications import owners
+from stackctl.stack.promql import metric_names, selected_jobs
+
+Rules = Mapping[str, Any]
+"""A rule file, as YAML has it."""
+
+
+def about(expr: str, records: Mapping[str, set[str]]) -> set[str]:
+    """Give the services that an expression tells about; `records` has those of each recorded series."""
+    names = metric_names(expr)
+    found = owners(names, selected_jobs(expr))
+    return found.union(*(records[name] for name in names if name in records))
+
+
+def recorded(files: Iterable[Rules]) -> dict[str, set[str]]:
+    """Give recorded series → the services that it tells about, also by way of other recorded series."""
+    expressions = {
+        rule["record"]: rule["expr"] for file in files for rule in _rules(file) if "record" in rule
+    }
+    found: dict[str, set[str]] = {name: set() for name in expressions}
+    while True:
+        wider = {name: about(expr, found) for name, expr in expressions.items()}
+        if wider == found:
+            return found
+        found = wider
+
+
+def without(
+    file: Rules, present: Collection[str], records: Mapping[str, set[str]]
+) -> tuple[dict[str, Any], list[str]]:
+    """Leave out the rules that tell only of services that are not there. Gives the file and the alerts left out."""
+    gone: list[str] = []
+    groups = []
+    for group in file["groups"]:
+        kept = []
+        for rule in group["rules"]:
+            if _is_kept(about(rule["expr"], records), present):
+                kept.append(rule)
+            elif "alert" in rule:
+                gone.append(rule["alert"])
+        if kept:
+            groups.append({**group, "rules": kept})
+    return {**file, "groups": groups}, gone
+
+
+def board_without(
+    board: Mapping[str, Any], present: Collection[str], records: Mapping[str, set[str]]
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """Leave out a dashboard's panels in the same way; it is None where none with a query is left.
+
+    Gives the dashboard and the titles of the panels left out. Grafana moves the others up by itself.
+    """
+    gone: list[str] = []
+    kept = []
+    for panel in board["panels"]:
+        told: set[str] = set()
+        for target in panel.get("targets", ()):
+            told |= about(target["expr"], records)
+        if _is_kept(told, present):
+            kept.append(panel)
+        else:
+            gone.append(panel["title"])
+    if not any(panel.get("targets") for panel in kept):
+        return None, gone
+    return {**board, "panels": _without_empty_rows(kept)}, gone
+
+
+def _without_empty_rows(panels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    following = [*panels[1:], {"type": "row"}]
+    return [
+        panel
+        for panel, after in zip(panels, following, strict=True)
+        if panel["type"] != "row" or after["type"] != "row"
+    ]
+
+
+def _is_kept(told: set[str], present: Collection[str]) -> bool:
+    return not told or not told.isdisjoint(present)
+
+
+def _rules(file: Rules) -> Iterable[Mapping[str, Any]]:
+    return (rule for group in file["groups"] for rule in group["rules"])

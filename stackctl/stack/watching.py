@@ -1,0 +1,165 @@
+"""Makes the configuration watch bot-core's services where they are, and leaves out what only tells of absent ones."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import yaml
+
+from stackctl.applications import APPLICATIONS, Present
+from stackctl.stack import absent
+
+_COMPOSE_SERVICE = "com_docker_compose_service"
+_RULES = ("prometheus/alerts/", "prometheus/recording-rules/", "loki/rules/")
+_DASHBOARDS = "grafana/dashboards/"
+
+
+def dumped(config: dict[str, Any]) -> str:
+    """Write a file that differs from its source, and say at its top where it comes from."""
+    body: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
+    return f"# Rendered by stackctl from the settings: edits here are lost at the next `stackctl up`.\n{body}"
+
+
+def prometheus(text: str, present: Present) -> str:
+    """Point every job at its service, and leave out every target that tells of an absent one."""
+    if present.demo:
+        return text
+    config: dict[str, Any] = yaml.safe_load(text)
+    kept = []
+    for job in config["scrape_configs"]:
+        static = job.pop("static_configs", None)
+        if static is not None:
+            there = [
+                _pointed(job, one, present)
+                for one in static
+                if one["labels"]["service"] not in present.left_out
+            ]
+            if not there:
+                continue
+            job["static_configs"] = there
+        if job["job_name"] == "cadvisor":
+            _containers(job["metric_relabel_configs"], present)
+        kept.append(job)
+    config["scrape_configs"] = kept
+    return dumped(config)
+
+
+def _pointed(job: dict[str, Any], static: dict[str, Any], present: Present) -> dict[str, Any]:
+    service, name = static["labels"]["service"], job["job_name"]
+    if service not in APPLICATIONS:
+        return static
+    target = present.targets[service]
+    if name == "blackbox-http":
+        address = f"http://{target.address}{present.health[service]}"
+    elif name == "blackbox-websocket":
+        address = target.address
+    elif target.path:
+        job["metrics_path"], address = target.path, target.address
+    else:
+        return static
+    return {**static, "targets": [address]}
+
+
+def _containers(rules: list[dict[str, Any]], present: Present) -> None:
+    """Keep the containers of bot-core's own projects too, by the names that they have here."""
+    for rule in rules:
+        if rule["action"] == "keep":
+            rule["regex"] = "|".join((rule["regex"], *present.projects))
+    label = f"container_label_{_COMPOSE_SERVICE}"
+    rules.extend(
+        {
+            "source_labels": [label, "name"],
+            "regex": f"(?:{re.escape(host)};.*|.*;{re.escape(host)})",
+            "target_label": label,
+            "replacement": service,
+        }
+        for host, service in present.hosts().items()
+    )
+
+
+def promtail(text: str, present: Present) -> str:
+    """Read the logs of bot-core's containers too, under the names that they have here."""
+    if present.demo or not present.targets:
+        return text
+    config: dict[str, Any] = yaml.safe_load(text)
+    (own,) = config["scrape_configs"]
+    label, container = (
+        f"__meta_docker_container_label_{_COMPOSE_SERVICE}",
+        "__meta_docker_container_name",
+    )
+    for host, service in present.hosts().items():
+        regex = f"(?:{re.escape(host)};.*|.*;/{re.escape(host)})"
+        own["relabel_configs"].extend(
+            {
+                "source_labels": [label, container],
+                "regex": regex,
+                "target_label": target,
+                "replacement": service,
+            }
+            for target in ("job", "service")
+        )
+    if present.network is not None:
+        config["scrape_configs"].append(_on_network(own, present.network))
+    return dumped(config)
+
+
+def _on_network(own: dict[str, Any], network: str) -> dict[str, Any]:
+    """Make a job of the containers on a network that are not this project's: those `own` has already."""
+    other: dict[str, Any] = copy.deepcopy(own)
+    other["job_name"] = "docker-attached"
+    (discovery,) = other["docker_sd_configs"]
+    ((name, project),) = [
+        value.split("=") for one in discovery["filters"] for value in one["values"]
+    ]
+    discovery["filters"] = [{"name": "network", "values": [network]}]
+    label = name.replace(".", "_")
+    drop = {
+        "source_labels": [f"__meta_docker_container_label_{label}"],
+        "regex": re.escape(project),
+        "action": "drop",
+    }
+    # A container that no Compose file made has its own name only.
+    unnamed = [
+        {
+            "source_labels": [target, "container_name"],
+            "regex": ";(.+)",
+            "target_label": target,
+            "replacement": "$1",
+        }
+        for target in ("job", "service")
+    ]
+    other["relabel_configs"] = [drop, *other["relabel_configs"], *unnamed]
+    return other
+
+
+def leave_out(files: MutableMapping[str, bytes], present: Present) -> tuple[list[str], list[str]]:
+    """Take the rules and panels about absent services alone out of the files.
+
+    Gives the names of the alerts, and of the panels with their dashboards, that are gone.
+    """
+    if not present.left_out:
+        return [], []
+    rules = {name: yaml.safe_load(files[name]) for name in files if name.startswith(_RULES)}
+    records = absent.recorded(rules.values())
+    alerts: list[str] = []
+    for name, content in rules.items():
+        rest, gone = absent.without(content, present.targets, records)
+        alerts += gone
+        if not rest["groups"]:
+            del files[name]
+        elif rest != content:
+            files[name] = dumped(rest).encode()
+    panels: list[str] = []
+    for name in [name for name in files if name.startswith(_DASHBOARDS)]:
+        board = json.loads(files[name])
+        kept, titles = absent.board_without(board, present.targets, records)
+        panels += [f"{board['title']}: {title}" for title in titles]
+        if kept is None:
+            del files[name]
+        elif titles:
+            files[name] = (json.dumps(kept, indent=2, ensure_ascii=False) + "\n").encode()
+    return alerts, panels
