@@ -159,9 +159,9 @@ def present(
         )
     if not joined:
         return Present(False, {}, {})
-    given = {one.name: settings[one.setting] for one in _ALL}
-    if settings.secret("MONGODB_EXPORTER_URI") is None:
-        given["mongodb"] = NONE
+    given = {one.name: settings[one.setting] for one in _ALL if one.name != "mongodb"}
+    if settings.secret("MONGODB_EXPORTER_URI") is not None:
+        given["mongodb"] = APPLICATIONS["mongodb"].target
     targets = {name: split(text) for name, text in given.items() if text and text != NONE}
     health = {
         name: settings[APPLICATIONS[name].health_setting] or ""

@@ -42,8 +42,7 @@ def doctor(
     from stackctl.stack.joining import Wish
 
     project = session.project
-    wish = Wish(demo, network, app_files)
-    chosen = joining.planned(project, wish) if wish.said else project.choices
+    chosen = joining.planned(project, Wish(demo, network, app_files))
     engine = project.engine(chosen)
     findings = examination.examine(
         engine, project.settings, project.services_of(chosen), chosen.app_services

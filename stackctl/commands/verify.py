@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from stackctl.commands.common import Session, pass_session
-from stackctl.errors import UsageError
+from stackctl.errors import StackctlError, UsageError
 
 
 @click.command(
@@ -87,7 +87,10 @@ def verify(
             )
         if real:
             session.err.print(f"sending test alerts to the real {real}", style="yellow")
-    standins = {name: state.standin for name, state in project.engine().containers().items()}
+    containers = project.engine().containers()
+    if all(state.attached for state in containers.values()):
+        raise StackctlError(f"project {project.name} is not up", remedy="stackctl up")
+    standins = {name: state.standin for name, state in containers.items()}
 
     async def run() -> Report:
         waiting = {check.id for check in checks}

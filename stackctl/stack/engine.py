@@ -639,6 +639,11 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
         "`stackctl doctor` says by which process",
     ),
     (
+        r"container name .* is already in use",
+        "a container of the same name is there already",
+        "stop and remove it, or give the project another name with -p",
+    ),
+    (
         r"no space left on device",
         "the disk of Docker is full",
         "`docker system df` shows what takes it",
@@ -662,7 +667,7 @@ def _translated(what: str) -> Iterator[None]:
         said = (error.stderr or error.stdout or "").strip()
         for pattern, message, remedy in _REMEDIES:
             if re.search(pattern, said, re.IGNORECASE | re.DOTALL):
-                detail = _last_line(said) if "port" in message else ""
+                detail = _last_line(said) if "taken" in message or "same" in message else ""
                 raise EngineError(
                     f"{message}{': ' + detail if detail else ''}", remedy=remedy
                 ) from None

@@ -33,14 +33,15 @@ class Wish:
     network: str | None = None
     app_files: tuple[Path, ...] = ()
 
-    @property
-    def said(self) -> bool:
-        """Tell whether anything was asked for."""
-        return self != Wish()
-
 
 def planned(project: Project, wish: Wish) -> Choices:
-    """Say what `up` would make of this wish. Raises as `choices` and `found` do."""
+    """Say what the next `up` would make of this wish, or what the last one did where nothing is said anywhere.
+
+    Raises as `choices` and `found` do.
+    """
+    settings = project.settings
+    if wish == Wish() and not (settings["STACKCTL_ATTACH"] or settings["STACKCTL_APP_FILES"]):
+        return project.choices
     chosen, _ = found(project, choices(project.settings, wish, project.choices))
     return chosen
 
@@ -185,7 +186,9 @@ def look(engine: Engine, present: Present, image: str | None) -> list[Missing]:
     if image is None or not there:
         return missing
     urls = {
-        name: f"http://{target.address}{target.path}" if target.path else target.address
+        name: f"http://{target.address}{target.path}"
+        if target.path
+        else f"tcp:http://{target.address}"
         for name, target in there.items()
     }
     health = {
@@ -202,7 +205,7 @@ def look(engine: Engine, present: Present, image: str | None) -> list[Missing]:
             missing.append(
                 Missing(
                     name,
-                    f"{url}: {failures[url]}",
+                    f"{url.removeprefix('tcp:http://')}: {failures[url]}",
                     f"set {APPLICATIONS[name].setting} if its port or metrics path is another",
                 )
             )
@@ -217,12 +220,14 @@ def look(engine: Engine, present: Present, image: str | None) -> list[Missing]:
     return missing
 
 
-# busybox has all of it, in the upstream images as in the local ones. A tab parts what was asked from what was said.
-_ASK = """
+# busybox has wget in the upstream images as in the local ones. What speaks no HTTP is there if it can be connected to.
+# A tab parts what was asked from what was said.
+_ASK = r"""
 for what in "$@"; do
-  case $what in
-    http*) said=$(wget -q -T 3 -O /dev/null "$what" 2>&1) ;;
-    *) said=$(nc -w 3 "${what%:*}" "${what#*:}" </dev/null 2>&1 >/dev/null) ;;
-  esac || printf '%s\\t%s\\n' "$what" "$(echo ${said:-it does not answer})"
+  said=$(wget -q -T 3 -O /dev/null "${what#tcp:}" 2>&1) && continue
+  case $what,$said in
+    tcp:*"error getting response"*) continue ;;
+  esac
+  printf '%s\t%s\n' "$what" "$(echo "${said:-it does not answer}" | tail -n 1 | sed "s/^wget: //")"
 done
 """

@@ -132,11 +132,20 @@ async def _notifications(context: Context) -> Finding:
 
 async def _probes(context: Context) -> Finding:
     samples = await context.prometheus.query("probe_success")
+    wanted = {
+        (target.job, target.instance)
+        for target in await context.prometheus.targets()
+        if target.scrape_url.partition("?")[0].endswith("/probe")
+    }
+    probed = {(one.metric.get("job"), one.metric.get("instance")) for one in samples}
     failed = [sample.metric for sample in samples if sample.value[1] != 1]
+    silent = [f"{job} of {instance} is not known yet" for job, instance in sorted(wanted - probed)]
     return Finding(
-        not failed,
+        not failed and not silent,
         "every probe of the blackbox exporter succeeds",
-        ", ".join(f"{one.get('job')} of {one.get('instance')} fails" for one in failed)
+        ", ".join(
+            [*(f"{one.get('job')} of {one.get('instance')} fails" for one in failed), *silent]
+        )
         or f"{len(samples)} probes succeed",
         f"stackctl logs {failed[0].get('service', 'blackbox-exporter')}" if failed else "",
     )

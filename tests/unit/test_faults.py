@@ -241,8 +241,7 @@ def test_processes_that_write_the_journal_at_once_keep_each_others_faults(
     script = textwrap.dedent("""
         import sys
         from stackctl.chaos.journal import Journal
-        from stackctl.stack.services import SERVICES
-from stackctl.stack.state import open_state
+        from stackctl.stack.state import open_state
         journal = Journal(open_state("bot-core"))
         for number in range(20):
             journal.begin("stop", f"{sys.argv[1]}-{number}", "id")

@@ -1,0 +1,227 @@
+"""A bot-core with other names, ports and paths: watched where it runs, or brought up with the stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackctl.settings import PUBLISHED_PORTS
+from tests.e2e.conftest import PROJECT, docker, free_offset
+from tests.support.cli import stackctl
+from tests.support.http import wait_until
+
+pytestmark = pytest.mark.docker
+
+MONITORING = f"{PROJECT}-watch"
+APPLICATION = f"{PROJECT}-app"
+NETWORK = f"{APPLICATION}_backend"
+MAPPED = """
+RUST_CORE_ENGINE_TARGET=trading-engine:9000/prom
+RUST_CORE_ENGINE_HEALTH=/healthz
+PYTHON_AI_SERVICE_TARGET=the-analyst:9001
+PYTHON_AI_SERVICE_HEALTH=/live
+NEXTJS_UI_DASHBOARD_TARGET=none
+REDIS_TARGET=cache:6380
+KONG_TARGET=none
+RABBITMQ_TARGET=none
+"""
+
+
+class Call:
+    """stackctl for one project with its own settings and state."""
+
+    def __init__(self, folder: Path, project: str, ports: str) -> None:
+        self.folder, self.project, self.ports = folder, project, ports
+
+    def __call__(
+        self, *arguments: str, mapped: bool = True, **changes: str
+    ) -> subprocess.CompletedProcess[str]:
+        env_file = self.folder / "att.env"
+        env_file.write_text(self.ports + (MAPPED if mapped else ""))
+        env = {"STACKCTL_STATE_DIR": str(self.folder / "state"), **changes}
+        options = ("-p", self.project, "--env-file", str(env_file))
+        return stackctl(*options, *arguments, env=env, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def compose_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("somebody") / "bot"
+    shutil.copytree(Path(__file__).parent / "botcore", folder)
+    # Other programs' images come from Debian here; the application's container reads this file as a user of its own.
+    for path in (folder, folder.parent, folder / "app.py"):
+        path.chmod(0o755)
+    return folder / "docker-compose.yml"
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Call:
+    offset = free_offset()
+    ports = "".join(f"{name}={port + offset}\n" for name, port in PUBLISHED_PORTS.values())
+    return Call(tmp_path_factory.mktemp("watch"), MONITORING, ports)
+
+
+@pytest.fixture(scope="module")
+def running(compose_file: Path) -> Iterator[str]:
+    """bot-core, started by its own people. Gives its containers' IDs."""
+    compose = ("compose", "-p", APPLICATION, "-f", str(compose_file))
+    docker(*compose, "up", "--detach", "--quiet-pull")
+    yield docker(*compose, "ps", "--quiet")
+    docker(*compose, "down", "--volumes", "--timeout", "1")
+
+
+def warnings(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Give what `doctor --format json` warns of."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    return {one["subject"]: one["message"] for one in found if one["level"] == "warning"}
+
+
+def ids() -> str:
+    return docker(
+        "ps", "-aq", "--no-trunc", "--filter", f"label=com.docker.compose.project={APPLICATION}"
+    )
+
+
+def test_doctor_says_what_is_missing_on_the_network(call: Call, running: str) -> None:
+    assert call("images", "list").returncode == 0
+    doctor = ("doctor", "--format", "json", "--attach", NETWORK)
+    plain = warnings(call(*doctor, mapped=False))
+    assert plain["rust-core-engine"] == (
+        f"no running container rust-core-engine on the network {NETWORK}"
+    )
+    assert {"kong", "rabbitmq", "redis", "python-ai-service"} <= set(plain)
+    assert set(warnings(call(*doctor))) == {
+        "notifications",
+        "nextjs-ui-dashboard",
+        "kong",
+        "rabbitmq",
+        "mongodb",
+    }
+    missing = call("doctor", "--attach", "no-such-network")
+    assert missing.returncode == 1
+    assert "there is no network 'no-such-network'" in missing.stderr
+
+
+def test_a_running_bot_core_is_watched_by_its_own_names(call: Call, running: str) -> None:
+    before = ids()
+    try:
+        up = call("up", "--images", "local", "--no-demo", "--attach", NETWORK)
+        assert up.returncode == 0, up.stdout + up.stderr
+        assert "nextjs-ui-dashboard, kong, rabbitmq, mongodb" in " ".join(up.stderr.split())
+        # From now on the ports and paths are asked from the network itself.
+        wrong = warnings(
+            call(
+                "doctor",
+                "--format",
+                "json",
+                RUST_CORE_ENGINE_TARGET="trading-engine:9000",
+                PYTHON_AI_SERVICE_HEALTH="/nowhere",
+                REDIS_TARGET="cache:6399",
+            )
+        )
+        assert "/metrics: server returned error: HTTP/1.1 404" in wrong["rust-core-engine"]
+        assert "/nowhere: server returned error: HTTP/1.1 404" in wrong["python-ai-service"]
+        assert "cache:6399: can't connect" in wrong["redis"]
+
+        verified = call("verify", "--timeout", "60")
+        assert verified.returncode == 0, verified.stdout
+        said = " ".join(verified.stdout.split())
+        assert "left out, as not there: nextjs-ui-dashboard, kong, rabbitmq, mongodb" in said
+        assert "3 probes succeed" in said
+        loaded = call("verify", "end-to-end", "--timeout", "60")
+        assert loaded.returncode == 0, loaded.stdout
+        assert "1000 times 200" in loaded.stdout
+
+        lines = call("logs", "--from", "loki", "rust-core-engine", "-n", "3")
+        assert "GET /healthz" in lines.stdout, lines.stderr
+        rules = call("alerts", "rules", "--format", "json")
+        assert rules.returncode == 0, rules.stderr
+        assert "GatewayHighErrorRate" not in docker(
+            "exec", f"{MONITORING}-prometheus", "sh", "-c", "cat /etc/prometheus/alerts/*.yml"
+        )
+
+        status = json.loads(call("status", "--format", "json").stdout)
+        states = {row["service"]: row["state"] for row in status}
+        assert states["rust-core-engine"] == states["python-ai-service"] == "running"
+        assert "nextjs-ui-dashboard" not in states
+        paused = call("chaos", "disconnect", "python-ai-service", "--for", "1s")
+        assert paused.returncode == 0, paused.stderr
+        assert "analyst" in docker("network", "inspect", NETWORK)
+    finally:
+        down = call("down", "--volumes", "--yes")
+    assert down.returncode == 0, down.stderr
+    assert ids() == before, "bot-core is as it was"
+    assert wait_until(
+        lambda: not docker("network", "ls", "-q", "--filter", f"name={MONITORING}"), 10
+    )
+
+
+def test_the_name_of_somebody_elses_project_is_refused(call: Call, running: str) -> None:
+    other = Call(call.folder, APPLICATION, call.ports)
+    before = ids()
+    for command in (("up", "--images", "local", "--no-demo"), ("down", "--volumes", "--yes")):
+        done = other(*command)
+        assert done.returncode == 1, done.stdout
+        assert "has containers that are not stackctl's" in done.stderr
+        assert "-p" in done.stderr
+    assert ids() == before
+
+
+def test_one_up_starts_bot_core_from_its_own_file(call: Call, compose_file: Path) -> None:
+    # Its own .env counts: the container of the test before still has the other name.
+    (compose_file.parent / ".env").write_text("ANALYST_NAME=own-analyst\n")
+    own = {"PYTHON_AI_SERVICE_TARGET": "analyst:9001", "STACKCTL_APP_FILES": str(compose_file)}
+    gap = call("doctor", "--format", "json", STACKCTL_APP_FILES=str(compose_file))
+    assert "no service the-analyst in" in warnings(gap)["python-ai-service"]
+    try:
+        up = call("up", "--images", "local", "--app-file", str(compose_file), **own)
+        assert up.returncode == 0, up.stdout + up.stderr
+        names = docker(
+            "ps",
+            "--filter",
+            f"label=com.docker.compose.project={MONITORING}",
+            "--format",
+            "{{.Names}}",
+        ).split()
+        assert {"own-analyst", f"{MONITORING}-trading-engine-1", f"{MONITORING}-prometheus"} <= set(
+            names
+        )
+        verified = call("verify", "prometheus", "loki", "--timeout", "60", **own)
+        assert verified.returncode == 0, verified.stdout
+        again = call("up", "--images", "local", "--app-file", str(compose_file), **own)
+        assert "nothing to change" in again.stdout, again.stdout + again.stderr
+        held = call("chaos", "pause", "rust-core-engine", "--for", "1s", **own)
+        assert held.returncode == 0, held.stderr
+    finally:
+        down = call("down", "--volumes", "--yes")
+    assert down.returncode == 0, down.stderr
+    assert not docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={MONITORING}")
+
+
+def test_what_does_not_go_together_is_one_line(
+    call: Call, tmp_path: Path, compose_file: Path
+) -> None:
+    both = tmp_path / "docker-compose.yml"
+    both.write_text("services:\n  prometheus:\n    image: stackctl/prometheus:local\n")
+    broken = tmp_path / "broken.yml"
+    broken.write_text("services: [\n")
+    for arguments, says in (
+        (("up", "--app-file", str(both)), "prometheus is both in"),
+        (("up", "--app-file", str(broken)), "docker compose config failed"),
+        (("up", "--app-file", str(tmp_path / "none.yml")), "does not exist"),
+        (("up", "--demo", "--attach", "x"), "stands in for bot-core"),
+        (("up", "--attach", "no network"), "no network"),
+    ):
+        done = call(*arguments, STACKCTL_APP_FILES="")
+        assert done.returncode in {1, 2}, done.stdout
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+        (line,) = [one for one in done.stderr.splitlines() if one.startswith("stackctl: ")]
+        assert ";" in line or "failed" in line
+    assert os.environ.get("STACKCTL_ATTACH") is None
