@@ -49,6 +49,15 @@ def test_a_good_machine_has_no_failure_and_every_other_finding_has_a_remedy() ->
     assert all(one.remedy for one in findings if one.level != "ok")
 
 
+def test_containers_of_another_compose_file_under_our_name_are_refused() -> None:
+    engine = MemoryEngine()
+    engine.others = ["bot-core-redis-1"]
+    finding = of(examine(engine=engine), "project")
+    assert finding.level == "failure"
+    assert "bot-core-redis-1" in finding.message
+    assert "-p" in (finding.remedy or "")
+
+
 def test_no_engine_is_the_one_finding() -> None:
     (finding,) = examine(EngineError("the Docker daemon is not running", remedy="start Docker"))
     assert (finding.level, finding.message, finding.remedy) == (

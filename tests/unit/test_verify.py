@@ -285,6 +285,14 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
         lambda s: setattr(s, "probe", 0.0),
         "fails",
     ),
+    "probe without a result": (
+        "prometheus.probes",
+        lambda s: s.set(
+            "/api/v1/targets",
+            success({"activeTargets": [{**target("b"), "scrapeUrl": "http://b:9115/probe?x=y"}]}),
+        ),
+        "b of b:1 is not known yet",
+    ),
     "slow scrape": (
         "prometheus.scrapes",
         lambda s: s.set(

@@ -1,0 +1,284 @@
+"""What is watched where, and what falls away with a service that is not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stackctl import settings
+from stackctl.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
+from stackctl.errors import UsageError
+from stackctl.stack import absent, joining
+from stackctl.stack.joining import Wish
+from stackctl.stack.project import Choices
+from stackctl.stack.promql import metric_names, selected_jobs
+from stackctl.stack.render import Rendering, render
+from stackctl.stack.secrets import Secrets
+from stackctl.stack.state import State, open_state
+from tests.config.contract import SERIES
+
+MAPPED = {
+    "RUST_CORE_ENGINE_TARGET": "trading-engine:9000/prom",
+    "RUST_CORE_ENGINE_HEALTH": "/healthz",
+    "PYTHON_AI_SERVICE_TARGET": "the.analyst",
+    "NEXTJS_UI_DASHBOARD_TARGET": "none",
+    "REDIS_TARGET": "cache:6380",
+    "KONG_TARGET": "NONE",
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_state(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def joined(**environ: str) -> Present:
+    return present(
+        settings.load(environ=environ), demo=False, joined=True, network="net", projects=["bot"]
+    )
+
+
+def rendered(there: Present, **environ: str) -> tuple[State, Rendering]:
+    found = settings.load(environ=environ)
+    state = open_state(found.project)
+    return state, render(found, Secrets(found, state), state, images={}, present=there)
+
+
+def jobs(state: State) -> dict[str, Any]:
+    config = yaml.safe_load((state.config / "prometheus" / "prometheus.yml").read_text())
+    return {job["job_name"]: job for job in config["scrape_configs"]}
+
+
+def alerts(state: State) -> set[str]:
+    files = [
+        *(state.config / "prometheus" / "alerts").glob("*.yml"),
+        *(state.config / "loki").rglob("logs.yml"),
+    ]
+    return {
+        rule["alert"]
+        for path in files
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for rule in group["rules"]
+    }
+
+
+def test_every_series_of_the_contract_has_its_service() -> None:
+    assert {name for name in SERIES if not owners([name])} <= {
+        name for name in SERIES if name.startswith("process_")
+    }
+    assert owners(["trades_total"]) == {"rust-core-engine"}
+    assert owners(["openai_errors_total"]) == {"python-ai-service"}
+    assert owners(["http_requests_total"]) == set(WITH_HEALTH)
+    assert owners(["node_cpu_seconds_total", "up"]) == set()
+    assert owners([], ["blackbox-websocket"]) == {"rust-core-engine"}
+
+
+def test_the_demo_is_where_the_compose_file_has_it_whatever_is_set() -> None:
+    there = present(settings.load(environ=MAPPED), demo=True)
+    assert set(there.targets) == set(APPLICATIONS)
+    assert there.targets["rust-core-engine"].address == "rust-core-engine:8080"
+    assert there.hosts() == {}
+
+
+def test_without_demo_and_bot_core_nothing_of_it_is_there() -> None:
+    there = present(settings.load(environ={}), demo=False)
+    assert there.left_out == tuple(APPLICATIONS)
+
+
+def test_the_settings_say_where_bot_core_is() -> None:
+    there = joined(**MAPPED)
+    assert there.left_out == ("nextjs-ui-dashboard", "kong", "mongodb")
+    assert there.targets["python-ai-service"].address == "the.analyst:8000"
+    assert there.targets["python-ai-service"].path == "/metrics"
+    assert there.hosts() == {
+        "trading-engine": "rust-core-engine",
+        "the.analyst": "python-ai-service",
+        "cache": "redis",
+    }
+    assert "mongodb" in joined(MONGODB_EXPORTER_URI="mongodb://u:p@db:27017").targets
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("RUST_CORE_ENGINE_TARGET", "http://engine", "HOST[:PORT][/PATH]"),
+        ("RUST_CORE_ENGINE_TARGET", "engine:70000", "1 to 65535"),
+        ("RUST_CORE_ENGINE_TARGET", "engine:9000/a b", "HOST[:PORT][/PATH]"),
+        ("REDIS_TARGET", "cache:6379/metrics", "takes no path"),
+        ("RUST_CORE_ENGINE_HEALTH", "healthz", "a path such as"),
+        ("STACKCTL_ATTACH", "a b", "name of a Docker network"),
+    ],
+)
+def test_a_wrong_place_is_told_with_its_setting(name: str, value: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        settings.load(environ={name: value})
+    assert name in caught.value.message
+    assert says in caught.value.message
+
+
+def test_jobs_and_probes_go_where_the_services_are() -> None:
+    state, _ = rendered(joined(**MAPPED), **MAPPED)
+    found = jobs(state)
+    assert found["rust-core-engine"]["metrics_path"] == "/prom"
+    assert found["rust-core-engine"]["static_configs"] == [
+        {"targets": ["trading-engine:9000"], "labels": {"service": "rust-core-engine"}}
+    ]
+    assert [one["targets"][0] for one in found["blackbox-http"]["static_configs"]] == [
+        "http://trading-engine:9000/healthz",
+        "http://the.analyst:8000/health",
+    ]
+    assert found["blackbox-websocket"]["static_configs"][0]["targets"] == ["trading-engine:9000"]
+    assert not {"nextjs-ui-dashboard", "kong", "mongodb"} & set(found)
+    assert found["redis"]["static_configs"][0]["targets"] == ["redis-exporter:9121"]
+    keep, *renames = found["cadvisor"]["metric_relabel_configs"]
+    assert keep["regex"] == "|bot-core|bot"
+    assert [one["replacement"] for one in renames] == [
+        "rust-core-engine",
+        "python-ai-service",
+        "redis",
+    ]
+    assert renames[1]["regex"] == r"(?:the\.analyst;.*|.*;the\.analyst)"
+
+
+def test_the_redis_of_somebody_else_is_asked_with_their_password_only() -> None:
+    for environ, password in ((MAPPED, ""), ({**MAPPED, "REDIS_EXPORTER_PASSWORD": "p"}, "p")):
+        state, _ = rendered(joined(**environ), **environ)
+        file = state.secrets / "redis_exporter_passwords"
+        assert json.loads(file.read_text()) == {"redis://cache:6380": password}
+        assert "REDIS_ADDRESS='cache:6380'" in state.compose_env.read_text()
+
+
+def test_promtail_reads_the_network_beside_the_project_and_under_our_names() -> None:
+    state, _ = rendered(joined(**MAPPED), **MAPPED)
+    config = yaml.safe_load((state.config / "loki" / "promtail-config.yml").read_text())
+    own, attached = config["scrape_configs"]
+    assert attached["docker_sd_configs"][0]["filters"] == [{"name": "network", "values": ["net"]}]
+    drop = attached["relabel_configs"][0]
+    assert (drop["action"], drop["regex"]) == ("drop", "bot\\-core")
+    renames = [
+        rule for rule in own["relabel_configs"] if rule.get("replacement") == "rust-core-engine"
+    ]
+    assert {rule["target_label"] for rule in renames} == {"job", "service"}
+    assert attached["pipeline_stages"] == own["pipeline_stages"]
+
+
+def test_rules_and_panels_go_with_the_service_they_tell_of_and_no_others() -> None:
+    whole, _ = rendered(present(settings.load(environ={}), demo=True))
+    everything = alerts(whole)
+    state, done = rendered(joined(**MAPPED), **MAPPED)
+    assert set(done.alerts_left_out) == everything - alerts(state)
+    assert "MongoDBDown" in done.alerts_left_out
+    assert "GatewaySlow" in done.alerts_left_out
+    # These tell of more than one service, or of none in particular.
+    assert {"ServiceDown", "HighErrorRate", "RedisDown", "DatabaseConnectionFailure"} <= alerts(
+        state
+    )
+    assert any(title.startswith("Database Performance: ") for title in done.panels_left_out)
+    boards = state.config / "grafana" / "dashboards"
+    assert (boards / "trading-performance.json").is_file()
+
+
+def test_without_any_application_only_the_machine_is_left() -> None:
+    state, done = rendered(present(settings.load(environ={}), demo=False))
+    assert {path.stem for path in (state.config / "grafana" / "dashboards").glob("*.json")} == {
+        "system-overview",
+        # Its panel of log lines shows whatever there is.
+        "api-performance",
+    }
+    left = alerts(state)
+    assert {"ServiceDown", "DiskSpaceLow", "ContainerRestartLoop"} <= left
+    assert not left & {"TradingHalted", "HighErrorRate", "RedisDown", "PanicLogged", "LogsMissing"}
+    assert len(done.alerts_left_out) > 50
+    # What is rendered again with everything is whole again.
+    state, done = rendered(present(settings.load(environ={}), demo=True))
+    assert done.alerts_left_out == ()
+    assert "TradingHalted" in alerts(state)
+
+
+def test_rows_without_a_panel_go_too() -> None:
+    board = {
+        "title": "B",
+        "panels": [
+            {"type": "row", "title": "Trades"},
+            {"type": "stat", "title": "T", "targets": [{"expr": "trades_total"}]},
+            {"type": "row", "title": "Machine"},
+            {"type": "stat", "title": "M", "targets": [{"expr": "node_load1"}]},
+        ],
+    }
+    kept, gone = absent.board_without(board, [], {})
+    assert kept is not None
+    assert [panel["title"] for panel in kept["panels"]] == ["Machine", "M"]
+    assert gone == ["T"]
+    assert absent.board_without(board, ["rust-core-engine"], {})[0] == board
+
+
+def test_a_recorded_series_tells_of_what_it_is_made_of() -> None:
+    files = [
+        {
+            "groups": [
+                {
+                    "rules": [
+                        {"record": "b:c:d", "expr": "avg_over_time(a:b:c[1h])"},
+                        {"record": "a:b:c", "expr": "rate(trades_total[5m]) / kong_x"},
+                    ]
+                }
+            ]
+        }
+    ]
+    assert absent.recorded(files)["b:c:d"] == {"rust-core-engine", "kong"}
+
+
+@pytest.mark.parametrize(
+    ("expr", "names", "chosen"),
+    [
+        ('up{job="a"} == 1 unless on (job) x', {"up", "x"}, {"a"}),
+        ('sum by (job) (rate(y{service=~"a|b"}[5m]))', {"y"}, {"a", "b"}),
+        ('up{job!="a", service!~"b"}', {"up"}, set()),
+        ('count_over_time({job="a"} |= "job=" [5m])', set(), {"a"}),
+    ],
+)
+def test_what_an_expression_reads(expr: str, names: set[str], chosen: set[str]) -> None:
+    assert (metric_names(expr), selected_jobs(expr)) == (names, chosen)
+
+
+def test_the_wish_wins_over_the_settings_and_the_demo_does_not_go_beside_bot_core(
+    tmp_path: Path,
+) -> None:
+    one, two = tmp_path / "one.yml", tmp_path / "two.yml"
+    one.touch()
+    two.touch()
+    found = settings.load(environ={"STACKCTL_ATTACH": "net", "STACKCTL_APP_FILES": f"{one}:{two}"})
+    chosen = joining.choices(found, Wish(), Choices(images="local"))
+    assert (chosen.demo, chosen.network, chosen.images) == (False, "net", "local")
+    assert chosen.app_files == (str(one), str(two))
+    assert joining.choices(found, Wish(network="other"), Choices()).network == "other"
+    with pytest.raises(UsageError, match="stands in for bot-core"):
+        joining.choices(found, Wish(demo=True), Choices())
+    plain = settings.load(environ={})
+    assert joining.choices(plain, Wish(), Choices()).demo
+    assert not joining.choices(plain, Wish(demo=False), Choices()).demo
+    with pytest.raises(UsageError, match="does not exist"):
+        joining.choices(plain, Wish(app_files=(tmp_path / "none.yml",)), Choices())
+
+
+def test_an_override_in_the_current_folder_is_merged(tmp_path: Path) -> None:
+    plain = settings.load(environ={})
+    assert joining.choices(plain, Wish(), Choices()).override is None
+    override = tmp_path / settings.OVERRIDE_FILE
+    override.write_text("services: {}\n")
+    assert joining.choices(plain, Wish(), Choices()).override == str(override)
+
+
+def test_what_asks_bot_core_is_put_on_its_networks(tmp_path: Path) -> None:
+    state = open_state("bot-core")
+    joining.write_join_file(state, Choices(network="their_net"), ["backend"])
+    config = yaml.safe_load(state.join_file.read_text())
+    assert config["services"]["prometheus"] == {"networks": ["backend", "attached"]}
+    assert "grafana" not in config["services"]
+    assert config["networks"] == {"attached": {"name": "their_net", "external": True}}
+    joining.write_join_file(state, Choices(), [])
+    assert not state.join_file.exists()
