@@ -147,7 +147,9 @@ async def _probes(context: Context) -> Finding:
             [*(f"{one.get('job')} of {one.get('instance')} fails" for one in failed), *silent]
         )
         or f"{len(samples)} probes succeed",
-        f"stackctl logs {failed[0].get('service', 'blackbox-exporter')}" if failed else "",
+        f"stackctl logs {failed[0].get('service', 'blackbox-exporter')}"
+        if failed
+        else "stackctl logs blackbox-exporter",
     )
 
 
