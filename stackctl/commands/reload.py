@@ -28,13 +28,16 @@ def reload(ctx: click.Context, session: Session) -> None:
     project = session.project
     if not passes_checks(session):
         ctx.exit(1)
+    choices = project.choices
     with exclusive(project.state, "reload"):
         done = render(
             project.settings,
             project.secrets,
             project.state,
-            images=images.variables(project.choices.images, demo=project.choices.demo),
-            demo=project.choices.demo,
+            images=images.variables(
+                project.settings, choices.images, demo=choices.demo, pins=choices.pins
+            ),
+            demo=choices.demo,
         )
         touched = reloading.reloadable(done.changed)
         asyncio.run(reloading.reload(project.settings, touched))

@@ -13,7 +13,7 @@ from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.errors import ServiceError, StackctlError
 from stackctl.readiness import Progress
-from stackctl.stack import doctor, images, services
+from stackctl.stack import doctor, image_lock, images, services
 from stackctl.stack.images import Choice, Resolved
 from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Choices, Project
@@ -65,13 +65,14 @@ def up(project: Project, *, choice: Choice, demo: bool, timeout: float, observer
             previous=previous.images,
             demo=demo,
             progress=observer.step,
+            lock=image_lock.read(),
         )
         if resolved.reason:
             observer.note(resolved.reason)
         rendering = render(
             project.settings, project.secrets, project.state, images=resolved.variables, demo=demo
         )
-        project.keep(Choices(demo=demo, images=resolved.name))
+        project.keep(Choices(demo=demo, images=resolved.name, pins=resolved.pins))
         engine = project.engine(demo=demo)
         for leftover in engine.remove_leftovers():
             observer.note(f"removed {leftover}, left by an `up` that was interrupted")

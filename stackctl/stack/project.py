@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class Choices:
 
     demo: bool = True
     images: SetName | None = None
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """Reference → the digest that stackctl.lock had for it."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,15 @@ class Project:
         return Choices(
             demo=kept.get("demo") is not False,
             images=images if images in {"upstream", "local"} else None,
+            pins=kept.get("pins") or {},
         )
 
     def keep(self, choices: Choices) -> None:
         """Remember what `up` was asked for."""
-        self.state.write_json(_CHOICES, {"demo": choices.demo, "images": choices.images})
+        self.state.write_json(
+            _CHOICES,
+            {"demo": choices.demo, "images": choices.images, "pins": dict(choices.pins)},
+        )
 
     @property
     def services(self) -> list[Service]:

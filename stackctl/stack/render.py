@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from stackctl.errors import StackctlError
-from stackctl.settings import DEFAULT_PROJECT, IMAGE_VARIABLES, PUBLISHED_PORTS, Settings
+from stackctl.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
 from stackctl.stack import bundle
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.services import SERVICES
@@ -81,7 +81,7 @@ def render(
 ) -> Rendering:
     """Write the configuration, the secret files and compose.env into the project's state folder.
 
-    `images` are image variables and references for compose.env; the settings' own win over them. Without `demo`
+    `images` are image variables and references for compose.env, as `images.variables` gives them. Without `demo`
     nothing of it is scraped. Raises StackctlError where a file cannot be read or written.
     """
     left_out = _missing_settings(settings)
@@ -260,7 +260,6 @@ def _compose_env(
     settings: Settings, secrets: Secrets, state: State, images: Mapping[str, str]
 ) -> str:
     prefix = "" if settings.project == DEFAULT_PROJECT else f"{settings.project}-"
-    own = {name: settings[name] for name in IMAGE_VARIABLES if settings[name]}
     values: dict[str, str | None] = {
         "STACKCTL_CONFIG": str(state.config),
         "STACKCTL_SECRETS": str(state.secrets),
@@ -272,7 +271,6 @@ def _compose_env(
         "PROMETHEUS_RETENTION_TIME": settings["PROMETHEUS_RETENTION_TIME"],
         "PROMETHEUS_RETENTION_SIZE": settings["PROMETHEUS_RETENTION_SIZE"],
         **images,
-        **own,
         **{
             f"{service.upper().replace('-', '_')}_FINGERPRINT": _fingerprint(
                 state.folder, paths, secrets
