@@ -11,6 +11,7 @@ import click
 from stackctl.commands.common import FORMAT, Session, pass_session
 
 if TYPE_CHECKING:
+    from stackctl.stack.image_lock import Lock
     from stackctl.stack.images import SetName
     from stackctl.stack.project import Project
 
@@ -138,14 +139,15 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
 
     refuse_existing(file, force=force)
     project = session.project
+    lock = image_lock.read()
     with Display(session.err) as display:
         manifest = image_transfer.save(
             project.engine(demo=True),
             project.settings,
             file,
-            name=set_name or _set_in_use(project),
+            name=set_name or _set_in_use(project, lock),
             demo=project.choices.demo,
-            lock=image_lock.read(),
+            lock=lock,
             say=display.step,
         )
     session.out.print(
@@ -197,7 +199,8 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
     """Record the digest of each image in stackctl.lock, in this folder, for the team to commit.
 
     With that file `stackctl up` takes pulled images by digest, whatever becomes of their tags, and refuses an image
-    that was built or loaded here and is another one than was locked.
+    that was built or loaded here and is another one than was locked. For what a tag is by now, remove stackctl.lock,
+    and `images pull` and `images lock` again.
     """
     from stackctl.errors import StackctlError
     from stackctl.stack import image_lock
@@ -205,16 +208,16 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
     project = session.project
     engine = project.engine(demo=True)
     demo = project.choices.demo
+    kept = image_lock.read()
     if not check:
-        name = set_name or _set_in_use(project)
-        taken = image_lock.take(engine, project.settings, name, demo=demo)
+        name = set_name or _set_in_use(project, kept)
+        taken = image_lock.take(engine, project.settings, name, demo=demo, previous=kept)
         changed = image_lock.write(taken)
         session.out.print(
             f"{image_lock.FILE}: {len(taken.images)} images of the {name} set"
             f"{'' if changed else ', as it was'}."
         )
         return
-    kept = image_lock.read()
     if kept is None:
         raise StackctlError(
             f"there is no {image_lock.FILE} in this folder",
@@ -230,10 +233,9 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
     session.out.print(f"{len(kept.images)} images of the {kept.set} set are as they are locked.")
 
 
-def _set_in_use(project: Project) -> SetName:
+def _set_in_use(project: Project, lock: Lock | None) -> SetName:
     from stackctl.stack.images import standing
 
     choices = project.choices
-    return standing(
-        project.engine(demo=True), project.settings, previous=choices.images, demo=choices.demo
-    )
+    settled = choices.images or (lock.set if lock else None)
+    return settled or standing(project.engine(demo=True), project.settings, demo=choices.demo)

@@ -130,25 +130,33 @@ def read(path: Path = FILE) -> Lock | None:
     except ValidationError as error:
         raise StackctlError(
             f"{path} is not a lock that this stackctl can read: {_first(error)}",
-            remedy="take it from version control again, or `stackctl images lock` anew",
+            remedy="take it from version control again, or remove it",
         ) from None
 
 
-def take(engine: Engine, settings: Settings, name: SetName, *, demo: bool) -> Lock:
-    """Give the lock of a set as its images are here. Raises StackctlError where one is not here."""
+def take(
+    engine: Engine, settings: Settings, name: SetName, *, demo: bool, previous: Lock | None
+) -> Lock:
+    """Give the lock of a set as its images are here. Raises StackctlError where one is not here.
+
+    One that is here by the digest of the `previous` lock alone, as it was pulled by it, stays locked to that.
+    """
     entries: dict[str, Entry] = {}
     missing: list[str] = []
     for image in _lockable(name, demo=demo):
+        plain = plain_reference(image, settings, name)
         taken = reference(image, settings, name)
         here = engine.image_id(taken)
         if here is None:
-            missing.append(taken)
+            kept = _pulled_by(engine, previous, image, taken, plain)
+            if kept is None:
+                missing.append(taken)
+            else:
+                entries[image.name] = kept
             continue
         # An engine may give what it built itself a digest too, which no registry knows.
         digest = None if taken == image.local else _digest_of(engine, taken)
-        entries[image.name] = Entry(
-            reference=plain_reference(image, settings, name), id=here, digest=digest
-        )
+        entries[image.name] = Entry(reference=plain, id=here, digest=digest)
     if missing:
         raise not_here(missing, name)
     return Lock(set=name, images=entries)
@@ -176,6 +184,16 @@ def write(lock: Lock, path: Path = FILE) -> bool:
 
 def _lockable(name: SetName, *, demo: bool) -> list[Image]:
     return [one for one in catalogue(demo=demo) if name == "local" or not one.built_here]
+
+
+def _pulled_by(
+    engine: Engine, previous: Lock | None, image: Image, taken: str, plain: str
+) -> Entry | None:
+    """Give the previous lock's entry for an image that is here by the digest in it."""
+    entry = previous.images.get(image.name) if previous else None
+    if entry is None or entry.digest is None or entry.reference != plain:
+        return None
+    return entry if engine.image_id(pinned(taken, {taken: entry.digest})) else None
 
 
 def _digest_of(engine: Engine, taken: str) -> str | None:

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from rich.filesize import decimal
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+)
 
 from stackctl.errors import EngineError, StackctlError
 from stackctl.settings import Settings
@@ -35,6 +41,9 @@ _TRANSIENT = re.compile(
     re.IGNORECASE,
 )
 """What a registry or the way to it says when the next attempt may end otherwise."""
+
+_LOADED = "loaded-images.json"
+"""ID in a bundle → ID here, where they differ: an engine with containerd's image store has other IDs."""
 
 Say = Callable[[str], None]
 
@@ -75,7 +84,9 @@ def _pull(engine: Engine, say: Say, reference: str) -> Pulled:
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_exponential(multiplier=1, max=10),
         retry=retry_if_exception(_may_pass),
-        before_sleep=lambda call: say(f"{reference} again in {call.upcoming_sleep:.0f} s"),
+        before_sleep=lambda call: say(
+            f"{reference} again in {call.upcoming_sleep:.0f} s: {_failure(call)}"
+        ),
         reraise=True,
     )
     try:
@@ -83,6 +94,11 @@ def _pull(engine: Engine, say: Say, reference: str) -> Pulled:
     except EngineError as error:
         return Pulled(reference, error.message)
     return Pulled(reference, None)
+
+
+def _failure(call: RetryCallState) -> str:
+    error = call.outcome.exception() if call.outcome else None
+    return error.message if isinstance(error, EngineError) else ""
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -155,10 +171,19 @@ def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
     say(f"checking {path.name}")
     with image_bundle.reading(path) as bundle:
         found = bundle.manifest
-        missing = [one for one in found.images if engine.image_id(one.reference) != one.id]
+        known = state.read_shared_json(_LOADED)
+        missing = [
+            one
+            for one in found.images
+            if engine.image_id(one.reference) not in (one.id, known.get(one.id, one.id))
+        ]
         for place, image in enumerate(missing, start=1):
             say(f"loading {image.reference} ({place} of {len(missing)})")
             engine.load_image(bundle.archive(image))
+            here = engine.image_id(image.reference)
+            if here != image.id:
+                known[image.id] = here
+                state.write_shared_json(_LOADED, known)
     if found.set == "local":
         _record(engine, found)
     return found, len(missing)

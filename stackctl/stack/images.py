@@ -217,12 +217,8 @@ def _local(
     return Resolved("local", variables(settings, "local", demo=demo), reason)
 
 
-def standing(
-    engine: Engine, settings: Settings, *, previous: SetName | None, demo: bool
-) -> SetName:
-    """Give the set that `up` would use by what is here: the project's own, else upstream if all of it is here."""
-    if previous is not None:
-        return previous
+def standing(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
+    """Give the set that is here: upstream if all of it is, else local."""
     there = all(
         engine.image_id(reference(image, settings, "upstream")) is not None
         for image in catalogue(demo=demo)
@@ -234,13 +230,14 @@ def standing(
 def inventory(engine: Engine, settings: Settings, lock: Lock | None) -> list[dict[str, str | bool]]:
     """Give every image of both sets: whether it is here, whether the local one is a stand-in, how it is locked."""
     rows: list[dict[str, str | bool]] = []
+    pins = lock.pins(engine, settings) if lock and lock.set == "upstream" else {}
     for image in catalogue():
         upstream = reference(image, settings, "upstream")
         rows.append(
             {
                 "name": image.name,
                 "upstream": upstream,
-                "upstream_present": engine.image_id(upstream) is not None,
+                "upstream_present": engine.image_id(pinned(upstream, pins)) is not None,
                 "local": image.local,
                 "local_present": engine.image_id(image.local) is not None,
                 "standin": engine.image_labels(image.local).get("stackctl.standin") == "true",
