@@ -507,7 +507,7 @@ class Engine:
 
     def pull(self, reference: str) -> None:
         """Pull an image. Raises EngineError where no registry gives it."""
-        with _translated(f"docker pull {reference}"):
+        with _translated("docker pull"):
             self._client.image.pull(reference, quiet=True)
 
     def import_image(self, archive: Path, reference: str, labels: dict[str, str]) -> None:

@@ -166,7 +166,9 @@ def not_here(missing: list[str], name: SetName) -> StackctlError:
     """Give the error for images of a set that are not here."""
     return StackctlError(
         f"not here, of the {name} image set: {', '.join(missing)}",
-        remedy="`stackctl images build` makes it" if name == "local" else "`stackctl images pull`",
+        remedy="`stackctl images build` makes it"
+        if name == "local"
+        else "`stackctl images pull` gets what registries have, `stackctl up --images upstream` builds the rest",
     )
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
+import psutil
 from rich.filesize import decimal
 from tenacity import (
     RetryCallState,
@@ -73,9 +74,14 @@ def pull(
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         return list(pool.map(partial(_pull, engine, say), dict.fromkeys(wanted)))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        # The threads wait for their `docker pull`, which a SIGTERM to this process alone would let go on.
+        for child in psutil.Process().children():
+            child.terminate()
+        raise
     finally:
-        # Ctrl-C ends the pulls that run, as it goes to them too; those that wait are not begun.
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()
 
 
 def _pull(engine: Engine, say: Say, reference: str) -> Pulled:
