@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from stackctl.errors import EngineError
 from stackctl.settings import IMAGE_VARIABLES, load
 from stackctl.stack import image_lock, images
 from stackctl.stack.engine import Engine
+from stackctl.stack.image_bundle import BadBundle
 from tests.e2e.conftest import docker
 from tests.support.cli import stackctl
 from tests.support.http import wait_until
@@ -298,3 +300,41 @@ def test_ctrl_c_ends_a_save_at_once_and_leaves_no_docker_behind(laptop: Laptop) 
     assert said.splitlines()[-1] == "stackctl: interrupted"
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     assert f"image save {PROJECT}/" not in listed.stdout
+
+
+# The engine
+
+
+def test_what_the_engine_refuses_to_load_is_an_error_in_one_line() -> None:
+    engine = Engine(PROJECT)
+    with pytest.raises(EngineError, match=r"docker load failed \(exit 1\): \S") as caught:
+        engine.load_image(iter([b"no tar at all"] * 1000))
+    assert "\n" not in caught.value.message
+    with pytest.raises(
+        EngineError, match=r"docker save failed \(exit 1\): .*does not exist|No such image"
+    ):
+        list(engine.save_images([f"{PROJECT}/none:1"]))
+
+
+def test_a_tar_that_breaks_off_loads_nothing(laptop: Laptop) -> None:
+    engine = Engine(PROJECT)
+    reference = laptop.values["PROMETHEUS_IMAGE"]
+    pieces = list(engine.save_images([reference]))
+    docker("rmi", "--force", reference)
+
+    def breaks_off() -> Iterator[bytes]:
+        yield from pieces[: len(pieces) // 2]
+        raise BadBundle("damaged")
+
+    with pytest.raises(BadBundle):
+        engine.load_image(breaks_off())
+    assert image_id(reference) is None
+    engine.load_image(pieces)
+    assert image_id(reference) is not None
+
+
+def test_a_registry_that_nobody_answers_at_is_told_without_another_attempt(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = Laptop(tmp_path, {"STACKCTL_REGISTRY_MIRROR": "127.0.0.1:1"}).run("images", "pull")
+    assert (done.returncode, done.stderr.count("connection refused")) == (1, 14)
+    assert time.monotonic() - began < 30
