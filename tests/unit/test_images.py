@@ -22,7 +22,7 @@ from stackctl.stack import image_bundle, image_lock, image_transfer, images, sta
 from stackctl.stack.image_bundle import BadBundle
 from stackctl.stack.image_lock import Lock
 from stackctl.stack.images import Choice, Resolved, SetName
-from stackctl.stack.project import Project
+from stackctl.stack.project import Choices, Project, open_project
 from tests.support.images import FakeImage, ImageEngine, Registry
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
@@ -586,3 +586,23 @@ def test_lock_check_and_list_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert locked() == {image.name: "yes" for image in images.catalogue()} | {"loki": "differs"}
     Path("stackctl.lock").unlink()
     assert set(locked().values()) == {"no"}
+
+
+def test_render_writes_the_digests_that_up_has_pinned(tmp_path: Path) -> None:
+    project = open_project(name=None, env_file=None)
+    project.keep(Choices(images="upstream", pins={"prom/prometheus:v2.48.0": "sha256:0"}))
+    assert CliRunner().invoke(cli, ["render"]).exit_code == 0
+    lines = project.state.compose_env.read_text().splitlines()
+    assert "PROMETHEUS_IMAGE='prom/prometheus:v2.48.0@sha256:0'" in lines
+    project.keep(Choices(images="upstream"))
+    assert CliRunner().invoke(cli, ["render"]).exit_code == 0
+    assert "PROMETHEUS_IMAGE" not in project.state.compose_env.read_text()
+
+
+def test_an_image_of_ones_own_is_rendered_in_either_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKI_IMAGE", "own/loki:1")
+    project = open_project(name=None, env_file=None)
+    for name in ("upstream", "local"):
+        project.keep(Choices(images=name))
+        assert CliRunner().invoke(cli, ["render"]).exit_code == 0
+        assert "LOKI_IMAGE='own/loki:1'" in project.state.compose_env.read_text().splitlines()
