@@ -35,6 +35,7 @@ config: engine $(VENV)/.installed ## The real promtool, amtool and compose over 
 	$(BIN)/pytest tests/config
 
 e2e: engine $(VENV)/.installed ## A real Docker Engine: one stack up, verify, chaos, down
+	@scripts/ensure-test-tools.sh
 	$(BIN)/stackctl images build
 	$(BIN)/pytest tests/e2e
 

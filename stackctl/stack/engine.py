@@ -6,7 +6,9 @@ import contextlib
 import datetime as dt
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import subprocess
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +32,7 @@ MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 20)
 
 _REMOVAL_SECONDS = 10.0
+_PIECE = 1024 * 1024
 
 _PROJECT_LABEL = "com.docker.compose.project"
 _SERVICE_LABEL = "com.docker.compose.service"
@@ -565,9 +568,65 @@ class Engine:
                 image.id for image in self._client.image.list(filters=[("label", label)], all=True)
             }
 
+    def image_digests(self, reference: str) -> dict[str, str]:
+        """Give the digests that registries know a local image by, by repository; none for one that is not here."""
+        with contextlib.suppress(NoSuchImage), _translated("docker image inspect"):
+            image = self._client.image.inspect(reference)
+            assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
+            return dict(one.split("@", 1) for one in image.repo_digests or [])
+        return {}
+
+    def save_images(self, references: Sequence[str]) -> Iterator[bytes]:
+        """Give `docker save` of local images, piece by piece: a tar that has what they share once."""
+        with self._piped("save", *references, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            while piece := process.stdout.read(_PIECE):
+                yield piece
+
+    def load_image(self, archive: Iterable[bytes]) -> None:
+        """Load the images of a tar as `docker save` gives it, piece by piece; a tar that breaks off loads none.
+
+        Raises EngineError where the engine refuses it, and whatever the pieces raise.
+        """
+        with self._piped("load", "--quiet", stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None  # noqa: S101 - it is a pipe
+            # One that refuses the tar early stops reading; its exit code and its last words say why.
+            with contextlib.suppress(BrokenPipeError):
+                for piece in archive:
+                    process.stdin.write(piece)
+                process.stdin.close()
+
+    @contextlib.contextmanager
+    def _piped(
+        self,
+        *arguments: str,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.DEVNULL,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command on images whose data is piped; the library's own lets what it says pass to our stderr."""
+        command = [*map(str, self._client.client_config.docker_cmd), "image", *arguments]
+        with _translated(f"docker {arguments[0]}"), tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=said)
+            try:
+                yield process
+                code = process.wait()
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                process.wait()
+                for pipe in (process.stdin, process.stdout):
+                    if pipe is not None:
+                        # What a process that has gone did not take cannot be flushed to it.
+                        with contextlib.suppress(BrokenPipeError):
+                            pipe.close()
+            if code != 0:
+                said.seek(0)
+                raise DockerException(command, code, stderr=said.read())
+
     def pull(self, reference: str) -> None:
         """Pull an image. Raises EngineError where no registry gives it."""
-        with _translated(f"docker pull {reference}"):
+        with _translated("docker pull"):
             self._client.image.pull(reference, quiet=True)
 
     def import_image(self, archive: Path, reference: str, labels: dict[str, str]) -> None:
@@ -662,6 +721,11 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
         r"container name .* is already in use",
         "a container of the same name is there already",
         "stop and remove it, or give the project another name with -p",
+    ),
+    (
+        r"server gave HTTP response to HTTPS client",
+        "the registry speaks HTTP, and Docker expects HTTPS",
+        "add it to insecure-registries of the Docker daemon (daemon.json), if its network is yours",
     ),
     (
         r"no space left on device",
