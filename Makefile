@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test unit config e2e lint format dashboards clean
+.PHONY: help up down test unit config e2e bench lint format dashboards clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,13 @@ config: engine $(VENV)/.installed ## The real promtool, amtool and compose over 
 	$(BIN)/pytest tests/config
 
 e2e: engine $(VENV)/.installed ## A real Docker Engine: one stack up, verify, chaos, down
+	@scripts/ensure-test-tools.sh
 	$(BIN)/stackctl images build
 	$(BIN)/pytest tests/e2e
+
+bench: engine $(VENV)/.installed ## Measure against docker compose; writes docs/BENCHMARKS.md
+	$(BIN)/stackctl images build
+	$(BIN)/python -m tests.bench
 
 lint: $(VENV)/.installed ## ruff (lint and format) and mypy (strict)
 	$(BIN)/ruff check .

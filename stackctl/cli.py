@@ -38,7 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Show the settings in force, and where each comes from.",
     ),
     "doctor": ("stackctl.commands.doctor:doctor", "Look at what the stack needs of this machine."),
-    "images": ("stackctl.commands.images:images", "List the images, or build the local set."),
+    "images": ("stackctl.commands.images:images", "List, build, pull, carry and lock the images."),
     "backup": ("stackctl.commands.backup:backup", "Write the stack's data to one file."),
     "restore": ("stackctl.commands.restore:restore", "Put the data of a backup back."),
     "snapshot": (

@@ -128,6 +128,18 @@ def _image(value: str) -> str:
     return value
 
 
+def _mirror(value: str) -> str:
+    host = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?"
+    folder = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
+    found = re.fullmatch(rf"(?P<host>{host})(/{folder})*", value)
+    # Docker takes a first part without a dot, a port or this name for a user of Docker Hub.
+    if found is None or not (re.search(r"[.:]", found["host"]) or found["host"] == "localhost"):
+        raise ValueError(
+            "a registry such as mirror.example:5000 or mirror.example/path is expected"
+        )
+    return value
+
+
 def _mongodb_uri(value: str) -> str:
     if not value.startswith(("mongodb://", "mongodb+srv://")):
         raise ValueError("a mongodb:// address is expected")
@@ -203,6 +215,12 @@ def _rows() -> Iterator[Setting]:
         yield Setting(name, str(port), _port, f"port of {service} on this machine")
     for name in IMAGE_VARIABLES:
         yield Setting(name, None, _image, "another image for this service")
+    yield Setting(
+        "STACKCTL_REGISTRY_MIRROR",
+        None,
+        _mirror,
+        "registry that every upstream image is taken from",
+    )
     yield Setting("PROMETHEUS_RETENTION_TIME", "90d", _duration, "how long metrics are kept")
     yield Setting("PROMETHEUS_RETENTION_SIZE", "50GB", _size, "how much disk metrics may take")
     yield Setting(

@@ -32,7 +32,4 @@ def labels(project: str, volume: str, compose: str) -> dict[str, str]:
 
 def image_of(project: Project, service: str) -> str:
     """Give the image that the project runs a service on, by its settings and the set that `up` chose."""
-    (image,) = [one for one in images.catalogue() if service in one.services]
-    if project.choices.images == "local":
-        return image.local
-    return project.settings[image.variable] or image.upstream
+    return images.references(project.settings, project.choices.images)[service]

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from stackctl.commands.common import FORMAT, Session, pass_session
 
+if TYPE_CHECKING:
+    from stackctl.stack.image_lock import Lock
+    from stackctl.stack.images import SetName
+    from stackctl.stack.project import Project
 
-@click.group(epilog="\b\nExamples:\n  stackctl images list\n  stackctl images build")
+_SET = click.option(
+    "--set",
+    "set_name",
+    type=click.Choice(["local", "upstream"]),
+    help="Image set (default: what `stackctl up` would use).",
+)
+
+
+@click.group(
+    epilog="\b\nExamples:\n  stackctl images list\n  stackctl images build\n"
+    "  stackctl images save team.bundle\n  stackctl images lock --check"
+)
 def images() -> None:
-    """List the images of both sets, or build the local one."""
+    """List, build, pull, carry and lock the images of both sets."""
 
 
 @images.command(
@@ -20,18 +37,21 @@ def images() -> None:
 @FORMAT
 @pass_session
 def list_(session: Session, output: str) -> None:
-    """Show every image of both sets, and whether it is on this machine."""
+    """Show every image of both sets, whether it is on this machine, and whether stackctl.lock has it."""
     from rich.table import Table
 
+    from stackctl.stack import image_lock
     from stackctl.stack.images import inventory
 
     project = session.project
-    rows = inventory(project.whole_engine(), project.settings)
+    lock = image_lock.read()
+    rows = inventory(project.whole_engine(), project.settings, lock)
     if output == "json":
         session.out.print_json(json.dumps(rows))
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("image", "upstream", "there", "local", "there"):
+    locked = f"locked ({lock.set})" if lock else "locked"
+    for heading in ("image", "upstream", "there", "local", "there", locked):
         table.add_column(heading, overflow="fold")
     for row in rows:
         local = f"{row['local']} (stand-in)" if row["standin"] else str(row["local"])
@@ -41,6 +61,7 @@ def list_(session: Session, output: str) -> None:
             "yes" if row["upstream_present"] else "no",
             local,
             "yes" if row["local_present"] else "no",
+            str(row["locked"]),
         )
     session.out.print(table)
 
@@ -55,3 +76,166 @@ def build(session: Session) -> None:
     with Display(session.err) as display:
         sets.build(session.project.whole_engine(), display.step)
     session.out.print(f"{len(sets.catalogue())} images built.")
+
+
+@images.command(
+    epilog="\b\nExamples:\n  stackctl images pull\n"
+    "  STACKCTL_REGISTRY_MIRROR=mirror.example:5000 stackctl images pull"
+)
+@pass_session
+@click.pass_context
+def pull(ctx: click.Context, session: Session) -> None:
+    """Pull the upstream set, three images at once, by the digests of stackctl.lock where there is one.
+
+    What fails and may pass is tried again. Exit 1 if an image could not be had.
+    """
+    from stackctl.report.progress import Display
+    from stackctl.stack import image_lock, image_transfer
+
+    project = session.project
+    with Display(session.err) as display:
+        done = image_transfer.pull(
+            project.whole_engine(),
+            project.settings,
+            demo=project.choices.demo,
+            lock=image_lock.read(),
+            say=display.step,
+        )
+    failed = [one for one in done if one.failure]
+    session.out.print(f"{len(done) - len(failed)} of {len(done)} images are here.")
+    for one in failed:
+        session.err.print(
+            f"{one.reference} cannot be had: {one.failure}",
+            style="red",
+            markup=False,
+            soft_wrap=True,
+        )
+    if failed:
+        session.err.print(
+            "Check the network, or set STACKCTL_REGISTRY_MIRROR, and pull again.", soft_wrap=True
+        )
+        ctx.exit(1)
+
+
+@images.command(
+    epilog="\b\nExamples:\n  stackctl images save team.bundle\n"
+    "  stackctl images save --set upstream --force team.bundle"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@_SET
+@click.option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
+@pass_session
+def save(session: Session, file: Path, set_name: SetName | None, force: bool) -> None:
+    """Write the images of a set to FILE, for a laptop without a registry.
+
+    Layers that images share are in it once. One that is cut off goes on where it was when it is called again: what is
+    finished waits beside FILE in a hidden file, .FILE.partial.
+    """
+    from rich.filesize import decimal
+
+    from stackctl.backup.archive import refuse_existing
+    from stackctl.report.progress import Display
+    from stackctl.stack import image_lock, image_transfer
+
+    refuse_existing(file, force=force)
+    project = session.project
+    lock = image_lock.read()
+    with Display(session.err) as display:
+        manifest = image_transfer.save(
+            project.whole_engine(),
+            project.settings,
+            file,
+            name=set_name or _set_in_use(project, lock),
+            demo=project.choices.demo,
+            lock=lock,
+            say=display.step,
+        )
+    session.out.print(
+        f"{file}: {decimal(file.stat().st_size)}, {len(manifest.images)} images of the {manifest.set} set"
+        f" in {len(manifest.parts)} parts.",
+        soft_wrap=True,
+    )
+
+
+@images.command(epilog="\b\nExamples:\n  stackctl images load team.bundle; stackctl up")
+@click.argument("file", type=click.Path(path_type=Path))
+@pass_session
+def load(session: Session, file: Path) -> None:
+    """Load the images of a bundle that `stackctl images save` wrote; `stackctl up` takes them then.
+
+    FILE is checked as a whole first. Images that are here already are left out, so that one that was cut off goes on
+    where it was when it is called again.
+    """
+    from stackctl.report.progress import Display
+    from stackctl.stack import image_transfer
+    from stackctl.stack import images as sets
+
+    with Display(session.err) as display:
+        manifest, loaded = image_transfer.load(
+            session.project.whole_engine(), file, say=display.step
+        )
+    there = len(manifest.images) - loaded
+    session.out.print(
+        f"{loaded} images of the {manifest.set} set loaded, {there} were here already."
+    )
+    if manifest.set == "local" and manifest.inputs != sets.inputs_digest():
+        session.err.print(
+            f"Its images are those of stackctl {manifest.stackctl} as it was when they were built. This one"
+            " would build its own: use that stackctl here, or lock these with `stackctl images lock --set local`.",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+@images.command(
+    epilog="\b\nExamples:\n  stackctl images lock\n  stackctl images lock --set upstream\n"
+    "  stackctl images lock --check"
+)
+@_SET
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 unless all is as it is locked.")
+@pass_session
+@click.pass_context
+def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: bool) -> None:
+    """Record the digest of each image in stackctl.lock, in this folder, for the team to commit.
+
+    With that file `stackctl up` takes pulled images by digest, whatever becomes of their tags, and refuses an image
+    that was built or loaded here and is another one than was locked. For what a tag is by now, remove stackctl.lock,
+    and `images pull` and `images lock` again.
+    """
+    from stackctl.errors import StackctlError
+    from stackctl.stack import image_lock
+
+    project = session.project
+    engine = project.whole_engine()
+    demo = project.choices.demo
+    kept = image_lock.read()
+    if not check:
+        name = set_name or _set_in_use(project, kept)
+        taken = image_lock.take(engine, project.settings, name, demo=demo, previous=kept)
+        changed = image_lock.write(taken)
+        session.out.print(
+            f"{image_lock.FILE}: {len(taken.images)} images of the {name} set"
+            f"{'' if changed else ', as it was'}."
+        )
+        return
+    if kept is None:
+        raise StackctlError(
+            f"there is no {image_lock.FILE} in this folder",
+            remedy="`stackctl images lock` writes it",
+        )
+    problems = list(kept.problems(engine, project.settings, set_name or kept.set, demo=demo))
+    for problem in problems:
+        session.err.print(
+            f"{problem.message}; {problem.remedy}", style="red", markup=False, soft_wrap=True
+        )
+    if problems:
+        ctx.exit(1)
+    session.out.print(f"{len(kept.images)} images of the {kept.set} set are as they are locked.")
+
+
+def _set_in_use(project: Project, lock: Lock | None) -> SetName:
+    from stackctl.stack.images import standing
+
+    choices = project.choices
+    settled = choices.images or (lock.set if lock else None)
+    return settled or standing(project.whole_engine(), project.settings, demo=choices.demo)

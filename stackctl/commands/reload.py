@@ -28,12 +28,15 @@ def reload(ctx: click.Context, session: Session) -> None:
     project = session.project
     if not passes_checks(session):
         ctx.exit(1)
+    choices = project.choices
     with exclusive(project.state, "reload"):
         done = render(
             project.settings,
             project.secrets,
             project.state,
-            images=images.variables(project.choices.images, demo=project.choices.demo),
+            images=images.variables(
+                project.settings, choices.images, demo=choices.demo, pins=choices.pins
+            ),
             present=project.present(),
         )
         touched = reloading.reloadable(done.changed)

@@ -32,7 +32,9 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
 
     project = session.project
     choices = project.choices
-    variables = images.variables(choices.images, demo=choices.demo)
+    variables = images.variables(
+        project.settings, choices.images, demo=choices.demo, pins=choices.pins
+    )
     with exclusive(project.state, "render"):
         done = write(
             project.settings,
@@ -56,7 +58,8 @@ def passes_checks(session: Session) -> bool:
     from stackctl.stack.render import write_configuration
 
     project = session.project
-    references = images.references(project.settings, project.choices.images)
+    choices = project.choices
+    references = images.references(project.settings, choices.images, pins=choices.pins)
     passed = True
     with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
         folder = Path(name)

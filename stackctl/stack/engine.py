@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import subprocess
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from python_on_whales import Container, DockerClient
+from python_on_whales import DockerClient
 from python_on_whales.client_config import ClientNotFoundError
 from python_on_whales.exceptions import (
     DockerException,
     NoSuchContainer,
     NoSuchImage,
 )
+from python_on_whales.utils import run
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stackctl.applications import Present
@@ -28,11 +32,15 @@ MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 20)
 
 _REMOVAL_SECONDS = 10.0
+_PIECE = 1024 * 1024
 
 _PROJECT_LABEL = "com.docker.compose.project"
 _SERVICE_LABEL = "com.docker.compose.service"
 _ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
 _STANDIN_LABEL = "stackctl.standin"
+
+_Inspected = Mapping[str, Any]
+"""What `docker container inspect` says (Engine API, ContainerInspect)."""
 
 Health = Literal["starting", "healthy", "unhealthy", "none"]
 
@@ -179,8 +187,7 @@ class Engine:
             text = self._client.system.info().system_time
         if text is None:
             raise EngineError("the Docker daemon gives no time")
-        # Nanoseconds are more than Python's parser takes.
-        return dt.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+        return _time(text)
 
     def publisher_of(self, port: int) -> str | None:
         """Give the name of the running container that publishes this port, of any project."""
@@ -205,14 +212,12 @@ class Engine:
         Compose renames the old container to its short ID and its name before it makes the new one; a second `up`
         then fails over the name. Data is in volumes and stays.
         """
-        with _translated("docker container list"):
-            found = self._client.container.list(
-                all=True, filters=[("label", f"{_PROJECT_LABEL}={self.project}")]
-            )
-            leftovers = [one for one in found if re.match(r"[0-9a-f]{12}_", one.name)]
-            names = [container.name for container in leftovers]
-            for container in leftovers:
-                container.remove(force=True)
+        names = [
+            name for name in map(_name_of, self._of_project()) if re.match(r"[0-9a-f]{12}_", name)
+        ]
+        with _translated("docker container rm"):
+            for name in names:
+                self._client.container.remove(name, force=True)
         return names
 
     def down(self, *, volumes: bool, timeout: int | None = None) -> None:
@@ -231,47 +236,60 @@ class Engine:
 
         One of bot-core's is here by the name that the monitoring has for it.
         """
-        states: dict[str, ContainerState] = {}
-        for container in [*self._on_joined_network(), *self._of_project()]:
-            # One that is removed between the list and the look is not there any more.
-            with contextlib.suppress(NoSuchContainer), _translated("docker container inspect"):
-                state = self._state_of(container)
-                states[state.service] = state
-        return states
+        both = [*self._on_joined_network(), *self._of_project()]
+        return {state.service: state for state in map(self._state_of, both)}
 
-    def _of_project(self) -> list[Container]:
+    def _of_project(self) -> list[_Inspected]:
         with _translated("docker container list"):
-            return self._client.container.list(
+            found = self._client.container.list(
                 all=True, filters=[("label", f"{_PROJECT_LABEL}={self.project}")]
             )
+        return self._inspect([one.id for one in found])
 
-    def _on_joined_network(self) -> list[Container]:
+    def _on_network(self, network: str, *, stopped: bool) -> list[_Inspected]:
+        with _translated("docker container list"):
+            found = self._client.container.list(all=stopped, filters=[("network", network)])
+        return self._inspect([one.id for one in found])
+
+    def _inspect(self, containers: Sequence[str]) -> list[_Inspected]:
+        """Look at containers in one call, where the library would make one for each; without those that are gone."""
+        if not containers:
+            return []
+        command = [*self._client.client_config.docker_cmd, "container", "inspect"]
+        try:
+            with _translated("docker container inspect"):
+                found: list[_Inspected] = json.loads(
+                    run([*command, *containers], return_stderr=False)
+                )
+                return found
+        except NoSuchContainer:
+            if len(containers) == 1:
+                return []
+            return [one for container in containers for one in self._inspect([container])]
+
+    def _on_joined_network(self) -> list[_Inspected]:
         if self._joined is None:
             return []
-        with _translated("docker container list"):
-            found = self._client.container.list(all=True, filters=[("network", self._joined)])
-            return [
-                one for one in found if _names_of(one) & self._watched and not self._is_own(one)
-            ]
+        found = self._on_network(self._joined, stopped=True)
+        return [one for one in found if _names_of(one) & self._watched and not self._is_own(one)]
 
-    def _is_own(self, container: Container) -> bool:
-        return (container.config.labels or {}).get(_PROJECT_LABEL) == self.project
+    def _is_own(self, container: _Inspected) -> bool:
+        return _labels_of(container).get(_PROJECT_LABEL) == self.project
 
-    def _state_of(self, container: Container) -> ContainerState:
+    def _state_of(self, container: _Inspected) -> ContainerState:
         state = _state_of(container)
         known = self._hosts.get(state.service) or self._hosts.get(state.name) or state.service
         return replace(state, service=known, attached=not self._is_own(container))
 
     def strangers(self, known: Collection[str]) -> list[str]:
         """Give the names of containers of this project's name that stackctl did not make, but of `known` services."""
-        with _translated("docker container inspect"):
-            return sorted(
-                container.name
-                for container in self._of_project()
-                for labels in [container.config.labels or {}]
-                if labels.get(_SERVICE_LABEL) not in known
-                and not labels.get(_ENV_FILE_LABEL, "").endswith(f"/{COMPOSE_ENV}")
-            )
+        return sorted(
+            _name_of(container)
+            for container in self._of_project()
+            for labels in [_labels_of(container)]
+            if labels.get(_SERVICE_LABEL) not in known
+            and not labels.get(_ENV_FILE_LABEL, "").endswith(f"/{COMPOSE_ENV}")
+        )
 
     def neighbours(self, network: str) -> list[Neighbour]:
         """Give the running containers of others on a network. Raises EngineError where there is no such network."""
@@ -283,17 +301,11 @@ class Engine:
                 f"there is no network {network!r}: {error.message}",
                 remedy="`docker network ls` lists them; start bot-core before its monitoring",
             ) from None
-        with _translated("docker container list"):
-            found = self._client.container.list(filters=[("network", network)])
-            return [
-                Neighbour(
-                    one.name,
-                    (one.config.labels or {}).get(_PROJECT_LABEL),
-                    frozenset(_names_of(one)),
-                )
-                for one in found
-                if not self._is_own(one)
-            ]
+        return [
+            Neighbour(_name_of(one), _labels_of(one).get(_PROJECT_LABEL), frozenset(_names_of(one)))
+            for one in self._on_network(network, stopped=False)
+            if not self._is_own(one)
+        ]
 
     def published_port(self, container: str, port: int) -> int | None:
         """Give the port of this machine at which a container's TCP port is published, None where it is not."""
@@ -314,11 +326,7 @@ class Engine:
 
     def container(self, id_: str) -> ContainerState | None:
         """Give one container, or None where it is gone."""
-        try:
-            with _translated("docker container inspect"):
-                return self._state_of(self._client.container.inspect(id_))
-        except NoSuchContainer:
-            return None
+        return next(map(self._state_of, self._inspect([id_])), None)
 
     def stop(self, container: str, *, timeout: int = 10) -> None:
         """Stop a container: SIGTERM, then SIGKILL after `timeout` seconds."""
@@ -560,9 +568,65 @@ class Engine:
                 image.id for image in self._client.image.list(filters=[("label", label)], all=True)
             }
 
+    def image_digests(self, reference: str) -> dict[str, str]:
+        """Give the digests that registries know a local image by, by repository; none for one that is not here."""
+        with contextlib.suppress(NoSuchImage), _translated("docker image inspect"):
+            image = self._client.image.inspect(reference)
+            assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
+            return dict(one.split("@", 1) for one in image.repo_digests or [])
+        return {}
+
+    def save_images(self, references: Sequence[str]) -> Iterator[bytes]:
+        """Give `docker save` of local images, piece by piece: a tar that has what they share once."""
+        with self._piped("save", *references, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            while piece := process.stdout.read(_PIECE):
+                yield piece
+
+    def load_image(self, archive: Iterable[bytes]) -> None:
+        """Load the images of a tar as `docker save` gives it, piece by piece; a tar that breaks off loads none.
+
+        Raises EngineError where the engine refuses it, and whatever the pieces raise.
+        """
+        with self._piped("load", "--quiet", stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None  # noqa: S101 - it is a pipe
+            # One that refuses the tar early stops reading; its exit code and its last words say why.
+            with contextlib.suppress(BrokenPipeError):
+                for piece in archive:
+                    process.stdin.write(piece)
+                process.stdin.close()
+
+    @contextlib.contextmanager
+    def _piped(
+        self,
+        *arguments: str,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.DEVNULL,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command on images whose data is piped; the library's own lets what it says pass to our stderr."""
+        command = [*map(str, self._client.client_config.docker_cmd), "image", *arguments]
+        with _translated(f"docker {arguments[0]}"), tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=said)
+            try:
+                yield process
+                code = process.wait()
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                process.wait()
+                for pipe in (process.stdin, process.stdout):
+                    if pipe is not None:
+                        # What a process that has gone did not take cannot be flushed to it.
+                        with contextlib.suppress(BrokenPipeError):
+                            pipe.close()
+            if code != 0:
+                said.seek(0)
+                raise DockerException(command, code, stderr=said.read())
+
     def pull(self, reference: str) -> None:
         """Pull an image. Raises EngineError where no registry gives it."""
-        with _translated(f"docker pull {reference}"):
+        with _translated("docker pull"):
             self._client.image.pull(reference, quiet=True)
 
     def import_image(self, archive: Path, reference: str, labels: dict[str, str]) -> None:
@@ -595,30 +659,45 @@ def merged(
     return config
 
 
-def _names_of(container: Container) -> set[str]:
+def _name_of(container: _Inspected) -> str:
+    name: str = container["Name"]
+    return name.removeprefix("/")
+
+
+def _labels_of(container: _Inspected) -> Mapping[str, str]:
+    labels: Mapping[str, str] | None = container["Config"]["Labels"]
+    return labels or {}
+
+
+def _names_of(container: _Inspected) -> set[str]:
     """Give the names by which a container is known on its networks."""
-    labels = container.config.labels or {}
-    return {container.name, *([labels[_SERVICE_LABEL]] if _SERVICE_LABEL in labels else [])}
+    labels = _labels_of(container)
+    return {_name_of(container), *([labels[_SERVICE_LABEL]] if _SERVICE_LABEL in labels else [])}
 
 
-def _state_of(container: Container) -> ContainerState:
-    labels = container.config.labels or {}
-    state = container.state
-    health = state.health.status if state.health else "none"
-    started = state.started_at
+def _state_of(container: _Inspected) -> ContainerState:
+    labels = _labels_of(container)
+    state = container["State"]
+    health = (state.get("Health") or {}).get("Status")
+    started = _time(state["StartedAt"])
     return ContainerState(
-        id=container.id,
-        name=container.name,
-        service=labels.get(_SERVICE_LABEL, container.name),
-        status=state.status or "unknown",
-        health=health if health in {"starting", "healthy", "unhealthy"} else "none",  # type: ignore[arg-type]
-        exit_code=state.exit_code or 0,
-        restarts=container.restart_count or 0,
+        id=container["Id"],
+        name=_name_of(container),
+        service=labels.get(_SERVICE_LABEL, _name_of(container)),
+        status=state["Status"],
+        health=health if health in {"starting", "healthy", "unhealthy"} else "none",
+        exit_code=state["ExitCode"],
+        restarts=container["RestartCount"],
         # A container that never ran has the year 1 here.
-        started=started if started and started.year > 1 else None,
-        image=container.config.image or "",
+        started=started if started.year > 1 else None,
+        image=container["Config"]["Image"],
         standin=labels.get(_STANDIN_LABEL) == "true",
     )
+
+
+def _time(text: str) -> dt.datetime:
+    # Nanoseconds are more than Python's parser takes.
+    return dt.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
 
 
 _REMEDIES: Sequence[tuple[str, str, str]] = (
@@ -642,6 +721,11 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
         r"container name .* is already in use",
         "a container of the same name is there already",
         "stop and remove it, or give the project another name with -p",
+    ),
+    (
+        r"server gave HTTP response to HTTPS client",
+        "the registry speaks HTTP, and Docker expects HTTPS",
+        "add it to insecure-registries of the Docker daemon (daemon.json), if its network is yours",
     ),
     (
         r"no space left on device",

@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 
@@ -19,11 +19,15 @@ from stackctl.settings import Settings
 from stackctl.stack import bundle, state
 from stackctl.stack.engine import Engine
 
+if TYPE_CHECKING:
+    from stackctl.stack.image_lock import Lock
+
 BASE_IMAGE = "stackctl/base:local"
 BASE_SUITE = "trixie"
 """Debian's release of the local set: its Prometheus is the first there with scrape_config_files."""
 
-_RECORD = "local-images.json"
+RECORD = "local-images.json"
+"""What was built of the local set, or loaded: what from, and the image IDs."""
 _SET_LABEL = "stackctl.image-set"
 
 Choice = Literal["auto", "upstream", "local"]
@@ -50,6 +54,8 @@ class Resolved:
     name: SetName
     variables: Mapping[str, str]
     reason: str | None = None
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """Reference → the digest that it is locked to."""
 
 
 def catalogue(*, demo: bool = True) -> list[Image]:
@@ -74,6 +80,64 @@ def catalogue(*, demo: bool = True) -> list[Image]:
     ]
 
 
+def plain_reference(image: Image, settings: Settings, name: SetName | None) -> str:
+    """Give an image's reference in a set, its own variable's where that is set, as it is without a mirror."""
+    own = settings[image.variable]
+    return own or (image.local if name == "local" else image.upstream)
+
+
+def reference(image: Image, settings: Settings, name: SetName | None) -> str:
+    """Give the reference that an image is taken by: an upstream one from the mirror, where there is one."""
+    mirror = settings["STACKCTL_REGISTRY_MIRROR"]
+    plain = plain_reference(image, settings, name)
+    own = settings[image.variable] is not None
+    return (
+        plain
+        if own or not mirror or name == "local" or image.built_here
+        else mirrored(plain, mirror)
+    )
+
+
+def mirrored(reference: str, mirror: str) -> str:
+    """Give a reference as a mirror has it: by its path, official images of Docker Hub under library/."""
+    first, _, rest = reference.partition("/")
+    if rest and (re.search(r"[.:]", first) or first == "localhost"):
+        reference = rest
+        official = first == "docker.io" and "/" not in rest
+    else:
+        official = not rest
+    return f"{mirror}/{'library/' if official else ''}{reference}"
+
+
+def pinned(reference: str, pins: Mapping[str, str]) -> str:
+    """Give a reference with its digest, where it is pinned to one."""
+    return f"{reference}@{pins[reference]}" if reference in pins else reference
+
+
+def variables(
+    settings: Settings, name: SetName | None, *, demo: bool, pins: Mapping[str, str] = {}
+) -> dict[str, str]:
+    """Give the variables that select a set; none is needed for what the compose files default to."""
+    found = {
+        image.variable: (image, pinned(reference(image, settings, name), pins))
+        for image in catalogue(demo=demo)
+    }
+    return {
+        variable: taken for variable, (image, taken) in found.items() if taken != image.upstream
+    }
+
+
+def references(
+    settings: Settings, name: SetName | None, *, pins: Mapping[str, str] = {}
+) -> dict[str, str]:
+    """Give the image of every service, as `up` would take it with this set; no set yet is the upstream one."""
+    return {
+        service: pinned(reference(image, settings, name), pins)
+        for image in catalogue()
+        for service in image.services
+    }
+
+
 def resolve(
     engine: Engine,
     settings: Settings,
@@ -82,77 +146,102 @@ def resolve(
     previous: SetName | None,
     demo: bool,
     progress: Callable[[str], None],
+    lock: Lock | None = None,
 ) -> Resolved:
     """Decide on an image set and see to its images.
 
     `auto` keeps the set that the project runs on (`previous`), so that its volumes are not opened by other
-    versions; without one it takes upstream where its images are present or a registry gives them, else the
-    local set, which is built where it is not there yet. Raises EngineError where the chosen set cannot be had.
+    versions; without one it takes the set that stackctl.lock has. Without a lock either it takes upstream where its
+    images are present, the local set where that was loaded from a bundle, upstream where a registry gives it, and
+    else the local set, which is built where it is not there yet. Raises EngineError where the chosen set cannot be
+    had, StackctlError where what is here is not what is locked.
     """
+    settled = choice if choice != "auto" else previous or (lock.set if lock else None)
+    pins: dict[str, str] = {}
+    if lock is not None and settled is not None:
+        for problem in lock.problems(engine, settings, settled, demo=demo):
+            raise problem
+        pins = lock.pins(engine, settings, demo=demo)
+    if settled == "local":
+        reason = _kept_reason() if choice == "auto" and previous else None
+        return _local(engine, settings, progress, reason, demo=demo, locked=lock is not None)
     images = catalogue(demo=demo)
-    if choice == "local" or (choice == "auto" and previous == "local"):
-        return _local(engine, progress, _kept_reason(choice), demo=demo)
-    references = {image.variable: settings[image.variable] or image.upstream for image in images}
-    wanted = [references[image.variable] for image in images if not image.built_here]
+    wanted = [
+        pinned(reference(image, settings, "upstream"), pins)
+        for image in images
+        if not image.built_here
+    ]
     missing = [reference for reference in wanted if engine.image_id(reference) is None]
+    if (
+        missing
+        and settled is None
+        and state.read_shared_json(RECORD).get("loaded")
+        and is_built(engine)
+    ):
+        reason = "using the local image set, which was loaded from a bundle"
+        return _local(engine, settings, progress, reason, demo=demo)
     try:
-        for reference in missing:
-            progress(f"pulling {reference}")
-            engine.pull(reference)
+        for one in missing:
+            progress(f"pulling {one}")
+            engine.pull(one)
     except EngineError as error:
-        if choice == "upstream" or previous == "upstream":
+        if settled == "upstream":
             raise EngineError(
-                f"{reference} cannot be pulled: {error.message}",
-                remedy="check the network, set a mirror in .env, or use --images local",
+                f"{one} cannot be pulled: {error.message}",
+                remedy="check the network, set STACKCTL_REGISTRY_MIRROR, or use --images local",
             ) from None
-        reason = f"no registry gives {reference}: using the local image set, built from Debian's packages"
-        return _local(engine, progress, reason, demo=demo)
-    return Resolved("upstream", {})
+        reason = f"no registry gives {one}: using the local image set, built from Debian's packages"
+        return _local(engine, settings, progress, reason, demo=demo)
+    if lock is not None and missing:
+        for problem in lock.problems(engine, settings, "upstream", demo=demo):
+            raise problem
+    return Resolved("upstream", variables(settings, "upstream", demo=demo, pins=pins), pins=pins)
 
 
-def _kept_reason(choice: Choice) -> str | None:
-    if choice == "local":
-        return None
+def _kept_reason() -> str:
     return "keeping the local image set that this project was started with (--images upstream changes it)"
 
 
 def _local(
-    engine: Engine, progress: Callable[[str], None], reason: str | None, *, demo: bool
+    engine: Engine,
+    settings: Settings,
+    progress: Callable[[str], None],
+    reason: str | None,
+    *,
+    demo: bool,
+    locked: bool = False,
 ) -> Resolved:
-    if not _is_built(engine):
+    # Locked images are here already, and what is built anew would have other IDs.
+    if not locked and not is_built(engine):
         build(engine, progress)
-    return Resolved("local", variables("local", demo=demo), reason)
+    return Resolved("local", variables(settings, "local", demo=demo), reason)
 
 
-def variables(name: SetName | None, *, demo: bool) -> dict[str, str]:
-    """Give the variables that select a set; none are needed for upstream, which the compose files default to."""
-    return (
-        {image.variable: image.local for image in catalogue(demo=demo)} if name == "local" else {}
+def standing(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
+    """Give the set that is here: upstream if all of it is, else local."""
+    there = all(
+        engine.image_id(reference(image, settings, "upstream")) is not None
+        for image in catalogue(demo=demo)
+        if not image.built_here
     )
+    return "upstream" if there else "local"
 
 
-def references(settings: Settings, name: SetName | None) -> dict[str, str]:
-    """Give the image of every service, as `up` would take it with this set; no set yet is the upstream one."""
-    return {
-        service: settings[image.variable] or (image.local if name == "local" else image.upstream)
-        for image in catalogue()
-        for service in image.services
-    }
-
-
-def inventory(engine: Engine, settings: Settings) -> list[dict[str, str | bool]]:
-    """Give every image of both sets, whether it is here, and whether the local one is a stand-in."""
+def inventory(engine: Engine, settings: Settings, lock: Lock | None) -> list[dict[str, str | bool]]:
+    """Give every image of both sets: whether it is here, whether the local one is a stand-in, how it is locked."""
     rows: list[dict[str, str | bool]] = []
+    pins = lock.pins(engine, settings) if lock and lock.set == "upstream" else {}
     for image in catalogue():
-        upstream = settings[image.variable] or image.upstream
+        upstream = reference(image, settings, "upstream")
         rows.append(
             {
                 "name": image.name,
                 "upstream": upstream,
-                "upstream_present": engine.image_id(upstream) is not None,
+                "upstream_present": engine.image_id(pinned(upstream, pins)) is not None,
                 "local": image.local,
                 "local_present": engine.image_id(image.local) is not None,
                 "standin": engine.image_labels(image.local).get("stackctl.standin") == "true",
+                "locked": lock.standing(engine, settings, image) if lock else "no",
             }
         )
     return rows
@@ -178,14 +267,15 @@ def build(engine: Engine, progress: Callable[[str], None]) -> None:
             "\n".join([f"the local images were not built: {error.message}", *tail])
         ) from None
     built = {image.local: engine.image_id(image.local) for image in catalogue()}
-    state.write_shared_json(_RECORD, {"inputs": _inputs(), "images": built})
+    state.write_shared_json(RECORD, {"inputs": inputs_digest(), "images": built})
 
 
-def _is_built(engine: Engine) -> bool:
-    record = state.read_shared_json(_RECORD)
+def is_built(engine: Engine) -> bool:
+    """Tell whether the local set is here as this stackctl makes it."""
+    record = state.read_shared_json(RECORD)
     wanted = set(record.get("images", {}).values())
     return (
-        record.get("inputs") == _inputs()
+        record.get("inputs") == inputs_digest()
         and bool(wanted)
         and wanted <= engine.images_with_label(f"{_SET_LABEL}=local")
     )
@@ -250,7 +340,7 @@ def _debian_mirror() -> str:
     )
 
 
-def _inputs() -> str:
+def inputs_digest() -> str:
     """Digest everything that the local images are made from."""
     compose = bundle.compose()
     return _digest(compose / "local", compose / "demo", salt=BASE_SUITE)

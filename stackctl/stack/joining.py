@@ -49,7 +49,7 @@ def planned(project: Project, wish: Wish) -> Choices:
 def missing(project: Project, chosen: Choices) -> list[Missing]:
     """Say what of bot-core is not where it is expected, as far as the network and the files tell."""
     present, engine = project.present(chosen), project.engine(chosen)
-    image = images.references(project.settings, chosen.images)["prometheus"]
+    image = images.references(project.settings, chosen.images, pins=chosen.pins)["prometheus"]
     return [
         *_not_in_files(present, chosen),
         *look(engine, present, image if engine.image_id(image) else None),

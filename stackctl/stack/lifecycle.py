@@ -13,7 +13,7 @@ from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.errors import ServiceError, StackctlError
 from stackctl.readiness import Progress
-from stackctl.stack import doctor, images, joining
+from stackctl.stack import doctor, image_lock, images, joining
 from stackctl.stack.images import Choice, Resolved
 from stackctl.stack.joining import Missing, Wish
 from stackctl.stack.lock import exclusive
@@ -71,6 +71,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             previous=previous.images,
             demo=chosen.demo,
             progress=observer.step,
+            lock=image_lock.read(),
         )
         if resolved.reason:
             observer.note(resolved.reason)
@@ -83,7 +84,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             present=present,
         )
         joining.write_join_file(project.state, chosen, networks)
-        project.keep(replace(chosen, images=resolved.name))
+        project.keep(replace(chosen, images=resolved.name, pins=resolved.pins))
         engine = project.engine()
         for leftover in engine.remove_leftovers():
             observer.note(f"removed {leftover}, left by an `up` that was interrupted")

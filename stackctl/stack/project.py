@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ class Choices:
 
     demo: bool = True
     images: SetName | None = None
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """Reference → the digest that stackctl.lock had for it."""
     network: str | None = None
     """The network of a running bot-core that the stack has joined."""
     projects: tuple[str, ...] = ()
@@ -104,6 +107,7 @@ class Project:
         return Choices(
             demo=kept.get("demo") is not False,
             images=images if images in {"upstream", "local"} else None,
+            pins=kept.get("pins") or {},
             network=_text(kept.get("network")),
             projects=_texts(kept.get("projects")),
             app_files=_texts(kept.get("app_files")),

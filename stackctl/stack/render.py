@@ -17,7 +17,7 @@ import yaml
 
 from stackctl.applications import Present
 from stackctl.errors import StackctlError
-from stackctl.settings import DEFAULT_PROJECT, IMAGE_VARIABLES, PUBLISHED_PORTS, Settings
+from stackctl.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
 from stackctl.stack import bundle, watching
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, write_atomic
@@ -86,8 +86,8 @@ def render(
 ) -> Rendering:
     """Write the configuration, the secret files and compose.env into the project's state folder.
 
-    `images` are image variables and references for compose.env; the settings' own win over them. What only
-    tells of services that are not `present` is left out. Raises StackctlError where a file cannot be read or written.
+    `images` are image variables and references for compose.env, as `images.variables` gives them. What only tells of
+    services that are not `present` is left out. Raises StackctlError where a file cannot be read or written.
     """
     left_out = _missing_settings(settings)
     try:
@@ -250,7 +250,6 @@ def _compose_env(
     present: Present,
 ) -> str:
     prefix = "" if settings.project == DEFAULT_PROJECT else f"{settings.project}-"
-    own = {name: settings[name] for name in IMAGE_VARIABLES if settings[name]}
     values: dict[str, str | None] = {
         "STACKCTL_CONFIG": str(state.config),
         "STACKCTL_SECRETS": str(state.secrets),
@@ -263,7 +262,6 @@ def _compose_env(
         "PROMETHEUS_RETENTION_TIME": settings["PROMETHEUS_RETENTION_TIME"],
         "PROMETHEUS_RETENTION_SIZE": settings["PROMETHEUS_RETENTION_SIZE"],
         **images,
-        **own,
         **{
             f"{service.upper().replace('-', '_')}_FINGERPRINT": _fingerprint(
                 state.folder, paths, secrets

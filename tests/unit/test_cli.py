@@ -30,7 +30,12 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", [[name] for name in COMMANDS] + [["chaos", "stop"], ["images", "build"]]
+    "command",
+    [
+        *([name] for name in COMMANDS),
+        ["chaos", "stop"],
+        *(["images", name] for name in ("list", "build", "pull", "save", "load", "lock")),
+    ],
 )
 def test_every_command_has_help_that_ends_with_examples(command: list[str]) -> None:
     done = CliRunner().invoke(cli, [*command, "--help"])

@@ -1,0 +1,218 @@
+"""stackctl.lock: which images a team runs, by digest, in the current folder like .env and to be committed.
+
+A pulled image is locked by the digest that registries know it by, so that a tag that moves changes nothing. An image
+of the local set is locked by its ID. Our own image of the upstream set is not locked: each machine builds it from the
+Dockerfile that comes with stackctl.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from stackctl.errors import StackctlError
+from stackctl.settings import Settings
+from stackctl.stack.engine import Engine
+from stackctl.stack.images import (
+    Image,
+    SetName,
+    catalogue,
+    pinned,
+    plain_reference,
+    reference,
+)
+from stackctl.stack.state import write_atomic
+
+FILE = Path("stackctl.lock")
+_FILE_MODE = 0o644
+_AGAIN = "`stackctl images lock` records what is here"
+
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class Entry(BaseModel):
+    """A locked image: its reference without a mirror, its ID here, and its digest where a registry gave it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str
+    id: Digest
+    digest: Digest | None = None
+
+
+class Lock(BaseModel):
+    """The content of stackctl.lock: an image set, and its images by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    set: Literal["upstream", "local"]
+    images: dict[str, Entry] = Field(min_length=1)
+
+    def problems(
+        self, engine: Engine, settings: Settings, name: SetName, *, demo: bool = True
+    ) -> Iterator[StackctlError]:
+        """Give what stands against running the set `name` as it is locked, an error an image."""
+        if name != self.set:
+            yield StackctlError(
+                f"{FILE} locks the {self.set} image set, and this would be the {name} one",
+                remedy=f"use --images {self.set}, or `stackctl images lock --set {name}`",
+            )
+            return
+        for image in _lockable(name, demo=demo):
+            plain = plain_reference(image, settings, name)
+            entry = self.images.get(image.name)
+            if entry is None:
+                yield StackctlError(f"{FILE} has no {image.name}", remedy=_AGAIN)
+            elif entry.reference != plain:
+                yield StackctlError(
+                    f"{FILE} has {entry.reference}, and the settings say {plain}", remedy=_AGAIN
+                )
+            elif entry.digest is None:
+                taken = reference(image, settings, name)
+                here = engine.image_id(taken)
+                if here is None and name == "local":
+                    yield StackctlError(
+                        f"{taken} as {FILE} has it is not here, and another build of it is another image",
+                        remedy="`stackctl images load` a bundle that has it, or build the set and lock it again",
+                    )
+                elif here is not None and here != entry.id:
+                    yield StackctlError(
+                        f"{taken} is {_short(here)} here, and {_short(entry.id)} in {FILE}",
+                        remedy=_AGAIN,
+                    )
+
+    def pins(self, engine: Engine, settings: Settings, *, demo: bool = True) -> dict[str, str]:
+        """Give the digest of each reference that is to be taken by digest.
+
+        An image that was loaded from a bundle has no digest here: it is taken by its tag, if its ID is as locked.
+        """
+        pins: dict[str, str] = {}
+        for image in _lockable(self.set, demo=demo):
+            entry = self.images.get(image.name)
+            taken = reference(image, settings, self.set)
+            if entry is None or entry.digest is None or "@" in taken:
+                continue
+            by_digest = pinned(taken, {taken: entry.digest})
+            if engine.image_id(by_digest) is None and engine.image_id(taken) == entry.id:
+                continue
+            pins[taken] = entry.digest
+        return pins
+
+    def standing(self, engine: Engine, settings: Settings, image: Image) -> str:
+        """Tell whether an image is locked: `yes`, `no`, or `differs` where what is here is not what is locked."""
+        entry = self.images.get(image.name)
+        if entry is None:
+            return "no"
+        if entry.reference != plain_reference(image, settings, self.set):
+            return "differs"
+        here = engine.image_id(reference(image, settings, self.set))
+        return "differs" if entry.digest is None and here != entry.id else "yes"
+
+
+def read(path: Path = FILE) -> Lock | None:
+    """Give the lock, None where there is no file. Raises StackctlError for one that is not stackctl's."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StackctlError(
+            f"{path} cannot be read: {error.strerror}", remedy="make it a file that you can read"
+        ) from None
+    try:
+        return Lock.model_validate_json(content)
+    except ValidationError as error:
+        raise StackctlError(
+            f"{path} is not a lock that this stackctl can read: {_first(error)}",
+            remedy="take it from version control again, or remove it",
+        ) from None
+
+
+def take(
+    engine: Engine, settings: Settings, name: SetName, *, demo: bool, previous: Lock | None
+) -> Lock:
+    """Give the lock of a set as its images are here. Raises StackctlError where one is not here.
+
+    One that is here by the digest of the `previous` lock alone, as it was pulled by it, stays locked to that.
+    """
+    entries: dict[str, Entry] = {}
+    missing: list[str] = []
+    for image in _lockable(name, demo=demo):
+        plain = plain_reference(image, settings, name)
+        taken = reference(image, settings, name)
+        here = engine.image_id(taken)
+        if here is None:
+            kept = _pulled_by(engine, previous, image, taken, plain)
+            if kept is None:
+                missing.append(taken)
+            else:
+                entries[image.name] = kept
+            continue
+        # An engine may give what it built itself a digest too, which no registry knows.
+        digest = None if taken == image.local else _digest_of(engine, taken)
+        entries[image.name] = Entry(reference=plain, id=here, digest=digest)
+    if missing:
+        raise not_here(missing, name)
+    return Lock(set=name, images=entries)
+
+
+def not_here(missing: list[str], name: SetName) -> StackctlError:
+    """Give the error for images of a set that are not here."""
+    return StackctlError(
+        f"not here, of the {name} image set: {', '.join(missing)}",
+        remedy="`stackctl images build` makes it"
+        if name == "local"
+        else "`stackctl images pull` gets what registries have, `stackctl up --images upstream` builds the rest",
+    )
+
+
+def write(lock: Lock, path: Path = FILE) -> bool:
+    """Write the lock, and tell whether that changed anything. Raises StackctlError where it cannot be written."""
+    content = json.dumps(lock.model_dump(exclude_none=True), indent=2, sort_keys=True) + "\n"
+    try:
+        return write_atomic(path, content, _FILE_MODE)
+    except OSError as error:
+        raise StackctlError(
+            f"{path} cannot be written: {os.strerror(error.errno or 0)}",
+            remedy="call stackctl in a folder that you can write",
+        ) from None
+
+
+def _lockable(name: SetName, *, demo: bool) -> list[Image]:
+    return [one for one in catalogue(demo=demo) if name == "local" or not one.built_here]
+
+
+def _pulled_by(
+    engine: Engine, previous: Lock | None, image: Image, taken: str, plain: str
+) -> Entry | None:
+    """Give the previous lock's entry for an image that is here by the digest in it."""
+    entry = previous.images.get(image.name) if previous else None
+    if entry is None or entry.digest is None or entry.reference != plain:
+        return None
+    return entry if engine.image_id(pinned(taken, {taken: entry.digest})) else None
+
+
+def _digest_of(engine: Engine, taken: str) -> str | None:
+    """Give the digest of an image in the repository that its reference names."""
+    if "@" in taken:
+        return taken.partition("@")[2]
+    repository = taken[: taken.rindex(":")] if ":" in taken.rpartition("/")[2] else taken
+    known = engine.image_digests(taken)
+    # The engine leaves Docker Hub's host out.
+    return known.get(repository) or known.get(repository.removeprefix("docker.io/"))
+
+
+def _short(id_: str) -> str:
+    return id_.removeprefix("sha256:")[:12]
+
+
+def _first(error: ValidationError) -> str:
+    one = error.errors()[0]
+    where = ".".join(map(str, one["loc"]))
+    return f"{where}: {one['msg']}" if where else str(one["msg"])

@@ -1,0 +1,348 @@
+"""`make bench`: measures stackctl against docker compose on one stack, and writes docs/BENCHMARKS.md.
+
+Everything is from one run on one machine; what the document says of goals is computed from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import functools
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import yaml
+
+from stackctl.settings import PUBLISHED_PORTS, Settings, load
+from stackctl.stack import bundle
+from stackctl.stack.engine import Engine
+from tests.bench.measure import Command, Figures, in_turn, ratios
+from tests.e2e.conftest import free_offset
+
+PROJECT = "stackctl-bench"
+DOCUMENT = Path("docs/BENCHMARKS.md")
+_TARGETS = (10, 50, 200)
+_REST_SECONDS = 60
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The stack that is measured."""
+
+    folder: Path
+    settings: Settings
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"STACKCTL_STATE_DIR": str(self.folder)}
+
+    @property
+    def state(self) -> Path:
+        return self.folder / PROJECT
+
+    def stackctl(self, *arguments: str) -> list[str]:
+        """Give a call of the installed command, as a user makes it."""
+        options = ["-p", PROJECT, "--env-file", str(self.folder / "bench.env")]
+        return [str(Path(sys.executable).with_name("stackctl")), *options, *arguments]
+
+    def compose(self, *arguments: str) -> list[str]:
+        """Give a call of docker compose on the same files with the same .env."""
+        files = [
+            "-f",
+            str(bundle.compose() / "docker-compose.yml"),
+            "-f",
+            str(bundle.compose() / "demo.yml"),
+        ]
+        options = ["-p", PROJECT, "--env-file", str(self.state / "compose.env"), *files]
+        return [
+            "docker",
+            "compose",
+            *options,
+            "--profile",
+            "monitoring",
+            "--profile",
+            "demo",
+            *arguments,
+        ]
+
+    def call(self, arguments: list[str]) -> None:
+        subprocess.run(
+            arguments,
+            env={**os.environ, **self.environment},
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def command(self, name: str, arguments: list[str], *, cold: bool = False) -> Command:
+        down = functools.partial(self.call, self.compose("down"))
+        return Command(name, arguments, self.environment, down if cold else lambda: None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="runs of each slow command")
+    runs = parser.parse_args().runs
+    folder = Path(tempfile.mkdtemp(prefix="stackctl-bench-"))
+    offset = free_offset()
+    env_file = folder / "bench.env"
+    env_file.write_text(
+        "".join(f"{name}={port + offset}\n" for name, port in PUBLISHED_PORTS.values())
+    )
+    bench = Bench(folder, load(project=PROJECT, env_file=env_file, environ={}))
+    try:
+        bench.call(bench.stackctl("up", "--images", "local"))
+        sections = [
+            part
+            for measured in (
+                start_up(bench, 3 * runs),
+                up(bench, runs),
+                asking(bench, runs),
+                rest(bench),
+                growth(bench, runs),
+            )
+            for part in measured
+        ]
+    finally:
+        bench.call(bench.stackctl("down", "--volumes", "--yes"))
+        shutil.rmtree(folder)
+    DOCUMENT.write_text("\n".join([*_head(runs), *sections]) + "\n")
+    print(f"wrote {DOCUMENT}")
+
+
+def _say(what: str) -> None:
+    print(f"measuring {what}", flush=True)
+
+
+def _head(runs: int) -> Iterator[str]:
+    memory = psutil.virtual_memory().total / 1024**3
+    yield "# Benchmarks"
+    yield ""
+    yield (
+        f"Written by `make bench` on {dt.datetime.now(dt.UTC):%Y-%m-%d}, from one run on a machine with"
+        f" {os.cpu_count()} processors and {memory:.0f} GiB, Python {sys.version_info.major}.{sys.version_info.minor},"
+        " on the local image set with the demo."
+    )
+    yield ""
+    yield (
+        f"Commands that are compared were run in turn, {runs} times or more after a warm-up. A ratio is the median of"
+        " the pairs, its spread their least and largest. Times are medians; such a machine is noisy, so compare"
+        " ratios, not seconds. A goal is met where the median meets it."
+    )
+
+
+def _table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    yield ""
+    yield f"## {title}"
+    yield ""
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'---|' * len(header)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _against(one: Figures, other: Figures, goal: float | None) -> tuple[str, ...]:
+    least, median, largest = ratios(one, other)
+    verdict = "" if goal is None else f"at most {goal:g}: {'met' if median <= goal else 'missed'}"
+    return (
+        f"{one.seconds:.2f} s",
+        f"{other.seconds:.2f} s",
+        f"{median:.2f} ({least:.2f} to {largest:.2f})",
+        verdict,
+    )
+
+
+def start_up(bench: Bench, runs: int) -> Iterator[str]:
+    """The time until a command has said something about itself."""
+    _say("start-up")
+    stackctl = str(Path(sys.executable).with_name("stackctl"))
+    version = Command("docker compose version", ["docker", "compose", "version"], {})
+    rows = []
+    for option in ("--help", "--version"):
+        one, other = in_turn([Command(option, [stackctl, option], {}), version], runs)
+        rows.append((f"`stackctl {option}`", *_against(one, other, 2.0)))
+    yield from _table(
+        "Start-up against `docker compose version`",
+        ("command", "stackctl", "compose", "ratio", "goal"),
+        rows,
+    )
+
+
+def up(bench: Bench, runs: int) -> Iterator[str]:
+    """Bringing the stack up, from nothing but images and volumes, and where everything runs."""
+    rows = []
+    for name, cold, goal in (("cold", True, 1.03), ("warm", False, None)):
+        _say(f"up, {name}")
+        one, other = in_turn(
+            [
+                bench.command("stackctl up", bench.stackctl("up"), cold=cold),
+                bench.command("compose up", bench.compose("up", "-d", "--wait"), cold=cold),
+            ],
+            runs,
+        )
+        rows.append((f"`up`, {name}", *_against(one, other, goal)))
+    yield from _table(
+        "`stackctl up` against `docker compose up -d --wait` on the same files",
+        ("", "stackctl", "compose", "ratio", "goal"),
+        rows,
+    )
+    yield ""
+    yield (
+        "Cold begins without containers, with images and volumes there. Compose waits for its health checks, and takes"
+        " a container without one for ready once it runs; stackctl ends when each service has answered: Loki with a"
+        " line that came back, RabbitMQ's metrics, MongoDB by way of its exporter. Warm changes nothing; there"
+        " stackctl checks the machine, renders, and asks every service."
+    )
+
+
+def asking(bench: Bench, runs: int) -> Iterator[str]:
+    """`verify` and `status` of a stack at rest, and what stackctl itself takes of the memory."""
+    _say("verify and status")
+    bench.call(bench.stackctl("verify", "--timeout", "90"))
+    verify, status, again, listed = in_turn(
+        [
+            bench.command("verify", bench.stackctl("verify")),
+            bench.command("status", bench.stackctl("status")),
+            bench.command("up", bench.stackctl("up")),
+            bench.command("ps", bench.compose("ps")),
+        ],
+        runs,
+    )
+    low, high = verify.spread
+    met = "met" if verify.seconds < 2 else "missed"
+    yield from _table(
+        "`stackctl verify` of a warm stack",
+        ("checks", "time", "spread", "goal"),
+        [
+            (
+                "all quick ones, at once",
+                f"{verify.seconds:.2f} s",
+                f"{low:.2f} to {high:.2f} s",
+                f"under 2 s: {met}",
+            )
+        ],
+    )
+    watched = {
+        "stackctl verify": verify,
+        "stackctl status": status,
+        "stackctl up": again,
+        "docker compose ps": listed,
+    }
+    yield from _table(
+        "Memory of the command itself",
+        ("command", "largest resident set", "against `docker compose ps`"),
+        [
+            (
+                f"`{name}`",
+                f"{one.peak_bytes / _MIB:.0f} MiB",
+                f"{one.peak_bytes / listed.peak_bytes:.2f}",
+            )
+            for name, one in watched.items()
+        ],
+    )
+
+
+def rest(bench: Bench) -> Iterator[str]:
+    """What each service takes while nobody asks for anything but the demo's own traffic."""
+    _say(f"the stack at rest, for {_REST_SECONDS} s")
+    engine = Engine(PROJECT, [bench.state / "compose.env"])
+    limits = _cpu_limits(bench)
+    names = {state.name: service for service, state in engine.containers().items()}
+    cpu: dict[str, list[float]] = {name: [] for name in names}
+    memory: dict[str, list[int]] = {name: [] for name in names}
+    allowed: dict[str, int] = {}
+    until = time.monotonic() + _REST_SECONDS
+    while time.monotonic() < until:
+        for name, used in engine.usage(list(names)).items():
+            cpu[name].append(used.cpu_percent)
+            memory[name].append(used.memory_bytes)
+            allowed[name] = used.memory_limit_bytes
+    rows = []
+    for name, service in sorted(names.items(), key=lambda pair: -statistics.mean(memory[pair[0]])):
+        percent, resident = statistics.mean(cpu[name]), max(memory[name])
+        rows.append(
+            (
+                service,
+                f"{percent:.1f} %",
+                f"{percent / limits[service]:.0f} %",
+                f"{resident / _MIB:.0f} MiB",
+                f"{100 * resident / allowed[name]:.0f} %",
+            )
+        )
+    total_cpu = sum(statistics.mean(values) for values in cpu.values())
+    total_memory = sum(max(values) for values in memory.values())
+    rows.append(("**all**", f"{total_cpu:.1f} %", "", f"{total_memory / _MIB:.0f} MiB", ""))
+    yield from _table(
+        f"The stack at rest, over {_REST_SECONDS} s",
+        ("service", "of one processor", "of its limit", "memory", "of its limit"),
+        rows,
+    )
+
+
+def _cpu_limits(bench: Bench) -> dict[str, float]:
+    """Give each service's limit in processors."""
+    services = {}
+    for name in ("docker-compose.yml", "demo.yml"):
+        services |= yaml.safe_load((bundle.compose() / name).read_text())["services"]
+    return {
+        name: float(body["deploy"]["resources"]["limits"]["cpus"])
+        for name, body in services.items()
+    }
+
+
+def growth(bench: Bench, runs: int) -> Iterator[str]:
+    """How the answers' time grows with the number of scrape targets, all of them one light exporter."""
+    fragment = bench.state / "config" / "prometheus" / "scrape-configs" / "bench.yml"
+    rows = []
+    first: tuple[float, float] | None = None
+    for number in _TARGETS:
+        _say(f"{number} more targets")
+        targets = [
+            {
+                "targets": ["alertmanager:9093"],
+                "labels": {"service": "bench", "number": str(one)},
+            }
+            for one in range(number)
+        ]
+        jobs = {"scrape_configs": [{"job_name": "bench", "static_configs": targets}]}
+        fragment.write_text(yaml.safe_dump(jobs))
+        url = f"{bench.settings.url('prometheus')}/-/reload"
+        urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=30).close()
+        bench.call(bench.stackctl("verify", "prometheus", "--timeout", "120"))
+        verify, status = in_turn(
+            [
+                bench.command("verify", bench.stackctl("verify")),
+                bench.command("status", bench.stackctl("status")),
+            ],
+            runs,
+        )
+        first = first or (verify.seconds, status.seconds)
+        rows.append(
+            (
+                str(number),
+                f"{verify.seconds:.2f} s",
+                f"{verify.seconds / first[0]:.2f}",
+                f"{status.seconds:.2f} s",
+                f"{status.seconds / first[1]:.2f}",
+            )
+        )
+    yield from _table(
+        "With more scrape targets",
+        ("targets beside the stack's own", "verify", "against 10", "status", "against 10"),
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,340 @@
+"""Images with a mirror, without a registry, and locked: a real registry, and small images for the real ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stackctl.errors import EngineError
+from stackctl.settings import IMAGE_VARIABLES, load
+from stackctl.stack import image_lock, images
+from stackctl.stack.engine import Engine
+from stackctl.stack.image_bundle import BadBundle
+from tests.e2e.conftest import docker
+from tests.support.cli import stackctl
+from tests.support.http import wait_until
+from tests.support.registry import registry
+
+pytestmark = pytest.mark.docker
+
+PROJECT = "stackctl-e2e-images"
+LARGE = 48 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Laptop:
+    """A folder to call stackctl in, with a state folder and settings of its own."""
+
+    folder: Path
+    values: Mapping[str, str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"STACKCTL_STATE_DIR": str(self.folder / "state"), **self.values}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return stackctl(
+            "-p", PROJECT, *arguments, cwd=self.folder, env=self.environment, timeout=300
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "stackctl", "-p", PROJECT, *arguments]
+
+    def done(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def killed_when(self, moment: Callable[[], bool], *arguments: str) -> None:
+        """Start a command, and kill it at a moment at which it is still at work."""
+        process = subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            env={**os.environ, **self.environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 120
+        while not moment():
+            assert process.poll() is None, "it ended before the moment came"
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        process.kill()
+        assert process.wait() == -9
+
+
+def error_line(done: subprocess.CompletedProcess[str], code: int) -> str:
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("stackctl: ")]
+    return line
+
+
+def image_id(reference: str) -> str | None:
+    done = subprocess.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", reference],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or None
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[[str, bytes], str]]:
+    """Makes an image of one file by a reference; all that it made go at the end."""
+    made: list[str] = []
+
+    def make(reference: str, content: bytes) -> str:
+        file, archive = tmp_path / "content", tmp_path / "content.tar"
+        file.write_bytes(content)
+        with tarfile.open(archive, "w") as tar:
+            tar.add(file, "content")
+        made.append(reference)
+        id_ = docker("import", str(archive), reference).strip()
+        archive.unlink()
+        file.unlink()
+        return id_
+
+    yield make
+    for reference in made:
+        subprocess.run(["docker", "rmi", "--force", reference], capture_output=True, check=False)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, make: Callable[[str, bytes], str]) -> Iterator[str]:
+    """A registry that has a small image in the place of each upstream one; what was pulled from it goes at the end."""
+    with registry(tmp_path) as address:
+        for reference in mirrored(address).values():
+            make(reference, reference.encode())
+            docker("push", "--quiet", reference)
+            docker("rmi", "--force", reference)
+        yield address
+    left = docker("images", "--quiet", "--filter", f"reference={address}/*/*").split()
+    if left:
+        docker("rmi", "--force", *set(left))
+
+
+def mirrored(address: str) -> dict[str, str]:
+    settings = load(environ={"STACKCTL_REGISTRY_MIRROR": address})
+    return {
+        image.name: images.reference(image, settings, "upstream")
+        for image in images.catalogue()
+        if not image.built_here
+    }
+
+
+# From a mirror, and locked
+
+
+def test_a_locked_tag_that_moves_changes_nothing(
+    tmp_path: Path, mirror: str, make: Callable[[str, bytes], str]
+) -> None:
+    laptop = Laptop(tmp_path, {"STACKCTL_REGISTRY_MIRROR": mirror})
+    assert "14 of 14 images are here." in laptop.done("images", "pull")
+    reference = mirrored(mirror)["prometheus"]
+    assert reference == f"{mirror}/prom/prometheus:v2.48.0"
+    first = image_id(reference)
+    assert "14 images of the upstream set" in laptop.done("images", "lock", "--set", "upstream")
+
+    other = make(reference, b"another version")
+    docker("push", "--quiet", reference)
+    docker("rmi", "--force", str(first))
+    assert image_id(reference) == other != first
+
+    lock = image_lock.read(tmp_path / "stackctl.lock")
+    found = images.resolve(
+        Engine(PROJECT),
+        load(environ=dict(laptop.values)),
+        choice="auto",
+        previous=None,
+        demo=True,
+        progress=lambda _: None,
+        lock=lock,
+    )
+    pinned = found.variables["PROMETHEUS_IMAGE"]
+    assert pinned.startswith(f"{reference}@sha256:")
+    assert image_id(pinned) == first
+    assert "as they are locked" in laptop.done("images", "lock", "--check")
+
+
+def test_pull_names_what_the_mirror_has_not(tmp_path: Path, mirror: str) -> None:
+    laptop = Laptop(
+        tmp_path, {"STACKCTL_REGISTRY_MIRROR": mirror, "LOKI_IMAGE": f"{mirror}/grafana/loki:none"}
+    )
+    done = laptop.run("images", "pull")
+    assert done.returncode == 1
+    assert "13 of 14 images are here." in done.stdout
+    assert f"{mirror}/grafana/loki:none cannot be had" in done.stderr
+    assert "manifest unknown" in done.stderr
+
+
+def test_up_refuses_an_image_that_is_not_the_locked_one_before_it_starts_anything(
+    tmp_path: Path, laptop: Laptop, make: Callable[[str, bytes], str]
+) -> None:
+    laptop.done("images", "lock", "--set", "upstream")
+    reference = laptop.values["LOKI_IMAGE"]
+    make(reference, b"another version")
+    line = error_line(laptop.run("up", "--images", "upstream"), 1)
+    assert line.startswith(f"stackctl: {reference} is ")
+    assert line.endswith("in stackctl.lock; `stackctl images lock` records what is here")
+    checked = laptop.run("images", "lock", "--check")
+    assert (checked.returncode, checked.stderr.count(reference)) == (1, 1)
+    assert docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={PROJECT}") == ""
+
+
+# Without a registry
+
+
+@pytest.fixture
+def laptop(tmp_path: Path, make: Callable[[str, bytes], str]) -> Laptop:
+    """A laptop that has an image of its own in the place of each, three of them large, and ports that are free."""
+    values: dict[str, str] = {}
+    for place, variable in enumerate(IMAGE_VARIABLES):
+        reference = f"{PROJECT}/{variable.lower()}:1"
+        make(reference, os.urandom(LARGE if place in {0, 6, 12} else 1000))
+        values[variable] = reference
+    ports = [name for name in load(environ={}).values if name.endswith("_PORT")]
+    values |= {
+        name: str(29_000 + place)
+        for place, name in enumerate(ports)
+        if name != "ALERTMANAGER_SMTP_PORT"
+    }
+    return Laptop(tmp_path, values)
+
+
+def ids(laptop: Laptop) -> list[str | None]:
+    return [image_id(laptop.values[variable]) for variable in IMAGE_VARIABLES]
+
+
+def remove(laptop: Laptop) -> None:
+    docker("rmi", "--force", *(laptop.values[variable] for variable in IMAGE_VARIABLES))
+
+
+def test_a_save_and_a_load_that_are_killed_go_on_where_they_were(laptop: Laptop) -> None:
+    before = ids(laptop)
+    bundle = laptop.folder / "team.bundle"
+    partial = laptop.folder / ".team.bundle.partial"
+    command = ("images", "save", "--set", "upstream", bundle.name)
+    laptop.killed_when(lambda: partial.exists() and partial.stat().st_size > 1.5 * LARGE, *command)
+    assert not bundle.exists()
+    kept = partial.stat().st_size
+    said = laptop.done(*command)
+    assert "going on with a save that was cut off" in said
+    assert "15 images of the upstream set" in said
+    assert said.count("compressing") < 3
+    assert bundle.stat().st_size > kept
+    assert not partial.exists()
+
+    remove(laptop)
+    assert set(ids(laptop)) == {None}
+    laptop.killed_when(
+        lambda: image_id(laptop.values["PROMETHEUS_IMAGE"]) is not None,
+        *("images", "load", bundle.name),
+    )
+    loaded = sum(one is not None for one in ids(laptop))
+    assert 0 < loaded < len(before)
+    said = laptop.done("images", "load", bundle.name)
+    assert f"{PROJECT}/prometheus_image:1" not in said
+    assert ids(laptop) == before
+    assert "0 images of the upstream set loaded, 15 were here" in laptop.done(
+        "images", "load", bundle.name
+    )
+
+
+def test_a_damaged_bundle_loads_nothing(laptop: Laptop) -> None:
+    bundle = laptop.folder / "team.bundle"
+    laptop.done("images", "save", "--set", "upstream", bundle.name)
+    remove(laptop)
+    with bundle.open("r+b") as stream:
+        stream.seek(bundle.stat().st_size // 2)
+        byte = stream.read(1)[0]
+        stream.seek(-1, os.SEEK_CUR)
+        stream.write(bytes([byte ^ 1]))
+    line = error_line(laptop.run("images", "load", bundle.name), 1)
+    assert "is damaged or is not a bundle: the checksum of the part" in line
+    os.truncate(bundle, bundle.stat().st_size // 2)
+    assert "is cut off" in error_line(laptop.run("images", "load", bundle.name), 1)
+    assert set(ids(laptop)) == {None}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_full_disk_is_one_line_and_what_was_finished_is_kept(laptop: Laptop) -> None:
+    disk = laptop.folder / "disk"
+    disk.mkdir()
+    size = f"size={int(1.5 * LARGE)}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(disk)], check=True)
+    try:
+        command = ("images", "save", "--set", "upstream", "disk/team.bundle")
+        line = error_line(laptop.run(*command), 1)
+        assert line.startswith("stackctl: disk/team.bundle cannot be written: No space left")
+        assert [path.name for path in disk.iterdir()] == [".team.bundle.partial"]
+        size = f"remount,size={5 * LARGE}"
+        subprocess.run(["mount", "-o", size, str(disk)], check=True)
+        assert "going on with a save that was cut off" in laptop.done(*command)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_ctrl_c_ends_a_save_at_once_and_leaves_no_docker_behind(laptop: Laptop) -> None:
+    partial = laptop.folder / ".team.bundle.partial"
+    process = subprocess.Popen(
+        laptop.command("images", "save", "--set", "upstream", "team.bundle"),
+        cwd=laptop.folder,
+        env={**os.environ, **laptop.environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert wait_until(lambda: partial.exists() and partial.stat().st_size > LARGE // 4, 60)
+    process.terminate()
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "stackctl: interrupted"
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert f"image save {PROJECT}/" not in listed.stdout
+
+
+# The engine
+
+
+def test_what_the_engine_refuses_to_load_is_an_error_in_one_line() -> None:
+    engine = Engine(PROJECT)
+    with pytest.raises(EngineError, match=r"docker load failed \(exit 1\): \S") as caught:
+        engine.load_image(iter([b"no tar at all"] * 1000))
+    assert "\n" not in caught.value.message
+    with pytest.raises(
+        EngineError, match=r"docker save failed \(exit 1\): .*does not exist|No such image"
+    ):
+        list(engine.save_images([f"{PROJECT}/none:1"]))
+
+
+def test_a_tar_that_breaks_off_loads_nothing(laptop: Laptop) -> None:
+    engine = Engine(PROJECT)
+    reference = laptop.values["PROMETHEUS_IMAGE"]
+    pieces = list(engine.save_images([reference]))
+    docker("rmi", "--force", reference)
+
+    def breaks_off() -> Iterator[bytes]:
+        yield from pieces[: len(pieces) // 2]
+        raise BadBundle("damaged")
+
+    with pytest.raises(BadBundle):
+        engine.load_image(breaks_off())
+    assert image_id(reference) is None
+    engine.load_image(pieces)
+    assert image_id(reference) is not None
+
+
+def test_a_registry_that_nobody_answers_at_is_told_without_another_attempt(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = Laptop(tmp_path, {"STACKCTL_REGISTRY_MIRROR": "127.0.0.1:1"}).run("images", "pull")
+    assert (done.returncode, done.stderr.count("connection refused")) == (1, 14)
+    assert time.monotonic() - began < 30

@@ -1,0 +1,153 @@
+"""An engine without Docker that has images: it saves and loads them as tars, and pulls from a registry in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stackctl.errors import EngineError
+from tests.support.engine import MemoryEngine
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@dataclass(frozen=True)
+class FakeImage:
+    """An image by its layers. `name` makes its configuration, and with it its ID, another one."""
+
+    name: str
+    layers: tuple[bytes, ...]
+    labels: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> bytes:
+        return json.dumps([self.name, [sha256(layer) for layer in self.layers]]).encode()
+
+    @property
+    def id(self) -> str:
+        return f"sha256:{sha256(self.config)}"
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{sha256(b'manifest of ' + self.config)}"
+
+
+@dataclass
+class Registry:
+    """What a registry has by reference, and what it says instead, once for each time that it is listed."""
+
+    images: dict[str, FakeImage] = field(default_factory=dict)
+    says: dict[str, list[str]] = field(default_factory=dict)
+
+
+class ImageEngine(MemoryEngine):
+    """Keeps its images by reference; those pulled have a digest, as a loaded one has not."""
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        super().__init__()
+        self.images: dict[str, FakeImage] = {}
+        self.digests: dict[str, dict[str, str]] = {}
+        self.registry = registry or Registry()
+        self.pulls: list[str] = []
+        self.loads: list[str] = []
+        self.builds = 0
+
+    def image_id(self, reference: str) -> str | None:
+        tag, _, digest = reference.partition("@")
+        repository = tag.rpartition(":")[0]
+        if digest:
+            found = [one for one in self._known if self._known[one] == (repository, digest)]
+            return found[0] if found else None
+        return self.images[tag].id if tag in self.images else None
+
+    @property
+    def _known(self) -> dict[str, tuple[str, str]]:
+        return {
+            id_: (repository, digest)
+            for id_, known in self.digests.items()
+            for repository, digest in known.items()
+        }
+
+    def image_labels(self, reference: str) -> dict[str, str]:
+        return {}
+
+    def image_digests(self, reference: str) -> dict[str, str]:
+        return self.digests.get(self.image_id(reference) or "", {})
+
+    def images_with_label(self, label: str) -> set[str]:
+        return {image.id for image in self.images.values() if label in image.labels}
+
+    def pull(self, reference: str) -> None:
+        self.pulls.append(reference)
+        said = self.registry.says.get(reference)
+        if said:
+            raise EngineError(said.pop(0))
+        tag, _, digest = reference.partition("@")
+        if digest:
+            found = [one for one in self.registry.images.values() if one.digest == digest]
+        else:
+            found = [self.registry.images[tag]] if tag in self.registry.images else []
+        if not found:
+            raise EngineError("manifest unknown")
+        if not digest:
+            self.images[tag] = found[0]
+        self.digests[found[0].id] = {tag.rpartition(":")[0]: found[0].digest}
+
+    def build(self, build_file: Path, arguments: Any = None) -> Iterator[str]:
+        self.builds += 1
+        yield from ()
+
+    def save_images(self, references: Sequence[str]) -> Iterator[bytes]:
+        by_id = {
+            image.id: image for image in (*self.images.values(), *self.registry.images.values())
+        }
+        yield docker_save({one: by_id[self.image_id(one) or ""] for one in references})
+
+    def load_image(self, archive: Iterable[bytes]) -> None:
+        with tarfile.open(fileobj=io.BytesIO(b"".join(archive))) as tar:
+            members = {member.name: member for member in tar}
+            content = {name: tar.extractfile(one).read() for name, one in members.items()}  # type: ignore[union-attr]
+        for entry in json.loads(content["manifest.json"]):
+            name, _ = json.loads(content[entry["Config"]])
+            layers = tuple(content[layer] for layer in entry["Layers"])
+            for tag in entry["RepoTags"]:
+                self.images[tag] = FakeImage(name, layers, ("stackctl.image-set=local",))
+                self.loads.append(tag)
+
+
+def docker_save(images: dict[str, FakeImage]) -> bytes:
+    """The tar that `docker save` gives of images by reference: every blob once, sorted, and then the list."""
+    blobs = {sha256(image.config): image.config for image in images.values()}
+    blobs |= {sha256(layer): layer for image in images.values() for layer in image.layers}
+    by_image: dict[FakeImage, list[str]] = {}
+    for reference, image in images.items():
+        # One that is saved by digest has no tag in the list.
+        by_image.setdefault(image, []).extend([] if "@" in reference else [reference])
+    listed = [
+        {
+            "Config": f"blobs/sha256/{sha256(image.config)}",
+            "RepoTags": tags or None,
+            "Layers": [f"blobs/sha256/{sha256(layer)}" for layer in image.layers],
+        }
+        for image, tags in by_image.items()
+    ]
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for folder in ("blobs", "blobs/sha256"):
+            info = tarfile.TarInfo(folder)
+            info.type = tarfile.DIRTYPE
+            tar.addfile(info)
+        files = {f"blobs/sha256/{name}": blob for name, blob in sorted(blobs.items())}
+        for name, content in {**files, "manifest.json": json.dumps(listed).encode()}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()

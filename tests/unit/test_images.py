@@ -1,0 +1,608 @@
+"""Images without Docker: references and mirror, which set is chosen, the lock, pull, save and load."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stackctl import settings as settings_module
+from stackctl.cli import cli
+from stackctl.errors import EngineError, StackctlError, UsageError
+from stackctl.settings import Settings
+from stackctl.stack import image_bundle, image_lock, image_transfer, images, state
+from stackctl.stack.image_bundle import BadBundle
+from stackctl.stack.image_lock import Lock
+from stackctl.stack.images import Choice, Resolved, SetName
+from stackctl.stack.project import Choices, Project, open_project
+from tests.support.images import FakeImage, ImageEngine, Registry
+
+pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
+
+LOCAL_LABEL = ("stackctl.image-set=local",)
+MIRROR = "mirror.example:5000/hub"
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: object) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(images, "_build_base", lambda *_: None)
+
+
+def settings_of(**values: str) -> Settings:
+    return settings_module.load(environ=values)
+
+
+def upstream_registry(settings: Settings) -> Registry:
+    """A registry that has the upstream set."""
+    return Registry(
+        {
+            reference: FakeImage(reference, (b"base", reference.encode()))
+            for image in images.catalogue()
+            if not image.built_here
+            for reference in [images.reference(image, settings, "upstream")]
+        }
+    )
+
+
+def built(engine: ImageEngine) -> ImageEngine:
+    """Have the local set here, as a build leaves it."""
+    for image in images.catalogue():
+        engine.images[image.local] = FakeImage(image.local, (b"base",), LOCAL_LABEL)
+    ids = {image.local: engine.image_id(image.local) for image in images.catalogue()}
+    state.write_shared_json(images.RECORD, {"inputs": images.inputs_digest(), "images": ids})
+    return engine
+
+
+def pulled(engine: ImageEngine, settings: Settings, lock: Lock | None = None) -> ImageEngine:
+    done = image_transfer.pull(engine, settings, demo=True, lock=lock, say=lambda _: None)
+    assert [one.failure for one in done] == [None] * len(done)
+    return engine
+
+
+def resolved(
+    engine: ImageEngine,
+    settings: Settings | None = None,
+    *,
+    choice: Choice = "auto",
+    previous: SetName | None = None,
+    lock: Lock | None = None,
+) -> Resolved:
+    return images.resolve(
+        engine,
+        settings or settings_of(),
+        choice=choice,
+        previous=previous,
+        demo=True,
+        progress=lambda _: None,
+        lock=lock,
+    )
+
+
+def lock_of(engine: ImageEngine, settings: Settings, name: SetName = "upstream") -> Lock:
+    return image_lock.take(engine, settings, name, demo=True, previous=None)
+
+
+# References and the mirror
+
+
+@pytest.mark.parametrize(
+    ("reference", "path"),
+    [
+        ("prom/prometheus:v2.48.0", "prom/prometheus:v2.48.0"),
+        ("docker.io/prom/prometheus:v2.48.0", "prom/prometheus:v2.48.0"),
+        ("redis:7.2-alpine", "library/redis:7.2-alpine"),
+        ("docker.io/redis:7.2-alpine", "library/redis:7.2-alpine"),
+        ("docker.io/library/redis:7.2", "library/redis:7.2"),
+        ("gcr.io/cadvisor/cadvisor:v0.47.2", "cadvisor/cadvisor:v0.47.2"),
+        ("localhost/own:1", "own:1"),
+        ("registry:5000/own:1", "own:1"),
+    ],
+)
+def test_a_mirror_has_an_image_by_its_path(reference: str, path: str) -> None:
+    assert images.mirrored(reference, MIRROR) == f"{MIRROR}/{path}"
+
+
+def test_every_upstream_image_is_taken_from_the_mirror_but_those_that_are_set_or_built() -> None:
+    found = images.variables(
+        settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR, LOKI_IMAGE="own/loki:1"), "upstream", demo=True
+    )
+    assert found.pop("LOKI_IMAGE") == "own/loki:1"
+    assert found["REDIS_IMAGE"] == f"{MIRROR}/library/redis:7.2-alpine"
+    assert all(reference.startswith(f"{MIRROR}/") for reference in found.values())
+    assert {*found, "LOKI_IMAGE", "DEMO_IMAGE"} == set(settings_module.IMAGE_VARIABLES)
+
+
+def test_without_a_mirror_upstream_needs_no_variable() -> None:
+    assert images.variables(settings_of(), "upstream", demo=True) == {}
+
+
+def test_the_local_set_is_in_no_mirror() -> None:
+    found = images.variables(settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR), "local", demo=True)
+    assert found == {image.variable: image.local for image in images.catalogue()}
+
+
+@pytest.mark.parametrize("value", ["mirror.example", "localhost/a", "m:5000", "10.0.0.1:80/a/b-c"])
+def test_a_mirror_is_a_registry(value: str) -> None:
+    assert settings_of(STACKCTL_REGISTRY_MIRROR=value)["STACKCTL_REGISTRY_MIRROR"] == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["https://mirror.example", "mirror", "mirror/path", "m:5000/", "m:5000/Upper", "m:x", "m.a/ b"],
+)
+def test_a_mirror_that_is_none_is_refused(value: str) -> None:
+    with pytest.raises(UsageError, match="STACKCTL_REGISTRY_MIRROR"):
+        settings_of(STACKCTL_REGISTRY_MIRROR=value)
+
+
+# Which set
+
+
+def test_what_no_registry_gives_is_built() -> None:
+    engine = ImageEngine()
+    found = resolved(engine)
+    assert (found.name, engine.builds) == ("local", 1)
+    assert "no registry gives" in (found.reason or "")
+
+
+def test_auto_takes_a_loaded_set_without_asking_a_registry() -> None:
+    engine = built(ImageEngine(upstream_registry(settings_of())))
+    image_transfer.save(
+        engine,
+        settings_of(),
+        Path("team.bundle"),
+        name="local",
+        demo=True,
+        lock=None,
+        say=lambda _: None,
+    )
+    state.write_shared_json(images.RECORD, {})
+    laptop = ImageEngine(engine.registry)
+    image_transfer.load(laptop, Path("team.bundle"), say=lambda _: None)
+    found = resolved(laptop)
+    assert (found.name, laptop.pulls, laptop.builds) == ("local", [], 0)
+    assert found.reason == "using the local image set, which was loaded from a bundle"
+
+
+def test_auto_asks_the_registry_where_the_local_set_was_built_here() -> None:
+    found = resolved(built(ImageEngine(upstream_registry(settings_of()))))
+    assert found.name == "upstream"
+
+
+@pytest.mark.parametrize(("choice", "previous"), [("upstream", None), ("auto", "upstream")])
+def test_upstream_that_cannot_be_had_is_an_error_where_it_is_wanted(
+    choice: Choice, previous: SetName | None
+) -> None:
+    with pytest.raises(EngineError, match="cannot be pulled: manifest unknown"):
+        resolved(ImageEngine(), choice=choice, previous=previous)
+
+
+# The lock
+
+
+def test_a_locked_image_is_taken_by_digest_whatever_becomes_of_its_tag() -> None:
+    settings = settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR)
+    registry = upstream_registry(settings)
+    lock = lock_of(pulled(ImageEngine(registry), settings), settings)
+    tag = f"{MIRROR}/prom/prometheus:v2.48.0"
+    first = registry.images[tag]
+    registry.images["kept"], registry.images[tag] = first, FakeImage("moved", (b"other",))
+    other_laptop = ImageEngine(registry)
+    found = resolved(other_laptop, settings, lock=lock)
+    assert found.variables["PROMETHEUS_IMAGE"] == f"{tag}@{first.digest}"
+    assert other_laptop.image_id(f"{tag}@{first.digest}") == first.id
+    assert found.pins[tag] == first.digest
+
+
+def test_later_commands_take_what_up_has_pinned() -> None:
+    settings = settings_of()
+    pins = {"prom/prometheus:v2.48.0": "sha256:0"}
+    assert (
+        images.references(settings, "upstream", pins=pins)["prometheus"]
+        == "prom/prometheus:v2.48.0@sha256:0"
+    )
+    assert images.variables(settings, "upstream", demo=True, pins=pins) == {
+        "PROMETHEUS_IMAGE": "prom/prometheus:v2.48.0@sha256:0"
+    }
+    own = settings_of(PROMETHEUS_IMAGE="own:1")
+    assert images.references(own, "upstream", pins=pins)["prometheus"] == "own:1"
+
+
+def test_a_lock_holds_through_any_mirror() -> None:
+    plain = settings_of()
+    lock = lock_of(pulled(ImageEngine(upstream_registry(plain)), plain), plain)
+    through = settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR)
+    registry = Registry(
+        {
+            images.mirrored(reference, MIRROR): image
+            for reference, image in upstream_registry(plain).images.items()
+        }
+    )
+    found = resolved(ImageEngine(registry), through, lock=lock)
+    assert found.variables["LOKI_IMAGE"] == (
+        f"{MIRROR}/grafana/loki:2.9.3@{lock.images['loki'].digest}"
+    )
+
+
+def test_a_lock_settles_the_set_and_nothing_is_built_in_its_place() -> None:
+    settings = settings_of()
+    lock = lock_of(pulled(ImageEngine(upstream_registry(settings)), settings), settings)
+    offline = ImageEngine()
+    with pytest.raises(EngineError, match="cannot be pulled"):
+        resolved(offline, lock=lock)
+    assert offline.builds == 0
+
+
+def test_the_set_that_is_not_locked_is_refused() -> None:
+    engine = built(ImageEngine())
+    lock = lock_of(engine, settings_of(), "local")
+    with pytest.raises(StackctlError, match="locks the local image set") as caught:
+        resolved(engine, choice="upstream", lock=lock)
+    assert caught.value.remedy == "use --images local, or `stackctl images lock --set upstream`"
+
+
+def test_the_local_set_as_locked_is_taken_without_a_build() -> None:
+    engine = built(ImageEngine())
+    lock = lock_of(engine, settings_of(), "local")
+    state.write_shared_json(images.RECORD, {})
+    assert resolved(engine, lock=lock).name == "local"
+    assert engine.builds == 0
+
+
+def test_an_image_that_is_another_than_was_locked_is_refused_before_anything_is_built() -> None:
+    engine = built(ImageEngine())
+    lock = lock_of(engine, settings_of(), "local")
+    engine.images["stackctl/loki:local"] = FakeImage("another", (b"base",), LOCAL_LABEL)
+    with pytest.raises(StackctlError, match=r"stackctl/loki:local is \w{12} here") as caught:
+        resolved(engine, lock=lock)
+    assert caught.value.remedy == "`stackctl images lock` records what is here"
+    assert engine.builds == 0
+
+
+def test_an_image_of_the_local_set_that_is_gone_is_refused() -> None:
+    engine = built(ImageEngine())
+    lock = lock_of(engine, settings_of(), "local")
+    del engine.images["stackctl/loki:local"]
+    with pytest.raises(StackctlError, match=r"stackctl/loki:local as stackctl\.lock has it"):
+        resolved(engine, lock=lock)
+
+
+def test_a_setting_that_the_lock_does_not_have_is_refused() -> None:
+    settings = settings_of()
+    lock = lock_of(pulled(ImageEngine(upstream_registry(settings)), settings), settings)
+    with pytest.raises(
+        StackctlError, match=r"has grafana/loki:2\.9\.3, and the settings say own:1"
+    ):
+        resolved(ImageEngine(), settings_of(LOKI_IMAGE="own:1"), lock=lock)
+
+
+def test_an_image_that_the_lock_does_not_have_is_refused() -> None:
+    settings = settings_of()
+    lock = lock_of(pulled(ImageEngine(upstream_registry(settings)), settings), settings)
+    del lock.images["loki"]
+    with pytest.raises(StackctlError, match=r"stackctl\.lock has no loki"):
+        resolved(ImageEngine(), lock=lock)
+
+
+def test_an_upstream_image_without_a_digest_must_be_the_locked_one_once_it_is_pulled() -> None:
+    settings = settings_of()
+    registry = upstream_registry(settings)
+    lock = lock_of(pulled(ImageEngine(registry), settings), settings)
+    entry = lock.images["loki"]
+    lock.images["loki"] = entry.model_copy(update={"digest": None})
+    assert resolved(ImageEngine(registry), lock=lock).name == "upstream"
+    registry.images["grafana/loki:2.9.3"] = FakeImage("moved", (b"other",))
+    with pytest.raises(StackctlError, match=r"grafana/loki:2.9.3 is \w{12} here"):
+        resolved(ImageEngine(registry), lock=lock)
+
+
+def test_what_was_pulled_by_digest_alone_can_be_locked_again() -> None:
+    settings = settings_of()
+    registry = upstream_registry(settings)
+    lock = lock_of(pulled(ImageEngine(registry), settings), settings)
+    laptop = pulled(ImageEngine(registry), settings, lock)
+    assert laptop.images == {}
+    assert image_lock.take(laptop, settings, "upstream", demo=True, previous=lock) == lock
+    with pytest.raises(StackctlError, match="not here, of the upstream image set"):
+        image_lock.take(laptop, settings, "upstream", demo=True, previous=None)
+
+
+def test_our_own_image_of_the_upstream_set_is_not_locked() -> None:
+    settings = settings_of()
+    lock = lock_of(pulled(ImageEngine(upstream_registry(settings)), settings), settings)
+    assert "demo" not in lock.images
+    assert {image.name for image in images.catalogue()} == {*lock.images, "demo"}
+
+
+def test_a_lock_is_sorted_written_whole_and_read_again(tmp_path: Path) -> None:
+    lock = lock_of(built(ImageEngine()), settings_of(), "local")
+    assert image_lock.write(lock)
+    assert not image_lock.write(lock)
+    text = (tmp_path / "stackctl.lock").read_text()
+    assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"
+    assert (tmp_path / "stackctl.lock").stat().st_mode & 0o777 == 0o644
+    assert image_lock.read() == lock
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"format": 2}', '{"format": 1, "set": "other", "images": {}}', "\x00\xff"],
+)
+def test_a_lock_that_is_none_is_one_line(content: str) -> None:
+    Path("stackctl.lock").write_text(content, encoding="latin-1")
+    with pytest.raises(StackctlError, match=r"stackctl\.lock is not a lock") as caught:
+        image_lock.read()
+    assert "\n" not in caught.value.message
+
+
+def test_no_lock_is_none() -> None:
+    assert image_lock.read() is None
+
+
+# Pull
+
+
+def test_what_may_pass_is_tried_again_and_what_may_not_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    settings = settings_of()
+    registry = upstream_registry(settings)
+    registry.says = {
+        "grafana/loki:2.9.3": ["net/http: TLS handshake timeout", "unexpected HTTP status: 503"],
+        "mongo:7.0": ["unexpected EOF"] * 9,
+        "rabbitmq:3.12": ["no basic auth credentials"] * 9,
+    }
+    del registry.images["redis:7.2-alpine"]
+    engine = ImageEngine(registry)
+    said: list[str] = []
+    done = image_transfer.pull(engine, settings, demo=True, lock=None, say=said.append)
+    assert {one.reference: one.failure for one in done if one.failure} == {
+        "mongo:7.0": "unexpected EOF",
+        "rabbitmq:3.12": "no basic auth credentials",
+        "redis:7.2-alpine": "manifest unknown",
+    }
+    times = {reference: engine.pulls.count(reference) for reference in engine.pulls}
+    assert times["grafana/loki:2.9.3"] == 3
+    assert times["mongo:7.0"] == 4
+    assert times["rabbitmq:3.12"] == times["redis:7.2-alpine"] == 1
+    assert "grafana/loki:2.9.3 again in 1 s: net/http: TLS handshake timeout" in said
+
+
+def test_an_interrupt_ends_the_pulls_that_run_and_begins_no_other() -> None:
+    class Slow(ImageEngine):
+        def pull(self, reference: str) -> None:
+            self.pulls.append(reference)
+            if subprocess.run(["sleep", "60"], check=False).returncode != 0:
+                raise EngineError("ended")
+
+    engine = Slow()
+    to_us = (threading.main_thread().ident, signal.SIGINT)
+    threading.Timer(0.5, signal.pthread_kill, to_us).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        image_transfer.pull(engine, settings_of(), demo=True, lock=None, say=lambda _: None)
+    assert time.monotonic() - began < 20
+    assert len(engine.pulls) == 3
+
+
+# Save and load
+
+
+def save(
+    engine: ImageEngine, name: SetName, values: Mapping[str, str] = {}, lock: Lock | None = None
+) -> image_bundle.Manifest:
+    return image_transfer.save(
+        engine,
+        settings_of(**values),
+        Path("team.bundle"),
+        name=name,
+        demo=True,
+        lock=lock,
+        say=lambda _: None,
+    )
+
+
+def load(engine: ImageEngine) -> int:
+    return image_transfer.load(engine, Path("team.bundle"), say=lambda _: None)[1]
+
+
+def test_the_local_set_arrives_as_a_set_that_is_built() -> None:
+    engine = built(ImageEngine())
+    manifest = save(engine, "local")
+    assert len(manifest.images) == len(images.catalogue())
+    state.write_shared_json(images.RECORD, {})
+    laptop = ImageEngine()
+    assert load(laptop) == len(images.catalogue())
+    assert {reference: image.id for reference, image in laptop.images.items()} == {
+        reference: image.id for reference, image in engine.images.items()
+    }
+    assert images.is_built(laptop)
+
+
+def test_an_image_of_ones_own_goes_along_with_the_whole_local_set() -> None:
+    engine = built(ImageEngine())
+    engine.images["own/loki:1"] = FakeImage("own", (b"own",))
+    manifest = save(engine, "local", {"LOKI_IMAGE": "own/loki:1"})
+    names = [one.reference for one in manifest.images if one.name == "loki"]
+    assert sorted(names) == ["own/loki:1", "stackctl/loki:local"]
+    load(laptop := ImageEngine())
+    assert images.is_built(laptop)
+
+
+def test_a_load_that_was_cut_off_goes_on_where_it_was() -> None:
+    save(built(ImageEngine()), "local")
+    laptop = ImageEngine()
+    there = 4
+
+    def cut_off(text: str) -> None:
+        if f"({there + 1} of" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        image_transfer.load(laptop, Path("team.bundle"), say=cut_off)
+    assert len(laptop.images) == there
+    assert not images.is_built(ImageEngine())
+    assert load(laptop) == len(images.catalogue()) - there
+    assert len(laptop.loads) == len(set(laptop.loads))
+    assert load(laptop) == 0
+
+
+def test_an_engine_that_gives_other_ids_is_gone_on_with_too() -> None:
+    class Containerd(ImageEngine):
+        def image_id(self, reference: str) -> str | None:
+            found = super().image_id(reference)
+            return f"other-{found}" if found else None
+
+        def images_with_label(self, label: str) -> set[str]:
+            return {f"other-{id_}" for id_ in super().images_with_label(label)}
+
+    save(built(ImageEngine()), "local")
+    laptop = Containerd()
+    assert load(laptop) == len(images.catalogue())
+    assert load(laptop) == 0
+    assert images.is_built(laptop)
+
+
+def test_of_a_damaged_bundle_the_engine_gets_nothing() -> None:
+    save(built(ImageEngine()), "local")
+    content = bytearray(Path("team.bundle").read_bytes())
+    content[len(content) // 2] ^= 1
+    Path("team.bundle").write_bytes(content)
+    laptop = ImageEngine()
+    with pytest.raises(BadBundle):
+        load(laptop)
+    assert laptop.loads == []
+
+
+def test_a_set_that_is_not_here_is_not_saved() -> None:
+    with pytest.raises(StackctlError, match="not here as this stackctl makes it"):
+        save(ImageEngine(), "local")
+    with pytest.raises(StackctlError, match="not here, of the upstream image set") as caught:
+        save(ImageEngine(), "upstream")
+    assert (caught.value.remedy or "").startswith("`stackctl images pull`")
+    assert not list(Path().iterdir()) or {path.name for path in Path().iterdir()} == {"state"}
+
+
+def test_an_image_by_digest_alone_cannot_be_carried() -> None:
+    with pytest.raises(StackctlError, match="LOKI_IMAGE names an image by digest"):
+        save(built(ImageEngine()), "local", {"LOKI_IMAGE": f"own@sha256:{'0' * 64}"})
+
+
+def test_a_locked_upstream_set_is_the_locked_one_where_it_was_loaded() -> None:
+    settings = settings_of()
+    registry = upstream_registry(settings)
+    engine = pulled(ImageEngine(registry), settings)
+    engine.images["stackctl/demo:upstream"] = FakeImage("demo", (b"demo",))
+    lock = lock_of(engine, settings)
+    save(engine, "upstream", lock=lock)
+    laptop = ImageEngine()
+    load(laptop)
+    found = resolved(laptop, lock=lock)
+    assert (found.name, laptop.pulls, dict(found.variables)) == ("upstream", [], {})
+    assert list(lock.problems(laptop, settings, "upstream")) == []
+
+
+def test_an_engine_whose_save_is_laid_out_otherwise_is_refused() -> None:
+    class Old(ImageEngine):
+        def save_images(self, references):  # type: ignore[no-untyped-def]
+            for piece in super().save_images(references):
+                yield piece.replace(b"blobs/sha256/", b"other/sha256/")
+
+    engine = Old()
+    built(engine)
+    with pytest.raises(EngineError, match="as an OCI layout has it"):
+        save(engine, "local")
+    assert not Path("team.bundle").exists()
+
+
+# The commands
+
+
+def run(engine: ImageEngine, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    monkeypatch.setattr(Project, "engine", lambda *_, **__: engine)
+    return CliRunner().invoke(cli, ["images", *arguments])
+
+
+def test_pull_says_what_failed_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = upstream_registry(settings_of())
+    engine = ImageEngine(registry)
+    done = run(engine, monkeypatch, "pull")
+    assert (done.exit_code, "14 of 14 images are here." in done.output) == (0, True)
+    del registry.images["mongo:7.0"]
+    done = run(engine, monkeypatch, "pull")
+    assert done.exit_code == 1
+    assert "13 of 14 images are here." in done.output
+    assert "mongo:7.0 cannot be had: manifest unknown" in done.output
+
+
+def test_save_replaces_a_file_only_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = built(ImageEngine())
+    done = run(engine, monkeypatch, "save", "team.bundle")
+    assert done.exit_code == 0, done.output
+    assert f"{len(images.catalogue())} images of the local set" in done.output
+    again = run(engine, monkeypatch, "save", "team.bundle")
+    assert isinstance(again.exception, UsageError)
+    assert run(engine, monkeypatch, "save", "--force", "team.bundle").exit_code == 0
+
+
+def test_load_says_where_the_bundle_is_another_stackctls(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(built(ImageEngine()), monkeypatch, "save", "team.bundle")
+    done = run(ImageEngine(), monkeypatch, "load", "team.bundle")
+    assert "15 images of the local set loaded, 0 were here already." in done.output
+    assert "would build its own" not in done.output
+    monkeypatch.setattr(images, "inputs_digest", lambda: "another")
+    assert "would build its own" in run(ImageEngine(), monkeypatch, "load", "team.bundle").output
+
+
+def test_lock_check_and_list_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = built(ImageEngine())
+    missing = run(engine, monkeypatch, "lock", "--check")
+    assert isinstance(missing.exception, StackctlError)
+    assert missing.exception.message == "there is no stackctl.lock in this folder"
+    assert "15 images of the local set." in run(engine, monkeypatch, "lock").output
+    assert "as it was" in run(engine, monkeypatch, "lock").output
+    assert run(engine, monkeypatch, "lock", "--check").exit_code == 0
+
+    def locked() -> dict[str, str]:
+        rows = json.loads(run(engine, monkeypatch, "list", "--format", "json").stdout)
+        return {row["name"]: row["locked"] for row in rows}
+
+    assert set(locked().values()) == {"yes"}
+    loki = engine.images["stackctl/loki:local"]
+    engine.images["stackctl/loki:local"] = replace(loki, name="another")
+    checked = run(engine, monkeypatch, "lock", "--check")
+    assert checked.exit_code == 1
+    assert "stackctl/loki:local is" in checked.output
+    assert locked() == {image.name: "yes" for image in images.catalogue()} | {"loki": "differs"}
+    Path("stackctl.lock").unlink()
+    assert set(locked().values()) == {"no"}
+
+
+def test_render_writes_the_digests_that_up_has_pinned(tmp_path: Path) -> None:
+    project = open_project(name=None, env_file=None)
+    project.keep(Choices(images="upstream", pins={"prom/prometheus:v2.48.0": "sha256:0"}))
+    assert CliRunner().invoke(cli, ["render"]).exit_code == 0
+    lines = project.state.compose_env.read_text().splitlines()
+    assert "PROMETHEUS_IMAGE='prom/prometheus:v2.48.0@sha256:0'" in lines
+    project.keep(Choices(images="upstream"))
+    assert CliRunner().invoke(cli, ["render"]).exit_code == 0
+    assert "PROMETHEUS_IMAGE" not in project.state.compose_env.read_text()
+
+
+def test_an_image_of_ones_own_is_rendered_in_either_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKI_IMAGE", "own/loki:1")
+    project = open_project(name=None, env_file=None)
+    for name in ("upstream", "local"):
+        project.keep(Choices(images=name))
+        assert CliRunner().invoke(cli, ["render"]).exit_code == 0
+        assert "LOKI_IMAGE='own/loki:1'" in project.state.compose_env.read_text().splitlines()
