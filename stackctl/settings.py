@@ -281,7 +281,7 @@ _JOINING = frozenset(
 _GROUPS: tuple[tuple[str, Callable[[Setting], bool]], ...] = (
     ("Ports on this machine", lambda row: row.name in _PORT_VARIABLES),
     ("Notifications", lambda row: row.name.startswith("ALERTMANAGER_") and row.parse is not _image),
-    ("Images", lambda row: row.parse is _image),
+    ("Images", lambda row: row.parse in {_image, _mirror}),
     ("Your own bot-core", lambda row: row.name in _JOINING),
     ("Passwords and credentials", lambda row: row.secret),
     ("The stack", lambda _: True),
