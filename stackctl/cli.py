@@ -9,13 +9,18 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stackctl import __version__
 from stackctl.errors import StackctlError
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("stackctl.commands.init:init", "Write a .env and an override file to begin with."),
     "up": ("stackctl.commands.up:up", "Bring the stack up and wait until every service is ready."),
     "down": ("stackctl.commands.down:down", "Stop the stack; --volumes removes its data too."),
     "status": (
@@ -24,8 +29,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "verify": ("stackctl.commands.verify:verify", "Prove that it works: the plan's checklist."),
     "chaos": ("stackctl.commands.chaos:chaos", "Break a service on purpose and heal it."),
+    "load": ("stackctl.commands.load:load", "Put load on a service and measure its answers."),
     "logs": ("stackctl.commands.logs:logs", "Show logs, from Docker or from Loki."),
+    "open": ("stackctl.commands.open:open_", "Open a service's page in the browser."),
     "urls": ("stackctl.commands.urls:urls", "Show the addresses, and how to log in."),
+    "config": (
+        "stackctl.commands.config:config",
+        "Show the settings in force, and where each comes from.",
+    ),
     "doctor": ("stackctl.commands.doctor:doctor", "Look at what the stack needs of this machine."),
     "images": ("stackctl.commands.images:images", "List, build, pull, carry and lock the images."),
     "backup": ("stackctl.commands.backup:backup", "Write the stack's data to one file."),
@@ -47,10 +58,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "stackctl.commands.render:render",
         "Write the configuration without starting anything.",
     ),
+    "completion": (
+        "stackctl.commands.completion:completion",
+        "Print the script that completes commands in a shell.",
+    ),
+    "help": ("stackctl.commands.help:help_", "Explain a command or a topic."),
 }
 """Command → where it is, and its line in `--help`."""
 
 EXIT_INTERRUPTED = 130
+COMPLETE_VARIABLE = "_STACKCTL_COMPLETE"
+"""Set by the completion script: what the shell wants to know, by click's convention."""
 
 
 class LazyGroup(click.Group):
@@ -72,11 +90,23 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which known one is nearest."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
+        known = args[0] in COMMANDS or args[0].startswith("-")
+        if not known and not ctx.resilient_parsing:
             from stackctl.settings import nearest
 
             ctx.fail(f"there is no command {args[0]!r}; {nearest(args[0], list(COMMANDS))}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """Give the commands from the table, and the options: click's own way would import every command."""
+        from click.shell_completion import CompletionItem
+
+        commands = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table."""
@@ -111,9 +141,12 @@ def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
 def main() -> None:
     """Run the command line. Every error that a user can act on is one line on stderr with its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if COMPLETE_VARIABLE in os.environ and not os.environ.get("STACKCTL_DEBUG"):
+        # A message would land in the line that somebody is writing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     try:
         # In this mode click gives back the code of an `exit` as the result.
-        code = cli(standalone_mode=False)
+        code = cli(standalone_mode=False, complete_var=COMPLETE_VARIABLE)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

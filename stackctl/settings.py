@@ -7,6 +7,7 @@ what it is for. A new one is a new row.
 from __future__ import annotations
 
 import difflib
+import io
 import ipaddress
 import os
 import re
@@ -26,9 +27,15 @@ if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 DEFAULT_PROJECT = "bot-core"
+ENV_FILE = ".env"
 
 OVERRIDE_FILE = "stackctl.override.yml"
 """A Compose file of this name in the current folder is merged over all others."""
+
+_PREFIX = "STACKCTL_"
+_ENVIRONMENT_ONLY = ("STACKCTL_DEBUG", "STACKCTL_STATE_DIR")
+_ALIKE = 0.85
+"""How alike a name must be to a setting's to count as a slip; an application's own names are less so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +270,32 @@ def _rows() -> Iterator[Setting]:
 
 SETTINGS: Mapping[str, Setting] = {row.name: row for row in _rows()}
 
+_PORT_VARIABLES = frozenset(name for name, _ in PUBLISHED_PORTS.values())
+_JOINING = frozenset(
+    {
+        "STACKCTL_ATTACH",
+        "STACKCTL_APP_FILES",
+        *(name for one in APPLICATIONS.values() for name in (one.setting, one.health_setting)),
+    }
+)
+_GROUPS: tuple[tuple[str, Callable[[Setting], bool]], ...] = (
+    ("Ports on this machine", lambda row: row.name in _PORT_VARIABLES),
+    ("Notifications", lambda row: row.name.startswith("ALERTMANAGER_") and row.parse is not _image),
+    ("Images", lambda row: row.parse in {_image, _mirror}),
+    ("Your own bot-core", lambda row: row.name in _JOINING),
+    ("Passwords and credentials", lambda row: row.secret),
+    ("The stack", lambda _: True),
+)
+"""Heading → what belongs below it; a setting is below the first that takes it."""
+
+
+def grouped() -> dict[str, list[Setting]]:
+    """Give all settings by the heading that they are shown under."""
+    groups: dict[str, list[Setting]] = {heading: [] for heading, _ in _GROUPS}
+    for row in SETTINGS.values():
+        groups[next(heading for heading, takes in _GROUPS if takes(row))].append(row)
+    return groups
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -270,6 +303,8 @@ class Settings:
 
     project: str
     values: Mapping[str, Value] = field(repr=False)
+    others: Mapping[str, str] = field(default_factory=dict)
+    """The names in the file that are no settings, with their places: an application may share it."""
 
     def __getitem__(self, name: str) -> str | None:
         text = self.values[name].text
@@ -301,6 +336,20 @@ class Settings:
         host = f"[{reachable}]" if reachable.version == 6 else str(reachable)
         return f"http://{host}:{self[variable]}"
 
+    def doubts(self) -> list[tuple[str, str]]:
+        """Give (what is odd, remedy) for each name in the file that looks like a setting and is none."""
+        found = []
+        for name, origin in self.others.items():
+            close = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=_ALIKE)
+            if name in _ENVIRONMENT_ONLY:
+                found.append(
+                    (f"{name} ({origin}) has no effect there", "set it in the environment")
+                )
+            elif close or name.startswith(_PREFIX):
+                remedy = f"did you mean {close[0]}?" if close else "`stackctl config` lists them"
+                found.append((f"{name} ({origin}) is no setting", remedy))
+        return found
+
 
 def load(
     *,
@@ -323,7 +372,8 @@ def load(
             remedy="use small letters, digits, - and _, and begin with a letter or digit",
         )
     values = {row.name: _resolve(row, environ, from_file) for row in SETTINGS.values()}
-    return Settings(name, values)
+    others = {name: origin for name, (_, origin) in from_file.items() if name not in SETTINGS}
+    return Settings(name, values, others)
 
 
 def _resolve(
@@ -348,13 +398,9 @@ def _resolve(
 
 def _read_env_file(path: Path | None) -> dict[str, tuple[str, str]]:
     """Give name → (value, origin) of a .env file; an absent default file is an empty one."""
-    from dotenv.main import resolve_variables
-    from dotenv.parser import parse_stream
-
-    chosen = path or Path(".env")
+    chosen = path or Path(ENV_FILE)
     try:
-        with chosen.open(encoding="utf-8") as stream:
-            bindings = list(parse_stream(stream))
+        text = chosen.read_text(encoding="utf-8")
     except FileNotFoundError:
         if path is None:
             return {}
@@ -365,19 +411,28 @@ def _read_env_file(path: Path | None) -> dict[str, tuple[str, str]]:
         raise UsageError(
             f"{chosen} cannot be read: {error}", remedy="make it a readable UTF-8 text file"
         ) from None
+    return parse_env(text, str(chosen))
+
+
+def parse_env(text: str, origin: str) -> dict[str, tuple[str, str]]:
+    """Give name → (value, ORIGIN:LINE) of a .env file's text. Raises UsageError with the first broken line."""
+    from dotenv.main import resolve_variables
+    from dotenv.parser import parse_stream
+
+    bindings = list(parse_stream(io.StringIO(text)))
     lines: dict[str, int] = {}
     for binding in bindings:
         # The parser gives a name without "=" as a key without a value. Compose refuses such a line.
         if binding.error or (binding.key is not None and binding.value is None):
             raise UsageError(
-                f"{chosen}:{_first_line(binding)} is not NAME=value",
+                f"{origin}:{_first_line(binding)} is not NAME=value",
                 remedy="correct that line, or put # before it",
             )
         if binding.key is not None:
             lines[binding.key] = _first_line(binding)
     pairs = [(binding.key, binding.value) for binding in bindings if binding.key is not None]
     resolved = resolve_variables(pairs, override=False)
-    return {name: (value or "", f"{chosen}:{lines[name]}") for name, value in resolved.items()}
+    return {name: (value or "", f"{origin}:{lines[name]}") for name, value in resolved.items()}
 
 
 def _first_line(binding: Binding) -> int:

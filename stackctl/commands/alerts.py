@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from stackctl.commands.common import DURATION, FORMAT, Session, pass_session
+from stackctl.commands import complete
+from stackctl.commands.common import DURATION, FORMAT, WATCH, Session, pass_session, watch
 from stackctl.errors import ServiceError, StackctlError, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from stackctl.alerts import ActiveAlert
     from stackctl.clients.alertmanager import AlertmanagerClient
     from stackctl.clients.prometheus import PrometheusClient
 
@@ -28,31 +32,23 @@ _CONFIG = "/etc/alertmanager/alertmanager.yml"
 
 @click.group(
     invoke_without_command=True,
-    epilog="\b\nExamples:\n  stackctl alerts\n  stackctl alerts rules\n"
+    epilog="\b\nExamples:\n  stackctl alerts\n  stackctl alerts --watch 5\n  stackctl alerts rules\n"
     "  stackctl alerts route severity=critical component=trading\n"
     "  stackctl alerts silence HighCPUUsage --for 2h --comment 'load test'\n"
     "  stackctl alerts expire ID",
 )
 @FORMAT
+@WATCH
 @pass_session
 @click.pass_context
-def alerts(ctx: click.Context, session: Session, output: str) -> None:
+def alerts(ctx: click.Context, session: Session, output: str, every: float | None) -> None:
     """Show the active alerts; or the rules, the routing, the silences."""
-    if ctx.invoked_subcommand is None:
-        _active(session, output)
-
-
-def _active(session: Session, output: str) -> None:
-    from stackctl import alerts as model
-
-    async def ask(
-        prometheus: PrometheusClient, alertmanager: AlertmanagerClient
-    ) -> list[model.ActiveAlert]:
-        held, received = await asyncio.gather(prometheus.alerts(), alertmanager.alerts())
-        return model.active(held, received)
-
-    rows = _ask(session, ask)
-    if output == "json":
+    if ctx.invoked_subcommand is not None:
+        if every is not None:
+            raise UsageError("--watch is for the active alerts", remedy="leave it out")
+    elif every is not None:
+        watch(session, every, output, lambda: _table(_active(session)))
+    elif output == "json":
         session.out.print_json(
             json.dumps(
                 [
@@ -65,17 +61,32 @@ def _active(session: Session, output: str) -> None:
                         "receivers": row.receivers,
                         "summary": row.summary,
                     }
-                    for row in rows
+                    for row in _active(session)
                 ]
             )
         )
-        return
-    if not rows:
-        session.out.print("No alert is pending or firing.", style="green")
-        return
+    else:
+        session.out.print(_table(_active(session)))
+
+
+def _active(session: Session) -> list[ActiveAlert]:
+    from stackctl import alerts as model
+
+    async def ask(
+        prometheus: PrometheusClient, alertmanager: AlertmanagerClient
+    ) -> list[model.ActiveAlert]:
+        held, received = await asyncio.gather(prometheus.alerts(), alertmanager.alerts())
+        return model.active(held, received)
+
+    return _ask(session, ask)
+
+
+def _table(rows: list[ActiveAlert]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    if not rows:
+        return Text("No alert is pending or firing.", style="green")
     table = Table(box=None, pad_edge=False)
     for heading in ("alert", "state", "severity", "since"):
         table.add_column(heading, no_wrap=True)
@@ -90,7 +101,7 @@ def _active(session: Session, output: str) -> None:
             ", ".join(row.receivers),
             Text(row.summary),
         )
-    session.out.print(table)
+    return table
 
 
 @alerts.command(
@@ -192,7 +203,9 @@ def silences(session: Session, output: str) -> None:
     epilog="\b\nExamples:\n  stackctl alerts silence HighCPUUsage --for 2h --comment 'load test'\n"
     "  stackctl alerts silence service=kong severity=~'warning|info' --for 30m"
 )
-@click.argument("matchers", nargs=-1, required=True, metavar="MATCHER…")
+@click.argument(
+    "matchers", nargs=-1, required=True, metavar="MATCHER…", shell_complete=complete.alerts
+)
 @click.option(
     "--for", "duration", type=DURATION, required=True, metavar="DURATION", help="How long: 90s, 2h."
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackctl.chaos.faults import FAULTS, Fault
+from stackctl.commands import complete
 from stackctl.commands.common import DURATION, Session, pass_session
 from stackctl.errors import UsageError
 
@@ -111,11 +112,12 @@ def _command(fault: Fault) -> click.Command:
         epilog=f"\b\nExamples:\n  stackctl chaos {fault.name} {example}\n"
         f"  stackctl chaos {fault.name} {example} --dry-run",
     )
-    @click.argument("service")
+    @click.argument("service", shell_complete=complete.services)
     @click.option(
         "--expect",
         "alert",
         metavar="ALERT",
+        shell_complete=complete.alerts,
         help="Wait until this alert fires; heal; wait until it is resolved.",
     )
     @click.option(

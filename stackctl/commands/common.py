@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from stackctl.errors import ServiceError, UsageError
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from stackctl.stack.project import Project
 
@@ -25,6 +28,15 @@ FORMAT = click.option(
     default="table",
     show_default=True,
     help="How to print it.",
+)
+
+WATCH = click.option(
+    "-w",
+    "--watch",
+    "every",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Show it anew every so often, until Ctrl-C.",
 )
 
 
@@ -117,3 +129,44 @@ class Session:
 
 
 pass_session = click.make_pass_decorator(Session)
+
+
+def print_markdown(session: Session, text: str) -> None:
+    """Print Markdown for reading on a terminal, and as it is anywhere else."""
+    from rich.markdown import Markdown
+
+    if session.out.is_terminal:
+        session.out.print(Markdown(text))
+    else:
+        click.echo(text, nl=False)
+
+
+def watch(
+    session: Session, seconds: float, output: str, view: Callable[[], RenderableType]
+) -> NoReturn:
+    """Show a view anew every so many seconds, on the whole terminal or, without one, one below the other.
+
+    Ctrl-C ends it, which is no news: exit code 130 without a word. A service that does not answer shows in the place of
+    the view, and is asked again. Raises UsageError for an `output` that is not the table.
+    """
+    from rich.live import Live
+    from rich.text import Text
+
+    from stackctl.cli import EXIT_INTERRUPTED
+
+    if output != "table":
+        raise UsageError("--watch shows the table", remedy="leave --watch or --format out")
+    with Live(console=session.out, screen=session.out.is_terminal, auto_refresh=False) as live:
+        try:
+            while True:
+                try:
+                    shown = view()
+                except ServiceError as error:
+                    shown = Text(f"{error.message}; {error.remedy}", style="red")
+                if session.out.is_terminal:
+                    live.update(shown, refresh=True)
+                else:
+                    session.out.print(shown)
+                time.sleep(seconds)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(EXIT_INTERRUPTED) from None

@@ -7,6 +7,7 @@ import threading
 
 import click
 
+from stackctl.commands import complete
 from stackctl.commands.common import Session, pass_session
 from stackctl.errors import UsageError
 
@@ -15,7 +16,7 @@ from stackctl.errors import UsageError
     epilog="\b\nExamples:\n  stackctl logs rust-core-engine\n  stackctl logs -f python-ai-service nextjs-ui-dashboard\n"
     "  stackctl logs --from loki --filter '|= \"health\"' rust-core-engine"
 )
-@click.argument("services", nargs=-1, metavar="[SERVICE]...")
+@click.argument("services", nargs=-1, metavar="[SERVICE]...", shell_complete=complete.services)
 @click.option(
     "--from",
     "source",

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import click
 
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands import complete
+from stackctl.commands.common import Session, pass_session, print_markdown
 
 
 @click.command(epilog="\b\nExamples:\n  stackctl runbook ServiceDown\n  stackctl runbook")
-@click.argument("alert", required=False)
+@click.argument("alert", required=False, shell_complete=complete.alerts)
 @click.option("--raw", is_flag=True, help="Print the Markdown as it is.")
 @pass_session
 def runbook(session: Session, alert: str | None, raw: bool) -> None:
     """Show what to do about ALERT; without one, list the runbooks with their alerts."""
-    from rich.markdown import Markdown
-
     from stackctl import runbooks
 
     if alert is None:
@@ -25,7 +24,7 @@ def runbook(session: Session, alert: str | None, raw: bool) -> None:
             session.out.print(f"{file}: {', '.join(names)}")
         return
     text = runbooks.text(alert)
-    if raw or not session.out.is_terminal:
+    if raw:
         click.echo(text, nl=False)
     else:
-        session.out.print(Markdown(text))
+        print_markdown(session, text)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from stackctl.commands import complete
 from stackctl.commands.common import Session, pass_session
 
 
@@ -14,7 +15,7 @@ from stackctl.commands.common import Session, pass_session
     "  stackctl snapshot api-performance --from now-6h -o incident.html\n"
     "  stackctl snapshot trading-performance --from 2026-05-01T12:00 --to 2026-05-01T13:00"
 )
-@click.argument("dashboard")
+@click.argument("dashboard", shell_complete=complete.dashboards)
 @click.option(
     "-o",
     "--output",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, pass_session
+from stackctl.commands.common import FORMAT, WATCH, Session, pass_session, watch
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,15 +22,13 @@ _STYLES = {"running": "green", "exited": "red", "dead": "red", "restarting": "re
     epilog="\b\nExamples:\n  stackctl status\n  stackctl status --watch 5\n  stackctl status --format json"
 )
 @FORMAT
-@click.option(
-    "--watch", type=click.FloatRange(min=1), metavar="SECONDS", help="Show it anew every so often."
-)
+@WATCH
 @pass_session
 @click.pass_context
-def status(ctx: click.Context, session: Session, output: str, watch: float | None) -> None:
+def status(ctx: click.Context, session: Session, output: str, every: float | None) -> None:
     """Show every service: image, state, readiness, uptime, CPU, memory, address. Exit 1 if one is not up."""
-    if watch is not None:
-        _watch(session, watch)
+    if every is not None:
+        watch(session, every, output, lambda: _table(_rows(session), session.out.width))
     rows = _rows(session)
     if output == "json":
         session.out.print_json(json.dumps([row.__dict__ for row in rows]))
@@ -145,12 +142,3 @@ def _memory(row: Row) -> str:
         return ""
     mib = 1024 * 1024
     return f"{row.memory / mib:.0f}/{row.memory_limit / mib:.0f}M"
-
-
-def _watch(session: Session, seconds: float) -> None:
-    from rich.live import Live
-
-    with Live(console=session.out, screen=session.out.is_terminal, auto_refresh=False) as live:
-        while True:
-            live.update(_table(_rows(session), session.out.width), refresh=True)
-            time.sleep(seconds)

@@ -28,12 +28,17 @@ def print_urls(session: Session) -> None:
     for service, address in _addresses(session).items():
         table.add_row(service, address)
     session.out.print(table)
+    session.out.print(f"\n{login(session)}", markup=False, soft_wrap=True)
+
+
+def login(session: Session) -> str:
+    """Say how to log in to Grafana: where the password is, never what it is."""
     project = session.project
     if project.secrets.is_generated("GRAFANA_PASSWORD"):
         where = f"is in {project.state.secrets / 'grafana_password'}"
     else:
         where = f"is GRAFANA_PASSWORD ({project.settings.values['GRAFANA_PASSWORD'].origin})"
-    session.out.print(f"\nGrafana: user admin; the password {where}", soft_wrap=True)
+    return f"Grafana: user admin; the password {where}"
 
 
 def _addresses(session: Session) -> dict[str, str]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands import complete
+from stackctl.commands.common import WATCH, Session, pass_session, watch
 from stackctl.errors import StackctlError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @click.command(
     epilog="\b\nExamples:\n  stackctl verify\n  stackctl verify loki prometheus.targets\n"
-    "  stackctl verify --all --drill --report report.html\n"
+    "  stackctl verify --watch 10\n  stackctl verify --all --drill --report report.html\n"
     "  stackctl verify --format junit > verify.xml"
 )
-@click.argument("names", nargs=-1, metavar="[SECTION|CHECK]...")
+@click.argument("names", nargs=-1, metavar="[SECTION|CHECK]...", shell_complete=complete.checks)
 @click.option(
     "--format",
     "output",
@@ -49,6 +55,7 @@ from stackctl.errors import StackctlError, UsageError
     is_flag=True,
     help="Let the notifications section send test alerts to the real channels that are set up.",
 )
+@WATCH
 @pass_session
 @click.pass_context
 def verify(
@@ -61,6 +68,7 @@ def verify(
     drill: bool,
     report: Path | None,
     send: bool,
+    every: float | None,
 ) -> None:
     """Prove that the stack works: the plan's section 9 as a checklist. Exit 1 if a check fails.
 
@@ -71,12 +79,17 @@ def verify(
     import asyncio
 
     from stackctl.report import html, json, junit
-    from stackctl.report.terminal import print_report
+    from stackctl.report.terminal import overview, print_report
     from stackctl.verify import runner
     from stackctl.verify.context import open_context, real_channels
     from stackctl.verify.model import Report, Result
 
     checks = runner.select(names, slow=slow, drill=drill)
+    if every is not None and (report or any(check.slow or check.drill for check in checks)):
+        raise UsageError(
+            "--watch is for the quick checks, which put nothing on the stack",
+            remedy="leave --all, --drill, --report and the slow sections out",
+        )
     project = session.project
     if any(check.slow and check.section == "notifications" for check in checks):
         real = ", ".join(sorted(real_channels(project.settings)))
@@ -92,13 +105,7 @@ def verify(
         raise StackctlError(f"project {project.name} is not up", remedy="stackctl up")
     standins = {name: state.standin for name, state in containers.items()}
 
-    async def run() -> Report:
-        waiting = {check.id for check in checks}
-
-        def finished(result: Result) -> None:
-            waiting.discard(result.check.id)
-            spinner.update(f"waiting for {', '.join(sorted(waiting))}" if waiting else "done")
-
+    async def run(timeout: float, finished: Callable[[Result], None]) -> Report:
         async with open_context(project) as context:
             return await runner.run(
                 checks,
@@ -110,8 +117,19 @@ def verify(
                 finished=finished,
             )
 
+    def view() -> RenderableType:
+        return overview(session.out, asyncio.run(run(0, lambda _: None)))
+
+    if every is not None:
+        watch(session, every, output, view)
+    waiting = {check.id for check in checks}
     with session.err.status(f"{len(checks)} checks") as spinner:
-        done = asyncio.run(run())
+
+        def finished(result: Result) -> None:
+            waiting.discard(result.check.id)
+            spinner.update(f"waiting for {', '.join(sorted(waiting))}" if waiting else "done")
+
+        done = asyncio.run(run(timeout, finished))
     if report is not None:
         html.write(report, done)
         session.err.print(f"report: {report}", markup=False)

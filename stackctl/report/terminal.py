@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -18,22 +18,42 @@ def print_report(console: Console, report: Report) -> None:
         if result.check.section != section:
             section = result.check.section
             console.print(Text(f"\n{section}", style="bold"))
-        _print_result(console, result, good if result.finding.ok else bad)
+        console.print(_result(result, good if result.finding.ok else bad))
+    console.print(_summary(report))
+
+
+def overview(console: Console, report: Report) -> RenderableType:
+    """Give what fits on a screen: a line for each section, and in full what failed."""
+    good, bad = _marks(console)
+    sections: dict[str, list[Result]] = {}
+    for result in report.results:
+        sections.setdefault(result.check.section, []).append(result)
+    lines = []
+    for section, results in sections.items():
+        passed = sum(result.finding.ok for result in results)
+        ok = passed == len(results)
+        mark = Text(good if ok else bad, style="green" if ok else "red")
+        lines.append((mark, Text(f"{section}: {passed} of {len(results)}")))
+    failed = (_result(result, bad) for result in report.failed)
+    return Group(_rows(lines, indent=0), *failed, _summary(report))
+
+
+def _summary(report: Report) -> Text:
     passed = len(report.results) - len(report.failed)
     summary = f"\n{passed} of {len(report.results)} checks passed in {report.seconds:.1f} s"
-    console.print(Text(summary, style="green" if report.ok else "red"))
+    return Text(summary, style="green" if report.ok else "red")
 
 
-def _print_result(console: Console, result: Result, mark: str) -> None:
+def _result(result: Result, mark: str) -> RenderableType:
     finding = result.finding
     style = "green" if finding.ok else "red"
     standin = " (stand-in)" if result.standin else ""
     head = Text.assemble(result.check.title, (standin, "dim"))
     if finding.ok:
         head.append(f": {finding.seen}", style="dim")
-    _print_rows(console, [(Text(mark, style=style), head)], indent=2)
+    line = _rows([(Text(mark, style=style), head)], indent=2)
     if finding.ok:
-        return
+        return line
     rows = (
         ("expected", finding.expected),
         ("seen", finding.seen),
@@ -41,17 +61,18 @@ def _print_result(console: Console, result: Result, mark: str) -> None:
         ("next", finding.next_step),
         ("check", f"{result.check.id} ({result.check.step})"),
     )
-    _print_rows(console, [(Text(name, style="bold"), Text(text)) for name, text in rows], indent=6)
+    details = [(Text(name, style="bold"), Text(text)) for name, text in rows]
+    return Group(line, _rows(details, indent=6))
 
 
-def _print_rows(console: Console, rows: list[tuple[Text, Text]], *, indent: int) -> None:
-    """Print label and text side by side; a text of several lines stays beside its label."""
+def _rows(rows: list[tuple[Text, Text]], *, indent: int) -> Padding:
+    """Set label and text side by side; a text of several lines stays beside its label."""
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console.print(Padding(table, (0, 0, 0, indent)))
+    return Padding(table, (0, 0, 0, indent))
 
 
 def _marks(console: Console) -> tuple[str, str]:

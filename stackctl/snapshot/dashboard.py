@@ -241,17 +241,12 @@ class Dashboard(BaseModel):
     templating: _Templating = _Templating()
 
 
-def names() -> list[str]:
-    """Give the dashboards that there are."""
-    return sorted(path.stem for path in _folder().glob("*.json"))
-
-
 def load(name: str, folder: Path | None = None) -> Dashboard:
     """Give a dashboard by its uid, panels from top to bottom, of `folder` where it is not as we ship it.
 
     Raises UsageError with the nearest for an unknown one.
     """
-    known = names()
+    known = bundle.dashboards()
     if name not in known:
         raise UsageError(f"there is no dashboard {name!r}", remedy=nearest(name, known))
     found = Dashboard.model_validate_json(((folder or _folder()) / f"{name}.json").read_bytes())

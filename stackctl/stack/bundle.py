@@ -26,3 +26,8 @@ def runbooks() -> Path:
 def monitoring() -> Path:
     """Give the folder of the configuration as it is before rendering."""
     return root() / "infrastructure" / "monitoring"
+
+
+def dashboards() -> list[str]:
+    """Give the uids of our dashboards, which are their files' names."""
+    return sorted(path.stem for path in (monitoring() / "grafana" / "dashboards").glob("*.json"))

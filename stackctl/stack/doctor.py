@@ -56,6 +56,7 @@ def examine(
         *strangers(engine, app_services),
         *_ports(engine, settings, services),
         *_channels(settings),
+        *_names(settings),
     ]
 
 
@@ -215,3 +216,8 @@ def _channels(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding("notifications", "ok", f"{channel} is set up")
+
+
+def _names(settings: Settings) -> Iterator[Finding]:
+    for doubt, remedy in settings.doubts():
+        yield Finding("settings", "warning", doubt, remedy)

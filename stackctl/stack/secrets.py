@@ -17,7 +17,8 @@ from stackctl.stack.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
 USER = "stackctl"
 """The user that the demo's RabbitMQ and MongoDB are set up with."""
 
-_STORE = "secrets.json"
+STORE = "secrets.json"
+"""Where generated secrets are kept, in the state folder."""
 _FINGERPRINT_KEY = "fingerprint_key"
 
 
@@ -26,13 +27,13 @@ class Secrets:
 
     def __init__(self, settings: Settings, state: State) -> None:
         """Take what the settings give and what an earlier run generated, and make up and keep the rest."""
-        kept = state.read_json(_STORE)
+        kept = state.read_json(STORE)
         generated = {
             name: kept.get(name) or secrets.token_urlsafe(24)
             for name in (*GENERATED_SECRETS, _FINGERPRINT_KEY)
         }
         if generated != kept:
-            state.write_json(_STORE, generated)
+            state.write_json(STORE, generated)
         self._settings = settings
         self._generated = generated
 

@@ -51,7 +51,7 @@ async def open_context(project: Project) -> AsyncIterator[Context]:
             expected_dashboards=_dashboards(project.state),
             dashboards=project.state.config / "grafana" / "dashboards",
             log_job=talking,
-            load=_load(project, present),
+            load=application_load(project, present),
             sink=sink if present.demo else None,
             real_channels=real_channels(settings),
             drills=Drills(project.engine(), Journal(project.state)),
@@ -73,7 +73,7 @@ def _dashboards(state: State) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in folder.glob("*.json")))
 
 
-def _load(project: Project, present: Present) -> Load | None:
+def application_load(project: Project, present: Present) -> Load | None:
     """Give a load for the application that the plan puts it on; None where this machine cannot reach it."""
     target = present.targets.get(_LOADED)
     if target is None:

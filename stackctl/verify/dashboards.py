@@ -9,6 +9,7 @@ from stackctl.snapshot import dashboard as dashboards
 from stackctl.snapshot import queries, timerange
 from stackctl.snapshot.dashboard import Appearance, Panel
 from stackctl.snapshot.queries import Answer
+from stackctl.stack import bundle
 from stackctl.verify.model import Check, Context, Finding
 
 _RANGE = "now-15m"
@@ -53,5 +54,5 @@ CHECKS = tuple(
         functools.partial(_panels, name),
         slow=True,
     )
-    for name in dashboards.names()
+    for name in bundle.dashboards()
 )

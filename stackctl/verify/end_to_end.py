@@ -6,30 +6,26 @@ import asyncio
 import re
 import time
 import uuid
-from collections import Counter
 from dataclasses import dataclass, field
 
-import httpx
-
+from stackctl import load
 from stackctl.applications import Target
-from stackctl.clients.base import HttpClient, local_http_client
+from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.polling import until
 from stackctl.verify.model import Check, Context, Finding
 
 REQUESTS = 1000
 AT_ONCE = 10
-_TIMEOUT = 10.0
 _SCRAPE_WAIT = 30.0
 _PAUSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a load came to: the answers by status or kind of failure, and what was counted `before` it."""
+    """What a load came to, and what was counted `before` it."""
 
-    answers: Counter[str]
-    seconds: float
+    made: load.Outcome
     started: int
     """Unix nanoseconds."""
     before: float
@@ -56,23 +52,11 @@ class Load:
         # What Prometheus knows is some seconds old and, after a restart, of the application's last life.
         async with _Application(self.url) as application:
             before = await application.counted(self.target.path, self.path)
-        answers: Counter[str] = Counter()
-        left = iter(range(REQUESTS))
-        started, began = time.time_ns(), time.monotonic()
-
-        async def worker(client: httpx.AsyncClient) -> None:
-            for number in left:
-                # Loki takes equal lines of one moment for one line, and an application's clock may be coarse.
-                params = {"run": self.run, "number": str(number)}
-                try:
-                    answer = await client.get(f"{self.url}{self.path}", params=params)
-                    answers[str(answer.status_code)] += 1
-                except httpx.HTTPError as error:
-                    answers[type(error).__name__] += 1
-
-        async with local_http_client(_TIMEOUT) as client:
-            await asyncio.gather(*(worker(client) for _ in range(AT_ONCE)))
-        return Outcome(answers, time.monotonic() - began, started, before)
+        started = time.time_ns()
+        made = await load.put(
+            self.url + self.path, requests=REQUESTS, concurrency=AT_ONCE, run=self.run
+        )
+        return Outcome(made, started, before)
 
 
 class _Application(HttpClient):
@@ -104,13 +88,13 @@ def _no_load() -> Finding:
 async def _load(context: Context) -> Finding:
     if context.load is None:
         return _no_load()
-    outcome = await context.load.outcome()
-    others = {what: number for what, number in outcome.answers.items() if what != "200"}
+    made = (await context.load.outcome()).made
+    others = {what: number for what, number in made.answers.items() if what != "200"}
     return Finding(
         not others,
         f"{REQUESTS} requests to {context.load.path}, {AT_ONCE} at a time, are answered with 200",
         ", ".join(f"{number} times {what}" for what, number in others.items())
-        or f"{outcome.answers['200']} times 200 in {outcome.seconds:.1f} s, run {context.load.run}",
+        or f"{made.answers['200']} times 200 in {made.seconds:.1f} s, run {context.load.run}",
         "stackctl logs rust-core-engine",
     )
 

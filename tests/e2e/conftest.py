@@ -25,7 +25,17 @@ _UP_SECONDS = 900
 """`up` may have to build the images on a bare machine."""
 
 
-_ORDER = ("stack", "security", "alerts", "chaos", "backup", "interruption", "damage", "teardown")
+_ORDER = (
+    "stack",
+    "commands",
+    "security",
+    "alerts",
+    "chaos",
+    "backup",
+    "interruption",
+    "damage",
+    "teardown",
+)
 """The main job first, then what wears the shared stack, then its end; files without a place come last."""
 
 

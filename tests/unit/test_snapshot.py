@@ -30,6 +30,7 @@ from stackctl.snapshot.take import Snapshot
 from stackctl.snapshot.timerange import TimeRange
 from stackctl.snapshot.units import format_value
 from stackctl.snapshot.views import View, view
+from stackctl.stack import bundle
 from tests.support.http import Answer as Route
 from tests.support.http import Reply, Request, Server, as_json, serving
 
@@ -174,7 +175,7 @@ def test_an_unknown_dashboard_names_the_nearest() -> None:
     assert caught.value.remedy == "did you mean system-overview?"
 
 
-@pytest.mark.parametrize("name", dashboard.names())
+@pytest.mark.parametrize("name", bundle.dashboards())
 def test_every_dashboard_is_read_with_all_its_panels(name: str) -> None:
     found = dashboard.load(name)
     raw = json.loads((dashboard._folder() / f"{name}.json").read_text())
@@ -704,7 +705,7 @@ def run(
     return invoke
 
 
-@pytest.mark.parametrize("name", dashboard.names())
+@pytest.mark.parametrize("name", bundle.dashboards())
 def test_every_panel_of_every_dashboard_is_on_the_page(
     name: str, both: Callable[..., Server], run: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -1,0 +1,25 @@
+"""`stackctl completion`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  source <(stackctl completion bash)                            # in ~/.bashrc\n"
+    "  source <(stackctl completion zsh)                             # in ~/.zshrc, after compinit\n"
+    "  stackctl completion fish > ~/.config/fish/completions/stackctl.fish"
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that has SHELL complete stackctl's commands, options and arguments with Tab."""
+    from click.shell_completion import get_completion_class
+
+    from stackctl.cli import COMPLETE_VARIABLE
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise LookupError(f"click completes nothing in {shell}")
+    click.echo(found(ctx.find_root().command, {}, "stackctl", COMPLETE_VARIABLE).source())

@@ -1,0 +1,121 @@
+"""`stackctl config`."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+
+import click
+
+from stackctl.commands import complete
+from stackctl.commands.common import Session, pass_session
+from stackctl.errors import StackctlError, UsageError
+
+_HIDDEN = "****"
+
+
+@click.command(
+    epilog="\b\nExamples:\n  stackctl config\n  stackctl config GRAFANA_PORT\n"
+    "  stackctl config --format env > .env"
+)
+@click.argument("name", required=False, shell_complete=complete.settings)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json", "env"]),
+    default="table",
+    show_default=True,
+    help="How to print it; env is a settings file.",
+)
+@pass_session
+def config(session: Session, name: str | None, output: str) -> None:
+    """Show the settings that are in force, and where each comes from; or the value of NAME alone.
+
+    Secrets show as ****. Exit 1 if NAME has no value.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from stackctl.settings import SETTINGS, nearest
+
+    if name is not None:
+        if name not in SETTINGS:
+            raise UsageError(f"there is no setting {name!r}", remedy=nearest(name, list(SETTINGS)))
+        if output != "table":
+            raise UsageError("--format is for all settings", remedy="leave NAME or --format out")
+        click.echo(_value(session, name))
+        return
+    for doubt, remedy in session.project.settings.doubts():
+        session.err.print(
+            f"stackctl: {doubt}; {remedy}", style="yellow", markup=False, soft_wrap=True
+        )
+    rows = _rows(session)
+    if output == "json":
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+    elif output == "env":
+        click.echo("\n".join(map(_line, rows)))
+    else:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("setting", no_wrap=True)
+        table.add_column("value", overflow="fold")
+        table.add_column("from", overflow="fold")
+        for row in rows:
+            style = "dim" if row.origin in {"default", "not set"} else ""
+            table.add_row(row.name, Text(row.value or ""), row.origin, style=style)
+        session.out.print(table)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A setting as `config` shows it; the value of a secret is hidden."""
+
+    name: str
+    value: str | None
+    origin: str
+    secret: bool
+
+
+def _rows(session: Session) -> list[Row]:
+    from stackctl.settings import GENERATED_SECRETS, grouped
+
+    values = session.project.settings.values
+    rows = []
+    for row in (row for group in grouped().values() for row in group):
+        text, origin = values[row.name].text, values[row.name].origin
+        if text is None and row.name in GENERATED_SECRETS:
+            origin = "generated"
+        hidden = origin == "generated" or not isinstance(text, str | None)
+        shown = _HIDDEN if hidden else session.project.settings[row.name]
+        rows.append(Row(row.name, shown, origin, row.secret))
+    return rows
+
+
+def _value(session: Session, name: str) -> str:
+    from stackctl.settings import GENERATED_SECRETS, SETTINGS
+    from stackctl.stack.secrets import STORE
+
+    project = session.project
+    origin = project.settings.values[name].origin
+    if SETTINGS[name].secret and origin != "not set":
+        raise StackctlError(
+            f"{name} is a secret and is not printed", remedy=f"it is set in {origin}"
+        )
+    if name in GENERATED_SECRETS:
+        raise StackctlError(
+            f"{name} is a secret and is not printed",
+            remedy=f"stackctl generates it, and keeps it in {project.state.folder / STORE}",
+        )
+    value = project.settings[name] if not SETTINGS[name].secret else None
+    if value is None:
+        raise StackctlError(f"{name} is not set", remedy="set it in .env or in the environment")
+    return value
+
+
+def _line(row: Row) -> str:
+    """Write a row for a .env, commented out where there is nothing to set or it is not to be seen."""
+    if row.value is None or row.secret:
+        return f"#{row.name}={row.value or ''}"
+    if re.fullmatch(r"[\w.:/@+,-]+", row.value):
+        return f"{row.name}={row.value}"
+    return "{}='{}'".format(row.name, row.value.replace("\\", "\\\\").replace("'", "\\'"))

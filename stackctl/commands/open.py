@@ -1,0 +1,75 @@
+"""`stackctl open`."""
+
+from __future__ import annotations
+
+import click
+
+from stackctl.commands import complete
+from stackctl.commands.common import Session, pass_session
+from stackctl.commands.urls import login
+from stackctl.errors import StackctlError, UsageError
+
+_DEFAULT = "grafana"
+_CONNECT_SECONDS = 2.0
+
+
+@click.command(
+    "open",
+    epilog="\b\nExamples:\n  stackctl open\n  stackctl open prometheus\n"
+    "  stackctl open --dashboard trading-performance",
+)
+@click.argument("service", default=_DEFAULT, metavar="[SERVICE]", shell_complete=complete.pages)
+@click.option(
+    "-d",
+    "--dashboard",
+    metavar="NAME",
+    shell_complete=complete.dashboards,
+    help="A dashboard of Grafana's, such as system-overview.",
+)
+@pass_session
+def open_(session: Session, service: str, dashboard: str | None) -> None:
+    """Open the page of SERVICE (default: grafana) in the browser, and print its address.
+
+    Where there is no browser, the address is all there is. Exit 1 if nothing answers there.
+    """
+    import webbrowser
+
+    from stackctl.settings import nearest
+    from stackctl.stack import bundle
+    from stackctl.stack.services import SERVICES
+
+    (chosen,) = session.project.select((service,))
+    if chosen.page is None:
+        pages = [one.name for one in SERVICES.values() if one.page is not None]
+        raise UsageError(f"{service} has no page to look at", remedy=f"known: {', '.join(pages)}")
+    path = chosen.page
+    if dashboard is not None:
+        known = bundle.dashboards()
+        if service != _DEFAULT:
+            raise UsageError("--dashboard is of grafana", remedy="leave SERVICE or --dashboard out")
+        if dashboard not in known:
+            raise UsageError(
+                f"there is no dashboard {dashboard!r}", remedy=nearest(dashboard, known)
+            )
+        path = f"/d/{dashboard}"
+    base = session.project.settings.url(service)
+    _reach(service, base)
+    click.echo(base + path)
+    if service == _DEFAULT:
+        session.err.print(login(session), markup=False, soft_wrap=True)
+    if not webbrowser.open(base + path):
+        session.err.print("There is no browser here: open the address above by hand.")
+
+
+def _reach(service: str, base: str) -> None:
+    """Raise StackctlError where nothing listens: a browser's error page would not say what to do."""
+    import socket
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(base)
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        raise StackctlError(
+            f"{service} does not accept connections at {base}", remedy="stackctl up"
+        ) from None

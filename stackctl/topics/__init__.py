@@ -1,0 +1,42 @@
+"""What `stackctl help TOPIC` explains: a Markdown file a topic, beside this module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stackctl.errors import UsageError
+
+_FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Give the topics that there are."""
+    return sorted(path.stem for path in _FOLDER.glob("*.md"))
+
+
+def title(name: str) -> str:
+    """Give what a topic is about, in a line: its heading after the colon."""
+    return text(name).partition("\n")[0].partition(": ")[2]
+
+
+def text(name: str) -> str:
+    """Give a topic in Markdown; that of the settings comes with the table of them all.
+
+    Raises UsageError, with the nearest, for an unknown topic.
+    """
+    if name not in names():
+        from stackctl.settings import nearest
+
+        raise UsageError(f"there is no topic {name!r}", remedy=nearest(name, names()))
+    found = (_FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    return found + _settings() if name == "settings" else found
+
+
+def _settings() -> str:
+    from stackctl.settings import grouped
+
+    parts = []
+    for heading, rows in grouped().items():
+        parts.append(f"\n## {heading}\n\n| setting | default | for |\n|---|---|---|\n")
+        parts += [f"| `{row.name}` | {row.default or ''} | {row.help} |\n" for row in rows]
+    return "".join(parts)

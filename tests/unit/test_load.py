@@ -1,0 +1,153 @@
+"""`load`: what it asks, what it measures, and what it refuses to ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from stackctl import load
+from stackctl.load import Outcome
+from tests.support.cli import stackctl
+from tests.support.http import Reply, Request, Server, serving
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(
+    state_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving({"/api/health": Reply(), "/broken": Reply(status=503)}) as running:
+        yield running
+
+
+def port(server: Server) -> dict[str, str]:
+    return {"RUST_CORE_ENGINE_PORT": str(urlsplit(server.url).port)}
+
+
+def test_percentiles_are_what_so_many_percent_do_not_exceed() -> None:
+    outcome = Outcome(Counter({"200": 10}), 2.0, tuple(float(number) for number in range(1, 11)))
+    shares = (1, 10, 50, 90, 95, 99, 100)
+    assert [outcome.percentile(percent) for percent in shares] == [1, 1, 5, 9, 10, 10, 10]
+    assert outcome.rate == 5
+    assert outcome.ok
+
+
+def test_without_an_answer_there_is_no_percentile() -> None:
+    outcome = Outcome(Counter({"ConnectError": 3}), 1.0, ())
+    assert outcome.percentile(50) is None
+    assert not outcome.ok
+
+
+@pytest.mark.parametrize(
+    ("answer", "ok"), [("200", True), ("204", True), ("301", False), ("500", False)]
+)
+def test_only_2xx_is_well(answer: str, ok: bool) -> None:
+    assert Outcome(Counter({"200": 1, answer: 1}), 1.0, (1.0, 1.0)).ok is ok
+
+
+def test_never_more_at_once_than_asked_for_and_as_many_as_asked_for(server: Server) -> None:
+    busy, most, lock = 0, 0, threading.Lock()
+
+    def answer(_request: Request) -> Reply:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        server.stopping.wait(0.02)
+        with lock:
+            busy -= 1
+        return Reply()
+
+    server.routes["/slow"] = answer
+    outcome = asyncio.run(load.put(f"{server.url}/slow", requests=30, concurrency=4))
+    assert outcome.answers == {"200": 30}
+    assert len(outcome.latencies) == 30
+    assert outcome.latencies[0] >= 0.02
+    assert outcome.latencies == tuple(sorted(outcome.latencies))
+    assert most == 4
+
+
+def test_the_requests_of_a_run_carry_its_name_and_their_number(server: Server) -> None:
+    asyncio.run(load.put(f"{server.url}/api/health", requests=5, concurrency=2, run="abc"))
+    queries = [parse_qs(request.query) for request in server.requests]
+    assert {query["run"][0] for query in queries} == {"abc"}
+    assert len({query["number"][0] for query in queries}) == 5
+
+
+def test_the_command_asks_the_application_by_default(server: Server) -> None:
+    done = stackctl("load", "-n", "20", "-c", "3", env=port(server))
+    assert done.returncode == 0, done.stderr
+    assert f"20 requests to {server.url}/api/health, 3 at once" in done.stdout
+    for word in ("requests/s", "p50", "p90", "p95", "p99", "max", "answer 200"):
+        assert word in done.stdout
+    assert len(server.requests) == 20
+
+
+def test_json_has_the_same_and_another_status_is_exit_1(server: Server) -> None:
+    done = stackctl(
+        "load", f"{server.url}/broken", "-n", "12", "--format", "json", env=port(server)
+    )
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert found["answers"] == {"503": 12}
+    assert found["ok"] is False
+    assert list(found["latency_ms"]) == ["p50", "p90", "p95", "p99", "max"]
+    assert 0 < found["latency_ms"]["p50"] <= found["latency_ms"]["max"]
+
+
+def test_nobody_there_is_exit_1_and_no_traceback(server: Server) -> None:
+    done = stackctl("load", "kong", "-n", "3", env={"KONG_PORT": "9"})
+    assert done.returncode == 1
+    assert "answer ConnectError" in done.stdout
+    assert "none" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("http://example.org/", "is not an address of this stack"),
+        ("https://127.0.0.1:8080/", "is not an address of this stack"),
+        ("http://127.0.0.1:8080@example.org/", "is not an address of this stack"),
+        ("http://user@127.0.0.1:8080/", "is not an address of this stack"),
+        ("http://127.0.0.1:1/", "is not an address of this stack"),
+        ("http://127.0.0.1:8080/\x01", "is not a URL"),
+        ("ftp://127.0.0.1:8080/", "is not an address of this stack"),
+        ("rust-core", "did you mean rust-core-engine?"),
+        ("loki", "has no health page"),
+        ("redis", "has no health page"),
+    ],
+)
+def test_anything_but_the_stack_is_refused(target: str, says: str) -> None:
+    done = stackctl("load", target)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize("option", [("-n", "0"), ("-n", "100001"), ("-c", "0"), ("-c", "201")])
+def test_load_is_bounded(option: tuple[str, str]) -> None:
+    assert stackctl("load", *option).returncode == 2
+
+
+def test_without_an_application_there_is_nothing_to_put_load_on(state_dir: Path) -> None:
+    (state_dir / "bot-core").mkdir(parents=True)
+    (state_dir / "bot-core" / "project.json").write_text('{"demo": false}')
+    done = stackctl("load")
+    assert done.returncode == 2
+    assert "no rust-core-engine" in done.stderr

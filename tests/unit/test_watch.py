@@ -1,0 +1,192 @@
+"""`--watch`: anew until Ctrl-C, which is quietly 130; on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import pytest
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from stackctl.commands import common
+from stackctl.commands.common import Session, watch
+from stackctl.errors import EngineError, ServiceError
+from stackctl.report.terminal import overview
+from stackctl.verify.model import Check, Finding, Report, Result
+from tests.support.cli import stackctl
+from tests.support.http import Reply, Server, as_json, serving
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(
+    state_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+
+
+class Views:
+    """Views one after the other, and a Ctrl-C after the last."""
+
+    def __init__(self, *steps: str | Exception) -> None:
+        self._steps = iter(steps)
+
+    def __call__(self) -> RenderableType:
+        step = next(self._steps, None)
+        if step is None:
+            raise KeyboardInterrupt
+        if isinstance(step, Exception):
+            raise step
+        return Text(step)
+
+
+def shown(*steps: str | Exception, terminal: bool = False) -> str:
+    """Watch these views, see that Ctrl-C ends it with 130, and give what was printed."""
+    stream = io.StringIO()
+    session = Session(None, None)
+    session.out = Console(file=stream, force_terminal=terminal, width=60)  # type: ignore[misc]
+    with pytest.raises(click.exceptions.Exit) as caught:
+        watch(session, 0.01, "table", Views(*steps))
+    assert caught.value.exit_code == 130
+    return stream.getvalue()
+
+
+def test_in_a_pipe_one_view_follows_the_other() -> None:
+    assert shown("first", "second") == "first\nsecond\n"
+
+
+def test_on_a_terminal_each_takes_the_screen_which_is_given_back() -> None:
+    text = shown("first", "second", terminal=True)
+    assert text.index("\x1b[?1049h") < text.index("first") < text.index("second")
+    assert text.index("second") < text.index("\x1b[?1049l")
+
+
+def test_a_service_that_does_not_answer_is_asked_again() -> None:
+    failure = ServiceError("loki at x: gone", service="loki", remedy="stackctl logs loki")
+    assert shown(failure, "back") == "loki at x: gone; stackctl logs loki\nback\n"
+
+
+def test_any_other_error_ends_it() -> None:
+    session = Session(None, None)
+    session.out = Console(file=io.StringIO())  # type: ignore[misc]
+    with pytest.raises(EngineError):
+        watch(session, 0.01, "table", Views(EngineError("no engine")))
+
+
+def test_the_time_between_two_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(common.time, "sleep", slept.append)
+    session = Session(None, None)
+    session.out = Console(file=io.StringIO())  # type: ignore[misc]
+    with pytest.raises(click.exceptions.Exit):
+        watch(session, 7, "table", Views("a", "b"))
+    assert slept == [7, 7]
+
+
+@pytest.mark.parametrize("command", ["status", "alerts"])
+def test_json_is_not_watched(command: str) -> None:
+    done = stackctl(command, "--watch", "1", "--format", "json")
+    assert done.returncode == 2
+    assert done.stderr == "stackctl: --watch shows the table; leave --watch or --format out\n"
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.5", "x"])
+@pytest.mark.parametrize("command", ["status", "alerts", "verify"])
+def test_less_than_a_second_is_refused(command: str, seconds: str) -> None:
+    assert stackctl(command, "--watch", seconds).returncode == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--all"], ["--drill"], ["--report", "x.html"], ["end-to-end.load"], ["notifications"]],
+)
+def test_what_puts_something_on_the_stack_is_not_repeated(arguments: list[str]) -> None:
+    done = stackctl("verify", "--watch", "1", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("stackctl: --watch is for the quick checks")
+
+
+def test_only_the_active_alerts_are_watched() -> None:
+    done = stackctl("alerts", "--watch", "1", "rules")
+    assert done.returncode == 2
+    assert "--watch is for the active alerts" in done.stderr
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Prometheus and Alertmanager in one, with an alert."""
+    alert = {
+        "labels": {"alertname": "ServiceDown", "severity": "critical", "service": "kong"},
+        "annotations": {},
+        "state": "pending",
+        "activeAt": dt.datetime.now(dt.UTC).isoformat(),
+        "value": "1",
+    }
+    with serving(
+        {
+            "/api/v1/alerts": as_json({"status": "success", "data": {"alerts": [alert]}}),
+            "/api/v2/alerts": as_json([]),
+        }
+    ) as running:
+        for name in ("PROMETHEUS_PORT", "ALERTMANAGER_PORT"):
+            monkeypatch.setenv(name, str(urlsplit(running.url).port))
+        yield running
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_alerts_are_shown_anew_until_a_quiet_130(server: Server, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "stackctl", "alerts", "--watch", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        lines = [next(process.stdout) for _ in range(2)]
+        assert "ServiceDown" in lines[1]
+        server.routes["/api/v2/alerts"] = Reply(status=503)
+        assert "it answered 503" in next(process.stdout)
+        server.routes["/api/v2/alerts"] = as_json([])
+        while "ServiceDown" not in next(process.stdout):
+            continue
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors == ""
+
+
+async def _never(_context: object) -> Finding:
+    raise AssertionError("a view asks nothing")
+
+
+def test_the_overview_has_a_line_a_section_and_every_failure() -> None:
+    checks = [Check(f"{name}.x", f"{name} works", "step", "loki", _never) for name in "abb"]
+    findings = [
+        Finding(True, "fine", "seen fine"),
+        Finding(True, "fine", "seen fine"),
+        Finding(False, "two", "only one", "do this"),
+    ]
+    results = tuple(map(Result, checks, findings, [1.0] * 3))
+    report = Report("p", "local", dt.datetime.now(dt.UTC), 1.0, results)
+    stream = io.StringIO()
+    console = Console(file=stream, width=80)
+    console.print(overview(console, report))
+    text = stream.getvalue()
+    assert "a: 1 of 1" in text
+    assert "b: 1 of 2" in text
+    assert "a works" not in text
+    for part in ("b works", "only one", "do this", "2 of 3 checks passed"):
+        assert part in text
