@@ -125,6 +125,12 @@ class BuildInfo(CamelModel):
     version: str
 
 
+class RuntimeInfo(CamelModel):
+    """What it says of its process."""
+
+    start_time: dt.datetime
+
+
 class _Endpoint(BaseModel):
     url: str
 
@@ -145,6 +151,11 @@ class PrometheusClient(HttpClient):
     async def build_info(self) -> BuildInfo:
         """Give its version."""
         return (await self._json(_BUILD_INFO, "GET", "/api/v1/status/buildinfo")).data
+
+    async def started(self) -> dt.datetime:
+        """Give when its process began."""
+        info = (await self._json(_RUNTIME_INFO, "GET", "/api/v1/status/runtimeinfo")).data
+        return info.start_time
 
     async def targets(self) -> list[Target]:
         """Give the active targets."""
@@ -184,6 +195,7 @@ class PrometheusClient(HttpClient):
 
 
 _BUILD_INFO = TypeAdapter(_Answer[BuildInfo])
+_RUNTIME_INFO = TypeAdapter(_Answer[RuntimeInfo])
 _TARGETS = TypeAdapter(_Answer[_Targets])
 _GROUPS = TypeAdapter(_Answer[_Groups])
 _ALERTS = TypeAdapter(_Answer[_Alerts])

@@ -91,22 +91,22 @@ def image_id(reference: str) -> str | None:
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[[str, bytes], str]]:
     """Makes an image of one file by a reference; all that it made go at the end."""
-    made: list[str] = []
+    made: set[str] = set()
 
     def make(reference: str, content: bytes) -> str:
         file, archive = tmp_path / "content", tmp_path / "content.tar"
         file.write_bytes(content)
         with tarfile.open(archive, "w") as tar:
             tar.add(file, "content")
-        made.append(reference)
         id_ = docker("import", str(archive), reference).strip()
+        made.add(id_)
         archive.unlink()
         file.unlink()
         return id_
 
     yield make
-    for reference in made:
-        subprocess.run(["docker", "rmi", "--force", reference], capture_output=True, check=False)
+    for id_ in made:
+        subprocess.run(["docker", "rmi", "--force", id_], capture_output=True, check=False)
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ CALLS: dict[str, tuple[str, Call]] = {
     "range": ("/api/v1/query_range", prometheus("query_range", "up", start=0, end=1, step=1)),
     "alertmanagers": ("/api/v1/alertmanagers", prometheus("alertmanagers")),
     "build": ("/api/v1/status/buildinfo", prometheus("build_info")),
+    "runtime": ("/api/v1/status/runtimeinfo", prometheus("started")),
     "am-status": ("/api/v2/status", alertmanager("status")),
     "am-alerts": ("/api/v2/alerts", alertmanager("alerts")),
     "am-silences": ("/api/v2/silences", alertmanager("silences")),

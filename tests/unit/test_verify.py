@@ -101,6 +101,7 @@ SOURCES = [
 RIGHT: dict[str, Any] = {
     "/-/ready": "ready",
     "/api/v1/status/buildinfo": success({"version": "2.53.3"}),
+    "/api/v1/status/runtimeinfo": success({"startTime": NOW}),
     "/api/v1/targets": success(
         {"activeTargets": [target(job) for job in (*EXPECTED_JOBS, "kong")]}
     ),
