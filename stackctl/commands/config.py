@@ -17,7 +17,7 @@ _HIDDEN = "****"
 
 @click.command(
     epilog="\b\nExamples:\n  stackctl config\n  stackctl config GRAFANA_PORT\n"
-    "  stackctl config --format env > .env"
+    "  stackctl config --format env > copy.env"
 )
 @click.argument("name", required=False, shell_complete=complete.settings)
 @click.option(
