@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
-
+from stackctl import yaml_text
 from stackctl.errors import UsageError
 from stackctl.settings import nearest
 from stackctl.stack import bundle
@@ -14,14 +15,15 @@ from stackctl.stack import bundle
 _RULES = ("prometheus/alerts", "loki/rules/fake")
 
 
-def by_alert() -> dict[str, str]:
+@cache
+def by_alert() -> Mapping[str, str]:
     """Give the name of the runbook's file by the alert's name, for every alert that has one."""
     found = {}
     files = [
         path for folder in _RULES for path in sorted((bundle.monitoring() / folder).glob("*.yml"))
     ]
     for path in files:
-        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+        for group in yaml_text.load(path.read_text(encoding="utf-8"))["groups"]:
             for rule in group["rules"]:
                 url = rule.get("annotations", {}).get("runbook_url")
                 if url:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import yaml
-
+from stackctl import yaml_text
 from stackctl.chaos.faults import Fault, NotSteady, injected
 from stackctl.chaos.journal import Journal
 from stackctl.chaos.timeline import Pace, Stage, Timeline, group_wait, seconds
@@ -197,7 +196,7 @@ async def _pace(
     targets = await prometheus.targets()
     own = [one for one in targets if service in {one.labels.get("service"), one.job}]
     intervals = [seconds(target.scrape_interval) for target in own or targets]
-    config = yaml.safe_load((await alertmanager.status()).config.original)
+    config = yaml_text.load((await alertmanager.status()).config.original)
     return Pace(
         scrape_interval=max(intervals, default=0.0),
         evaluation_interval=group.interval,

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import psutil
-
 from stackctl.errors import StackctlError
 from stackctl.stack.state import State
 
@@ -41,6 +39,8 @@ class OpenFault:
     @property
     def abandoned(self) -> bool:
         """Tell whether the process that did it is gone, so that nobody is going to heal it."""
+        import psutil
+
         return not psutil.pid_exists(self.pid)
 
 

@@ -270,14 +270,13 @@ def _ask(
 
 def _channels(session: Session) -> dict[str, list[str]]:
     """Give the channels of every receiver in the configuration that Alertmanager has loaded."""
-    import yaml
-
+    from stackctl import yaml_text
     from stackctl.stack.render import CHANNELS
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> str:
         return (await alertmanager.status()).config.original
 
-    config = yaml.safe_load(_ask(session, ask))
+    config = yaml_text.load(_ask(session, ask))
     return {
         receiver["name"]: [name for name, (key, _) in CHANNELS.items() if receiver.get(key)]
         for receiver in config["receivers"]

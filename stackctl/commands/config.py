@@ -34,9 +34,6 @@ def config(session: Session, name: str | None, output: str) -> None:
 
     Secrets show as ****. Exit 1 if NAME has no value.
     """
-    from rich.table import Table
-    from rich.text import Text
-
     from stackctl.settings import SETTINGS, nearest
 
     if name is not None:
@@ -56,6 +53,9 @@ def config(session: Session, name: str | None, output: str) -> None:
     elif output == "env":
         click.echo("\n".join(map(_line, rows)))
     else:
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=None, pad_edge=False)
         table.add_column("setting", no_wrap=True)
         table.add_column("value", overflow="fold")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import cache
 
 import jinja2
 
@@ -15,6 +16,18 @@ from stackctl.snapshot.views import COLUMN, View
 
 def render(dashboard: Dashboard, views: Sequence[View], times: TimeRange, project: str) -> str:
     """Give the page's HTML. Whatever comes from outside is escaped by the template engine."""
+    return _template().render(
+        dashboard=dashboard,
+        views=views,
+        times=times,
+        project=project,
+        version=__version__,
+        column=COLUMN,
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stackctl.snapshot", "."),
         autoescape=True,
@@ -23,14 +36,7 @@ def render(dashboard: Dashboard, views: Sequence[View], times: TimeRange, projec
         lstrip_blocks=True,
     )
     environment.filters["utc"] = _utc
-    return environment.get_template("page.html.jinja").render(
-        dashboard=dashboard,
-        views=views,
-        times=times,
-        project=project,
-        version=__version__,
-        column=COLUMN,
-    )
+    return environment.get_template("page.html.jinja")
 
 
 def _utc(time: dt.datetime) -> str:

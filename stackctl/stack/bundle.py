@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stackctl import yaml_text
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -16,6 +18,15 @@ def root() -> Path:
 def compose() -> Path:
     """Give the folder of the compose files."""
     return root() / "compose"
+
+
+def volumes() -> set[str]:
+    """Give the keys of the volumes in the compose files, those of the demo among them."""
+    return {
+        key
+        for name in ("docker-compose.yml", "demo.yml")
+        for key in yaml_text.load((compose() / name).read_text(encoding="utf-8"))["volumes"]
+    }
 
 
 def runbooks() -> Path:

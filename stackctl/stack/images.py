@@ -9,11 +9,11 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import yaml
-
+from stackctl import yaml_text
 from stackctl.errors import EngineError, StackctlError
 from stackctl.settings import Settings
 from stackctl.stack import bundle, state
@@ -58,7 +58,8 @@ class Resolved:
     """Reference → the digest that it is locked to."""
 
 
-def catalogue(*, demo: bool = True) -> list[Image]:
+@cache
+def catalogue(*, demo: bool = True) -> tuple[Image, ...]:
     """Give every image of the stack, read from the compose files and compose/local/build.yml."""
     local = {
         name: service["image"] for name, service in _load("local/build.yml")["services"].items()
@@ -73,11 +74,11 @@ def catalogue(*, demo: bool = True) -> list[Image]:
                 )
             _, _, services = uses.setdefault(found[1], (found[2], "build" in body, []))
             services.append(service)
-    return [
+    return tuple(
         Image(name, f"{variable}_IMAGE", upstream, local[name], tuple(services), built)
         for variable, (upstream, built, services) in uses.items()
         for name in [variable.lower().replace("_", "-")]
-    ]
+    )
 
 
 def plain_reference(image: Image, settings: Settings, name: SetName | None) -> str:
@@ -361,7 +362,7 @@ def _digest(*paths: Path, salt: str) -> str:
 
 
 def _load(name: str) -> dict[str, dict[str, dict[str, str]]]:
-    content: dict[str, dict[str, dict[str, str]]] = yaml.safe_load(
+    content: dict[str, dict[str, dict[str, str]]] = yaml_text.load(
         (bundle.compose() / name).read_text()
     )
     return content
