@@ -180,8 +180,7 @@ def main() -> None:
 
 
 def _say(error: StackctlError) -> None:
-    remedy = f"; {error.remedy}" if error.remedy else ""
-    print(f"stackctl: {error.message}{remedy}", file=sys.stderr)
+    print(f"stackctl: {error.line}", file=sys.stderr)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -16,6 +16,11 @@ class StackctlError(Exception):
         self.message = message
         self.remedy = remedy
 
+    @property
+    def line(self) -> str:
+        """The message and, where there is one, its remedy."""
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
 
 class UsageError(StackctlError):
     """A wrong option, argument or setting: exit code 2, as `docker compose` does."""

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from stackctl.applications import APPLICATIONS, parse_target
 from stackctl.errors import UsageError
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
+    from pydantic import SecretStr
 
 DEFAULT_PROJECT = "bot-core"
 ENV_FILE = ".env"
@@ -87,6 +86,19 @@ def _host(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", value):
         raise ValueError("a host name is expected")
     return value
+
+
+def _socket_path(value: str) -> str:
+    if not value.startswith("/") or "'" in value:
+        raise ValueError("an absolute path without a quote is expected")
+    return _text(value)
+
+
+def _host_or_address(value: str) -> str:
+    try:
+        return _address(value)
+    except ValueError:
+        return _host(value)
 
 
 def _email(value: str) -> str:
@@ -211,6 +223,24 @@ def _rows() -> Iterator[Setting]:
     yield Setting(
         "STACKCTL_BIND_ADDRESS", "127.0.0.1", _address, "address that every port is published on"
     )
+    yield Setting(
+        "STACKCTL_HOST",
+        None,
+        _host_or_address,
+        "host in the services' addresses, where it is not the engine's",
+    )
+    yield Setting(
+        "STACKCTL_COPY_FILES",
+        "false",
+        _flag,
+        "hand configuration and secrets over in volumes, as is always done with a remote engine",
+    )
+    yield Setting(
+        "STACKCTL_DOCKER_SOCKET",
+        None,
+        _socket_path,
+        "the engine's socket on its own machine, where it is an unusual one",
+    )
     for service, (name, port) in PUBLISHED_PORTS.items():
         yield Setting(name, str(port), _port, f"port of {service} on this machine")
     for name in IMAGE_VARIABLES:
@@ -303,19 +333,21 @@ class Settings:
 
     project: str
     values: Mapping[str, Value] = field(repr=False)
+    engine_host: str | None = field(default=None, kw_only=True)
+    """The machine of a remote engine."""
     others: Mapping[str, str] = field(default_factory=dict)
     """The names in the file that are no settings, with their places: an application may share it."""
 
     def __getitem__(self, name: str) -> str | None:
         text = self.values[name].text
-        if isinstance(text, SecretStr):
+        if not isinstance(text, str | None):
             raise KeyError(f"{name} is a secret: ask Settings.secret for it")
         return text
 
     def secret(self, name: str) -> SecretStr | None:
         """Give a secret, still wrapped, or None where it is not set."""
         text = self.values[name].text
-        if text is not None and not isinstance(text, SecretStr):
+        if isinstance(text, str):
             raise KeyError(f"{name} is not a secret")
         return text
 
@@ -329,12 +361,24 @@ class Settings:
         Raises KeyError for a service that publishes none.
         """
         variable, _ = PUBLISHED_PORTS[service]
+        return f"http://{self.host}:{self[variable]}"
+
+    @property
+    def host(self) -> str:
+        """The host in the services' addresses, an IPv6 address in brackets: the engine's, unless one was set."""
         bind = ipaddress.ip_address(self["STACKCTL_BIND_ADDRESS"] or "127.0.0.1")
-        reachable: ipaddress.IPv4Address | ipaddress.IPv6Address = bind
-        if bind.is_unspecified:
-            reachable = ipaddress.ip_address("127.0.0.1" if bind.version == 4 else "::1")
-        host = f"[{reachable}]" if reachable.version == 6 else str(reachable)
-        return f"http://{host}:{self[variable]}"
+        if bind.is_unspecified or bind.is_loopback:
+            loopback = "127.0.0.1" if bind.version == 4 else "::1"
+            bound = self.engine_host or (loopback if bind.is_unspecified else str(bind))
+        else:
+            bound = str(bind)
+        host = self["STACKCTL_HOST"] or bound
+        return f"[{host}]" if ":" in host else host
+
+    @property
+    def host_in_links(self) -> str:
+        """The host in the links that the programs make of themselves: by its name where it is this machine."""
+        return "localhost" if self.host in {"127.0.0.1", "[::1]"} else self.host
 
     def doubts(self) -> list[tuple[str, str]]:
         """Give (what is odd, remedy) for each name in the file that looks like a setting and is none."""
@@ -393,7 +437,11 @@ def _resolve(
             f"{row.name}{shown} ({origin}) is not valid: {reason}",
             remedy=f"correct {row.name} or remove it",
         ) from None
-    return Value(SecretStr(text) if row.secret else text, origin)
+    if not row.secret:
+        return Value(text, origin)
+    from pydantic import SecretStr
+
+    return Value(SecretStr(text), origin)
 
 
 def _read_env_file(path: Path | None) -> dict[str, tuple[str, str]]:

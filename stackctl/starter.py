@@ -89,10 +89,12 @@ def _pieces(text: str) -> Iterator[tuple[str | None, str]]:
 
     for binding in parse_stream(io.StringIO(text)):
         line = binding.original.string.strip("\n") + "\n"
-        commented = _COMMENTED.match(line)
+        # The parser gives lines of blanks with the comment after them.
+        comment = line.lstrip()
+        commented = _COMMENTED.match(comment)
         if binding.key is not None:
             yield binding.key, line
         elif commented and commented[1] in SETTINGS:
-            yield commented[1], line
-        elif line.strip():
-            yield None, line.lstrip()
+            yield commented[1], comment
+        elif comment:
+            yield None, comment

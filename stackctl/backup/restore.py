@@ -20,15 +20,23 @@ def restore(project: Project, path: Path, *, confirm: Confirm, say: Say) -> Mani
 
     The whole file is checked before anything is touched; then `confirm` is called with the manifest and the names of
     the volumes that will be replaced, and returns or raises. `say` is told each step. If the restoring fails, the
-    volumes that it made are removed. Raises StackctlError while the stack has containers, or BadBackup.
+    volumes that it made are removed. Raises StackctlError while the stack has containers, with Podman, or BadBackup.
     """
     with exclusive(project.state, "restore"):
         engine = project.whole_engine()
-        containers = engine.containers()
+        # Those of a bot-core that is only watched have nothing of what is restored.
+        containers = [state for state in engine.containers().values() if not state.attached]
         if containers:
             raise StackctlError(
                 f"project {project.name} has {len(containers)} containers, and a restore needs it down",
                 remedy="stackctl down",
+            )
+        info = engine.info()
+        if info.podman:
+            # Podman would unpack it beside the volume, and say that all is well.
+            raise StackctlError(
+                "Podman cannot unpack a backup into a volume",
+                remedy="restore it with Docker Engine",
             )
         say(f"checking {path.name}")
         with archive.reading(path, data.SERVICES) as backup:
@@ -38,14 +46,13 @@ def restore(project: Project, path: Path, *, confirm: Confirm, say: Say) -> Mani
             confirm(backup.manifest, replaced)
             for volume in volumes:
                 _say_other_image(project, volume, say)
-            compose = engine.info().compose
             unfinished.begin(project.state, names.values())
             try:
                 transfer.remove(replaced)
                 with transfer.open_transfer(project.name) as copies:
                     for volume, content in backup.volumes():
                         say(f"restoring {volume.name}")
-                        labels = data.labels(project.name, volume.name, compose)
+                        labels = data.labels(project.name, volume.name, info.compose)
                         transfer.create(names[volume.name], labels)
                         copies.write(names[volume.name], content)
             except BaseException:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from typing import IO
+from typing import IO, Literal
 
 from stackctl.backup.archive import ROOT
 from stackctl.errors import EngineError
@@ -49,21 +49,31 @@ class Transfer:
 
     def read(self, volume: str, sink: IO[bytes]) -> None:
         """Write a volume's tar to a file. Raises EngineError where Docker does not give all of it."""
-        with self._mounted(volume, "ro"):
-            command = ["docker", "cp", f"{self._container}:/{ROOT}", "-"]
-            done = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, check=False)
-        if done.returncode:
-            raise _failure("docker cp", done.returncode, done.stderr)
+        with self.mounted({volume: ROOT}, "ro"):
+            self._copy_out(ROOT, sink)
 
     def write(self, volume: str, source: IO[bytes]) -> None:
         """Unpack a volume's tar into a volume. Raises EngineError where Docker does not take all of it."""
-        command = ["docker", "cp", "-", f"{self._container}:/"]
-        with (
-            self._mounted(volume, "rw"),
-            subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            ) as process,
-        ):
+        with self.mounted({volume: ROOT}, "rw"):
+            self.copy_in("", source)
+
+    def contents(self, path: str) -> bytes:
+        """Give a tar of what is mounted below a path of the container."""
+        return self._copy_out(path, subprocess.PIPE)
+
+    def _copy_out(self, path: str, sink: IO[bytes] | int) -> bytes:
+        command = ["docker", "cp", f"{self._container}:/{path}", "-"]
+        done = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, check=False)
+        if done.returncode:
+            raise _failure("docker cp", done.returncode, done.stderr)
+        return done.stdout or b""
+
+    def copy_in(self, path: str, source: IO[bytes]) -> None:
+        """Unpack a tar below a path of the container."""
+        command = ["docker", "cp", "-", f"{self._container}:/{path}"]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
             assert process.stdin is not None  # noqa: S101 - it is a pipe
             try:
                 # A command that has ended says why on stderr.
@@ -77,14 +87,15 @@ class Transfer:
             raise _failure("docker cp", process.returncode, said)
 
     @contextlib.contextmanager
-    def _mounted(self, volume: str, mode: str) -> Iterator[None]:
+    def mounted(self, volumes: Mapping[str, str], mode: Literal["ro", "rw"]) -> Iterator[None]:
+        """Have volumes mounted, each at its path, while the body runs."""
         _docker("rm", "--force", self._container)
         labels = [f"--label={name}={value}" for name, value in self._labels.items()]
-        mount = f"--volume={volume}:/{ROOT}:{mode}"
+        mounts = [f"--volume={volume}:/{path}:{mode}" for volume, path in volumes.items()]
         name = f"--name={self._container}"
         try:
             # An image without a command needs one to be named; it never runs.
-            _docker("create", name, *labels, mount, "--network=none", self._image, "none")
+            _docker("create", name, *labels, *mounts, "--network=none", self._image, "none")
             yield
         finally:
             _docker("rm", "--force", self._container)

@@ -67,6 +67,8 @@ class Fault:
     """Sees to what it needs beforehand, such as an image."""
     seconds: float = 30.0
     """How long it is held if nothing else is said."""
+    attached: bool = False
+    """Whether it may be done to a container that is not this stack's, on a network that this has joined."""
 
     def lasting(self, seconds: float) -> Fault:
         """Give the fault with its own end after so long, where it has one: later than any healing in time."""
@@ -76,7 +78,11 @@ class Fault:
         return replace(self, options={**self.options, "seconds": end})
 
     def target(self, engine: Engine, journal: Journal, service: str) -> ContainerState:
-        """Give the service's container. Raises NotSteady where it has an open fault already, or is not running."""
+        """Give the service's container.
+
+        Raises NotSteady where it has an open fault already, or is not running; UsageError where it is not this stack's
+        and the fault is not for `attached` ones.
+        """
         for other in journal.open_faults():
             if other.service == service:
                 raise NotSteady(
@@ -84,10 +90,16 @@ class Fault:
                     remedy="stackctl chaos heal",
                 )
         container = engine.containers().get(service)
+        stranger = container is not None and container.attached
+        if container is not None and stranger and not self.attached:
+            raise UsageError(
+                f"{service} is not this stack's: {whose(container)}",
+                remedy="give --attached if you may break it",
+            )
         if container is None or not container.running:
             raise NotSteady(
                 f"{service} is not running, so there is nothing to {self.name}",
-                remedy="stackctl up",
+                remedy="start it where it belongs" if stranger else "stackctl up",
             )
         return container
 
@@ -100,6 +112,14 @@ class Fault:
         details = self.prepare(engine, container, self.options)
         names = {"container": container.name, "service": service, **details}
         return Plan(container, details, self.does.format_map(names), self.heals.format_map(names))
+
+
+def whose(container: ContainerState) -> str:
+    """Say in words whose an attached container is."""
+    owner = (
+        f"the Compose project {container.project}" if container.project else "no Compose project"
+    )
+    return f"its container {container.name} belongs to {owner}"
 
 
 def _start(engine: Engine, fault: OpenFault) -> None:
@@ -164,7 +184,7 @@ _ALL = (
         "disconnect",
         "takes it off the network",
         does="docker network disconnect --force {network} {container}",
-        heals="docker network connect --alias {service} {network} {container}",
+        heals="docker network connect {options}{network} {container}",
         inject=network.disconnect,
         heal=network.connect,
         prepare=network.prepare_disconnect,

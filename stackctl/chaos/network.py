@@ -8,6 +8,7 @@ leaves the container is late or lost: the service's answers, and its own request
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from stackctl.chaos.journal import Details, OpenFault
@@ -34,14 +35,23 @@ _REMOVE = _EVERY_DEVICE.format(
 
 
 def prepare_disconnect(engine: Engine, container: ContainerState, options: Details) -> Details:
-    """Name the network. Raises StackctlError for a container that is not on it, so that healing puts none there."""
+    """Name the network, and what the container is on it.
+
+    Raises StackctlError for a container that is not on it, so that healing puts none there.
+    """
     its_own = engine.surroundings(container.id).networks
     network = next((name for name in engine.networks if name in its_own), None)
     if network is None:
         raise StackctlError(
             f"{container.service} is not on {engine.networks[-1]}", remedy="take a service that is"
         )
-    return {**options, "network": network}
+    words = engine.connection(container.id, network)
+    # With the space after each, there is none too many where there is no word.
+    return {
+        **options,
+        "network": network,
+        "options": "".join(f"{shlex.quote(word)} " for word in words),
+    }
 
 
 def disconnect(engine: Engine, fault: OpenFault) -> None:
@@ -50,9 +60,12 @@ def disconnect(engine: Engine, fault: OpenFault) -> None:
 
 
 def connect(engine: Engine, fault: OpenFault) -> None:
-    """Put the container back on the network, where it is still there."""
+    """Put the container back on the network as it was on it, where it is still there."""
     if engine.container(fault.container) is not None:
-        engine.connect(fault.container, fault.details["network"])
+        # A journal of an older stackctl has no options.
+        options = fault.details.get("options")
+        words = None if options is None else shlex.split(options)
+        engine.connect(fault.container, fault.details["network"], words)
 
 
 def prepare_slow(engine: Engine, container: ContainerState, options: Details) -> Details:

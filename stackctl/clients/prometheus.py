@@ -6,8 +6,10 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field, TypeAdapter
+import yaml
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from stackctl import yaml_text
 from stackctl.clients.base import CamelModel, HttpClient
 
 T = TypeVar("T")
@@ -22,6 +24,7 @@ class Target(CamelModel):
     """A scrape target. `last_scrape_duration` is in seconds."""
 
     labels: Mapping[str, str]
+    discovered_labels: Mapping[str, str]
     scrape_url: str
     health: Literal["up", "down", "unknown"]
     last_error: str
@@ -37,6 +40,36 @@ class Target(CamelModel):
     def instance(self) -> str:
         """The target's instance."""
         return self.labels.get("instance", "")
+
+    @property
+    def address(self) -> str:
+        """The address as the scrape configuration has it, before any relabelling."""
+        return self.discovered_labels.get("__address__", "")
+
+
+class _StaticConfig(BaseModel):
+    targets: list[str] = []
+
+
+class ScrapeConfig(BaseModel):
+    """A scrape configuration that is in force, with the targets that it names itself."""
+
+    job_name: str
+    metrics_path: str = "/metrics"
+    static_configs: list[_StaticConfig] = []
+
+    @property
+    def static_targets(self) -> list[str]:
+        """The addresses of its static targets."""
+        return [address for config in self.static_configs for address in config.targets]
+
+
+class _Config(BaseModel):
+    scrape_configs: list[ScrapeConfig] = []
+
+
+class _ConfigText(BaseModel):
+    yaml: str
 
 
 class _Targets(CamelModel):
@@ -162,6 +195,17 @@ class PrometheusClient(HttpClient):
         answer = await self._json(_TARGETS, "GET", "/api/v1/targets", params={"state": "active"})
         return answer.data.active_targets
 
+    async def scrape_configs(self) -> list[ScrapeConfig]:
+        """Give the scrape configurations in force. A target of theirs may not have been discovered yet."""
+        path = "/api/v1/status/config"
+        text = (await self._json(_CONFIG, "GET", path)).data.yaml
+        try:
+            return _Config.model_validate(yaml_text.load(text)).scrape_configs
+        except (yaml.YAMLError, ValidationError):
+            raise self._error(
+                self.base_url + path, "what it gives as its configuration is none"
+            ) from None
+
     async def rule_groups(self) -> list[RuleGroup]:
         """Give the loaded rule groups with their rules and what those hold."""
         return (await self._json(_GROUPS, "GET", "/api/v1/rules")).data.groups
@@ -196,6 +240,7 @@ class PrometheusClient(HttpClient):
 
 _BUILD_INFO = TypeAdapter(_Answer[BuildInfo])
 _RUNTIME_INFO = TypeAdapter(_Answer[RuntimeInfo])
+_CONFIG = TypeAdapter(_Answer[_ConfigText])
 _TARGETS = TypeAdapter(_Answer[_Targets])
 _GROUPS = TypeAdapter(_Answer[_Groups])
 _ALERTS = TypeAdapter(_Answer[_Alerts])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.chaos.faults import FAULTS, Fault
+from stackctl.chaos.faults import FAULTS, Fault, whose
 from stackctl.commands import complete
 from stackctl.commands.common import DURATION, Session, pass_session
 from stackctl.errors import UsageError
@@ -39,7 +39,8 @@ _STAGES: dict[Stage, str] = {
 def chaos() -> None:
     """Break a service on purpose, see that the alert comes, and heal it.
 
-    Before a fault the service must be ready, and the expected alert must not be active.
+    Before a fault the service must be ready, and the expected alert must not be active. A container that is not this
+    stack's, but watched on a network that `up --attach` joined, is left alone unless you give --attached.
 
     A fault is healed on every way out: success, failure, Ctrl-C, SIGTERM. After a kill -9 of stackctl itself the
     journal still has it: every command says so, and `chaos heal` and `down` heal it.
@@ -134,6 +135,11 @@ def _command(fault: Fault) -> click.Command:
         is_flag=True,
         help="Go on if the service is not ready, or the expected alert is active already.",
     )
+    @click.option(
+        "--attached",
+        is_flag=True,
+        help="Do it to a container that is not this stack's too: one of the bot-core that `up --attach` joined.",
+    )
     @pass_session
     def run(
         session: Session,
@@ -143,6 +149,7 @@ def _command(fault: Fault) -> click.Command:
         timeout: float | None,
         dry_run: bool,
         force: bool,
+        attached: bool,
         duration: float | None = None,
         **options: str,
     ) -> None:
@@ -157,13 +164,18 @@ def _command(fault: Fault) -> click.Command:
             raise UsageError(
                 "--for goes without --expect", remedy="with --expect the alert decides when to heal"
             )
-        chosen = replace(fault, options={**fault.options, **options})
+        chosen = replace(fault, options={**fault.options, **options}, attached=attached)
         seconds = fault.seconds if duration is None else duration
         engine, journal = project.engine(), Journal(project.state)
         if dry_run:
             plan = chosen.lasting(seconds).plan(engine, journal, service)
             until = f"until {alert} is in Alertmanager" if alert else f"for {seconds:.0f} s"
             for line in (
+                *(
+                    [f"note:  not this stack's: {whose(plan.container)}"]
+                    if plan.container.attached
+                    else []
+                ),
                 f"first: {service} must be ready{f' and {alert} not active' if alert else ''}",
                 f"fault: {plan.does}",
                 *([f"held:  {until}"] if alert or held else []),
@@ -267,7 +279,7 @@ def _drill(
 @chaos.command("list", epilog="\b\nExamples:\n  stackctl chaos list")
 @pass_session
 def list_(session: Session) -> None:
-    """List the faults there are, and those that are open."""
+    """List the faults there are, those that are open, and the services that are not this stack's."""
     from rich.table import Table
 
     from stackctl.chaos.journal import Journal
@@ -276,7 +288,8 @@ def list_(session: Session) -> None:
     for fault in FAULTS.values():
         table.add_row(fault.name, fault.help)
     session.out.print(table)
-    open_faults = Journal(session.project.state).open_faults()
+    project = session.project
+    open_faults = Journal(project.state).open_faults()
     session.out.print()
     for record in open_faults:
         session.out.print(
@@ -284,6 +297,12 @@ def list_(session: Session) -> None:
         )
     if not open_faults:
         session.out.print("No open fault.")
+    strangers = [one.name for one in project.services if one.profile == "attached"]
+    if strangers:
+        session.out.print(
+            f"Only with --attached, as they are not this stack's: {', '.join(strangers)}.",
+            soft_wrap=True,
+        )
 
 
 @chaos.command(epilog="\b\nExamples:\n  stackctl chaos heal")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import time
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from stackctl.errors import ServiceError, UsageError
+from stackctl.errors import ServiceError, StackctlError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -38,6 +39,22 @@ WATCH = click.option(
     metavar="SECONDS",
     help="Show it anew every so often, until Ctrl-C.",
 )
+
+
+def confirm(question: str) -> None:
+    """Ask before something that cannot be undone.
+
+    Raises StackctlError where the answer is no, or nobody is there to give one.
+    """
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)
+        agreed = False
+    if not agreed:
+        raise StackctlError("nothing was changed", remedy="--yes goes on without asking")
 
 
 JOIN_OPTIONS: tuple[Callable[[_F], _F], ...] = (
@@ -162,11 +179,11 @@ def watch(
                 try:
                     shown = view()
                 except ServiceError as error:
-                    shown = Text(f"{error.message}; {error.remedy}", style="red")
+                    shown = Text(error.line, style="red")
                 if session.out.is_terminal:
                     live.update(shown, refresh=True)
                 else:
                     session.out.print(shown)
-                time.sleep(seconds)
+                sleep(seconds)
         except KeyboardInterrupt:
             raise click.exceptions.Exit(EXIT_INTERRUPTED) from None

@@ -39,7 +39,7 @@ def doctor(
 
     from stackctl.stack import doctor as examination
     from stackctl.stack import joining
-    from stackctl.stack.joining import Wish
+    from stackctl.stack.project import Wish
 
     project = session.project
     chosen = joining.planned(project, Wish(demo, network, app_files))

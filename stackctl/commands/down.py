@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.common import Session, confirm, pass_session
 
 
 @click.command(epilog="\b\nExamples:\n  stackctl down\n  stackctl down --volumes --yes")
@@ -30,9 +30,11 @@ def down(session: Session, volumes: bool, yes: bool, timeout: int | None) -> Non
 
     project = session.project
     if volumes and not yes:
-        lost = project.whole_engine().volumes()
+        engine = project.whole_engine()
+        unnamed = {f"an unnamed volume of {name}" for name in engine.unnamed_volumes().values()}
+        lost = [*engine.volumes(project.choices.volumes), *sorted(unnamed)]
         if lost:
-            click.confirm(f"This removes {', '.join(lost)} for good. Go on?", abort=True, err=True)
+            confirm(f"This removes {', '.join(lost)} for good. Go on?")
     with Display(session.err) as display:
         observer = lifecycle.Observer(display.step, display.note, display.progress)
         removed = lifecycle.down(project, volumes=volumes, timeout=timeout, observer=observer)

@@ -192,7 +192,9 @@ def load(session: Session, file: Path) -> None:
     "  stackctl images lock --check"
 )
 @_SET
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 unless all is as it is locked.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit 1 unless all is here as it is locked."
+)
 @pass_session
 @click.pass_context
 def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: bool) -> None:
@@ -223,11 +225,11 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
             f"there is no {image_lock.FILE} in this folder",
             remedy="`stackctl images lock` writes it",
         )
-    problems = list(kept.problems(engine, project.settings, set_name or kept.set, demo=demo))
+    problems = list(
+        kept.problems(engine, project.settings, set_name or kept.set, demo=demo, here=True)
+    )
     for problem in problems:
-        session.err.print(
-            f"{problem.message}; {problem.remedy}", style="red", markup=False, soft_wrap=True
-        )
+        session.err.print(problem.line, style="red", markup=False, soft_wrap=True)
     if problems:
         ctx.exit(1)
     session.out.print(f"{len(kept.images)} images of the {kept.set} set are as they are locked.")

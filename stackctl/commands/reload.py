@@ -21,7 +21,7 @@ def reload(ctx: click.Context, session: Session) -> None:
     import asyncio
 
     from stackctl.commands.render import passes_checks
-    from stackctl.stack import images, reloading
+    from stackctl.stack import copies, images, reloading
     from stackctl.stack.lock import exclusive
     from stackctl.stack.render import render
 
@@ -39,6 +39,7 @@ def reload(ctx: click.Context, session: Session) -> None:
             ),
             present=project.present(),
         )
+        copies.refresh(project.engine(), project.state, copies.kept(project.state))
         touched = reloading.reloadable(done.changed)
         asyncio.run(reloading.reload(project.settings, touched))
     for name in touched:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.common import Session, confirm, pass_session
 
 if TYPE_CHECKING:
     from stackctl.backup.archive import Manifest
@@ -29,19 +29,17 @@ def restore(session: Session, file: Path, yes: bool) -> None:
 
     project = session.project
 
-    def confirm(manifest: Manifest, replaced: list[str]) -> None:
+    def ask(manifest: Manifest, replaced: list[str]) -> None:
         if replaced and not yes:
-            click.confirm(
+            confirm(
                 f"This replaces {', '.join(replaced)} for good, by the data of {manifest.project}"
-                f" of {manifest.time:%Y-%m-%d %H:%M} UTC. Go on?",
-                abort=True,
-                err=True,
+                f" of {manifest.time:%Y-%m-%d %H:%M} UTC. Go on?"
             )
 
     def say(text: str) -> None:
         session.err.print(text, markup=False, soft_wrap=True)
 
-    manifest = restore_data(project, file, confirm=confirm, say=say)
+    manifest = restore_data(project, file, confirm=ask, say=say)
     session.out.print(
         f"{len(manifest.volumes)} volumes restored, as they were in {manifest.project}"
         f" on {manifest.time:%Y-%m-%d at %H:%M} UTC. Next: stackctl up",

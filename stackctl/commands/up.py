@@ -54,7 +54,7 @@ def up(
     from stackctl.readiness import NotReady
     from stackctl.report.progress import Display
     from stackctl.stack import lifecycle
-    from stackctl.stack.joining import Wish
+    from stackctl.stack.project import Wish
 
     project = session.project
     with Display(session.err) as display:

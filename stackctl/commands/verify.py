@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 @click.option(
     "--drill",
     is_flag=True,
-    help="The drills too: two services are stopped, and their alerts seen through. Three minutes.",
+    help="The drills too: two services are stopped, unless they are not this stack's, and their alerts seen through."
+    " Three minutes.",
 )
 @click.option(
     "--report",

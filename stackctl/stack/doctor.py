@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import socket
+import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,16 @@ import psutil
 from stackctl.applications import APPLICATIONS, Present
 from stackctl.errors import EngineError
 from stackctl.settings import PUBLISHED_PORTS, Settings
-from stackctl.stack.engine import MINIMUM_COMPOSE, MINIMUM_ENGINE, Engine, EngineInfo
+from stackctl.stack import adaptation
+from stackctl.stack.endpoint import Endpoint, is_loopback
+from stackctl.stack.engine import (
+    ADAPTING_COMPOSE,
+    MINIMUM_COMPOSE,
+    MINIMUM_ENGINE,
+    MINIMUM_PODMAN,
+    Engine,
+    EngineInfo,
+)
 from stackctl.stack.joining import Missing
 from stackctl.stack.render import CHANNELS
 from stackctl.stack.services import Service
@@ -23,6 +33,7 @@ _GIB = 1024**3
 _MEMORY_WANTED = 4 * _GIB
 _DISK_WANTED = 5 * _GIB
 _DISK_NEEDED = 1 * _GIB
+_PODMAN_LACKS = "health checks are run by systemd, every 30 s from the start, and `restore` cannot fill its volumes"
 _CLOCK_TOLERANCE = dt.timedelta(seconds=30)
 
 Level = Literal["ok", "warning", "failure"]
@@ -49,9 +60,11 @@ def examine(
         info = engine.info()
     except EngineError as error:
         return [Finding("docker", "failure", error.message, error.remedy)]
+    adapts = adaptation.replaces_settings(engine.endpoint, info, settings)
     return [
-        *_versions(info),
-        *_resources(info),
+        *_versions(info, ADAPTING_COMPOSE if adapts else MINIMUM_COMPOSE),
+        *_engine(engine.endpoint, info, settings),
+        *_resources(engine.endpoint, info),
         *_clock(engine),
         *strangers(engine, app_services),
         *_ports(engine, settings, services),
@@ -90,10 +103,12 @@ def joined(missing: Iterable[Missing], present: Present) -> Iterator[Finding]:
         )
 
 
-def _versions(info: EngineInfo) -> Iterator[Finding]:
+def _versions(info: EngineInfo, compose: tuple[int, ...]) -> Iterator[Finding]:
     for subject, version, minimum, remedy in (
-        ("docker", info.version, MINIMUM_ENGINE, "update Docker Engine (or Docker Desktop)"),
-        ("compose", info.compose, MINIMUM_COMPOSE, "update the docker-compose-plugin package"),
+        ("podman", info.version, MINIMUM_PODMAN, "update Podman")
+        if info.podman
+        else ("docker", info.version, MINIMUM_ENGINE, "update Docker Engine (or Docker Desktop)"),
+        ("compose", info.compose, compose, "update the docker-compose-plugin package"),
     ):
         wanted = ".".join(map(str, minimum))
         if _release(version) < minimum:
@@ -104,10 +119,69 @@ def _versions(info: EngineInfo) -> Iterator[Finding]:
 
 def _release(version: str) -> tuple[int, ...]:
     digits = version.split("+")[0].split("-")[0].split(".")
-    return tuple(int(part) for part in digits[:2] if part.isdigit())
+    return tuple(int(part) for part in digits[:3] if part.isdigit())
 
 
-def _resources(info: EngineInfo) -> Iterator[Finding]:
+def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterator[Finding]:
+    """Say where the engine is and what it is, and what that means for the stack."""
+    yield Finding("engine", "ok", f"{_kind(info)} at {endpoint} ({endpoint.origin})")
+    if endpoint.remote:
+        yield from _reachable(endpoint, settings)
+    if adaptation.socket(endpoint, info, settings, sys.platform) is None:
+        yield Finding(
+            "engine",
+            "failure",
+            "its socket cannot be known from here: it is rootless and on another machine, or in a virtual one",
+            "set STACKCTL_DOCKER_SOCKET to the socket's path there, such as /run/user/1000/docker.sock",
+        )
+    if info.podman:
+        yield Finding(
+            "engine",
+            "warning",
+            f"Podman speaks Docker's API, but not all of it: {_PODMAN_LACKS}",
+            "take Docker Engine for all of it; the README says what was tried with Podman",
+        )
+    if not info.limits_cpu:
+        yield Finding(
+            "engine",
+            "warning",
+            "it cannot limit processor time: the containers run without limits, of memory too",
+            "boot with cgroup v2 and have systemd delegate cpu and memory to the user",
+        )
+
+
+def _kind(info: EngineInfo) -> str:
+    if info.is_docker_desktop:
+        return "Docker Desktop"
+    name = "Podman" if info.podman else "Docker Engine"
+    return f"rootless {name}" if info.rootless else name
+
+
+def _reachable(endpoint: Endpoint, settings: Settings) -> Iterator[Finding]:
+    """Say where a remote engine's ports cannot be reached from here."""
+    bind = settings["STACKCTL_BIND_ADDRESS"] or "127.0.0.1"
+    if settings["STACKCTL_HOST"] is None and is_loopback(bind) and not endpoint.by_loopback:
+        yield Finding(
+            "engine",
+            "failure",
+            f"the engine is on {endpoint.host}, and its ports are published on {bind} there, out of reach from here",
+            "set STACKCTL_BIND_ADDRESS to an address of that machine,"
+            " or forward the ports by ssh and set STACKCTL_HOST=127.0.0.1",
+        )
+        return
+    host = settings.host.strip("[]")
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as error:
+        yield Finding(
+            "engine",
+            "failure",
+            f"the services would be at {host}, which has no address: {error.strerror}",
+            "set STACKCTL_HOST to the name or address of the engine's machine",
+        )
+
+
+def _resources(endpoint: Endpoint, info: EngineInfo) -> Iterator[Finding]:
     memory = f"{info.memory_bytes / _GIB:.1f} GiB for {info.cpus} CPUs"
     if info.memory_bytes < _MEMORY_WANTED:
         yield Finding(
@@ -119,7 +193,7 @@ def _resources(info: EngineInfo) -> Iterator[Finding]:
     else:
         yield Finding("memory", "ok", memory)
     # With Docker Desktop or a remote engine its disk is not this machine's.
-    if info.root.is_dir():
+    if not endpoint.remote and not info.is_docker_desktop and info.root.is_dir():
         free = shutil.disk_usage(info.root).free
         text = f"{free / _GIB:.1f} GiB free at {info.root}"
         remedy = "make room: `docker system df` shows what images and volumes take"
@@ -164,7 +238,7 @@ def _ports(engine: Engine, settings: Settings, services: list[Service]) -> Itera
                 f"give {variable} another port in .env",
             )
         wanted[port] = service.name
-        if service.name not in own and not _is_free(address, port):
+        if service.name not in own and not _is_free(engine, address, port):
             taken = True
             yield Finding(
                 "ports",
@@ -176,7 +250,10 @@ def _ports(engine: Engine, settings: Settings, services: list[Service]) -> Itera
         yield Finding("ports", "ok", f"{len(wanted)} ports free, or held by this project")
 
 
-def _is_free(address: str, port: int) -> bool:
+def _is_free(engine: Engine, address: str, port: int) -> bool:
+    if engine.endpoint.remote:
+        # This machine's ports say nothing of that one's; of those only the engine's own can be asked for.
+        return engine.publisher_of(port) is None
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # Without it, connections that ended a moment ago would count as a holder.

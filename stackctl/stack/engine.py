@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,20 +25,33 @@ from python_on_whales.utils import run
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stackctl.applications import Present
-from stackctl.errors import EngineError
-from stackctl.stack import bundle
+from stackctl.errors import EngineError, UsageError
+from stackctl.stack import bundle, endpoint
+from stackctl.stack.endpoint import Endpoint
 from stackctl.stack.state import COMPOSE_ENV
 
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 20)
+MINIMUM_PODMAN = (4, 3)
+ADAPTING_COMPOSE = (2, 24, 4)
+"""The first with a reliable `!reset`, by which a generated file takes settings out of ours."""
+START_INTERVAL_API = (1, 44)
+"""Compose refuses `start_interval` of an engine with an older API."""
+
+COPY_LABEL = "stackctl.copy"
+"""Marks a volume that holds copies of the project's configuration or secrets, and no data."""
 
 _REMOVAL_SECONDS = 10.0
 _PIECE = 1024 * 1024
 
 _PROJECT_LABEL = "com.docker.compose.project"
 _SERVICE_LABEL = "com.docker.compose.service"
+_NETWORK_LABEL = "com.docker.compose.network"
 _ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
 _STANDIN_LABEL = "stackctl.standin"
+
+# The engine labels a volume that it names itself, but not one that Compose asks for.
+_UNNAMED = re.compile(r"[0-9a-f]{64}")
 
 _Inspected = Mapping[str, Any]
 """What `docker container inspect` says (Engine API, ContainerInspect)."""
@@ -55,6 +69,12 @@ class EngineInfo:
     memory_bytes: int
     cpus: int
     root: Path
+    api: str = "1.44"
+    podman: bool = False
+    """Whether it is Podman behind Docker's API."""
+    rootless: bool = False
+    limits_cpu: bool = True
+    """Whether it can limit processor time; a rootless engine may not."""
 
     @property
     def is_docker_desktop(self) -> bool:
@@ -79,6 +99,8 @@ class ContainerState:
     standin: bool
     attached: bool = False
     """Whether it is another Compose project's, or nobody's, on a network that this stack has joined."""
+    project: str | None = None
+    """Its Compose project, where it has one."""
 
     @property
     def running(self) -> bool:
@@ -152,6 +174,29 @@ class Engine:
             compose_env_files=list(env_files),
         )
 
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """Where it is. Raises UsageError for an address that is not an engine's."""
+        return reached()
+
+    @property
+    def compose_files(self) -> list[Path]:
+        """The Compose files, each merged over those before it."""
+        return [Path(path) for path in self._client.client_config.compose_files]
+
+    def merge_over(self, compose_files: Sequence[Path], env_files: Sequence[Path]) -> None:
+        """Have Compose merge these files over its others, and read these .env files after its others."""
+        config = self._client.client_config
+        config.compose_files = [*config.compose_files, *compose_files]
+        config.compose_env_files = [*config.compose_env_files, *env_files]
+
+    def configuration(self) -> dict[str, Any]:
+        """Give what Compose makes of all its files, as `docker compose config` does. It may have secrets in it."""
+        with _translated("docker compose config"):
+            found = self._client.compose.config(return_json=True)
+        assert isinstance(found, dict)  # noqa: S101 - the library's type for the other form
+        return found
+
     def info(self) -> EngineInfo:
         """Ask the engine and Compose what they are.
 
@@ -172,6 +217,8 @@ class Engine:
                 remedy="install the docker-compose-plugin (or docker-compose) package, 2.20 or newer",
             ) from None
         found = re.search(r"\d+(\.\d+)+", compose)
+        with _translated("docker version"):
+            server = self._client.version().server
         return EngineInfo(
             version=info.server_version,
             compose=found.group() if found else compose.strip(),
@@ -179,6 +226,10 @@ class Engine:
             memory_bytes=info.mem_total or 0,
             cpus=info.n_cpu or 0,
             root=Path(info.docker_root_dir or "/var/lib/docker"),
+            api=(server and server.api_version) or "0",
+            podman=any(one.name == "Podman Engine" for one in (server and server.components) or []),
+            rootless="name=rootless" in (info.security_options or []),
+            limits_cpu=info.cpu_cfs_quota is not False,
         )
 
     def clock(self) -> dt.datetime:
@@ -220,16 +271,22 @@ class Engine:
                 self._client.container.remove(name, force=True)
         return names
 
-    def down(self, *, volumes: bool, timeout: int | None = None) -> None:
-        """Stop and remove the project's containers and network, and with `volumes` its data."""
+    def down(self, *, timeout: int | None = None) -> None:
+        """Stop and remove the project's containers and networks; its volumes stay."""
+        # Not Compose's own --volumes: it removes whatever volume its files name, whoever made it.
         with _translated("docker compose down"):
-            self._client.compose.down(
-                volumes=volumes, timeout=timeout, remove_orphans=True, quiet=True
-            )
-        # Compose removes the volumes of its present files; those of files that the project had before are left.
-        if volumes and (left := self.volumes()):
-            with _translated("docker volume rm"):
-                self._client.volume.remove(left)  # type: ignore[arg-type]  # it takes names too
+            self._client.compose.down(timeout=timeout, remove_orphans=True, quiet=True)
+
+    def remove_networks(self, keys: Collection[str]) -> None:
+        """Remove the project's networks that its Compose files had under these keys, as far as they are there."""
+        if not keys:
+            return
+        with _translated("docker network rm"):
+            for one in self._client.network.list(
+                filters={"label": f"{_PROJECT_LABEL}={self.project}"}
+            ):
+                if one.labels.get(_NETWORK_LABEL) in keys:
+                    one.remove()
 
     def containers(self) -> dict[str, ContainerState]:
         """Give the project's containers by service, stopped ones too, and those of bot-core on a joined network.
@@ -288,7 +345,11 @@ class Engine:
             for container in self._of_project()
             for labels in [_labels_of(container)]
             if labels.get(_SERVICE_LABEL) not in known
-            and not labels.get(_ENV_FILE_LABEL, "").endswith(f"/{COMPOSE_ENV}")
+            # There is more than one file, with a comma between.
+            and not any(
+                file.endswith(f"/{COMPOSE_ENV}")
+                for file in labels.get(_ENV_FILE_LABEL, "").split(",")
+            )
         )
 
     def neighbours(self, network: str) -> list[Neighbour]:
@@ -363,14 +424,41 @@ class Engine:
         with _translated("docker network disconnect"):
             self._client.network.disconnect(network, container, force=True)
 
-    def connect(self, container: str, network: str) -> None:
-        """Put a container back on a network, by its service's name; no harm if it is on it."""
-        with _translated("docker network connect"):
-            found = self._client.container.inspect(container)
-            if network in (found.network_settings.networks or {}):
+    def connect(self, container: str, network: str, options: Sequence[str] | None = None) -> None:
+        """Put a container back on a network; no harm if it is on it, or if it is gone.
+
+        `options` are those that `connection` gave; without any it gets its service's name.
+        """
+        for found in self._inspect([container]):
+            there = found["NetworkSettings"]["Networks"] or {}
+            # An attempt that failed leaves the network in the list, without its ID.
+            if (there.get(network) or {}).get("NetworkID"):
                 return
-            service = (found.config.labels or {}).get(_SERVICE_LABEL, found.name)
-            self._client.network.connect(network, container, alias=service)
+            if options is None:
+                options = ["--alias", _labels_of(found).get(_SERVICE_LABEL, _name_of(found))]
+            command = [*self._client.client_config.docker_cmd, "network", "connect"]
+            with contextlib.suppress(NoSuchContainer), _translated("docker network connect"):
+                # The library's own takes one alias only.
+                run([*command, *options, network, container])
+
+    def connection(self, container: str, network: str) -> tuple[str, ...]:
+        """Give the options of `docker network connect` that put a container on a network as it is on it.
+
+        They are its aliases and the addresses that were chosen for it; those that Docker chose are left to Docker. None
+        where it is not on the network, or gone.
+        """
+        for found in self._inspect([container]):
+            there = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
+            chosen = there.get("IPAMConfig") or {}
+            # Older engines list the short ID among the aliases, and add it again by themselves.
+            aliases = [one for one in there.get("Aliases") or () if one != found["Id"][:12]]
+            options = [
+                *(("--alias", alias) for alias in aliases),
+                *(("--ip", ip) for ip in [chosen.get("IPv4Address")] if ip),
+                *(("--ip6", ip) for ip in [chosen.get("IPv6Address")] if ip),
+            ]
+            return tuple(word for option in options for word in option)
+        return ()
 
     def surroundings(self, container: str) -> Surroundings:
         """Give a container's memory limit, networks and writable volumes."""
@@ -387,13 +475,33 @@ class Engine:
             },
         )
 
-    def volumes(self) -> list[str]:
-        """Give the names of the project's volumes."""
+    def volumes(self, made: Collection[str] = ()) -> list[str]:
+        """Give the names of the volumes that have the stack's data: those of our compose files, and those of `made`.
+
+        Others that carry the project's name are somebody else's, such as those of a bot-core that was started by itself
+        under the same name.
+        """
+        ours = {f"{self.project}_{key}" for key in bundle.volumes()}
+        return sorted(self._volumes(_PROJECT_LABEL, self.project) & {*ours, *made})
+
+    def unnamed_volumes(self) -> dict[str, str]:
+        """Give the volumes without a name of their own → the container of the project that has it."""
+        return {
+            mount["Name"]: _name_of(container)
+            for container in self._of_project()
+            for mount in container["Mounts"]
+            if mount["Type"] == "volume" and _UNNAMED.fullmatch(mount["Name"])
+        }
+
+    def copies(self) -> list[str]:
+        """Give the names of the project's volumes that hold copies of its configuration and secrets."""
+        # Two questions: Podman gives what fits either of two labels.
+        return sorted(self._volumes(_PROJECT_LABEL, self.project) & self._volumes(COPY_LABEL))
+
+    def _volumes(self, label: str, value: str | None = None) -> set[str]:
+        wanted = label if value is None else f"{label}={value}"
         with _translated("docker volume list"):
-            found = self._client.volume.list(
-                filters=[("label", f"{_PROJECT_LABEL}={self.project}")]
-            )
-        return sorted(volume.name for volume in found)
+            return {one.name for one in self._client.volume.list(filters=[("label", wanted)])}
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -510,28 +618,32 @@ class Engine:
     def try_program(
         self, image: str, command: Sequence[str], *, entrypoint: str | None, folder: Path, at: str
     ) -> tuple[int, str]:
-        """Run a program of an image once, with `folder` read-only at `at` and without network.
+        """Run a program of an image once, with a copy of `folder` at `at` and without network.
 
         Gives its exit code and what it wrote, both streams. Raises EngineError where it cannot be run.
         """
         with _translated("docker create"):
+            # A copy, not a mount: the engine may be on another machine. The volume makes room for it in a
+            # read-only container.
             container = self._client.container.create(
                 image,
                 list(command),
                 entrypoint=entrypoint,
-                volumes=[(folder, at, "ro")],
+                volumes=[(at,)],  # type: ignore[list-item]  # without a source it is an anonymous volume
                 networks=["none"],
                 cap_drop=["ALL"],
                 read_only=True,
             )
         try:
+            with _translated("docker cp"):
+                self._client.container.copy(f"{folder}/.", (container, at))
             with _translated("docker start"):
                 self._client.container.start(container)
                 code = self._client.container.wait(container)
                 logs = self._client.container.logs(container)
         finally:
             with _translated("docker rm"):
-                self._client.container.remove(container, force=True)
+                self._client.container.remove(container, force=True, volumes=True)
         assert isinstance(code, int) and isinstance(logs, str)  # noqa: S101, PT018 - one container, no stream
         return code, logs
 
@@ -646,12 +758,44 @@ class Engine:
                 yield line.decode(errors="replace").rstrip()
 
 
+def reached() -> Endpoint:
+    """Find the engine as the `docker` command does: DOCKER_HOST, else DOCKER_CONTEXT, else the context in use.
+
+    Without a `docker` command it is the default one. Raises UsageError for an address or a context that is none.
+    """
+    if where := endpoint.known():
+        return where
+    try:
+        with _translated("docker context inspect"):
+            context = DockerClient().context.inspect(None)
+            name, described = context.name, context.endpoints.get("docker")
+    except EngineError as error:
+        if isinstance(error.__context__, ClientNotFoundError):
+            return endpoint.DEFAULT
+        raise UsageError(
+            f"the Docker context cannot be read: {error.message}",
+            remedy="`docker context ls` lists them; `docker context use default` takes this machine's engine",
+        ) from None
+    if described is None or described.host is None:
+        raise UsageError(
+            f"the Docker context {name!r} has no Docker endpoint",
+            remedy="`docker context use default` takes this machine's engine",
+        )
+    return endpoint.parse(described.host, f"the Docker context {name!r}")
+
+
 def merged(
     project: str, files: Sequence[Path], env_files: Sequence[Path] = ()
 ) -> Mapping[str, Any]:
-    """Give Compose files as one, with every variable replaced. Raises EngineError where they are not valid."""
+    """Give Compose files as one, with every profile's services and every variable replaced.
+
+    Raises EngineError where they are not valid.
+    """
     client = DockerClient(
-        compose_files=list(files), compose_project_name=project, compose_env_files=list(env_files)
+        compose_files=list(files),
+        compose_profiles=["*"],
+        compose_project_name=project,
+        compose_env_files=list(env_files),
     )
     with _translated("docker compose config"):
         config = client.compose.config(return_json=True)
@@ -692,6 +836,7 @@ def _state_of(container: _Inspected) -> ContainerState:
         started=started if started.year > 1 else None,
         image=container["Config"]["Image"],
         standin=labels.get(_STANDIN_LABEL) == "true",
+        project=labels.get(_PROJECT_LABEL),
     )
 
 
@@ -699,6 +844,8 @@ def _time(text: str) -> dt.datetime:
     # Nanoseconds are more than Python's parser takes.
     return dt.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
 
+
+_NOT_RUNNING = "the Docker daemon is not running"
 
 _REMEDIES: Sequence[tuple[str, str, str]] = (
     (
@@ -709,8 +856,14 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
     (
         r"cannot connect to the docker|is the docker daemon running|error during connect"
         r"|failed to connect to the docker api",
-        "the Docker daemon is not running",
+        _NOT_RUNNING,
         "start Docker (systemctl start docker, or open Docker Desktop)",
+    ),
+    (
+        # Of a network; of a port it says more before these words.
+        r"error response from daemon: address already in use",
+        "the address that is asked for is taken by another container on the network",
+        "`docker network inspect` says by which; stop that one, and try again",
     ),
     (
         r"port is already allocated|address already in use",
@@ -751,11 +904,28 @@ def _translated(what: str) -> Iterator[None]:
         said = (error.stderr or error.stdout or "").strip()
         for pattern, message, remedy in _REMEDIES:
             if re.search(pattern, said, re.IGNORECASE | re.DOTALL):
+                if message == _NOT_RUNNING and (elsewhere := _elsewhere(said)):
+                    raise elsewhere from None
                 detail = _last_line(said) if "taken" in message or "same" in message else ""
                 raise EngineError(
                     f"{message}{': ' + detail if detail else ''}", remedy=remedy
                 ) from None
         raise EngineError(f"{what} failed (exit {error.return_code}): {_last_line(said)}") from None
+
+
+def _elsewhere(said: str) -> EngineError | None:
+    """Give the error for a remote engine that does not answer, None for one of this machine."""
+    where = reached()
+    if not where.remote:
+        return None
+    # What is before these is the request that was tried.
+    _, _, reason = _last_line(said).rpartition("stderr=")
+    _, _, reason = reason.rpartition('": ')
+    reason = reason.removesuffix(". Is the docker daemon running?")
+    return EngineError(
+        f"no engine answers at {where} ({where.origin}): {reason}",
+        remedy="start it, or correct the address; `docker context ls` shows what there is",
+    )
 
 
 def _last_line(text: str) -> str:

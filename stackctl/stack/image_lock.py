@@ -31,6 +31,7 @@ from stackctl.stack.state import write_atomic
 FILE = Path("stackctl.lock")
 _FILE_MODE = 0o644
 _AGAIN = "`stackctl images lock` records what is here"
+_PULL = "`stackctl images pull` gets what is locked"
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -55,9 +56,18 @@ class Lock(BaseModel):
     images: dict[str, Entry] = Field(min_length=1)
 
     def problems(
-        self, engine: Engine, settings: Settings, name: SetName, *, demo: bool = True
+        self,
+        engine: Engine,
+        settings: Settings,
+        name: SetName,
+        *,
+        demo: bool = True,
+        here: bool = False,
     ) -> Iterator[StackctlError]:
-        """Give what stands against running the set `name` as it is locked, an error an image."""
+        """Give what stands against running the set `name` as it is locked, an error an image.
+
+        What a pull would put right does not count, unless all is to be `here` already.
+        """
         if name != self.set:
             yield StackctlError(
                 f"{FILE} locks the {self.set} image set, and this would be the {name} one",
@@ -69,23 +79,31 @@ class Lock(BaseModel):
             entry = self.images.get(image.name)
             if entry is None:
                 yield StackctlError(f"{FILE} has no {image.name}", remedy=_AGAIN)
-            elif entry.reference != plain:
+                continue
+            if entry.reference != plain:
                 yield StackctlError(
                     f"{FILE} has {entry.reference}, and the settings say {plain}", remedy=_AGAIN
                 )
-            elif entry.digest is None:
-                taken = reference(image, settings, name)
-                here = engine.image_id(taken)
-                if here is None and name == "local":
-                    yield StackctlError(
-                        f"{taken} as {FILE} has it is not here, and another build of it is another image",
-                        remedy="`stackctl images load` a bundle that has it, or build the set and lock it again",
-                    )
-                elif here is not None and here != entry.id:
-                    yield StackctlError(
-                        f"{taken} is {_short(here)} here, and {_short(entry.id)} in {FILE}",
-                        remedy=_AGAIN,
-                    )
+                continue
+            taken = reference(image, settings, name)
+            found = engine.image_id(taken)
+            if entry.digest is not None:
+                if here and not _is_here(engine, taken, entry):
+                    yield _not_as_locked(engine, taken, entry)
+            elif found is None and name == "local":
+                yield StackctlError(
+                    f"{taken} as {FILE} has it is not here, and another build of it is another image",
+                    remedy="`stackctl images load` a bundle that has it, or build the set and lock it again",
+                )
+            elif found is None and here:
+                yield StackctlError(
+                    f"not here: {taken}", remedy="`stackctl images load` or `stackctl images pull`"
+                )
+            elif found is not None and found != entry.id:
+                yield StackctlError(
+                    f"{taken} is {_short(found)} here, and {_short(entry.id)} in {FILE}",
+                    remedy=_AGAIN,
+                )
 
     def pins(self, engine: Engine, settings: Settings, *, demo: bool = True) -> dict[str, str]:
         """Give the digest of each reference that is to be taken by digest.
@@ -98,21 +116,27 @@ class Lock(BaseModel):
             taken = reference(image, settings, self.set)
             if entry is None or entry.digest is None or "@" in taken:
                 continue
-            by_digest = pinned(taken, {taken: entry.digest})
+            by_digest = _by_digest(taken, entry)
             if engine.image_id(by_digest) is None and engine.image_id(taken) == entry.id:
                 continue
             pins[taken] = entry.digest
         return pins
 
     def standing(self, engine: Engine, settings: Settings, image: Image) -> str:
-        """Tell whether an image is locked: `yes`, `no`, or `differs` where what is here is not what is locked."""
+        """Tell whether an image is locked: `yes`, `no`, or `differs` where what is here is not what is locked.
+
+        One that is not here and has a digest is locked: a pull gets what was locked.
+        """
         entry = self.images.get(image.name)
         if entry is None:
             return "no"
         if entry.reference != plain_reference(image, settings, self.set):
             return "differs"
-        here = engine.image_id(reference(image, settings, self.set))
-        return "differs" if entry.digest is None and here != entry.id else "yes"
+        taken = reference(image, settings, self.set)
+        found = engine.image_id(taken)
+        if entry.digest is None:
+            return "yes" if found == entry.id else "differs"
+        return "yes" if found is None or _is_here(engine, taken, entry) else "differs"
 
 
 def read(path: Path = FILE) -> Lock | None:
@@ -195,7 +219,34 @@ def _pulled_by(
     entry = previous.images.get(image.name) if previous else None
     if entry is None or entry.digest is None or entry.reference != plain:
         return None
-    return entry if engine.image_id(pinned(taken, {taken: entry.digest})) else None
+    return entry if engine.image_id(_by_digest(taken, entry)) else None
+
+
+def _by_digest(taken: str, entry: Entry) -> str:
+    """Give a reference with the digest that is locked, where there is one and the reference has none itself."""
+    if entry.digest is None or "@" in taken:
+        return taken
+    return pinned(taken, {taken: entry.digest})
+
+
+def _is_here(engine: Engine, taken: str, entry: Entry) -> bool:
+    """Tell whether an image with a digest is here: by that, or as a bundle brings it, without one but with its ID."""
+    return (
+        engine.image_id(_by_digest(taken, entry)) is not None or engine.image_id(taken) == entry.id
+    )
+
+
+def _not_as_locked(engine: Engine, taken: str, entry: Entry) -> StackctlError:
+    """Give the error for an image with a digest that is not here, or is another one here."""
+    found = engine.image_id(taken)
+    if found is None:
+        return StackctlError(f"not here: {_by_digest(taken, entry)}", remedy=_PULL)
+    digest = _digest_of(engine, taken)
+    what = _short(digest) if digest else f"{_short(found)} (its ID, for it has no digest)"
+    return StackctlError(
+        f"the digest of {taken} differs: locked {_short(entry.digest or entry.id)}, here {what}",
+        remedy=f"{_PULL}; {_AGAIN}",
+    )
 
 
 def _digest_of(engine: Engine, taken: str) -> str | None:

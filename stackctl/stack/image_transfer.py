@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
 import tarfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -19,7 +20,10 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
+    sleep_using_event,
     stop_after_attempt,
+    stop_any,
+    stop_when_event_set,
     wait_exponential,
 )
 
@@ -33,6 +37,7 @@ from stackctl.stack.images import SetName
 
 _AT_ONCE = 3
 _ATTEMPTS = 4
+_LOOK_SECONDS = 0.2
 _BUFFER = 1024 * 1024
 _WORTH_TELLING = 1_000_000
 _TRANSIENT = re.compile(
@@ -71,23 +76,38 @@ def pull(
         for image in images.catalogue(demo=demo)
         if not image.built_here
     ]
+    ended = threading.Event()
     pool = ThreadPoolExecutor(_AT_ONCE)
+    running: list[Future[Pulled]] = []
     try:
-        return list(pool.map(partial(_pull, engine, say), dict.fromkeys(wanted)))
+        running.extend(pool.submit(_pull, engine, say, ended, one) for one in dict.fromkeys(wanted))
+        return [future.result() for future in running]
     except BaseException:
+        ended.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        # The threads wait for their `docker pull`, which a SIGTERM to this process alone would let go on.
-        for child in psutil.Process().children():
-            child.terminate()
+        # The threads wait for their `docker pull`, which a SIGTERM to this process alone would let go on. More than
+        # once, for a thread may have been about to begin one.
+        while left := [future for future in running if not future.done()]:
+            for child in psutil.Process().children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.terminate()
+            wait(left, timeout=_LOOK_SECONDS)
         raise
     finally:
         pool.shutdown()
 
 
-def _pull(engine: Engine, say: Say, reference: str) -> Pulled:
+def _pull(engine: Engine, say: Say, ended: threading.Event, reference: str) -> Pulled:
+    """Pull one image, unless all has `ended`: then a wait before the next attempt is over, and there is none."""
+
+    def attempt() -> None:
+        if not ended.is_set():
+            engine.pull(reference)
+
     say(f"pulling {reference}")
     attempts = Retrying(
-        stop=stop_after_attempt(_ATTEMPTS),
+        sleep=sleep_using_event(ended),
+        stop=stop_any(stop_after_attempt(_ATTEMPTS), stop_when_event_set(ended)),
         wait=wait_exponential(multiplier=1, max=10),
         retry=retry_if_exception(_may_pass),
         before_sleep=lambda call: say(
@@ -96,7 +116,7 @@ def _pull(engine: Engine, say: Say, reference: str) -> Pulled:
         reraise=True,
     )
     try:
-        attempts(engine.pull, reference)
+        attempts(attempt)
     except EngineError as error:
         return Pulled(reference, error.message)
     return Pulled(reference, None)

@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 
 from stackctl.applications import APPLICATIONS, Present
+from stackctl.backup import transfer
 from stackctl.errors import UsageError
 from stackctl.settings import OVERRIDE_FILE, Settings, nearest
-from stackctl.stack import images
+from stackctl.stack import images, services
 from stackctl.stack.engine import Engine, merged
-from stackctl.stack.project import Choices, Project
-from stackctl.stack.services import SERVICES
+from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.state import State, write_atomic
 
 _REACHING_OUT = ("prometheus", "blackbox-exporter", "mongodb-exporter", "redis-exporter")
@@ -25,25 +25,13 @@ _REACHING_OUT = ("prometheus", "blackbox-exporter", "mongodb-exporter", "redis-e
 _ATTACHED = "attached"
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What `up` is asked for: None where nothing is said, so that the settings decide."""
-
-    demo: bool | None = None
-    network: str | None = None
-    app_files: tuple[Path, ...] = ()
-
-
 def planned(project: Project, wish: Wish) -> Choices:
-    """Say what the next `up` would make of this wish, or what the last one did where nothing is said anywhere.
+    """Say what the next `up` would make of this wish.
 
-    Raises as `choices` and `found` do.
+    Raises UsageError where the demo is wished beside bot-core, a file does not exist or has a service of a name that
+    the monitoring has; EngineError where there is no such network or a file is not valid.
     """
-    settings = project.settings
-    if wish == Wish() and not (settings["STACKCTL_ATTACH"] or settings["STACKCTL_APP_FILES"]):
-        return project.choices
-    chosen, _ = found(project, choices(project.settings, wish, project.choices))
-    return chosen
+    return found(project, choices(project.settings, wish, project.choices))
 
 
 def missing(project: Project, chosen: Choices) -> list[Missing]:
@@ -57,15 +45,17 @@ def missing(project: Project, chosen: Choices) -> list[Missing]:
 
 
 def choices(settings: Settings, wish: Wish, previous: Choices) -> Choices:
-    """Say what the stack is to consist of; the image set is the last one's.
+    """Say what the stack is to consist of: what is said goes before what was said, and that before the settings.
 
-    Raises UsageError where the demo is wished beside bot-core, or a file does not exist.
+    The images are the last ones. Raises UsageError where the demo is wished beside bot-core, or a file does not exist.
     """
-    network = wish.network or settings["STACKCTL_ATTACH"]
+    said = replace(wish, app_files=tuple(path.absolute() for path in wish.app_files))
+    said = said.after(previous.wish)
+    network = said.network or settings["STACKCTL_ATTACH"]
     named = (settings["STACKCTL_APP_FILES"] or "").split(os.pathsep)
-    files = wish.app_files or tuple(Path(name) for name in named if name)
+    files = said.app_files or tuple(Path(name).absolute() for name in named if name)
     joined = network is not None or bool(files)
-    if joined and wish.demo:
+    if joined and said.demo:
         raise UsageError(
             "the demo stands in for bot-core, so it does not go beside it",
             remedy="leave --demo out",
@@ -75,39 +65,60 @@ def choices(settings: Settings, wish: Wish, previous: Choices) -> Choices:
             raise UsageError(f"{path} does not exist", remedy="give --app-file a Compose file")
     override = Path(OVERRIDE_FILE)
     return Choices(
-        demo=not joined and wish.demo is not False,
+        wish=said,
+        demo=not joined and said.demo is not False,
         images=previous.images,
+        pins=previous.pins,
         network=network,
-        app_files=tuple(str(path.absolute()) for path in files),
+        app_files=tuple(map(str, files)),
+        volumes=previous.volumes,
         override=str(override.absolute()) if override.is_file() else None,
     )
 
 
-def found(project: Project, chosen: Choices) -> tuple[Choices, tuple[str, ...]]:
-    """Complete the choices with what is there: the Compose projects on the network, the services of the files.
+def found(project: Project, chosen: Choices) -> Choices:
+    """Complete the choices with what is there: the Compose projects on the network, what is in the files.
 
-    Gives with them the networks of the files' services. Raises EngineError where there is no such network or a file is
-    not valid, UsageError where a file has a service of a name that the monitoring has.
+    Raises EngineError where there is no such network or a file is not valid, UsageError where a file has a service of a
+    name or of a profile that the monitoring has.
     """
-    networks: tuple[str, ...] = ()
     if chosen.app_files:
         config = application_files(project, chosen)
-        names = tuple(sorted(config["services"]))
-        both = [
-            name for name in names if name in SERVICES and SERVICES[name].profile == "monitoring"
-        ]
-        if both:
-            raise UsageError(
-                f"{', '.join(both)} is both in bot-core's Compose files and in the monitoring",
-                remedy="take it out of the former, or leave their monitoring in a profile of its own",
-            )
-        networks = tuple(sorted(_networks(config["services"].values())))
-        chosen = replace(chosen, app_services=names)
+        _refuse_mixing(config["services"])
+        started = {
+            name: body for name, body in config["services"].items() if not body.get("profiles")
+        }
+        chosen = replace(
+            chosen,
+            app_services=tuple(sorted(started)),
+            app_networks=tuple(sorted(_networks(started.values()))),
+        )
     if chosen.network:
         there = project.engine(chosen).neighbours(chosen.network)
         projects = {one.project for one in there if one.project}
         chosen = replace(chosen, projects=tuple(sorted(projects)))
-    return chosen, networks
+    return chosen
+
+
+def _refuse_mixing(theirs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse services that Compose would take for the monitoring's, even those of a profile that is not asked for."""
+    or_else = "start bot-core by itself and give --attach its network"
+    both = sorted({one.name for one in services.select(demo=False)} & set(theirs))
+    if both:
+        raise UsageError(
+            f"{', '.join(both)} is both in bot-core's Compose files and in the monitoring",
+            remedy=f"take it out of the former, or {or_else}",
+        )
+    inside = [
+        name
+        for name, body in sorted(theirs.items())
+        if "monitoring" in (body.get("profiles") or ())
+    ]
+    if inside:
+        raise UsageError(
+            f"{', '.join(inside)} of bot-core's Compose files is in the monitoring's own profile",
+            remedy=f"give it a profile of its own, or {or_else}",
+        )
 
 
 def application_files(project: Project, chosen: Choices) -> Mapping[str, Any]:
@@ -121,9 +132,9 @@ def _networks(services: Iterable[Mapping[str, Any]]) -> set[str]:
     return {name for service in services for name in service.get("networks") or {}}
 
 
-def write_join_file(state: State, chosen: Choices, networks: Iterable[str]) -> None:
+def write_join_file(state: State, chosen: Choices) -> None:
     """Write the Compose file that puts what asks bot-core's services on their networks, or remove it."""
-    joined = [*networks, *([_ATTACHED] if chosen.network else [])]
+    joined = [*chosen.app_networks, *([_ATTACHED] if chosen.network else [])]
     if not joined:
         state.join_file.unlink(missing_ok=True)
         return
@@ -132,6 +143,20 @@ def write_join_file(state: State, chosen: Choices, networks: Iterable[str]) -> N
         config["networks"] = {_ATTACHED: {"name": chosen.network, "external": True}}
     text = yaml.safe_dump(config, sort_keys=False)
     write_atomic(state.join_file, f"# Written by stackctl at `up`.\n{text}")
+
+
+def volumes(engine: Engine, chosen: Choices) -> tuple[str, ...]:
+    """Give the volumes that `up` makes or has made for these Compose files, by their names in the engine.
+
+    One that is there before the first `up` was somebody's already, whatever the files say of it. Raises EngineError
+    where the files are not valid.
+    """
+    if not (chosen.app_files or chosen.override):
+        return chosen.volumes
+    declared = engine.configuration().get("volumes") or {}
+    named = {body["name"] for body in declared.values() if not body.get("external")}
+    there = transfer.present({*chosen.volumes, *named})
+    return tuple(sorted({*(there & set(chosen.volumes)), *(named - there)}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from stackctl import readiness
-from stackctl.backup import unfinished
+from stackctl.backup import transfer, unfinished
 from stackctl.chaos import faults
 from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
-from stackctl.errors import ServiceError, StackctlError
+from stackctl.errors import EngineError, ServiceError, StackctlError
 from stackctl.readiness import Progress
-from stackctl.stack import doctor, image_lock, images, joining
+from stackctl.stack import adaptation, copies, doctor, image_lock, images, joining
 from stackctl.stack.images import Choice, Resolved
-from stackctl.stack.joining import Missing, Wish
+from stackctl.stack.joining import Missing
 from stackctl.stack.lock import exclusive
-from stackctl.stack.project import Project
+from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.render import Rendering, render
 
 
@@ -56,9 +56,8 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         if killed == "down":
             # The engine goes on stopping what a `down` had told it to stop before it was cut off.
             observer.note("finishing the `down` that was cut off")
-            project.whole_engine().down(volumes=False)
-        previous = project.choices
-        chosen, networks = joining.found(project, joining.choices(project.settings, wish, previous))
+            project.whole_engine().down()
+        chosen = joining.planned(project, wish)
         engine = project.engine(chosen)
         observer.step("checking this machine")
         own = [one for one in project.services_of(chosen) if one.profile != "attached"]
@@ -68,7 +67,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             engine,
             project.settings,
             choice=choice,
-            previous=previous.images,
+            previous=chosen.images,
             demo=chosen.demo,
             progress=observer.step,
             lock=image_lock.read(),
@@ -83,14 +82,17 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             images=resolved.variables,
             present=present,
         )
-        joining.write_join_file(project.state, chosen, networks)
-        project.keep(replace(chosen, images=resolved.name, pins=resolved.pins))
-        engine = project.engine()
+        joining.write_join_file(project.state, chosen)
+        chosen = replace(chosen, images=resolved.name, pins=resolved.pins)
+        engine = project.engine(chosen)
+        project.keep(replace(chosen, volumes=joining.volumes(engine, chosen)))
         for leftover in engine.remove_leftovers():
             observer.note(f"removed {leftover}, left by an `up` that was interrupted")
+        made = adaptation.adapt(engine, project.settings, project.state)
         before = engine.containers()
         observer.step("starting the containers")
         engine.up(pull=resolved.name == "upstream" or bool(chosen.app_files))
+        copies.remove(engine, but=made)
         after = engine.containers()
         changed = tuple(
             name
@@ -112,8 +114,17 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             ready,
             changed,
             present.left_out if chosen.joined else (),
-            tuple(joining.missing(project, project.choices) if chosen.joined else ()),
+            _missing(project, chosen, observer) if chosen.joined else (),
         )
+
+
+def _missing(project: Project, chosen: Choices, observer: Observer) -> tuple[Missing, ...]:
+    """Say what of bot-core is not where it is watched; that it cannot be looked at is a note, for the stack is up."""
+    try:
+        return tuple(joining.missing(project, chosen))
+    except EngineError as error:
+        observer.note(f"it cannot be seen whether all of bot-core is there: {error.line}")
+        return ()
 
 
 def down(project: Project, *, volumes: bool, timeout: int | None, observer: Observer) -> list[str]:
@@ -138,7 +149,16 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
             observer.note(f"healed: {fault.describe()}")
         if found:
             observer.step(f"stopping {len(found)} containers")
-        engine.down(volumes=volumes, timeout=timeout)
+        chosen = project.choices
+        # Without its container nothing tells whose such a volume is.
+        unnamed = engine.unnamed_volumes() if volumes else {}
+        engine.down(timeout=timeout)
+        engine.remove_networks(chosen.app_networks)
+        copies.remove(engine)
+        if volumes:
+            transfer.remove([*engine.volumes(chosen.volumes), *unnamed])
+            chosen = replace(chosen, volumes=())
+        project.keep(replace(chosen, wish=Wish()))
         return sorted(state.name for state in found.values())
 
 

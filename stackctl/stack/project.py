@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackctl import applications
 from stackctl import settings as settings_module
 from stackctl.applications import Present
 from stackctl.settings import Settings
-from stackctl.stack import services
-from stackctl.stack.engine import Engine
-from stackctl.stack.images import SetName
+from stackctl.stack import endpoint, services
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.services import Service
 from stackctl.stack.state import State, open_state
 
+if TYPE_CHECKING:
+    from stackctl.stack.engine import Engine
+    from stackctl.stack.images import SetName
+
 _CHOICES = "project.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is said about the stack on the command line: None where nothing is, so that something else decides."""
+
+    demo: bool | None = None
+    network: str | None = None
+    app_files: tuple[Path, ...] = ()
+
+    def after(self, earlier: Wish) -> Wish:
+        """Complete what is said now by what was said before: a plain `up` keeps the stack as it is.
+
+        The demo and bot-core stand in each other's place, so who asks for one leaves the other.
+        """
+        if self.demo or self.network or self.app_files:
+            return self
+        demo = earlier.demo if self.demo is None else self.demo
+        return replace(earlier, demo=demo)
 
 
 @dataclass(frozen=True)
 class Choices:
     """What `up` was asked for last, and what it found: later commands act on the same stack."""
 
+    wish: Wish = field(default_factory=Wish)
+    """What was said on the command line, until `down`."""
     demo: bool = True
     images: SetName | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
@@ -38,6 +61,10 @@ class Choices:
     """bot-core's own Compose files, merged over ours."""
     app_services: tuple[str, ...] = ()
     """The services of those files."""
+    app_networks: tuple[str, ...] = ()
+    """The networks of those services, by their keys in the files."""
+    volumes: tuple[str, ...] = ()
+    """The volumes that were made for bot-core's files or the override, by their names in the engine."""
     override: str | None = None
     """A Compose file merged over all others."""
 
@@ -66,13 +93,16 @@ class Project:
 
     def engine(self, choices: Choices | None = None) -> Engine:
         """Give the engine for this project as it was started, or as it would be with these choices."""
+        # It takes a fifth of a second to load, and many a command needs none.
+        from stackctl.stack.engine import Engine
+
         chosen = choices or self.choices
-        app_files = [path for path in map(Path, chosen.app_files) if path.is_file()]
-        files = [
-            *app_files,
-            self.state.join_file,
-            *([Path(chosen.override)] if chosen.override else []),
-        ]
+        app_files = list(map(Path, chosen.app_files))
+        join = [self.state.join_file]
+        if not all(path.is_file() for path in app_files):
+            # The containers can be found and removed without them; what refers to their networks cannot be read.
+            app_files, join = [], []
+        files = [*app_files, *join, *([Path(chosen.override)] if chosen.override else [])]
         directory = app_files[0].parent if app_files else None
         env_files = [*([directory / ".env"] if directory else []), self.state.compose_env]
         return Engine(
@@ -105,6 +135,7 @@ class Project:
         kept = self.state.read_json(_CHOICES)
         images = kept.get("images")
         return Choices(
+            wish=_wish(kept.get("wish")),
             demo=kept.get("demo") is not False,
             images=images if images in {"upstream", "local"} else None,
             pins=kept.get("pins") or {},
@@ -112,12 +143,16 @@ class Project:
             projects=_texts(kept.get("projects")),
             app_files=_texts(kept.get("app_files")),
             app_services=_texts(kept.get("app_services")),
+            app_networks=_texts(kept.get("app_networks")),
+            volumes=_texts(kept.get("volumes")),
             override=_text(kept.get("override")),
         )
 
     def keep(self, choices: Choices) -> None:
         """Remember what `up` was asked for."""
-        self.state.write_json(_CHOICES, asdict(choices))
+        content = asdict(choices)
+        content["wish"]["app_files"] = list(map(str, choices.wish.app_files))
+        self.state.write_json(_CHOICES, content)
 
     @property
     def services(self) -> list[Service]:
@@ -155,7 +190,28 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
+def _wish(value: Any) -> Wish:
+    if not isinstance(value, dict):
+        return Wish()
+    demo = value.get("demo")
+    return Wish(
+        demo if isinstance(demo, bool) else None,
+        _text(value.get("network")),
+        tuple(map(Path, _texts(value.get("app_files")))),
+    )
+
+
 def open_project(*, name: str | None, env_file: Path | None) -> Project:
     """Read the settings and open the state folder. Raises StackctlError where either cannot be read."""
     settings = settings_module.load(project=name, env_file=env_file)
+    settings = replace(settings, engine_host=_engine_host())
     return Project(settings, open_state(settings.project))
+
+
+def _engine_host() -> str | None:
+    where = endpoint.known()
+    if where is None:
+        from stackctl.stack.engine import reached
+
+        where = reached()
+    return where.host

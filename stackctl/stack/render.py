@@ -15,10 +15,11 @@ from typing import Any
 
 import yaml
 
+from stackctl import yaml_text
 from stackctl.applications import Present
 from stackctl.errors import StackctlError
 from stackctl.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
-from stackctl.stack import bundle, watching
+from stackctl.stack import bundle, services, watching
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, write_atomic
 
@@ -155,7 +156,7 @@ def _configuration(
 def _alertmanager(
     text: str, settings: Settings, left_out: Mapping[str, tuple[str, ...]], *, demo: bool
 ) -> str:
-    config: dict[str, Any] = yaml.safe_load(text)
+    config: dict[str, Any] = yaml_text.load(text)
     if demo:
         _point_at_sink(config["global"], left_out)
     else:
@@ -254,10 +255,9 @@ def _compose_env(
         "STACKCTL_CONFIG": str(state.config),
         "STACKCTL_SECRETS": str(state.secrets),
         "STACKCTL_CONTAINER_PREFIX": prefix,
-        # cAdvisor's device is not there on every machine, and Compose has no optional devices.
-        "STACKCTL_KMSG": "/dev/kmsg" if Path("/dev/kmsg").exists() else "/dev/null",
+        "STACKCTL_URL_HOST": settings.host_in_links,
         "STACKCTL_BIND_ADDRESS": settings["STACKCTL_BIND_ADDRESS"],
-        **{variable: settings[variable] for variable, _ in PUBLISHED_PORTS.values()},
+        **_ports(settings, present),
         "REDIS_ADDRESS": present.targets["redis"].address if "redis" in present.targets else None,
         "PROMETHEUS_RETENTION_TIME": settings["PROMETHEUS_RETENTION_TIME"],
         "PROMETHEUS_RETENTION_SIZE": settings["PROMETHEUS_RETENTION_SIZE"],
@@ -271,6 +271,16 @@ def _compose_env(
     }
     lines = [f"{name}={_quoted(value or '')}" for name, value in values.items()]
     return "# Written by stackctl; it holds no secret.\n" + "\n".join(lines) + "\n"
+
+
+def _ports(settings: Settings, present: Present) -> dict[str, str | None]:
+    """Give the variables of the published ports. Without the demo its names are left to bot-core's own files."""
+    there = {one.name for one in services.select(demo=present.demo)}
+    return {
+        variable: settings[variable]
+        for service, (variable, _) in PUBLISHED_PORTS.items()
+        if service in there
+    }
 
 
 def _fingerprint(folder: Path, names: tuple[str, ...], secrets: Secrets) -> str:

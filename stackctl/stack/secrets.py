@@ -6,13 +6,15 @@ import base64
 import json
 import secrets
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import quote
-
-from pydantic import SecretStr
 
 from stackctl.applications import Present
 from stackctl.settings import GENERATED_SECRETS, Settings
 from stackctl.stack.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 USER = "stackctl"
 """The user that the demo's RabbitMQ and MongoDB are set up with."""
@@ -42,6 +44,8 @@ class Secrets:
         given = self._settings.secret(name)
         if given is not None:
             return given
+        from pydantic import SecretStr
+
         generated = self._generated.get(name)
         return None if generated is None else SecretStr(generated)
 

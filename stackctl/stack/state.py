@@ -1,8 +1,9 @@
 """The state folder of a project: only its user can enter it, and every file in it is written whole or not at all.
 
 Layout: `config/` (rendered configuration), `secrets/` (files that containers mount), `secrets.json` (what was
-generated), `compose.env`, `join.yml` (bot-core's networks), `project.json` (choices that later commands need),
-`chaos.json` (open faults), `lock`, `format` (the number of this layout).
+generated), `compose.env`, `join.yml` (bot-core's networks), `engine.env` and `engine.yml` (what the compose files are
+told of the engine), `copies.json` (volumes of copies), `project.json` (choices that later commands need), `chaos.json`
+(open faults), `lock`, `format` (the number of this layout).
 """
 
 from __future__ import annotations

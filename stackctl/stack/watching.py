@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from stackctl import yaml_text
 from stackctl.applications import APPLICATIONS, Present
 from stackctl.stack import absent
 
@@ -28,7 +29,7 @@ def prometheus(text: str, present: Present) -> str:
     """Point every job at its service, and leave out every target that tells of an absent one."""
     if present.demo:
         return text
-    config: dict[str, Any] = yaml.safe_load(text)
+    config: dict[str, Any] = yaml_text.load(text)
     kept = []
     for job in config["scrape_configs"]:
         static = job.pop("static_configs", None)
@@ -85,7 +86,7 @@ def promtail(text: str, present: Present) -> str:
     """Read the logs of bot-core's containers too, under the names that they have here."""
     if present.demo or not present.targets:
         return text
-    config: dict[str, Any] = yaml.safe_load(text)
+    config: dict[str, Any] = yaml_text.load(text)
     (own,) = config["scrape_configs"]
     label, container = (
         f"__meta_docker_container_label_{_COMPOSE_SERVICE}",
@@ -143,7 +144,7 @@ def leave_out(files: MutableMapping[str, bytes], present: Present) -> tuple[list
     """
     if not present.left_out:
         return [], []
-    rules = {name: yaml.safe_load(files[name]) for name in files if name.startswith(_RULES)}
+    rules = {name: yaml_text.load(files[name]) for name in files if name.startswith(_RULES)}
     records = absent.recorded(rules.values())
     alerts: list[str] = []
     for name, content in rules.items():

@@ -24,6 +24,15 @@ class Drills:
     journal: Journal
     timelines: list[Timeline] = field(default_factory=list)
 
+    def refusal(self, service: str) -> str | None:
+        """Say why a service is not to be stopped: its container is not this stack's. None for one of its own."""
+        from stackctl.chaos.faults import whose
+
+        container = self.engine.containers().get(service)
+        if container is None or not container.attached:
+            return None
+        return f"{service} is not this stack's, {whose(container)}"
+
     async def run(self, service: str, context: Context) -> Timeline:
         """Stop the service, see the alert through, heal. Raises StackctlError where the alert does not do its part."""
         from stackctl.chaos import drill
@@ -49,6 +58,9 @@ class Drills:
 async def _drill(service: str, context: Context) -> Finding:
     if service in context.left_out:
         return Finding(True, f"{ALERT} of {service}", f"not asked: {service} is not there")
+    refusal = context.drills.refusal(service)
+    if refusal is not None:
+        return Finding(True, f"{ALERT} of {service}", f"not asked: {refusal}")
     timeline = await context.drills.run(service, context)
     spans = timeline.spans()
     slow = [span for span in spans if span.slow]

@@ -52,17 +52,25 @@ def _left_out(context: Context) -> str:
 
 
 async def _other_targets(context: Context) -> Finding:
-    targets = await context.prometheus.targets()
-    down = [
-        target
+    targets, configs = await asyncio.gather(
+        context.prometheus.targets(), context.prometheus.scrape_configs()
+    )
+    known = {(target.job, target.address) for target in targets}
+    # Prometheus hands its targets to the scrapers every five seconds, at a start not all of them the first time.
+    wrong = [
+        f"{config.job_name} {address}: not discovered yet"
+        for config in configs
+        for address in config.static_targets
+        if (config.job_name, address) not in known
+    ] + [
+        f"{target.job} {target.instance} {target.health}: {target.last_error}"
         for target in targets
         if target.health != "up" and target.job not in context.expected_jobs
     ]
-    seen = "; ".join(f"{one.job} {one.instance} {one.health}: {one.last_error}" for one in down)
     return Finding(
-        bool(targets) and not down,
-        "there are targets, and no other one is down",
-        seen or (f"{len(targets)} targets, all up" if targets else "no target"),
+        bool(targets) and not wrong,
+        "every configured target is there, and no other one is down",
+        "; ".join(wrong) or (f"{len(targets)} targets, all up" if targets else "no target"),
         f"open {context.prometheus.base_url}/targets",
     )
 
@@ -133,11 +141,21 @@ async def _notifications(context: Context) -> Finding:
 
 
 async def _probes(context: Context) -> Finding:
-    samples = await context.prometheus.query("probe_success")
+    samples, targets, configs = await asyncio.gather(
+        context.prometheus.query("probe_success"),
+        context.prometheus.targets(),
+        context.prometheus.scrape_configs(),
+    )
+    # A probe's instance is the address that it asks.
     wanted = {
         (target.job, target.instance)
-        for target in await context.prometheus.targets()
+        for target in targets
         if target.scrape_url.partition("?")[0].endswith("/probe")
+    } | {
+        (config.job_name, address)
+        for config in configs
+        if config.metrics_path == "/probe"
+        for address in config.static_targets
     }
     probed = {(one.metric.get("job"), one.metric.get("instance")) for one in samples}
     failed = [sample.metric for sample in samples if sample.value[1] != 1]
@@ -162,12 +180,19 @@ async def _scrape_durations(context: Context) -> Finding:
         for target in targets
         if target.last_scrape_duration > _SCRAPE_SHARE * seconds(target.scrape_interval)
     ]
+    unknown = [target.job for target in targets if target.health == "unknown"]
     longest = max(targets, key=lambda one: one.last_scrape_duration, default=None)
     return Finding(
-        bool(targets) and not slow,
+        bool(targets) and not slow and not unknown,
         f"every scrape takes less than {_SCRAPE_SHARE:.0%} of its interval",
         "; ".join(
-            f"{one.job} {one.last_scrape_duration:.2f} s of {one.scrape_interval}" for one in slow
+            [
+                *(
+                    f"{one.job} {one.last_scrape_duration:.2f} s of {one.scrape_interval}"
+                    for one in slow
+                ),
+                *(f"{job} is not scraped yet" for job in unknown),
+            ]
         )
         or (
             f"the longest, {longest.job}, {longest.last_scrape_duration:.3f} s"

@@ -1,0 +1,105 @@
+"""What the compose files need to be told of the engine that they are for: where it is, what it is, what it cannot do.
+
+Two files of the state folder say it: a .env with paths of the engine's machine, and, where that is not enough, a
+Compose file that is merged over all others. The usual engine, of this machine and run by root, needs no second one.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from stackctl.settings import Settings
+from stackctl.stack import copies, overlay
+from stackctl.stack.copies import Copy
+from stackctl.stack.endpoint import Endpoint
+from stackctl.stack.engine import START_INTERVAL_API, Engine, EngineInfo
+from stackctl.stack.overlay import RESET
+from stackctl.stack.state import State, write_atomic
+
+_COMPOSE_FILE = "engine.yml"
+_ENV_FILE = "engine.env"
+_HEADER = "# Written by stackctl for the engine of the last `up`.\n"
+_SOCKET = "/var/run/docker.sock"
+
+
+def copies_files(endpoint: Endpoint, settings: Settings) -> bool:
+    """Tell whether configuration and secrets are handed over in volumes."""
+    return endpoint.remote or settings.enabled("STACKCTL_COPY_FILES")
+
+
+def replaces_settings(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> bool:
+    """Tell whether settings have to be taken out of the compose files, for which Compose must know `!reset`."""
+    return copies_files(endpoint, settings) or not info.limits_cpu or not takes_start_interval(info)
+
+
+def takes_start_interval(info: EngineInfo) -> bool:
+    """Tell whether Compose lets health checks have a `start_interval` with this engine."""
+    major, _, minor = info.api.partition(".")
+    return (int(major), int(minor or 0)) >= START_INTERVAL_API
+
+
+def socket(endpoint: Endpoint, info: EngineInfo, settings: Settings, system: str) -> str | None:
+    """Give the engine's socket on the engine's own machine, None where it cannot be known.
+
+    `system` is this machine's, as `sys.platform` has it.
+    """
+    if given := settings["STACKCTL_DOCKER_SOCKET"]:
+        return given
+    if info.is_docker_desktop:
+        return _SOCKET
+    if not endpoint.remote and system == "linux":
+        return str(endpoint.socket)
+    if info.rootless:
+        return None
+    return "/run/podman/podman.sock" if info.podman else _SOCKET
+
+
+def adapt(engine: Engine, settings: Settings, state: State) -> list[Copy]:
+    """Write both files for this engine, have Compose take them, fill the volumes of copies, and give those.
+
+    Raises StackctlError where the engine does not answer, or something cannot be handed over to it.
+    """
+    info, endpoint = engine.info(), engine.endpoint
+    env, merged = state.folder / _ENV_FILE, state.folder / _COMPOSE_FILE
+    write_atomic(env, _HEADER + _env(endpoint, info, settings))
+    engine.merge_over([], [env])
+    made: list[Copy] = []
+    if not replaces_settings(endpoint, info, settings):
+        merged.unlink(missing_ok=True)
+    else:
+        configuration = engine.configuration()
+        services = _refused(configuration, info)
+        if copies_files(endpoint, settings):
+            made, mounts = copies.plan(configuration, state.folder)
+            for service, mounted in mounts.items():
+                services[service] = {**services.get(service, {}), **mounted}
+        content = {"services": services, "volumes": copies.declaration(made)}
+        write_atomic(merged, _HEADER + overlay.text(content))
+        engine.merge_over([merged], [])
+    copies.keep(state, made)
+    copies.refresh(engine, state, made)
+    return made
+
+
+def _env(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> str:
+    values = {
+        "STACKCTL_DOCKER_SOCKET": socket(endpoint, info, settings, sys.platform) or _SOCKET,
+        "STACKCTL_DOCKER_ROOT": str(info.root),
+    }
+    lines = [f"{name}='{value}'\n" for name, value in values.items()]
+    return "".join(lines)
+
+
+def _refused(configuration: dict[str, Any], info: EngineInfo) -> dict[str, Any]:
+    """Take out what the engine refuses: a start_interval, limits."""
+    services: dict[str, Any] = {}
+    for name, body in configuration["services"].items():
+        changes: dict[str, Any] = {}
+        if not takes_start_interval(info) and body.get("healthcheck", {}).get("start_interval"):
+            changes["healthcheck"] = {"start_interval": RESET}
+        if not info.limits_cpu and body.get("deploy"):
+            changes["deploy"] = RESET
+        if changes:
+            services[name] = changes
+    return services

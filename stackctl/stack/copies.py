@@ -1,0 +1,221 @@
+"""Configuration and secrets in volumes, where containers cannot have this machine's folders mounted.
+
+That is so with an engine on another machine, and can be asked for (STACKCTL_COPY_FILES). Compose's own `configs` and
+`secrets` with content are of no use for it: they are copied into the container, which Compose refuses for a service
+with a read-only root. So each folder and each service's secrets get a volume, which a generated Compose file puts in
+their place. A volume is compared with what it should hold and only gets what differs.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from stackctl.backup import transfer
+from stackctl.errors import StackctlError
+from stackctl.stack.engine import COPY_LABEL, Engine
+from stackctl.stack.overlay import RESET
+from stackctl.stack.state import MOUNTED_FILE, State
+
+_PLAN = "copies.json"
+_SECRETS_AT = "/run/secrets"
+_ROOT = "copies"
+_SECRETS = "secrets_"
+_FOLDER_MODE = 0o755
+_CONFIG_MODE = 0o644
+
+_Tree = dict[str, bytes | None]
+"""Content by path in a volume; None is a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A volume with copies."""
+
+    volume: str
+    """Its name in the compose file."""
+    parts: Mapping[str, str]
+    """Path in it → that of a file or a whole folder, below the state folder if it does not begin with a slash."""
+    image: str
+    """An image of a service that has it mounted; its `rm` takes away what is not there any more."""
+
+    @property
+    def mode(self) -> int:
+        """The mode of its files: that of the files that are mounted otherwise."""
+        return MOUNTED_FILE if self.volume.startswith(_SECRETS) else _CONFIG_MODE
+
+
+def plan(configuration: Mapping[str, Any], folder: Path) -> tuple[list[Copy], dict[str, Any]]:
+    """Work out the volumes for what the services mount of the state folder, and give each service's mounts of them.
+
+    `configuration` is Compose's own reading of its files. The second is what a Compose file has below `services` to
+    mount the volumes instead. Raises StackctlError for a mount that no volume can stand in for.
+    """
+    copies: dict[str, Copy] = {}
+    services: dict[str, Any] = {}
+    files = {name: one.get("file") for name, one in configuration.get("secrets", {}).items()}
+    for service, body in configuration["services"].items():
+        # One that is built without a name has the one that Compose gives it.
+        image = body.get("image") or f"{configuration['name']}-{service}"
+        mounts = []
+        for mount in body.get("volumes") or ():
+            source = Path(mount["source"]) if mount["type"] == "bind" else None
+            if source is None or not source.is_relative_to(folder):
+                continue
+            if source.is_file():
+                raise StackctlError(
+                    f"{service} mounts the file {source}, and only folders can be handed over to this engine",
+                    remedy="mount the folder that it is in",
+                )
+            below = _below(source, folder)
+            volume = below.replace("/", "_")
+            copies.setdefault(volume, Copy(volume, {"": below}, image))
+            mounts.append(_mount(volume, mount["target"]))
+        parts = {}
+        secrets = body.get("secrets") or ()
+        if not any(files.get(secret["source"]) for secret in secrets):
+            # Compose copies what is not a file into the container itself.
+            secrets = ()
+        for secret in secrets:
+            target = PurePosixPath(_SECRETS_AT, secret.get("target") or secret["source"])
+            file = files.get(secret["source"])
+            if file is None or str(target.parent) != _SECRETS_AT:
+                raise StackctlError(
+                    f"the secret {secret['source']} of {service} is no file below {_SECRETS_AT},"
+                    " and only such can be handed over to this engine",
+                    remedy=f"give it a file, and a target below {_SECRETS_AT}",
+                )
+            parts[target.name] = _below(Path(file), folder)
+        if parts:
+            volume = f"{_SECRETS}{service}"
+            copies[volume] = Copy(volume, parts, image)
+            mounts.append(_mount(volume, _SECRETS_AT))
+        if mounts:
+            services[service] = {"volumes": mounts, **({"secrets": RESET} if parts else {})}
+    return list(copies.values()), services
+
+
+def declaration(copies: Iterable[Copy]) -> dict[str, Any]:
+    """Give what a Compose file has below `volumes` for these."""
+    return {one.volume: {"labels": {COPY_LABEL: "true"}} for one in copies}
+
+
+def keep(state: State, copies: list[Copy]) -> None:
+    """Remember the volumes, so that a later command can refresh them; none forgets them."""
+    content = {one.volume: {"parts": dict(one.parts), "image": one.image} for one in copies}
+    if content or kept(state):
+        state.write_json(_PLAN, content)
+
+
+def kept(state: State) -> list[Copy]:
+    """Give the volumes that the last `up` handed files over in."""
+    return [
+        Copy(volume, one["parts"], one["image"]) for volume, one in state.read_json(_PLAN).items()
+    ]
+
+
+def refresh(engine: Engine, state: State, copies: list[Copy]) -> list[str]:
+    """Make every volume hold what it should, and give those that had to be changed, by their names in the engine.
+
+    Volumes that are not there are made. Raises EngineError where the engine does not take them.
+    """
+    if not copies:
+        return []
+    by_name = {f"{engine.project}_{one.volume}": one for one in copies}
+    there = transfer.present(by_name)
+    for name, one in by_name.items():
+        if name not in there:
+            transfer.create(name, _labels(engine.project, one.volume))
+    places = {name: f"{_ROOT}/{name}" for name in by_name}
+    changed = []
+    with (
+        transfer.open_transfer(engine.project) as volumes,
+        volumes.mounted(places, "rw"),
+    ):
+        # One at a time: Podman finds a volume only by the path that it is mounted at.
+        for name, one in by_name.items():
+            held = _unpacked(volumes.contents(places[name]))
+            wanted = _wanted(state.folder, one)
+            new = {
+                path: data
+                for path, data in wanted.items()
+                if path not in held or held[path] != data
+            }
+            if new:
+                volumes.copy_in(places[name], _packed(new, one.mode))
+            stale = sorted(path for path in held if path not in wanted)
+            if stale:
+                paths = [f"/volume/{path}" for path in stale]
+                engine.run_in_volume(name, one.image, ["rm", "-rf", *paths])
+            if new or stale:
+                changed.append(name)
+    return changed
+
+
+def remove(engine: Engine, *, but: Iterable[Copy] = ()) -> None:
+    """Remove the project's volumes of copies, other than these."""
+    used = {f"{engine.project}_{one.volume}" for one in but}
+    transfer.remove([name for name in engine.copies() if name not in used])
+
+
+def _below(path: Path, folder: Path) -> str:
+    """Give a path as `folder / …` finds it again, wherever the folder is then."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def _mount(volume: str, target: str) -> dict[str, Any]:
+    return {"type": "volume", "source": volume, "target": target, "read_only": True}
+
+
+def _labels(project: str, volume: str) -> dict[str, str]:
+    return {
+        "com.docker.compose.project": project,
+        "com.docker.compose.volume": volume,
+        COPY_LABEL: "true",
+    }
+
+
+def _wanted(folder: Path, one: Copy) -> _Tree:
+    tree: _Tree = {}
+    for at, below in one.parts.items():
+        top = folder / below
+        if top.is_dir():
+            for path in sorted(top.rglob("*")):
+                inside = PurePosixPath(at, path.relative_to(top).as_posix())
+                tree[str(inside)] = None if path.is_dir() else path.read_bytes()
+        else:
+            tree[at] = top.read_bytes()
+    return tree
+
+
+def _unpacked(held: bytes) -> _Tree:
+    """Give what a volume has, from a tar whose paths begin with the name of its mount."""
+    tree: _Tree = {}
+    with tarfile.open(fileobj=io.BytesIO(held)) as tar:
+        for member in tar:
+            inside = PurePosixPath(*PurePosixPath(member.name).parts[1:])
+            if inside.parts:
+                stream = tar.extractfile(member)
+                tree[str(inside)] = stream.read() if stream else None
+    return tree
+
+
+def _packed(tree: _Tree, mode: int) -> io.BytesIO:
+    """Give a tar of these, of root's, files with this mode."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for path, data in tree.items():
+            member = tarfile.TarInfo(path)
+            member.mtime = int(time.time())
+            if data is None:
+                member.type, member.mode = tarfile.DIRTYPE, _FOLDER_MODE
+            else:
+                member.size, member.mode = len(data), mode
+            tar.addfile(member, io.BytesIO(data or b""))
+    packed.seek(0)
+    return packed

@@ -1,0 +1,114 @@
+"""Where the engine is: on this machine behind a socket, or on another one behind an address."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from stackctl.errors import UsageError
+
+Kind = Literal["unix", "tcp", "ssh"]
+
+_KINDS: dict[str, Kind] = {
+    "unix": "unix",
+    "tcp": "tcp",
+    "http": "tcp",
+    "https": "tcp",
+    "ssh": "ssh",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The address that the `docker` command uses."""
+
+    kind: Kind
+    host: str | None = None
+    """The engine's machine, as the address names it; none for a socket."""
+    socket: Path | None = None
+    origin: str = "default"
+    """Where the address comes from: DOCKER_HOST, or a Docker context."""
+
+    @property
+    def remote(self) -> bool:
+        """Tell whether the engine is taken to have other files than this machine."""
+        return self.kind != "unix"
+
+    @property
+    def by_loopback(self) -> bool:
+        """Tell whether the engine is reached at this machine's own address, be it itself or a tunnel's end."""
+        return self.host is not None and is_loopback(self.host)
+
+    def __str__(self) -> str:
+        """Give the address without a user's name or a password."""
+        return f"{self.kind}://{self.socket or self.host}"
+
+
+DEFAULT = Endpoint("unix", socket=Path("/var/run/docker.sock"))
+
+
+def known() -> Endpoint | None:
+    """Give the endpoint where the `docker` command need not be asked for it, None where it lies in a context.
+
+    It is DOCKER_HOST's, or the default one where neither DOCKER_CONTEXT nor Docker's configuration names a context.
+    Raises UsageError for an address in DOCKER_HOST that is none.
+    """
+    if address := os.environ.get("DOCKER_HOST"):
+        return parse(address, "DOCKER_HOST")
+    if os.environ.get("DOCKER_CONTEXT"):
+        return None
+    try:
+        folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        config = json.loads((folder / "config.json").read_bytes())
+    except FileNotFoundError:
+        return DEFAULT
+    except (OSError, ValueError, RuntimeError):
+        # What a broken configuration means, or a user without a home, is Docker's to say.
+        return None
+    in_use = config.get("currentContext") if isinstance(config, dict) else config
+    return DEFAULT if in_use in (None, "", "default") else None
+
+
+def parse(address: str, origin: str) -> Endpoint:
+    """Read an address as DOCKER_HOST has it; `origin` says where it comes from.
+
+    Raises UsageError for one that is not an engine's, and for Windows' named pipes.
+    """
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise _refusal(address, origin) from None
+    if parts.scheme == "npipe":
+        raise UsageError(
+            f"{origin} is a named pipe of Windows, which stackctl cannot use",
+            remedy="run stackctl in WSL 2, with Docker Desktop's WSL integration switched on",
+        )
+    kind = _KINDS.get(parts.scheme)
+    if kind == "unix" and parts.path.startswith("/") and not parts.netloc:
+        return Endpoint(kind, socket=Path(parts.path), origin=origin)
+    if kind in {"tcp", "ssh"} and host:
+        return Endpoint(kind, host=host, origin=origin)
+    raise _refusal(address, origin)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host's name or address is this machine's loopback."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _refusal(address: str, origin: str) -> UsageError:
+    # What is before an @ may be a password.
+    shown = address.rpartition("@")[2]
+    return UsageError(
+        f"{origin}: {shown!r} is no address of a Docker Engine",
+        remedy="set it to unix:///path, tcp://host:port or ssh://user@host, or unset it",
+    )
