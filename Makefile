@@ -28,7 +28,7 @@ down: $(VENV)/.installed ## Stop the stack; its data stays
 test: lint unit config e2e ## All checks and tests, fast ones first
 
 unit: $(VENV)/.installed ## Tests without Docker
-	$(BIN)/pytest -n auto tests/unit
+	$(BIN)/pytest -n auto --dist worksteal tests/unit
 
 config: engine $(VENV)/.installed ## The real promtool, amtool and compose over the configuration
 	$(BIN)/stackctl images build

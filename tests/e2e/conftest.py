@@ -35,6 +35,7 @@ _ORDER = (
     "interruption",
     "damage",
     "teardown",
+    "remote",
 )
 """The main job first, then what wears the shared stack, then its end; files without a place come last."""
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,14 +40,27 @@ class Call:
     def __init__(self, folder: Path, project: str, ports: str) -> None:
         self.folder, self.project, self.ports = folder, project, ports
 
+    @property
+    def env_file(self) -> Path:
+        """Its settings, as the last call wrote them."""
+        return self.folder / "att.env"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What is added to the environment of every call."""
+        return {"STACKCTL_STATE_DIR": str(self.folder / "state")}
+
     def __call__(
         self, *arguments: str, mapped: bool = True, **changes: str
     ) -> subprocess.CompletedProcess[str]:
-        env_file = self.folder / "att.env"
-        env_file.write_text(self.ports + (MAPPED if mapped else ""))
-        env = {"STACKCTL_STATE_DIR": str(self.folder / "state"), **changes}
-        options = ("-p", self.project, "--env-file", str(env_file))
-        return stackctl(*options, *arguments, env=env, timeout=300)
+        self.env_file.write_text(self.ports + (MAPPED if mapped else ""))
+        options = ("-p", self.project, "--env-file", str(self.env_file))
+        return stackctl(*options, *arguments, env={**self.environment, **changes}, timeout=300)
+
+    def command(self, *arguments: str) -> list[str]:
+        """Give the arguments of a call, for a test that starts the process itself."""
+        options = ["-p", self.project, "--env-file", str(self.env_file)]
+        return [sys.executable, "-m", "stackctl", *options, *arguments]
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +96,56 @@ def warnings(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {one["subject"]: one["message"] for one in found if one["level"] == "warning"}
 
 
-def ids() -> str:
+def ids(*, stopped: bool = True) -> str:
     return docker(
-        "ps", "-aq", "--no-trunc", "--filter", f"label=com.docker.compose.project={APPLICATION}"
+        "ps",
+        "-q",
+        *(["-a"] if stopped else []),
+        "--no-trunc",
+        "--filter",
+        f"label=com.docker.compose.project={APPLICATION}",
     )
+
+
+def aliases(container: str) -> list[str]:
+    """Give the names that a container has on bot-core's network."""
+    networks = docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", container)
+    found: list[str] = json.loads(networks)[NETWORK]["Aliases"]
+    return found
+
+
+def breaks_what_is_not_its_own_only_when_told(call: Call) -> None:
+    """See that faults and drills leave an attached bot-core alone, and leave a fault open on it at the end."""
+    analyst = docker("ps", "-q", "--filter", "label=com.docker.compose.service=analyst").strip()
+    started = docker("inspect", "--format", "{{.State.StartedAt}}", *ids().split())
+    names = aliases(analyst)
+    assert "analyst" in names
+    for words in (("stop", "rust-core-engine"), ("disconnect", "python-ai-service", "--dry-run")):
+        refused = call("chaos", *words)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        (line,) = refused.stderr.splitlines()
+        assert f"belongs to the Compose project {APPLICATION}; give --attached" in line
+    listed = call("chaos", "list").stdout
+    assert "not this stack's: rust-core-engine, python-ai-service, redis." in listed
+    drilled = call("verify", "alertmanager.drill", "end-to-end.drill")
+    assert drilled.returncode == 0, drilled.stdout
+    assert " ".join(drilled.stdout.split()).count("not asked: ") == 2
+    assert docker("inspect", "--format", "{{.State.StartedAt}}", *ids().split()) == started
+
+    done = call("chaos", "disconnect", "python-ai-service", "--attached", "--for", "1s")
+    assert done.returncode == 0, done.stderr
+    assert aliases(analyst) == names
+    process = subprocess.Popen(
+        call.command("chaos", "kill", "rust-core-engine", "--attached", "--for", "10m"),
+        env={**os.environ, **call.environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "Ctrl-C heals" in process.stderr.readline()
+    process.kill()
+    process.communicate()
+    assert len(ids(stopped=False).split()) == len(ids().split()) - 1
 
 
 def test_doctor_says_what_is_missing_on_the_network(call: Call, running: str) -> None:
@@ -150,13 +210,16 @@ def test_a_running_bot_core_is_watched_by_its_own_names(call: Call, running: str
         states = {row["service"]: row["state"] for row in status}
         assert states["rust-core-engine"] == states["python-ai-service"] == "running"
         assert "nextjs-ui-dashboard" not in states
-        paused = call("chaos", "disconnect", "python-ai-service", "--for", "1s")
-        assert paused.returncode == 0, paused.stderr
-        assert "analyst" in docker("network", "inspect", NETWORK)
+        kept = call("up", "--images", "local")
+        assert "nothing to change" in kept.stdout, kept.stdout + kept.stderr
+        assert "rust-core-engine" not in docker("ps", "--format", "{{.Names}}")
+        breaks_what_is_not_its_own_only_when_told(call)
     finally:
         down = call("down", "--volumes", "--yes")
     assert down.returncode == 0, down.stderr
+    assert "healed: kill of rust-core-engine" in down.stderr
     assert ids() == before, "bot-core is as it was"
+    assert len(ids(stopped=False).split()) == len(before.split()), "and runs"
     assert wait_until(
         lambda: not docker("network", "ls", "-q", "--filter", f"name={MONITORING}"), 10
     )
@@ -175,7 +238,12 @@ def test_the_name_of_somebody_elses_project_is_refused(call: Call, running: str)
 
 def test_one_up_starts_bot_core_from_its_own_file(call: Call, compose_file: Path) -> None:
     # Its own .env counts: the container of the test before still has the other name.
-    (compose_file.parent / ".env").write_text("ANALYST_NAME=own-analyst\n")
+    history = f"{MONITORING}-of-somebody"
+    (compose_file.parent / ".env").write_text(
+        f"ANALYST_NAME=own-analyst\nHISTORY={history}\nRUST_CORE_ENGINE_PORT=1\n"
+    )
+    volumes = set(docker("volume", "ls", "-q").split())
+    docker("volume", "create", f"--label=com.docker.compose.project={APPLICATION}", history)
     own = {"PYTHON_AI_SERVICE_TARGET": "analyst:9001", "STACKCTL_APP_FILES": str(compose_file)}
     gap = call("doctor", "--format", "json", STACKCTL_APP_FILES=str(compose_file))
     assert "no service the-analyst in" in warnings(gap)["python-ai-service"]
@@ -194,14 +262,25 @@ def test_one_up_starts_bot_core_from_its_own_file(call: Call, compose_file: Path
         )
         verified = call("verify", "prometheus", "loki", "--timeout", "60", **own)
         assert verified.returncode == 0, verified.stdout
-        again = call("up", "--images", "local", "--app-file", str(compose_file), **own)
+        again = call("up", "--images", "local", PYTHON_AI_SERVICE_TARGET="analyst:9001")
         assert "nothing to change" in again.stdout, again.stdout + again.stderr
         held = call("chaos", "pause", "rust-core-engine", "--for", "1s", **own)
         assert held.returncode == 0, held.stderr
+        asked = call("down", "--volumes")
+        assert f"{MONITORING}_cache" in asked.stderr
+        assert f"an unnamed volume of {MONITORING}-cache-1" in asked.stderr
+        assert history not in asked.stderr
     finally:
+        # Somebody may have moved the file, and the stack must go all the same.
+        moved = compose_file.rename(compose_file.with_suffix(".moved"))
         down = call("down", "--volumes", "--yes")
+        moved.rename(compose_file)
     assert down.returncode == 0, down.stderr
-    assert not docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={MONITORING}")
+    for kind in (("ps", "-a"), ("network", "ls"), ("volume", "ls")):
+        mine = ("--filter", f"label=com.docker.compose.project={MONITORING}")
+        assert not docker(*kind, "-q", *mine), kind
+    assert set(docker("volume", "ls", "-q").split()) - volumes == {history}
+    docker("volume", "rm", history)
 
 
 def test_what_does_not_go_together_is_one_line(
@@ -209,10 +288,13 @@ def test_what_does_not_go_together_is_one_line(
 ) -> None:
     both = tmp_path / "docker-compose.yml"
     both.write_text("services:\n  prometheus:\n    image: stackctl/prometheus:local\n")
+    hidden = tmp_path / "hidden.yml"
+    hidden.write_text(both.read_text() + "    profiles: [theirs]\n")
     broken = tmp_path / "broken.yml"
     broken.write_text("services: [\n")
     for arguments, says in (
         (("up", "--app-file", str(both)), "prometheus is both in"),
+        (("up", "--app-file", str(hidden)), "prometheus is both in"),
         (("up", "--app-file", str(broken)), "docker compose config failed"),
         (("up", "--app-file", str(tmp_path / "none.yml")), "does not exist"),
         (("up", "--demo", "--attach", "x"), "stands in for bot-core"),

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import selectors
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +12,7 @@ import pytest
 from stackctl.settings import PUBLISHED_PORTS
 from tests.e2e.conftest import PROJECT, Stack, containers, docker, free_offset
 from tests.support.cli import stackctl
+from tests.support.forward import forwarded
 from tests.support.http import wait_until
 
 pytestmark = pytest.mark.docker
@@ -81,46 +77,12 @@ def test_a_corrupt_write_ahead_log_is_repaired_and_told(stack: Stack) -> None:
     assert verified.returncode == 0, verified.stdout
 
 
-@contextlib.contextmanager
-def forwarded(path: Path) -> Iterator[threading.Event]:
-    """Have the engine's socket at another path, until the event is set: then every connection breaks off."""
-    cut = threading.Event()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen(64)
-
-    def pump(client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as engine, selectors.DefaultSelector() as ready:
-            engine.connect("/var/run/docker.sock")
-            ready.register(client, selectors.EVENT_READ, engine)
-            ready.register(engine, selectors.EVENT_READ, client)
-            while not cut.is_set():
-                for key, _ in ready.select(0.1):
-                    data = key.fileobj.recv(1 << 16)  # type: ignore[union-attr]
-                    if not data:
-                        return
-                    key.data.sendall(data)
-
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                threading.Thread(target=pump, args=(client,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield cut
-    finally:
-        cut.set()
-        listener.close()
-
-
 def test_an_engine_that_goes_away_during_up_is_one_line(stack: Stack, tmp_path: Path) -> None:
     address = tmp_path / "docker.sock"
-    with forwarded(address) as cut:
+    with forwarded(address) as (docker_host, cut):
         process = subprocess.Popen(
             [sys.executable, "-m", "stackctl", *stack.command("up")],
-            env={**os.environ, **stack.environment, "DOCKER_HOST": f"unix://{address}"},
+            env={**os.environ, **stack.environment, "DOCKER_HOST": docker_host},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

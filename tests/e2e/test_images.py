@@ -149,6 +149,15 @@ def test_a_locked_tag_that_moves_changes_nothing(
     docker("push", "--quiet", reference)
     docker("rmi", "--force", str(first))
     assert image_id(reference) == other != first
+    checked = laptop.run("images", "lock", "--check")
+    assert checked.returncode == 1
+    (line,) = checked.stderr.splitlines()
+    assert line.startswith(f"the digest of {reference} differs: locked ")
+    docker("rmi", "--force", other)
+    checked = laptop.run("images", "lock", "--check")
+    assert (checked.returncode, checked.stderr.count("\n")) == (1, 1)
+    assert checked.stderr.startswith(f"not here: {reference}@sha256:")
+    docker("pull", "--quiet", reference)
 
     lock = image_lock.read(tmp_path / "stackctl.lock")
     found = images.resolve(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from stackctl.errors import EngineError
+from stackctl.stack.endpoint import DEFAULT
 from stackctl.stack.engine import ContainerState, Engine, EngineInfo
 
 
@@ -36,6 +37,10 @@ class MemoryEngine(Engine):
         self.states = {state.service: state for state in states}
         self.done: list[tuple[str, str]] = []
         self.fails: set[str] = set()
+        self.connections: tuple[str, ...] = ()
+        self.connected: list[tuple[str, Sequence[str] | None]] = []
+        """The networks that a container was put on, and with which options."""
+        self.endpoint = DEFAULT
         self.others: list[str] = []
         self.engine_info: EngineInfo | EngineError | None = None
 
@@ -71,8 +76,12 @@ class MemoryEngine(Engine):
     def disconnect(self, container: str, network: str) -> None:
         self._do("disconnect", container, "running")
 
-    def connect(self, container: str, network: str) -> None:
+    def connect(self, container: str, network: str, options: Sequence[str] | None = None) -> None:
         self._do("connect", container, "running")
+        self.connected.append((network, options))
+
+    def connection(self, container: str, network: str) -> tuple[str, ...]:
+        return self.connections
 
     def info(self) -> EngineInfo:
         if self.engine_info is None:

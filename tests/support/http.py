@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -59,6 +60,8 @@ def serving(routes: dict[str, Answer]) -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Or the body, which is written after the headers, waits 40 ms for their acknowledgement.
+        disable_nagle_algorithm = True
 
         def _serve(self) -> None:
             parts = urlsplit(self.path)
@@ -103,9 +106,14 @@ def serving(routes: dict[str, Answer]) -> Iterator[Server]:
         daemon_threads = True
         request_queue_size = 64
 
+        def handle_error(self, request: object, client_address: object) -> None:
+            # A client that leaves is no news, and a command that runs in this process has the same stderr.
+            if not isinstance(sys.exception(), ConnectionError):
+                super().handle_error(request, client_address)  # type: ignore[arg-type]
+
     httpd = Httpd(("127.0.0.1", 0), Handler)
     server = Server(f"http://127.0.0.1:{httpd.server_address[1]}", routes)
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.002})
     thread.start()
     try:
         yield server

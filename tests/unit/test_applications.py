@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-import yaml
 
-from stackctl import settings
+from stackctl import settings, yaml_text
 from stackctl.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
+from stackctl.backup import transfer
 from stackctl.errors import UsageError
-from stackctl.stack import absent, joining
-from stackctl.stack.joining import Wish
-from stackctl.stack.project import Choices
+from stackctl.stack import absent, bundle, joining
+from stackctl.stack.engine import Engine
+from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.promql import metric_names, selected_jobs
 from stackctl.stack.render import Rendering, render
 from stackctl.stack.secrets import Secrets
@@ -49,7 +50,7 @@ def rendered(there: Present, **environ: str) -> tuple[State, Rendering]:
 
 
 def jobs(state: State) -> dict[str, Any]:
-    config = yaml.safe_load((state.config / "prometheus" / "prometheus.yml").read_text())
+    config = yaml_text.load((state.config / "prometheus" / "prometheus.yml").read_text())
     return {job["job_name"]: job for job in config["scrape_configs"]}
 
 
@@ -61,7 +62,7 @@ def alerts(state: State) -> set[str]:
     return {
         rule["alert"]
         for path in files
-        for group in yaml.safe_load(path.read_text())["groups"]
+        for group in yaml_text.load(path.read_text())["groups"]
         for rule in group["rules"]
     }
 
@@ -154,7 +155,7 @@ def test_the_redis_of_somebody_else_is_asked_with_their_password_only() -> None:
 
 def test_promtail_reads_the_network_beside_the_project_and_under_our_names() -> None:
     state, _ = rendered(joined(**MAPPED), **MAPPED)
-    config = yaml.safe_load((state.config / "loki" / "promtail-config.yml").read_text())
+    config = yaml_text.load((state.config / "loki" / "promtail-config.yml").read_text())
     own, attached = config["scrape_configs"]
     assert attached["docker_sd_configs"][0]["filters"] == [{"name": "network", "values": ["net"]}]
     drop = attached["relabel_configs"][0]
@@ -275,10 +276,111 @@ def test_an_override_in_the_current_folder_is_merged(tmp_path: Path) -> None:
 
 def test_what_asks_bot_core_is_put_on_its_networks(tmp_path: Path) -> None:
     state = open_state("bot-core")
-    joining.write_join_file(state, Choices(network="their_net"), ["backend"])
-    config = yaml.safe_load(state.join_file.read_text())
+    joining.write_join_file(state, Choices(network="their_net", app_networks=("backend",)))
+    config = yaml_text.load(state.join_file.read_text())
     assert config["services"]["prometheus"] == {"networks": ["backend", "attached"]}
     assert "grafana" not in config["services"]
     assert config["networks"] == {"attached": {"name": "their_net", "external": True}}
-    joining.write_join_file(state, Choices(), [])
+    joining.write_join_file(state, Choices())
     assert not state.join_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now", "then"),
+    [
+        (Wish(network="net"), Wish(), Wish(network="net")),
+        (Wish(app_files=(Path("/a.yml"),)), Wish(), Wish(app_files=(Path("/a.yml"),))),
+        (Wish(network="net"), Wish(demo=False), Wish(demo=False, network="net")),
+        (Wish(demo=False), Wish(), Wish(demo=False)),
+        (Wish(demo=False), Wish(demo=True), Wish(demo=True)),
+        (Wish(network="net"), Wish(demo=True), Wish(demo=True)),
+        (Wish(demo=True), Wish(network="net"), Wish(network="net")),
+        (Wish(network="net"), Wish(network="other"), Wish(network="other")),
+    ],
+)
+def test_a_plain_up_keeps_what_was_said_and_the_demo_leaves_bot_core(
+    earlier: Wish, now: Wish, then: Wish
+) -> None:
+    assert now.after(earlier) == then
+
+
+def test_what_was_said_is_kept_and_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "app.yml"
+    file.touch()
+    project = Project(settings.load(environ={}), open_state("bot-core"))
+    wish = Wish(network="net", app_files=(file,))
+    chosen = replace(joining.choices(project.settings, wish, Choices()), volumes=("v",))
+    project.keep(chosen)
+    assert project.choices == chosen
+    again = joining.choices(project.settings, Wish(), project.choices)
+    assert (again.network, again.app_files, again.demo) == ("net", (str(file),), False)
+    assert again.volumes == ("v",)
+    file.unlink()
+    with pytest.raises(UsageError, match=r"app\.yml does not exist"):
+        joining.choices(project.settings, Wish(), project.choices)
+    # What refers to the networks of a file that is gone must not keep `down` from its work.
+    project.state.join_file.write_text("services: {}\n")
+    for chosen in (again, replace(again, app_files=(str(tmp_path), str(file)))):
+        assert project.engine(chosen).compose_files == [bundle.compose() / "docker-compose.yml"]
+    # A setting that is taken back is not kept.
+    named = settings.load(environ={"STACKCTL_ATTACH": "theirs"})
+    assert joining.choices(project.settings, Wish(), joining.choices(named, Wish(), Choices())).demo
+
+
+@pytest.mark.parametrize(
+    ("services", "says"),
+    [
+        ({"loki": {}, "app": {}}, "loki is both in"),
+        ({"loki": {"profiles": ["theirs"]}}, "loki is both in"),
+        ({"metrics": {"profiles": ["x", "monitoring"]}}, "metrics .* own profile"),
+    ],
+)
+def test_what_compose_would_mix_with_the_monitoring_is_refused(
+    monkeypatch: pytest.MonkeyPatch, services: dict[str, Any], says: str
+) -> None:
+    monkeypatch.setattr(joining, "application_files", lambda *_: {"services": services})
+    project = Project(settings.load(environ={}), open_state("bot-core"))
+    with pytest.raises(UsageError, match=says):
+        joining.found(project, Choices(demo=False, app_files=("app.yml",)))
+
+
+def test_services_of_a_profile_are_not_started_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    services = {
+        "app": {"networks": {"backend": None}},
+        "tools": {"profiles": ["debug"], "networks": {"other": None}},
+        # The demo's own names are free: bot-core is in its place.
+        "redis": {},
+    }
+    monkeypatch.setattr(joining, "application_files", lambda *_: {"services": services})
+    project = Project(settings.load(environ={}), open_state("bot-core"))
+    found = joining.found(project, Choices(demo=False, app_files=("app.yml",)))
+    assert found.app_services == ("app", "redis")
+    assert found.app_networks == ("backend",)
+
+
+def test_the_volumes_made_for_bot_cores_files_are_those_that_were_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transfer, "present", {"theirs", "made-before"}.intersection)
+
+    class Volumes:
+        def configuration(self) -> dict[str, Any]:
+            names = {"a": "theirs", "b": "made-before", "c": "new"}
+            own = {key: {"name": name} for key, name in names.items()}
+            return {"volumes": {**own, "d": {"name": "elsewhere", "external": True}}}
+
+    engine = cast(Engine, Volumes())
+    chosen = Choices(app_files=("app.yml",), volumes=("made-before", "gone"))
+    assert joining.volumes(engine, chosen) == ("made-before", "new")
+    # Without files that could make any, what was made is remembered until `down --volumes`.
+    assert joining.volumes(engine, Choices(volumes=("made-before",))) == ("made-before",)
+
+
+def test_the_names_of_the_demos_ports_are_left_to_bot_cores_own_files() -> None:
+    for demo in (True, False):
+        state, _ = rendered(present(settings.load(environ={}), demo=demo))
+        text = state.compose_env.read_text()
+        assert "GRAFANA_PORT=" in text
+        assert ("RUST_CORE_ENGINE_PORT=" in text) == demo

@@ -12,18 +12,17 @@ import signal
 import stat
 import tarfile
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 import click
 import pytest
-import yaml
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stackctl import __version__
+from stackctl import __version__, yaml_text
 from stackctl.backup import archive, data, restore, save, transfer, unfinished
 from stackctl.backup.archive import BadBackup, Manifest
 from stackctl.chaos.journal import Journal
@@ -342,7 +341,7 @@ def test_a_volume_that_would_leave_its_place_is_refused(tmp_path: Path, inside: 
 
 
 def test_the_volumes_are_those_of_the_compose_file_with_the_services_that_write_them() -> None:
-    compose = yaml.safe_load((bundle.compose() / "docker-compose.yml").read_text())
+    compose = yaml_text.load((bundle.compose() / "docker-compose.yml").read_text())
     mounts = {
         mount.partition(":")[0]: service
         for service, body in compose["services"].items()
@@ -579,6 +578,19 @@ def test_a_restore_needs_the_stack_down(stack: Stack, docker: Docker, whole: Pat
     assert docker.volumes == OLD
 
 
+def test_a_restore_does_not_mind_containers_that_are_not_this_stacks(
+    restoring: Restoring, docker: Docker, whole: Path
+) -> None:
+    theirs = container("redis", attached=True, project="bot")
+    restoring.stack.engine.states["redis"] = theirs
+    restoring(whole)
+    assert docker.volumes[NAMES["loki_data"]] == LOKI
+    restoring.stack.engine.states["promtail"] = container("promtail")
+    with pytest.raises(StackctlError, match="has 1 containers"):
+        restoring(whole)
+    assert restoring.stack.engine.done == []
+
+
 def test_a_damaged_file_is_found_before_anything_is_asked_or_touched(
     restoring: Restoring, docker: Docker, whole: Path
 ) -> None:
@@ -597,6 +609,19 @@ def test_a_no_changes_nothing(restoring: Restoring, docker: Docker, whole: Path)
     restoring.refuse = True
     with pytest.raises(click.Abort):
         restoring(whole)
+    assert docker.volumes == OLD
+
+
+def test_a_restore_with_podman_is_refused_before_anything_is_touched(
+    restoring: Restoring, docker: Docker, whole: Path
+) -> None:
+    docker.volumes = dict(OLD)
+    known = restoring.stack.engine.engine_info
+    assert isinstance(known, EngineInfo)
+    restoring.stack.engine.engine_info = replace(known, podman=True)
+    with pytest.raises(StackctlError, match="Podman") as caught:
+        restoring(whole)
+    assert caught.value.remedy
     assert docker.volumes == OLD
 
 

@@ -135,6 +135,7 @@ def test_kill_minus_nine_leaves_the_fault_in_the_journal_as_abandoned(state_dir:
 
 TARGET = {
     "labels": {"job": "loki", "service": "loki"},
+    "discoveredLabels": {"__address__": "loki:3100"},
     "scrapeUrl": "http://loki",
     "health": "up",
     "lastError": "",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from stackctl.cli import COMMANDS, cli, main
-from tests.support.cli import stackctl
+from tests.support.cli import run_here, stackctl
 
 
 @pytest.fixture(autouse=True)
@@ -58,48 +60,62 @@ def test_help_lists_every_command_without_loading_any() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("words", [["config", "LOKI_PORT"], ["logs", "rust-core"], ["init"]])
+def test_a_run_in_this_process_is_as_one_in_its_own(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "stackctl.override.yml").touch()
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    own, here = (
+        stackctl(*words, env={"LOKI_PORT": "4100"}),
+        run_here(*words, env={"LOKI_PORT": "4100"}),
+    )
+    assert (here.returncode, here.stdout, here.stderr) == (own.returncode, own.stdout, own.stderr)
+    assert here.stdout or here.stderr
+    assert "LOKI_PORT" not in os.environ
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
 def test_an_unknown_command_names_the_nearest() -> None:
-    done = stackctl("verfy")
+    done = run_here("verfy")
     assert done.returncode == 2
     assert "did you mean verify?" in done.stderr
 
 
 def test_an_unknown_service_names_the_nearest() -> None:
-    line = one_line(stackctl("logs", "rust-core"), 2)
+    line = one_line(run_here("logs", "rust-core"), 2)
     assert line == "stackctl: there is no service 'rust-core'; did you mean rust-core-engine?"
 
 
 def test_an_unknown_check_names_the_nearest() -> None:
-    assert "did you mean grafana?" in one_line(stackctl("verify", "grafan"), 2)
+    assert "did you mean grafana?" in one_line(run_here("verify", "grafan"), 2)
 
 
 def test_a_broken_line_in_the_env_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PROMETHEUS_PORT=9090\nbroken line\n")
-    assert one_line(stackctl("urls"), 2) == (
+    assert one_line(run_here("urls"), 2) == (
         "stackctl: .env:2 is not NAME=value; correct that line, or put # before it"
     )
 
 
 def test_a_bad_duration() -> None:
-    done = stackctl("chaos", "stop", "loki", "--for", "soon")
+    done = run_here("chaos", "stop", "loki", "--for", "soon")
     assert done.returncode == 2
     assert "90s, 3m or 1h30m" in done.stderr
 
 
 def test_without_the_docker_command() -> None:
-    line = one_line(stackctl("up", env={"PATH": "/nonexistent"}), 1)
+    line = one_line(run_here("up", env={"PATH": "/nonexistent"}), 1)
     assert line.startswith("stackctl: the docker command is not installed; install Docker Engine")
 
 
 @pytest.mark.docker
 @pytest.mark.parametrize("command", ["up", "verify"])
 def test_without_a_daemon(command: str, tmp_path: Path) -> None:
-    line = one_line(stackctl(command, env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}), 1)
+    line = one_line(run_here(command, env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}), 1)
     assert line.startswith("stackctl: the Docker daemon is not running; start Docker")
 
 
 def test_doctor_without_the_docker_command_is_a_finding_and_exit_1() -> None:
-    done = stackctl("doctor", "--format", "json", env={"PATH": "/nonexistent"})
+    done = run_here("doctor", "--format", "json", env={"PATH": "/nonexistent"})
     assert done.returncode == 1
     (finding,) = json.loads(done.stdout)
     assert finding["level"] == "failure"
@@ -119,21 +135,21 @@ def test_an_unhealed_fault_is_told_by_any_command(state_dir: Path) -> None:
         "pid": dead.pid,
     }
     (folder / "chaos.json").write_text(json.dumps({"faults": [fault]}))
-    done = stackctl("urls")
+    done = run_here("urls")
     assert done.returncode == 0
     assert "an unhealed fault: stop of loki" in done.stderr
     assert "stackctl chaos heal" in done.stderr
 
 
 def test_urls_say_where_the_password_is_and_not_what_it_is() -> None:
-    done = stackctl("urls", env={"GRAFANA_PASSWORD": "marked-secret"})
+    done = run_here("urls", env={"GRAFANA_PASSWORD": "marked-secret"})
     assert "http://127.0.0.1:3001" in done.stdout
     assert "GRAFANA_PASSWORD (environment)" in done.stdout
     assert "marked-secret" not in done.stdout + done.stderr
 
 
 def test_render_prints_the_folder_that_has_compose_env(state_dir: Path) -> None:
-    done = stackctl("-p", "other", "render")
+    done = run_here("-p", "other", "render")
     assert done.returncode == 0
     assert done.stdout.strip() == str(state_dir / "other")
     assert (state_dir / "other" / "compose.env").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from stackctl.settings import PUBLISHED_PORTS, SETTINGS
 from stackctl.stack import bundle
 from stackctl.stack.services import SERVICES
 from stackctl.verify.runner import CHECKS, SECTIONS
-from tests.support.cli import stackctl
+from tests.support.cli import run_here
 
 SHELLS = ("bash", "zsh", "fish")
 _TAB_SECONDS = 60.0
@@ -42,7 +43,7 @@ def _own_folders(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def ask(line: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Ask as bash does when Tab is pressed at the end of the line."""
     asked = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
-    return stackctl(env={**asked, "_STACKCTL_COMPLETE": "bash_complete", **env})
+    return run_here(env={**asked, "_STACKCTL_COMPLETE": "bash_complete", **env})
 
 
 def offered(line: str) -> list[str]:
@@ -141,13 +142,13 @@ def test_nothing_heavy_is_loaded_on_the_way(line: str) -> None:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_script_is_printed(shell: str) -> None:
-    done = stackctl("completion", shell)
+    done = run_here("completion", shell)
     assert done.returncode == 0
     assert f"_STACKCTL_COMPLETE={shell}_complete" in done.stdout
 
 
 def test_another_shell_is_refused() -> None:
-    assert stackctl("completion", "tcsh").returncode == 2
+    assert run_here("completion", "tcsh").returncode == 2
 
 
 def in_shell(shell: str) -> str:
@@ -168,34 +169,34 @@ START = {
 }
 
 
-def press_tab(shell: str, line: str, wanted: str) -> str:
-    """Write a line in an interactive shell, press Tab, and give the screen, at the latest when `wanted` is on it."""
+_SUM = "echo is-$((40+2))-ready"
+READY = {"bash": _SUM, "zsh": _SUM, "fish": "echo is-(math 40+2)-ready"}
+"""Prints what is not on the screen from its being written there."""
+
+
+@contextlib.contextmanager
+def terminal_of(shell: str) -> Iterator[Callable[[str, str], str]]:
+    """Run an interactive shell that completes stackctl.
+
+    Gives what writes to its terminal and reads until a pattern is on the screen, and that screen.
+    """
     arguments, setup = START[shell]
     process_id, terminal = pty.fork()
     if process_id == 0:
         os.environ.update(TERM="dumb" if shell != "fish" else "xterm", PS1="$ ")
         os.execv(in_shell(shell), [shell, *arguments])  # noqa: S606 - the shell is what is tested
-    try:
-        screen = ""
 
-        def read_until(pattern: str) -> None:
-            nonlocal screen
-            deadline = time.monotonic() + _TAB_SECONDS
-            while not re.search(pattern, screen) and time.monotonic() < deadline:
-                if select.select([terminal], [], [], 0.2)[0]:
-                    screen += os.read(terminal, 4096).decode(errors="replace")
-
-        os.write(
-            terminal,
-            f"{setup}; echo is-$((40+2))-ready\n".encode()
-            if shell != "fish"
-            else f"{setup}; echo is-(math 40+2)-ready\n".encode(),
-        )
-        read_until("is-42-ready")
-        screen = ""
-        os.write(terminal, f"{line}\t".encode())
-        read_until(re.escape(wanted))
+    def write(text: str, until: str) -> str:
+        os.write(terminal, text.encode())
+        screen, deadline = "", time.monotonic() + _TAB_SECONDS
+        while not re.search(until, screen) and time.monotonic() < deadline:
+            if select.select([terminal], [], [], 0.2)[0]:
+                screen += os.read(terminal, 4096).decode(errors="replace")
         return screen
+
+    try:
+        write(f"{setup}; {READY[shell]}\n", "is-42-ready")
+        yield write
     finally:
         os.kill(process_id, 9)
         os.waitpid(process_id, 0)
@@ -209,12 +210,16 @@ TABS = [
     ("stackctl config GRAFANA_PO", "GRAFANA_PORT"),
     ("stackctl restore mon", "monday.tar.gz"),
 ]
+_CLEAR_LINE = "\x15"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize(("line", "wanted"), TABS)
-def test_tab_completes_in_the_real_shell(shell: str, line: str, wanted: str) -> None:
+def test_tab_completes_in_the_real_shell(shell: str) -> None:
     in_shell(shell)
     Path("monday.tar.gz").touch()
-    rest = wanted.removeprefix(line.split()[-1])
-    assert rest in press_tab(shell, line, rest)
+    with terminal_of(shell) as write:
+        for line, wanted in TABS:
+            rest = wanted.removeprefix(line.split()[-1])
+            assert rest in write(f"{line}\t", re.escape(rest)), line
+            # All that came of it has been read when the answer to this is there.
+            write(f"{_CLEAR_LINE}{READY[shell]}\n", "is-42-ready")

@@ -15,7 +15,7 @@ from stackctl import settings
 from stackctl.commands.config import Row, _line
 from stackctl.settings import GENERATED_SECRETS, SETTINGS, load, parse_env
 from stackctl.stack import doctor
-from tests.support.cli import stackctl
+from tests.support.cli import run_here
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def _own_folders(
 
 def test_each_setting_comes_with_its_value_and_origin(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("\nLOKI_PORT=4100\nALERTMANAGER_PAGERDUTY_KEY=hush-hush\n")
-    done = stackctl("config", "--format", "json", env={"GRAFANA_PORT": "4001"})
+    done = run_here("config", "--format", "json", env={"GRAFANA_PORT": "4001"})
     assert done.returncode == 0
     rows = {row["name"]: (row["value"], row["origin"]) for row in json.loads(done.stdout)}
     assert set(rows) == set(SETTINGS)
@@ -51,50 +51,50 @@ def test_no_secret_is_ever_shown(output: str) -> None:
         "MONGODB_EXPORTER_URI": "mongodb://u:marked-secret@h",
         "ALERTMANAGER_SLACK_WEBHOOK_URL": "https://marked-secret",
     }
-    done = stackctl("config", "--format", output, env=secrets)
+    done = run_here("config", "--format", output, env=secrets)
     assert done.returncode == 0
     assert all(name in done.stdout for name in secrets)
     assert "marked-secret" not in done.stdout + done.stderr
     for name in secrets:
-        one = stackctl("config", name, env=secrets)
+        one = run_here("config", name, env=secrets)
         assert (one.returncode, one.stdout) == (1, "")
         assert "it is set in environment" in one.stderr
         assert "marked-secret" not in one.stderr
 
 
 def test_one_value_alone_for_a_script() -> None:
-    done = stackctl("config", "GRAFANA_PORT")
+    done = run_here("config", "GRAFANA_PORT")
     assert (done.returncode, done.stdout) == (0, "3001\n")
 
 
 @pytest.mark.parametrize("name", GENERATED_SECRETS)
 def test_a_generated_secret_is_said_where_it_is(name: str, state_dir: Path) -> None:
-    stackctl("render")
-    done = stackctl("config", name)
+    run_here("render")
+    done = run_here("config", name)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith(f"keeps it in {state_dir / 'bot-core' / 'secrets.json'}\n")
     assert name in json.loads((state_dir / "bot-core" / "secrets.json").read_text())
 
 
 def test_a_setting_without_a_value_is_exit_1() -> None:
-    done = stackctl("config", "BINANCE_API_URL")
+    done = run_here("config", "BINANCE_API_URL")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("stackctl: BINANCE_API_URL is not set; ")
-    secret = stackctl("config", "ALERTMANAGER_SMTP_PASSWORD")
+    secret = run_here("config", "ALERTMANAGER_SMTP_PASSWORD")
     assert secret.stderr.startswith("stackctl: ALERTMANAGER_SMTP_PASSWORD is not set; ")
 
 
 def test_an_unknown_name_has_the_nearest() -> None:
-    done = stackctl("config", "GRAFANA_PROT")
+    done = run_here("config", "GRAFANA_PROT")
     assert done.returncode == 2
     assert "did you mean GRAFANA_PORT?" in done.stderr
-    assert stackctl("config", "GRAFANA_PORT", "--format", "json").returncode == 2
+    assert run_here("config", "GRAFANA_PORT", "--format", "json").returncode == 2
 
 
 def test_as_a_file_it_gives_the_same_settings(tmp_path: Path) -> None:
     given_ = {"LOKI_PORT": "4100", "ALERTMANAGER_SMTP_USERNAME": "it's me # \\ two"}
     file = tmp_path / "written.env"
-    file.write_text(stackctl("config", "--format", "env", env=given_).stdout)
+    file.write_text(run_here("config", "--format", "env", env=given_).stdout)
     again = load(env_file=file, environ={})
     wanted = load(environ=given_)
     assert {name: one.text for name, one in again.values.items()} == {
@@ -125,7 +125,7 @@ def test_a_slip_is_told_with_its_line_by_config_and_doctor(
     tmp_path: Path, name: str, doubt: str, remedy: str
 ) -> None:
     (tmp_path / ".env").write_text(f"LOKI_PORT=4100\n{name}=1\n")
-    done = stackctl("config")
+    done = run_here("config")
     assert done.returncode == 0
     assert done.stderr == f"stackctl: {name} (.env:2) {doubt}; {remedy}\n"
     (finding,) = doctor._names(settings.load(environ={}))

@@ -15,6 +15,7 @@ from stackctl.stack import doctor, services
 from stackctl.stack.doctor import Finding
 from stackctl.stack.engine import EngineInfo
 from tests.support.engine import MemoryEngine, container
+from tests.support.ports import free_port_settings, free_ports
 
 GOOD = EngineInfo("26.1.5+dfsg1", "2.26.1-4", "Debian", 8 * 1024**3, 2, Path("/"))
 
@@ -24,15 +25,8 @@ def examine(
 ) -> list[Finding]:
     engine = engine or MemoryEngine()
     engine.engine_info = info
-    free = {name: str(_free_port()) for name, _ in settings.PUBLISHED_PORTS.values()}
-    return doctor.examine(engine, settings.load(environ={**free, **environ}), services.select())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    found = settings.load(environ={**free_port_settings(), **environ})
+    return doctor.examine(engine, found, services.select())
 
 
 def of(findings: list[Finding], subject: str) -> Finding:
@@ -111,7 +105,7 @@ def test_a_port_that_this_project_holds_is_fine() -> None:
 
 
 def test_one_port_for_two_services_is_a_failure() -> None:
-    port = str(_free_port())
+    (port,) = map(str, free_ports(1))
     finding = of(examine(LOKI_PORT=port, GRAFANA_PORT=port), "ports")
     assert finding.level == "failure"
     assert "both" in finding.message

@@ -15,17 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from click.testing import CliRunner, Result
 
+from stackctl import yaml_text
 from stackctl.chaos import network, pressure, steady
 from stackctl.chaos.faults import FAULTS, NotSteady, heal, heal_all, injected
 from stackctl.chaos.journal import Journal, OpenFault
-from stackctl.errors import EngineError, StackctlError
+from stackctl.cli import cli
+from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import load
 from stackctl.stack.engine import ContainerState, Engine, Surroundings, Usage
+from stackctl.stack.project import Choices, Project, open_project
 from stackctl.stack.services import SERVICES
 from stackctl.stack.state import open_state
-from tests.support.cli import stackctl
+from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, serving
 
@@ -84,7 +87,7 @@ class ChaosEngine(MemoryEngine):
         return reference if reference in self.images else None
 
     def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
-        services = yaml.safe_load(build_file.read_text())["services"]
+        services = yaml_text.load(build_file.read_text())["services"]
         self.done.append(("build", arguments.get("BASE", "")))
         yield "E: Unable to locate package iproute2"
         if "build" in self.fails:
@@ -393,6 +396,147 @@ def test_slow_heals_by_a_restart_where_the_image_with_tc_is_gone(journal: Journa
 
 
 @pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("status", ["running", "exited"])
+@pytest.mark.parametrize(
+    ("project", "whose"), [("bot", "the Compose project bot"), (None, "no Compose project")]
+)
+def test_a_container_that_is_not_this_stacks_is_refused(
+    journal: Journal, kind: str, status: str, project: str | None, whose: str
+) -> None:
+    engine = ChaosEngine(
+        container("loki", name="theirs", status=status, attached=True, project=project)
+    )
+    error = refusal(journal, engine, kind)
+    assert error.message == (f"loki is not this stack's: its container theirs belongs to {whose}")
+    assert (error.exit_code, error.remedy) == (2, "give --attached if you may break it")
+    with pytest.raises(UsageError, match="is not this stack's"):
+        FAULTS[kind].plan(engine, journal, "loki")
+    assert engine.done == []
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_container_that_is_not_this_stacks_is_broken_and_healed_where_one_says_so(
+    journal: Journal, kind: str
+) -> None:
+    engine = ChaosEngine(container("loki", attached=True, project="bot"))
+    does, heals = EXPECTED[kind]
+    with injected(engine, journal, dataclasses.replace(FAULTS[kind], attached=True), "loki"):
+        assert engine.verbs == does
+    assert engine.verbs == does + heals
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_what_was_left_open_on_such_a_container_is_healed_without_a_word(
+    journal: Journal, kind: str
+) -> None:
+    engine = ChaosEngine(container("loki", attached=True, project="bot"))
+    journal.begin(kind, "loki", "id-loki", DETAILS.get(kind))
+    assert [record.kind for record in heal_all(engine, journal)] == [kind]
+    assert engine.states["loki"].running
+    assert journal.open_faults() == []
+
+
+def test_one_that_is_not_this_stacks_and_does_not_run_is_not_for_up_to_start(
+    journal: Journal,
+) -> None:
+    engine = ChaosEngine(container("loki", attached=True, status="exited"))
+    with pytest.raises(NotSteady, match="is not running") as caught:
+        dataclasses.replace(FAULTS["stop"], attached=True).target(engine, journal, "loki")
+    assert caught.value.remedy == "start it where it belongs"
+
+
+def chaos(engine: Engine, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
+    """Call `stackctl chaos` for a project that has joined a network."""
+    open_project(name=None, env_file=None).keep(Choices(demo=False, network="net"))
+    monkeypatch.setattr(Project, "engine", lambda *_, **__: engine)
+    return CliRunner().invoke(cli, ["chaos", *words])
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_the_command_asks_for_a_word_before_it_breaks_what_is_not_this_stacks(
+    journal: Journal, clean_environment: pytest.MonkeyPatch, kind: str
+) -> None:
+    engine = ChaosEngine(container("redis", name="theirs", attached=True, project="bot"))
+    engine.around = dataclasses.replace(engine.around, volumes={"/data": "bot_data"})
+    for words in (["--dry-run"], ["--force"], []):
+        done = chaos(engine, clean_environment, *kind.split(), "redis", *words)
+        assert isinstance(done.exception, UsageError), done.output
+    assert engine.done == []
+    dry = chaos(engine, clean_environment, *kind.split(), "redis", "--attached", "--dry-run")
+    assert dry.exit_code == 0, dry.output
+    first = dry.output.splitlines()[0]
+    assert "not this stack's: its container theirs belongs to the Compose project bot" in first
+    assert engine.done == []
+    assert "--attached" in chaos(engine, clean_environment, *kind.split(), "--help").output
+
+
+def test_the_list_names_what_is_not_this_stacks(
+    journal: Journal, clean_environment: pytest.MonkeyPatch
+) -> None:
+    listed = chaos(ChaosEngine(), clean_environment, "list").output
+    (line,) = [line for line in listed.splitlines() if "--attached" in line]
+    assert "rust-core-engine" in line
+    assert "prometheus" not in line
+    open_project(name=None, env_file=None).keep(Choices())
+    assert "--attached" not in CliRunner().invoke(cli, ["chaos", "list"]).output
+
+
+def test_a_container_is_put_back_on_its_network_as_it_was(journal: Journal) -> None:
+    engine = ChaosEngine(container("loki"))
+    engine.connections = ("--alias", "loki", "--alias", "a b", "--ip", "10.0.0.5")
+    plan = FAULTS["disconnect"].plan(engine, journal, "loki")
+    assert plan.heals == (
+        "docker network connect --alias loki --alias 'a b' --ip 10.0.0.5 bot-core_bot-network loki"
+    )
+    with injected(engine, journal, FAULTS["disconnect"], "loki"):
+        # By then it has nothing any more: the record alone tells.
+        engine.connections = ()
+    assert engine.connected == [
+        ("bot-core_bot-network", ["--alias", "loki", "--alias", "a b", "--ip", "10.0.0.5"])
+    ]
+
+
+def test_a_container_without_a_name_of_its_own_gets_none(journal: Journal) -> None:
+    engine = ChaosEngine(container("loki"))
+    plan = FAULTS["disconnect"].plan(engine, journal, "loki")
+    assert plan.heals == "docker network connect bot-core_bot-network loki"
+    with injected(engine, journal, FAULTS["disconnect"], "loki"):
+        pass
+    assert engine.connected == [("bot-core_bot-network", [])]
+
+
+def test_a_record_without_options_is_healed_by_the_services_name(journal: Journal) -> None:
+    engine = ChaosEngine(container("loki"))
+    journal.begin("disconnect", "loki", "id-loki", {"network": "bot-core_bot-network"})
+    heal_all(engine, journal)
+    assert engine.connected == [("bot-core_bot-network", None)]
+
+
+@pytest.mark.parametrize(
+    ("there", "options"),
+    [
+        # An engine before 26 has the short ID among the aliases.
+        ({"Aliases": ["db", "0123456789ab"], "IPAMConfig": None}, ("--alias", "db")),
+        ({"Aliases": None, "IPAMConfig": {}, "IPAddress": "172.18.0.2"}, ()),
+        (
+            {
+                "Aliases": ["db", "store"],
+                "IPAMConfig": {"IPv4Address": "10.0.0.5", "IPv6Address": "fd00::5"},
+            },
+            ("--alias", "db", "--alias", "store", "--ip", "10.0.0.5", "--ip6", "fd00::5"),
+        ),
+    ],
+)
+def test_what_a_container_is_on_a_network(
+    monkeypatch: pytest.MonkeyPatch, there: dict[str, Any], options: tuple[str, ...]
+) -> None:
+    inspected = {"Id": "0123456789abcdef", "NetworkSettings": {"Networks": {"net": there}}}
+    monkeypatch.setattr(Engine, "_inspect", lambda *_: [inspected])
+    assert Engine("p").connection("db", "net") == options
+    assert Engine("p").connection("db", "other") == ()
+
+
+@pytest.mark.parametrize("kind", FAULTS)
 def test_a_plan_names_the_container_and_changes_nothing(journal: Journal, kind: str) -> None:
     engine = ChaosEngine(container("loki", name="chaos-loki"))
     plan = FAULTS[kind].plan(engine, journal, "loki")
@@ -429,8 +573,8 @@ def test_the_steady_state_is_that_the_service_answers(monkeypatch: pytest.Monkey
 )
 def test_an_option_has_the_faults_default_and_one_form(kind: str, option: str, wrong: str) -> None:
     words = ["chaos", *kind.split()]
-    shown = " ".join(stackctl(*words, "--help").stdout.split())
+    shown = " ".join(run_here(*words, "--help").stdout.split())
     assert f"[default: {FAULTS[kind].options[option]}]" in shown
-    done = stackctl(*words, "loki", f"--{option}", wrong)
+    done = run_here(*words, "loki", f"--{option}", wrong)
     assert done.returncode == 2
     assert f"'{wrong}' is not a" in done.stderr

@@ -15,7 +15,7 @@ from stackctl.errors import UsageError
 from stackctl.settings import ENV_FILE, OVERRIDE_FILE, SETTINGS, Setting
 from stackctl.stack.services import SERVICES
 from stackctl.verify.runner import CHECKS, SECTIONS
-from tests.support.cli import stackctl
+from tests.support.cli import run_here
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_the_topics() -> None:
 
 
 def test_help_lists_commands_and_topics() -> None:
-    done = stackctl("help")
+    done = run_here("help")
     assert done.returncode == 0
     for name in COMMANDS:
         assert f"  {name} " in done.stdout
@@ -51,7 +51,7 @@ def test_help_lists_commands_and_topics() -> None:
 
 @each_topic
 def test_each_topic_is_printed(name: str) -> None:
-    done = stackctl("help", name)
+    done = run_here("help", name)
     assert done.returncode == 0
     assert done.stdout.endswith(topics.text(name))
     assert ("Usage: " in done.stdout) is (name in COMMANDS)
@@ -85,7 +85,7 @@ def test_a_commands_help_is_that_of_the_command(words: list[str]) -> None:
     ],
 )
 def test_what_there_is_not(words: list[str], says: str) -> None:
-    done = stackctl("help", *words)
+    done = run_here("help", *words)
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.count("\n") == 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -354,7 +356,7 @@ def test_no_lock_is_none() -> None:
 def test_what_may_pass_is_tried_again_and_what_may_not_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr(image_transfer, "sleep_using_event", lambda _: lambda _: None)
     settings = settings_of()
     registry = upstream_registry(settings)
     registry.says = {
@@ -387,12 +389,71 @@ def test_an_interrupt_ends_the_pulls_that_run_and_begins_no_other() -> None:
 
     engine = Slow()
     to_us = (threading.main_thread().ident, signal.SIGINT)
-    threading.Timer(0.5, signal.pthread_kill, to_us).start()
+    threading.Timer(0.2, signal.pthread_kill, to_us).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         image_transfer.pull(engine, settings_of(), demo=True, lock=None, say=lambda _: None)
     assert time.monotonic() - began < 20
     assert len(engine.pulls) == 3
+
+
+def test_an_interrupt_ends_the_waits_between_attempts_and_there_are_no_more() -> None:
+    settings = settings_of()
+    registry = upstream_registry(settings)
+    registry.says = {reference: ["unexpected EOF"] * 9 for reference in registry.images}
+    engine = ImageEngine(registry)
+    # At that time three wait, the first time or the second.
+    to_us = (threading.main_thread().ident, signal.SIGINT)
+    threading.Timer(1.2, signal.pthread_kill, to_us).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        image_transfer.pull(engine, settings, demo=True, lock=None, say=lambda _: None)
+    assert time.monotonic() - began < 2.2
+    there = len(engine.pulls)
+    assert set(engine.pulls) < set(registry.images)
+    time.sleep(1)
+    assert len(engine.pulls) == there
+
+
+FAILING_DOCKER = """#!/bin/sh
+case "$*" in
+  *"image pull"*) echo "$*" >>"$PULLS"; echo "unexpected EOF" >&2; exit 1 ;;
+  *) echo "Error: No such image" >&2; exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_command_while_it_waits_for_a_registry(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    program, pulls = tmp_path / "bin" / "docker", tmp_path / "pulls"
+    program.parent.mkdir()
+    program.write_text(FAILING_DOCKER)
+    program.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stackctl", "images", "pull"],
+        env={
+            **os.environ,
+            "PATH": f"{program.parent}:{os.environ['PATH']}",
+            "DOCKER_HOST": "unix:///run/no-engine.sock",
+            "PULLS": str(pulls),
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # The second wait of an image, of two seconds.
+    assert process.stderr is not None
+    assert any("again in 2 s: " in line for line in process.stderr)
+    there = len(pulls.read_text().splitlines())
+    process.send_signal(number)
+    began = time.monotonic()
+    _, said = process.communicate(timeout=20)
+    assert time.monotonic() - began < 1.5
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "stackctl: interrupted"
+    # The other two of the three may have begun their second attempt just then.
+    assert len(pulls.read_text().splitlines()) <= there + 2
 
 
 # Save and load
@@ -586,6 +647,117 @@ def test_lock_check_and_list_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert locked() == {image.name: "yes" for image in images.catalogue()} | {"loki": "differs"}
     Path("stackctl.lock").unlink()
     assert set(locked().values()) == {"no"}
+
+
+def checked(
+    engine: ImageEngine, monkeypatch: pytest.MonkeyPatch, lock: Lock
+) -> tuple[int, list[str]]:
+    """Give the exit code of `lock --check`, and what it says on stderr."""
+    image_lock.write(lock)
+    done = run(engine, monkeypatch, "lock", "--check")
+    return done.exit_code, done.stderr.splitlines()
+
+
+LOKI = "grafana/loki:2.9.3"
+
+
+@pytest.fixture
+def locked() -> tuple[Registry, Lock]:
+    """A registry, and the lock of the upstream set as it was pulled from there."""
+    settings = settings_of()
+    registry = upstream_registry(settings)
+    return registry, lock_of(pulled(ImageEngine(registry), settings), settings)
+
+
+def standings(engine: ImageEngine, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    rows = json.loads(run(engine, monkeypatch, "list", "--format", "json").stdout)
+    return {row["name"]: row["locked"] for row in rows}
+
+
+def test_the_check_passes_where_all_is_here_by_its_digest(
+    locked: tuple[Registry, Lock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, lock = locked
+    by_tag = pulled(ImageEngine(registry), settings_of())
+    by_digest = pulled(ImageEngine(registry), settings_of(), lock)
+    for engine in (by_tag, by_digest):
+        assert checked(engine, monkeypatch, lock) == (0, [])
+
+
+def test_the_check_names_each_upstream_image_that_is_not_here(
+    locked: tuple[Registry, Lock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, lock = locked
+    code, lines = checked(ImageEngine(registry), monkeypatch, lock)
+    assert (code, len(lines)) == (1, len(lock.images))
+    assert all(line.startswith("not here: ") for line in lines)
+    engine = pulled(ImageEngine(registry), settings_of())
+    del engine.digests[engine.images.pop(LOKI).id]
+    code, (line,) = checked(engine, monkeypatch, lock)
+    assert (code, line) == (
+        1,
+        f"not here: {LOKI}@{lock.images['loki'].digest}; `stackctl images pull` gets what is locked",
+    )
+    # It is locked all the same: what a pull gets is what was locked.
+    assert standings(engine, monkeypatch)["loki"] == "yes"
+    assert checked(pulled(engine, settings_of(), lock), monkeypatch, lock) == (0, [])
+
+
+def test_the_check_names_an_upstream_image_of_another_digest(
+    locked: tuple[Registry, Lock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, lock = locked
+    first = registry.images[LOKI]
+    moved = FakeImage("moved", (b"other",))
+    registry.images |= {"kept": first, LOKI: moved}
+    engine = pulled(ImageEngine(registry), settings_of())
+    code, (line,) = checked(engine, monkeypatch, lock)
+    assert code == 1
+    assert line.startswith(
+        f"the digest of {LOKI} differs: locked {first.digest[7:19]}, here {moved.digest[7:19]}; "
+    )
+    assert standings(engine, monkeypatch)["loki"] == "differs"
+    # `up` takes the locked one whatever the tag is here.
+    assert resolved(engine, lock=lock).name == "upstream"
+    assert checked(engine, monkeypatch, lock) == (0, [])
+
+
+def test_the_check_takes_a_loaded_image_without_a_digest_by_its_id(
+    locked: tuple[Registry, Lock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, lock = locked
+    engine = pulled(ImageEngine(registry), settings_of())
+    engine.digests.clear()
+    assert checked(engine, monkeypatch, lock) == (0, [])
+    engine.images[LOKI] = FakeImage("another", (b"other",))
+    code, (line,) = checked(engine, monkeypatch, lock)
+    assert (code, "(its ID, for it has no digest)" in line) == (1, True)
+
+
+def test_the_check_names_an_image_that_was_locked_without_a_digest_and_is_not_here(
+    locked: tuple[Registry, Lock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, lock = locked
+    engine = pulled(ImageEngine(registry), settings_of())
+    lock.images["loki"] = lock.images["loki"].model_copy(update={"digest": None})
+    del engine.images[LOKI]
+    code, (line,) = checked(engine, monkeypatch, lock)
+    assert (code, line.partition(";")[0]) == (1, f"not here: {LOKI}")
+
+
+def test_the_check_takes_an_image_that_the_settings_name_by_digest(
+    locked: tuple[Registry, Lock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, _ = locked
+    own = f"own/loki:1@{registry.images[LOKI].digest}"
+    monkeypatch.setenv("LOKI_IMAGE", own)
+    settings = settings_of(LOKI_IMAGE=own)
+    engine = pulled(ImageEngine(registry), settings)
+    lock = lock_of(engine, settings)
+    assert checked(engine, monkeypatch, lock) == (0, [])
+    engine.digests.pop(registry.images[LOKI].id)
+    code, (line,) = checked(engine, monkeypatch, lock)
+    assert (code, line.partition(";")[0]) == (1, f"not here: {own}")
 
 
 def test_render_writes_the_digests_that_up_has_pinned(tmp_path: Path) -> None:

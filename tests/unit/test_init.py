@@ -7,15 +7,14 @@ import string
 from pathlib import Path
 
 import pytest
-import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from stackctl import starter
+from stackctl import starter, yaml_text
 from stackctl.errors import StackctlError, UsageError
 from stackctl.settings import SETTINGS, Setting, grouped, load, parse_env
-from tests.support.cli import stackctl
+from tests.support.cli import run_here
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +113,7 @@ LINES = st.lists(
 
 @hypothesis_settings(max_examples=200, deadline=None)
 @given(LINES)
+@example([" ", "#LOKI_PORT="])
 def test_any_file_is_kept_or_refused(lines: list[str]) -> None:
     old = "\n".join(lines)
     try:
@@ -126,13 +126,13 @@ def test_any_file_is_kept_or_refused(lines: list[str]) -> None:
 
 
 def test_the_override_changes_nothing_as_it_stands() -> None:
-    (extension,) = yaml.safe_load(starter.override_text())
+    (extension,) = yaml_text.load(starter.override_text())
     assert extension.startswith("x-")
 
 
 def test_init_writes_both_and_nothing_differs(tmp_path: Path) -> None:
     before = load(environ={})
-    done = stackctl("init")
+    done = run_here("init")
     assert done.returncode == 0
     assert done.stdout == ".env: written\nstackctl.override.yml: written\n"
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
@@ -145,7 +145,7 @@ def test_init_writes_both_and_nothing_differs(tmp_path: Path) -> None:
 def test_init_writes_over_nothing(tmp_path: Path, names: list[str]) -> None:
     for name in names:
         (tmp_path / name).write_text("LOKI_PORT=4100\n")
-    done = stackctl("init")
+    done = run_here("init")
     assert done.returncode == 1
     assert done.stderr.startswith(f"stackctl: {' and '.join(names)} ")
     assert "--force" in done.stderr
@@ -157,7 +157,7 @@ def test_init_writes_over_nothing(tmp_path: Path, names: list[str]) -> None:
 def test_force_keeps_what_is_set_and_never_touches_the_override(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(OLD)
     (tmp_path / "stackctl.override.yml").write_text("x-mine: 1\n")
-    done = stackctl("init", "--force")
+    done = run_here("init", "--force")
     assert done.returncode == 0
     assert done.stdout == ".env: written\nstackctl.override.yml: yours, kept as it is\n"
     assert values((tmp_path / ".env").read_text()) == values(OLD)
@@ -168,14 +168,14 @@ def test_force_keeps_what_is_set_and_never_touches_the_override(tmp_path: Path) 
 def test_force_follows_a_link(tmp_path: Path) -> None:
     (tmp_path / "real.env").write_text("LOKI_PORT=4100\n")
     (tmp_path / ".env").symlink_to("real.env")
-    assert stackctl("init", "--force").returncode == 0
+    assert run_here("init", "--force").returncode == 0
     assert (tmp_path / ".env").is_symlink()
     assert "LOKI_PORT=4100" in (tmp_path / "real.env").read_text()
 
 
 def test_a_broken_file_is_named_with_its_line_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOKI_PORT=4100\nbroken line\n")
-    done = stackctl("init", "--force")
+    done = run_here("init", "--force")
     assert (done.returncode, done.stderr) == (
         2,
         "stackctl: .env:2 is not NAME=value; correct that line, or put # before it\n",
@@ -186,14 +186,14 @@ def test_a_broken_file_is_named_with_its_line_and_left_alone(tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = stackctl("--env-file", "file/x.env", "init")
+    done = run_here("--env-file", "file/x.env", "init")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("stackctl: ")
 
 
 def test_stdout_prints_and_writes_nothing(tmp_path: Path) -> None:
-    done = stackctl("init", "--stdout")
+    done = run_here("init", "--stdout")
     assert done.returncode == 0
     assert starter.env_text() in done.stdout
     assert done.stdout.endswith(starter.override_text())
@@ -201,7 +201,7 @@ def test_stdout_prints_and_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_env_file_option_names_the_file(tmp_path: Path) -> None:
-    assert stackctl("--env-file", "other.env", "init").returncode == 0
+    assert run_here("--env-file", "other.env", "init").returncode == 0
     assert (tmp_path / "other.env").is_file()
     assert not (tmp_path / ".env").exists()
 

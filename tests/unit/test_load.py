@@ -14,7 +14,7 @@ import pytest
 
 from stackctl import load
 from stackctl.load import Outcome
-from tests.support.cli import stackctl
+from tests.support.cli import run_here
 from tests.support.http import Reply, Request, Server, serving
 
 
@@ -90,7 +90,7 @@ def test_the_requests_of_a_run_carry_its_name_and_their_number(server: Server) -
 
 
 def test_the_command_asks_the_application_by_default(server: Server) -> None:
-    done = stackctl("load", "-n", "20", "-c", "3", env=port(server))
+    done = run_here("load", "-n", "20", "-c", "3", env=port(server))
     assert done.returncode == 0, done.stderr
     assert f"20 requests to {server.url}/api/health, 3 at once" in done.stdout
     for word in ("requests/s", "p50", "p90", "p95", "p99", "max", "answer 200"):
@@ -99,7 +99,7 @@ def test_the_command_asks_the_application_by_default(server: Server) -> None:
 
 
 def test_json_has_the_same_and_another_status_is_exit_1(server: Server) -> None:
-    done = stackctl(
+    done = run_here(
         "load", f"{server.url}/broken", "-n", "12", "--format", "json", env=port(server)
     )
     assert done.returncode == 1
@@ -111,7 +111,7 @@ def test_json_has_the_same_and_another_status_is_exit_1(server: Server) -> None:
 
 
 def test_nobody_there_is_exit_1_and_no_traceback(server: Server) -> None:
-    done = stackctl("load", "kong", "-n", "3", env={"KONG_PORT": "9"})
+    done = run_here("load", "kong", "-n", "3", env={"KONG_PORT": "9"})
     assert done.returncode == 1
     assert "answer ConnectError" in done.stdout
     assert "none" in done.stdout
@@ -134,7 +134,7 @@ def test_nobody_there_is_exit_1_and_no_traceback(server: Server) -> None:
     ],
 )
 def test_anything_but_the_stack_is_refused(target: str, says: str) -> None:
-    done = stackctl("load", target)
+    done = run_here("load", target)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert says in done.stderr
@@ -142,12 +142,12 @@ def test_anything_but_the_stack_is_refused(target: str, says: str) -> None:
 
 @pytest.mark.parametrize("option", [("-n", "0"), ("-n", "100001"), ("-c", "0"), ("-c", "201")])
 def test_load_is_bounded(option: tuple[str, str]) -> None:
-    assert stackctl("load", *option).returncode == 2
+    assert run_here("load", *option).returncode == 2
 
 
 def test_without_an_application_there_is_nothing_to_put_load_on(state_dir: Path) -> None:
     (state_dir / "bot-core").mkdir(parents=True)
     (state_dir / "bot-core" / "project.json").write_text('{"demo": false}')
-    done = stackctl("load")
+    done = run_here("load")
     assert done.returncode == 2
     assert "no rust-core-engine" in done.stderr

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.cli import stackctl
+from tests.support.cli import run_here, stackctl
 from tests.support.http import Server, serving
 
 
@@ -42,6 +42,7 @@ def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return seen
 
 
+# Python looks for a browser once in the life of a process, so that these have one of their own.
 def test_the_browser_gets_the_page(grafana: Server, browser: Path) -> None:
     done = stackctl("open")
     assert done.returncode == 0, done.stderr
@@ -66,7 +67,7 @@ def test_without_a_browser_the_address_is_printed(
 
 
 def test_where_nothing_listens_the_browser_is_left_alone(browser: Path) -> None:
-    done = stackctl("open", "prometheus", env={"PROMETHEUS_PORT": "9"})
+    done = run_here("open", "prometheus", env={"PROMETHEUS_PORT": "9"})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "stackctl: prometheus does not accept connections at http://127.0.0.1:9; stackctl up\n"
@@ -84,7 +85,7 @@ def test_where_nothing_listens_the_browser_is_left_alone(browser: Path) -> None:
     ],
 )
 def test_wrong_names(arguments: list[str], says: str, browser: Path) -> None:
-    done = stackctl("open", *arguments)
+    done = run_here("open", *arguments)
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.count("\n") == 1

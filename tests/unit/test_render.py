@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-import yaml
 from dotenv import dotenv_values
 
-from stackctl import settings
+from stackctl import settings, yaml_text
 from stackctl.applications import present
 from stackctl.stack import bundle
 from stackctl.stack.render import CHANNELS, Rendering, render
@@ -52,6 +51,18 @@ def _own_state(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("environ", "host"),
+    [({}, "localhost"), ({"STACKCTL_HOST": "server.example"}, "server.example")],
+)
+def test_the_programs_links_to_themselves_have_the_host(environ: dict[str, str], host: str) -> None:
+    state, _ = run(environ)
+    assert dotenv_values(state.compose_env)["STACKCTL_URL_HOST"] == host
+    compose = (bundle.compose() / "docker-compose.yml").read_text()
+    assert compose.count("http://${STACKCTL_URL_HOST:-localhost}:") == 3
+    assert "//localhost:" not in compose
+
+
 SUBSETS = [set(names) for size in range(4) for names in itertools.combinations(CHANNELS, size)]
 
 
@@ -59,7 +70,7 @@ SUBSETS = [set(names) for size in range(4) for names in itertools.combinations(C
 def test_exactly_the_channels_that_are_set_up_are_in_alertmanagers_file(channels: set[str]) -> None:
     environ = {name: value for channel in channels for name, value in BY_CHANNEL[channel].items()}
     state, done = run(environ, demo=False)
-    config = yaml.safe_load((state.config / "alertmanager" / "alertmanager.yml").read_text())
+    config = yaml_text.load((state.config / "alertmanager" / "alertmanager.yml").read_text())
     present = {
         channel
         for channel, (key, _) in CHANNELS.items()
@@ -70,7 +81,7 @@ def test_exactly_the_channels_that_are_set_up_are_in_alertmanagers_file(channels
     assert any(name.startswith("smtp_") for name in config["global"]) == ("e-mail" in channels)
     assert set(done.left_out) == set(CHANNELS) - channels
     # No receiver disappears: every route still has one to go to.
-    source = yaml.safe_load((bundle.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
+    source = yaml_text.load((bundle.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
     assert [one["name"] for one in config["receivers"]] == [
         one["name"] for one in source["receivers"]
     ]
@@ -80,7 +91,7 @@ def test_exactly_the_channels_that_are_set_up_are_in_alertmanagers_file(channels
 def test_with_the_demo_the_other_channels_go_to_its_sink(channels: set[str]) -> None:
     environ = {name: value for channel in channels for name, value in BY_CHANNEL[channel].items()}
     state, _ = run(environ)
-    config = yaml.safe_load((state.config / "alertmanager" / "alertmanager.yml").read_text())
+    config = yaml_text.load((state.config / "alertmanager" / "alertmanager.yml").read_text())
     for key, _ in CHANNELS.values():
         assert any(key in receiver for receiver in config["receivers"])
     shared = config["global"]
@@ -96,7 +107,7 @@ def test_with_the_demo_the_other_channels_go_to_its_sink(channels: set[str]) -> 
 
 def test_email_addresses_are_the_settings() -> None:
     state, _ = run(EMAIL)
-    config = yaml.safe_load((state.config / "alertmanager" / "alertmanager.yml").read_text())
+    config = yaml_text.load((state.config / "alertmanager" / "alertmanager.yml").read_text())
     assert config["global"]["smtp_smarthost"] == "smtp.example.org:2525"
     assert config["global"]["smtp_from"] == "from@example.org"
     assert config["global"]["smtp_auth_username"] == "user"
@@ -108,7 +119,7 @@ def test_email_addresses_are_the_settings() -> None:
 
 def test_smtp_without_a_user_has_no_authentication() -> None:
     state, _ = run({name: value for name, value in EMAIL.items() if "USERNAME" not in name})
-    config = yaml.safe_load((state.config / "alertmanager" / "alertmanager.yml").read_text())
+    config = yaml_text.load((state.config / "alertmanager" / "alertmanager.yml").read_text())
     assert "smtp_auth_username" not in config["global"]
     assert "smtp_auth_password_file" not in config["global"]
 
@@ -123,9 +134,9 @@ def test_promtail_reads_this_projects_containers() -> None:
 def test_binance_has_a_target_only_with_an_address() -> None:
     state, _ = run()
     file = state.config / "prometheus" / "targets" / "binance.yml"
-    assert yaml.safe_load(file.read_text()) == []
+    assert yaml_text.load(file.read_text()) == []
     run({"BINANCE_API_URL": "https://api.example.org/ping"})
-    assert yaml.safe_load(file.read_text())[0]["targets"] == ["https://api.example.org/ping"]
+    assert yaml_text.load(file.read_text())[0]["targets"] == ["https://api.example.org/ping"]
 
 
 def test_kubernetes_jobs_come_and_go_with_their_setting() -> None:
@@ -141,7 +152,7 @@ def test_kubernetes_jobs_come_and_go_with_their_setting() -> None:
 
 def test_without_the_demo_nothing_of_it_is_scraped() -> None:
     state, _ = run(demo=False)
-    jobs = yaml.safe_load((state.config / "prometheus" / "prometheus.yml").read_text())[
+    jobs = yaml_text.load((state.config / "prometheus" / "prometheus.yml").read_text())[
         "scrape_configs"
     ]
     names = {job["job_name"] for job in jobs}
@@ -210,7 +221,7 @@ def test_generated_passwords_are_strong_kept_and_the_users_win() -> None:
 @pytest.mark.parametrize("demo", [True, False])
 def test_prometheus_keeps_this_projects_containers_only(demo: bool) -> None:
     state, _ = run(project="other", demo=demo)
-    config = yaml.safe_load((state.config / "prometheus" / "prometheus.yml").read_text())
+    config = yaml_text.load((state.config / "prometheus" / "prometheus.yml").read_text())
     (job,) = [one for one in config["scrape_configs"] if one["job_name"] == "cadvisor"]
     (rule,) = job["metric_relabel_configs"]
     assert (rule["action"], rule["regex"]) == ("keep", "|other")

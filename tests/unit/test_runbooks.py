@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import click
 import pytest
-import yaml
 
 from botdemo.control import Control, Switches
 from botdemo.switches import AnalystSwitches, EngineSwitches, GatewaySwitches, HttpSwitches
+from stackctl import yaml_text
 from stackctl.cli import cli
 from stackctl.settings import PUBLISHED_PORTS
 from stackctl.stack.promql import metric_names, selected_labels
@@ -69,7 +69,7 @@ SWITCHES: dict[str, type[Switches]] = {
 def rules(folder: str) -> list[dict[str, Any]]:
     """Give the rules of every file in a folder of the monitoring's configuration."""
     documents = (
-        yaml.safe_load(path.read_text(encoding="utf-8"))
+        yaml_text.load(path.read_text(encoding="utf-8"))
         for path in sorted((MONITORING / folder).glob("*.yml"))
     )
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,9 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         ("PROMETHEUS_PORT", "65536"),
         ("PROMETHEUS_PORT", "٣"),
         ("STACKCTL_BIND_ADDRESS", "localhost"),
+        ("STACKCTL_HOST", "http://box"),
+        ("STACKCTL_DOCKER_SOCKET", "docker.sock"),
+        ("STACKCTL_COPY_FILES", "maybe"),
         ("ALERTMANAGER_SLACK_WEBHOOK_URL", "hooks.example.org"),
         ("ALERTMANAGER_EMAIL_TO", "nobody"),
         ("ALERTMANAGER_SMTP_HOST", "smtp host"),
@@ -128,6 +132,22 @@ def test_secrets_do_not_show_in_repr_and_do_not_come_as_text() -> None:
 def test_addresses_are_reachable_ones(bind: str, host: str) -> None:
     found = load(environ={"STACKCTL_BIND_ADDRESS": bind, "LOKI_PORT": "4100"})
     assert found.url("loki") == f"http://{host}:4100"
+
+
+@pytest.mark.parametrize(
+    ("environ", "host", "link"),
+    [
+        ({}, "server.example", "server.example"),
+        ({"STACKCTL_BIND_ADDRESS": "0.0.0.0"}, "server.example", "server.example"),
+        ({"STACKCTL_BIND_ADDRESS": "192.0.2.7"}, "192.0.2.7", "192.0.2.7"),
+        ({"STACKCTL_HOST": "127.0.0.1"}, "127.0.0.1", "localhost"),
+        ({"STACKCTL_HOST": "2001:db8::1"}, "[2001:db8::1]", "[2001:db8::1]"),
+    ],
+)
+def test_addresses_follow_a_remote_engine(environ: dict[str, str], host: str, link: str) -> None:
+    found = replace(load(environ=environ), engine_host="server.example")
+    assert found.url("loki") == f"http://{host}:3100"
+    assert found.host_in_links == link
 
 
 def test_default_ports_do_not_collide() -> None:

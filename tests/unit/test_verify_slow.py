@@ -15,15 +15,18 @@ import pytest
 from pydantic import SecretStr
 
 from stackctl.applications import Target
+from stackctl.chaos.journal import Journal
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.stack.state import open_state
 from stackctl.verify import end_to_end, notifications, runner
 from stackctl.verify.drills import Drills
 from stackctl.verify.end_to_end import Load
-from stackctl.verify.model import Context, Finding
+from stackctl.verify.model import Check, Context, Finding
+from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, Server, as_json, serving
 
 SUBJECTS = {"[CRITICAL]": "[CRITICAL] ", "[BOT-CORE]": "[BOT-CORE] "}
@@ -109,16 +112,21 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     """The right state of things, and waits that are short."""
-    for name, value in (("_WAIT", 0.2), ("_SILENCE", 0.1), ("_PAUSE", 0.02)):
+    for name, value in (("_WAIT", 0.1), ("_SILENCE", 0.05), ("_PAUSE", 0.01)):
         monkeypatch.setattr(notifications, name, value)
-    for name, number in (("REQUESTS", 30), ("_SCRAPE_WAIT", 0.2), ("_PAUSE", 0.02)):
+    for name, number in (("REQUESTS", 30), ("_SCRAPE_WAIT", 0.1), ("_PAUSE", 0.01)):
         monkeypatch.setattr(end_to_end, name, number)
     with serving({}) as server:
         yield Fake(server)
 
 
 def run(
-    fake: Fake, check: str, *, real: frozenset[str] = frozenset(), demo: bool = True
+    fake: Fake,
+    check: str,
+    *,
+    real: frozenset[str] = frozenset(),
+    demo: bool = True,
+    drills: Drills | None = None,
 ) -> Finding:
     async def ask() -> Finding:
         async with (
@@ -143,7 +151,7 @@ def run(
                 else None,
                 sink=sink if demo else None,
                 real_channels=real,
-                drills=Drills(engine=None, journal=None),  # type: ignore[arg-type]
+                drills=drills or Drills(engine=None, journal=None),  # type: ignore[arg-type]
             )
             (chosen,) = runner.select([check])
             return await chosen.run(context)
@@ -242,6 +250,26 @@ def test_who_is_told_is_the_plans_table(severity: str, component: str) -> None:
     assert at_work - at_rest == ({("email", "[BOT-CORE]")} if severity == "warning" else set())
     assert (("pagerduty", "critical") in at_rest) == (severity == "critical")
     assert bool(at_rest) == (severity != "info")
+
+
+@pytest.mark.parametrize("check", [check for check in runner.CHECKS if check.drill])
+def test_a_drill_does_not_stop_what_is_not_this_stacks(
+    fake: Fake, state_dir: Path, check: Check
+) -> None:
+    engine = MemoryEngine(container(check.service, name="theirs", attached=True, project="bot"))
+    journal = Journal(open_state("bot-core"))
+    finding = run(fake, check.id, drills=Drills(engine, journal))
+    assert finding.ok
+    assert finding.seen == (
+        f"not asked: {check.service} is not this stack's, its container theirs belongs to the Compose project bot"
+    )
+    assert (engine.done, journal.open_faults()) == ([], [])
+
+
+def test_a_drill_of_the_stacks_own_service_is_asked(fake: Fake, state_dir: Path) -> None:
+    engine = MemoryEngine(container("rust-core-engine"))
+    assert Drills(engine, Journal(open_state("bot-core"))).refusal("rust-core-engine") is None
+    assert Drills(MemoryEngine(), Journal(open_state("bot-core"))).refusal("redis") is None
 
 
 def test_slow_checks_run_when_asked_for() -> None:

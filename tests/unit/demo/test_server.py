@@ -10,6 +10,7 @@ import pytest
 from aiohttp import WSCloseCode, WSMsgType
 
 from botdemo.__main__ import main
+from botdemo.roles import rust_core_engine
 from botdemo.settings import Settings
 from tests.unit.demo.helpers import (
     ANALYST,
@@ -163,7 +164,8 @@ def test_control_refuses_what_it_does_not_know(body: str, reason: str) -> None:
     visit(make_role(DASHBOARD), scenario)
 
 
-def test_the_websocket_greets_echoes_ticks_and_is_counted() -> None:
+def test_the_websocket_greets_echoes_ticks_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rust_core_engine, "_TICK_SECONDS", 0.1)
     role = make_role(ENGINE)
 
     async def scenario(client: Client) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from botdemo.roles.base import Role
 from tests.unit.demo.helpers import (
     ANALYST,
     APPLICATIONS,
@@ -161,17 +164,26 @@ def test_a_gauge_follows_its_switch_at_once_and_comes_back(effect: Effect) -> No
     assert read(role, effect.sample, **labels) == pytest.approx(before, rel=0.2)
 
 
+def after_a_minute(name: str, **switches: Any) -> Role:
+    role = make_role(name)
+    role.control.update(switches)
+    run(role, 60)
+    return role
+
+
+undisturbed = functools.cache(after_a_minute)
+"""A role after a minute without a switch, for reading: it is the same for every effect."""
+
+
 @pytest.mark.parametrize("effect", COUNTERS, ids=lambda e: f"{e.switch}={e.value}: {e.sample}")
 def test_a_minute_with_a_switch_is_unlike_one_without(effect: Effect) -> None:
-    def minute(changes: dict[str, object]) -> float:
-        role = make_role(effect.role)
-        role.control.update(changes)
-        run(role, 60)
+    def measured(role: Role) -> float:
         value = read(role, effect.sample, **dict(effect.labels))
         return value / read(role, effect.over) if effect.over else value
 
-    assert effect.low <= minute({effect.switch: effect.value}) <= effect.high
-    assert not effect.low <= minute({}) <= effect.high
+    switched = after_a_minute(effect.role, **{effect.switch: effect.value})
+    assert effect.low <= measured(switched) <= effect.high
+    assert not effect.low <= measured(undisturbed(effect.role)) <= effect.high
 
 
 @pytest.mark.parametrize("name", [*APPLICATIONS, KONG])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
+from pymongo.errors import OperationFailure
 
 from standins.mongodb.commands import Server
 from standins.mongodb.connection import serve_connection
@@ -158,8 +158,6 @@ def test_the_exporter_says_that_a_server_is_down() -> None:
         unused.bind(("127.0.0.1", 0))
         address = unused.getsockname()
     with MongoClient[dict[str, Any]](*address, serverSelectionTimeoutMS=50) as mongo:
-        with pytest.raises(ServerSelectionTimeoutError):
-            mongo.admin.command("ping")
         text = exposition(mongo)
     assert [line for line in text.splitlines() if not line.startswith("#")] == ["mongodb_up 0"]
 

@@ -1,0 +1,26 @@
+"""What the unit tests share: they do not wait for the disk, nor look for a module that is not there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_synced() -> Iterator[None]:
+    """What is on the disk after a power cut cannot be seen here, and to sync thousands of files takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sniffio_is_known_to_be_absent() -> Iterator[None]:
+    """httpcore does without it, but looks for it anew in every folder of Python's path, twice a request."""
+    with pytest.MonkeyPatch.context() as patch:
+        # What Python has for a module that cannot be imported.
+        patch.setitem(sys.modules, "sniffio", None)
+        yield

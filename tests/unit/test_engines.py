@@ -1,0 +1,335 @@
+"""Engines other than a local one of root, by what they say of themselves: recorded, or written after a recorded one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from stackctl import settings
+from stackctl.errors import EngineError, UsageError
+from stackctl.stack import adaptation, doctor, services
+from stackctl.stack.doctor import Finding
+from stackctl.stack.endpoint import DEFAULT, Endpoint, known, parse
+from stackctl.stack.engine import Engine, reached
+from stackctl.stack.project import open_project
+from tests.support.docker import recorded
+from tests.support.ports import free_port_settings
+
+ENGINES = Path(__file__).parent / "engines"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an engine is taken for; `system` is that of the machine that stackctl runs on."""
+
+    kind: str
+    docker_socket: str | None
+    system: str = "linux"
+    remote: bool = False
+    warnings: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    replaces: bool = False
+
+
+EXPECTED = {
+    "rootful": Expected("Docker Engine", "/var/run/docker.sock"),
+    "rootless": Expected("rootless Docker Engine", "/run/user/1000/docker.sock"),
+    "rootless-without-cgroups": Expected(
+        "rootless Docker Engine",
+        "/run/user/1000/docker.sock",
+        warnings=("it cannot limit processor time",),
+        replaces=True,
+    ),
+    "docker-desktop-macos": Expected("Docker Desktop", "/var/run/docker.sock", "darwin"),
+    "docker-desktop-linux": Expected("Docker Desktop", "/var/run/docker.sock"),
+    "docker-desktop-windows-wsl": Expected("Docker Desktop", "/var/run/docker.sock"),
+    "colima": Expected("Docker Engine", "/var/run/docker.sock", "darwin"),
+    "orbstack": Expected("Docker Engine", "/var/run/docker.sock", "darwin"),
+    "podman4": Expected(
+        "Podman",
+        "/run/podman/podman.sock",
+        warnings=("Podman speaks Docker's API, but not all of it",),
+        replaces=True,
+    ),
+    "podman5": Expected(
+        "rootless Podman",
+        "/run/user/1000/podman/podman.sock",
+        warnings=("Podman speaks Docker's API, but not all of it",),
+        replaces=True,
+    ),
+    "remote-ssh": Expected(
+        "Docker Engine",
+        "/var/run/docker.sock",
+        remote=True,
+        failures=("the engine is on server.example, and its ports are published on 127.0.0.1",),
+        replaces=True,
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def engine(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, compose: str = "2.26.1"
+) -> Engine:
+    recorded(ENGINES / f"{name}.json", folder / "bin", compose=compose)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+    # Whatever its name: the command is asked for a context only where one is named.
+    monkeypatch.setenv("DOCKER_CONTEXT", "recorded")
+    return Engine("bot-core")
+
+
+def examine(engine: Engine, **environ: str) -> list[Finding]:
+    found = replace(
+        settings.load(environ={**free_port_settings(), **environ}), engine_host=engine.endpoint.host
+    )
+    # The recorded clock is of the time of the recording.
+    return [
+        one
+        for one in doctor.examine(engine, found, services.select())
+        if one.subject not in {"clock", "notifications"}
+    ]
+
+
+def starts(findings: list[Finding], level: str) -> list[str]:
+    return [one.message for one in findings if one.level == level and one.subject == "engine"]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_an_engine_is_taken_for(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = EXPECTED[name]
+    monkeypatch.setattr("sys.platform", expected.system)
+    found = engine(name, tmp_path, monkeypatch)
+    none = settings.load(environ={})
+    info = found.info()
+    assert found.endpoint.remote == expected.remote
+    assert adaptation.socket(found.endpoint, info, none, expected.system) == expected.docker_socket
+    assert adaptation.replaces_settings(found.endpoint, info, none) == expected.replaces
+    findings = examine(found)
+    assert starts(findings, "ok")[0].startswith(f"{expected.kind} at ")
+    for level, texts in (("warning", expected.warnings), ("failure", expected.failures)):
+        seen = starts(findings, level)
+        assert len(seen) == len(texts)
+        assert all(one.startswith(text) for one, text in zip(seen, texts, strict=True))
+    # Nothing else is in the way of `up` on any of them.
+    assert [one for one in findings if one.level == "failure" and one.subject != "engine"] == []
+    assert all(one.remedy for one in findings if one.level != "ok")
+
+
+def test_every_recorded_engine_is_expected() -> None:
+    assert {path.stem for path in ENGINES.glob("*.json")} == {*EXPECTED, "docker-desktop-windows"}
+
+
+def test_docker_desktops_pipe_is_refused_with_the_way_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = engine("docker-desktop-windows", tmp_path, monkeypatch)
+    with pytest.raises(UsageError) as caught:
+        _ = found.endpoint
+    assert "the Docker context 'desktop-linux' is a named pipe" in caught.value.message
+    assert "WSL 2" in (caught.value.remedy or "")
+
+
+def test_an_older_compose_will_do_where_nothing_is_taken_out_and_not_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compose(name: str, version: str, **environ: str) -> Finding:
+        found = examine(engine(name, tmp_path, monkeypatch, version), **environ)
+        (one,) = [one for one in found if one.subject == "compose"]
+        return one
+
+    assert compose("rootful", "2.20.3").level == "ok"
+    assert compose("rootful", "2.24.3", STACKCTL_COPY_FILES="true").level == "failure"
+    old = compose("remote-ssh", "2.24.3")
+    assert (old.level, old.message) == ("failure", "2.24.3 is too old: 2.24.4 is needed")
+    assert compose("remote-ssh", "2.24.4").level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("environ", "failures"),
+    [
+        ({}, 1),
+        ({"STACKCTL_BIND_ADDRESS": "192.0.2.7"}, 0),
+        ({"STACKCTL_HOST": "127.0.0.1"}, 0),
+        ({"STACKCTL_BIND_ADDRESS": "0.0.0.0"}, 1),
+        ({"STACKCTL_HOST": "no-such-host.invalid"}, 1),
+    ],
+)
+def test_a_remote_engine_must_be_reachable(
+    environ: dict[str, str], failures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = engine("remote-ssh", tmp_path, monkeypatch)
+
+    def nowhere(host: str, port: object) -> list[object]:
+        if host[0].isdigit():
+            return []
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(doctor.socket, "getaddrinfo", nowhere)
+    assert len(starts(examine(found, **environ), "failure")) == failures
+
+
+def test_a_remote_engines_ports_and_disk_are_not_this_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = str(holder.getsockname()[1])
+        local = examine(engine("rootful", tmp_path, monkeypatch), LOKI_PORT=port)
+        remote = examine(engine("remote-ssh", tmp_path, monkeypatch), LOKI_PORT=port)
+    assert [one.level for one in local if one.subject == "ports"] == ["failure"]
+    assert [one.level for one in remote if one.subject == "ports"] == ["ok"]
+    assert not [one for one in remote if one.subject == "disk"]
+
+
+def test_a_socket_that_cannot_be_known_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    found = engine("podman5", tmp_path, monkeypatch)
+    (refused,) = [one for one in examine(found) if one.level == "failure"]
+    assert "STACKCTL_DOCKER_SOCKET" in (refused.remedy or "")
+    given = examine(found, STACKCTL_DOCKER_SOCKET="/run/user/1000/podman/podman.sock")
+    assert not [one for one in given if one.level == "failure"]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("unix:///run/d.sock", Endpoint("unix", socket=Path("/run/d.sock"), origin="X")),
+        ("tcp://192.0.2.7:2375", Endpoint("tcp", host="192.0.2.7", origin="X")),
+        ("tcp://[2001:db8::1]:2376", Endpoint("tcp", host="2001:db8::1", origin="X")),
+        ("ssh://me@box.example:2222", Endpoint("ssh", host="box.example", origin="X")),
+    ],
+)
+def test_an_address_is_read(address: str, expected: Endpoint) -> None:
+    assert parse(address, "X") == expected
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["box", "tcp://", "tcp://box:port", "unix://relative", "unix:", "ftp://box", "ssh://me:pw@"],
+)
+def test_what_is_no_address_is_refused_in_one_line(address: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(address, "DOCKER_HOST")
+    assert "\n" not in caught.value.message
+    assert "DOCKER_HOST" in caught.value.message
+    assert "pw" not in caught.value.message
+    assert caught.value.remedy
+
+
+def test_docker_host_wins_over_the_context_and_no_docker_command_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine("colima", tmp_path, monkeypatch)
+    assert str(reached()) == "unix:///Users/user/.colima/default/docker.sock"
+    assert reached().origin == "the Docker context 'colima'"
+    monkeypatch.setenv("DOCKER_HOST", "ssh://box")
+    assert reached() == Endpoint("ssh", host="box", origin="DOCKER_HOST")
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert reached() == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("config", "asked"),
+    [
+        (None, False),
+        ("{}", False),
+        ('{"auths": {}, "currentContext": ""}', False),
+        ('{"currentContext": "default"}', False),
+        ('{"currentContext": "colima"}', True),
+        ("[]", True),
+        ("{broken", True),
+    ],
+)
+@pytest.mark.parametrize("where", ["DOCKER_CONFIG", "HOME"])
+def test_the_command_is_asked_only_where_a_context_may_be_in_use(
+    where: str, config: str | None, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine("colima", tmp_path, monkeypatch)
+    monkeypatch.delenv("DOCKER_CONTEXT")
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    folder = tmp_path / ".docker"
+    folder.mkdir()
+    monkeypatch.setenv(where, str(folder if where == "DOCKER_CONFIG" else tmp_path))
+    if config is not None:
+        (folder / "config.json").write_text(config)
+    if asked:
+        assert known() is None
+        assert reached().origin == "the Docker context 'colima'"
+    else:
+        assert known() == reached() == DEFAULT
+
+
+def test_a_named_context_is_asked_for_whatever_the_configuration_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state_dir: Path, clean_environment: object
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert known() == DEFAULT
+    engine("colima", tmp_path, monkeypatch)
+    assert known() is None
+    assert open_project(name=None, env_file=None).settings.host == "127.0.0.1"
+    engine("remote-ssh", tmp_path, monkeypatch)
+    assert open_project(name=None, env_file=None).settings.host == "server.example"
+
+
+def test_a_context_that_is_not_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", "x")
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\necho 'context \"x\": context not found' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(UsageError, match='context "x"') as caught:
+        reached()
+    assert "docker context ls" in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("address", "said", "told"),
+    [
+        (
+            "tcp://192.0.2.7:2375",
+            "Cannot connect to the Docker daemon at tcp://192.0.2.7:2375. Is the docker daemon running?",
+            "no engine answers at tcp://192.0.2.7 (DOCKER_HOST): Cannot connect to the Docker daemon",
+        ),
+        (
+            "ssh://box.example",
+            'error during connect: Get "http://docker.example.com/v1.50/info": command [ssh box.example] has'
+            " exited with exit status 255, stderr=ssh: Could not resolve hostname box.example",
+            "no engine answers at ssh://box.example (DOCKER_HOST): ssh: Could not resolve hostname",
+        ),
+        (
+            "unix:///var/run/docker.sock",
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.",
+            "the Docker daemon is not running",
+        ),
+    ],
+)
+def test_a_remote_engine_that_does_not_answer_is_named(
+    address: str, said: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "said").write_text(f"{said}\n")
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\ncat {tmp_path}/said >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_HOST", address)
+    with pytest.raises(EngineError) as caught:
+        Engine("bot-core").containers()
+    assert caught.value.message.startswith(told)
+    assert caught.value.remedy

@@ -1,0 +1,89 @@
+"""`up` without Docker: what must not fail it once the stack is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stackctl.cli import cli
+from stackctl.errors import EngineError
+from stackctl.readiness import Progress
+from stackctl.stack import joining, lifecycle
+from stackctl.stack.images import Resolved
+from stackctl.stack.joining import Missing
+from stackctl.stack.project import Choices, Project
+from tests.support.engine import MemoryEngine, container
+
+pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
+
+
+class StartingEngine(MemoryEngine):
+    """Starts what it has when Compose would."""
+
+    def up(self, *, pull: bool, services: Sequence[str] = ()) -> None:
+        self.done.append(("up", ""))
+
+    def remove_leftovers(self) -> list[str]:
+        return []
+
+    def copies(self) -> list[str]:
+        return []
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
+    """A machine on which `up --attach net` ends well, but for what the test says."""
+    monkeypatch.chdir(tmp_path)
+    engine = StartingEngine(container("grafana"), container("prometheus"))
+
+    async def ready(*_: object, **__: object) -> list[Progress]:
+        return [Progress("grafana", "ready", 1.0, ""), Progress("prometheus", "ready", 2.0, "")]
+
+    async def takes(_: Project) -> bool:
+        return False
+
+    monkeypatch.setattr(Project, "engine", lambda *_: engine)
+    monkeypatch.setattr(joining, "found", lambda _, chosen: chosen)
+    monkeypatch.setattr("stackctl.stack.doctor.examine", lambda *_: [])
+    monkeypatch.setattr("stackctl.stack.images.resolve", lambda *_, **__: Resolved("local", {}))
+    monkeypatch.setattr("stackctl.stack.adaptation.adapt", lambda *_: [])
+    monkeypatch.setattr("stackctl.readiness.wait", ready)
+    monkeypatch.setattr(lifecycle, "_refuses_password", takes)
+    return engine
+
+
+def up() -> Result:
+    return CliRunner().invoke(cli, ["up", "--attach", "net"])
+
+
+def test_what_of_bot_core_is_missing_is_told(
+    engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gap = Missing("redis", "no running container redis on the network net", "start it")
+    monkeypatch.setattr(joining, "missing", lambda *_: [gap])
+    done = up()
+    assert done.exit_code == 0, done.output
+    assert "no running container redis on the network net; start it" in done.stderr
+
+
+def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
+    engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: Project, chosen: Choices) -> list[Missing]:
+        assert chosen.network == "net"
+        assert engine.done == [("up", "")]
+        raise EngineError("docker run failed (exit 125): no such thing", remedy="try again")
+
+    monkeypatch.setattr(joining, "missing", missing)
+    done = up()
+    assert done.exit_code == 0, done.output
+    assert "2 services ready" in done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if "docker run failed" in line]
+    assert line == (
+        "it cannot be seen whether all of bot-core is there:"
+        " docker run failed (exit 125): no such thing; try again"
+    )
+    assert "docker run failed" not in done.stdout
