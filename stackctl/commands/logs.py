@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator, Mapping
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 import click
 
 from stackctl.commands import complete
 from stackctl.commands.common import Session, pass_session
-from stackctl.errors import UsageError
+from stackctl.errors import StackctlError, UsageError
+
+if TYPE_CHECKING:
+    from stackctl.stack.engine import Engine
+
+_LOOK_SECONDS = 0.2
 
 
 @click.command(
@@ -83,25 +91,50 @@ def _from_docker(session: Session, services: list[str], tail: int, *, follow: bo
         raise UsageError(f"no container of {', '.join(missing)}", remedy="stackctl up")
     present = [name for name in services if name in containers]
     width = max(map(len, present)) if len(present) > 1 else 0
-    lock = threading.Lock()
+    ids = {name: containers[name].id for name in present}
+    lines = _followed(engine, ids, tail) if follow else _read(engine, ids, tail)
+    for service, line in lines:
+        text = line.decode(errors="replace").rstrip("\n")
+        sys.stdout.write(f"{service:{width}} | {text}\n" if width else f"{text}\n")
+        sys.stdout.flush()
 
-    def show(service: str) -> None:
-        for _, line in engine.follow_logs(containers[service].id, lines=tail, follow=follow):
-            text = line.decode(errors="replace").rstrip("\n")
-            with lock:
-                sys.stdout.write(f"{service:{width}} | {text}\n" if width else f"{text}\n")
-                sys.stdout.flush()
 
-    if not follow:
-        for service in present:
-            show(service)
-        return
-    # Daemon threads: Ctrl-C ends the command although they wait for the next line.
-    threads = [threading.Thread(target=show, args=(service,), daemon=True) for service in present]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def _read(engine: Engine, ids: Mapping[str, str], tail: int) -> Iterator[tuple[str, bytes]]:
+    """Give each service's last lines, one service after the other."""
+    for service, container in ids.items():
+        for _, line in engine.follow_logs(container, lines=tail, follow=False):
+            yield service, line
+
+
+def _followed(engine: Engine, ids: Mapping[str, str], tail: int) -> Iterator[tuple[str, bytes]]:
+    """Give the services' lines as they come, until all have ended. Raises EngineError where one cannot be read."""
+    arrived: SimpleQueue[tuple[str, bytes] | StackctlError | None] = SimpleQueue()
+
+    def read(service: str) -> None:
+        try:
+            for _, line in engine.follow_logs(ids[service], lines=tail, follow=True):
+                arrived.put((service, line))
+        except StackctlError as error:
+            arrived.put(error)
+        else:
+            arrived.put(None)
+
+    for service in ids:
+        # Daemons: Ctrl-C ends the command although they wait for the next line.
+        threading.Thread(target=read, args=(service,), daemon=True).start()
+    still_open = len(ids)
+    while still_open:
+        try:
+            # A signal need not wake who waits for another thread, so no wait is a long one.
+            item = arrived.get(timeout=_LOOK_SECONDS)
+        except Empty:
+            continue
+        if item is None:
+            still_open -= 1
+        elif isinstance(item, StackctlError):
+            raise item
+        else:
+            yield item
 
 
 def _from_loki(

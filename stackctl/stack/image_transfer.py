@@ -37,6 +37,7 @@ from stackctl.stack.images import SetName
 
 _AT_ONCE = 3
 _ATTEMPTS = 4
+_WAIT = wait_exponential(multiplier=1, max=10)
 _LOOK_SECONDS = 0.2
 _BUFFER = 1024 * 1024
 _WORTH_TELLING = 1_000_000
@@ -81,6 +82,9 @@ def pull(
     running: list[Future[Pulled]] = []
     try:
         running.extend(pool.submit(_pull, engine, say, ended, one) for one in dict.fromkeys(wanted))
+        # A signal need not wake who waits for another thread, so no wait is a long one.
+        while wait(running, timeout=_LOOK_SECONDS).not_done:
+            pass
         return [future.result() for future in running]
     except BaseException:
         ended.set()
@@ -108,7 +112,7 @@ def _pull(engine: Engine, say: Say, ended: threading.Event, reference: str) -> P
     attempts = Retrying(
         sleep=sleep_using_event(ended),
         stop=stop_any(stop_after_attempt(_ATTEMPTS), stop_when_event_set(ended)),
-        wait=wait_exponential(multiplier=1, max=10),
+        wait=_WAIT,
         retry=retry_if_exception(_may_pass),
         before_sleep=lambda call: say(
             f"{reference} again in {call.upcoming_sleep:.0f} s: {_failure(call)}"

@@ -343,7 +343,6 @@ def test_a_tar_that_breaks_off_loads_nothing(laptop: Laptop) -> None:
 
 
 def test_a_registry_that_nobody_answers_at_is_told_without_another_attempt(tmp_path: Path) -> None:
-    began = time.monotonic()
     done = Laptop(tmp_path, {"STACKCTL_REGISTRY_MIRROR": "127.0.0.1:1"}).run("images", "pull")
     assert (done.returncode, done.stderr.count("connection refused")) == (1, 14)
-    assert time.monotonic() - began < 30
+    assert " again in " not in done.stderr

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -293,10 +292,8 @@ def test_an_alert_that_does_not_come_or_go_fails_the_drill_and_the_fault_is_heal
 ) -> None:
     engine = MemoryEngine(container("loki"))
     stack = AlertingStack(engine, reaches=reaches, resolves=resolves, tells=tells)
-    began = time.monotonic()
     with serving(stack.routes()) as server, pytest.raises(drill.DrillError, match=says):  # type: ignore[arg-type]
         run_drill(engine, journal, server.url, timeout=0.5)
-    assert time.monotonic() - began < 5
     assert engine.states["loki"].running
     assert journal.open_faults() == []
 

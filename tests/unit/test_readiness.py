@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from stackctl.readiness import NotReady, Progress
 from stackctl.settings import Settings
 from stackctl.stack.services import SERVICES, ContainerHealth, HttpProbe, Service
 from tests.support.engine import MemoryEngine, container
-from tests.support.http import Reply, serving
+from tests.support.http import Reply, Request, serving
 
 HTTP = Service("prometheus", "monitoring", HttpProbe("/-/ready"))
 LINE = Service("mongodb", "demo", HttpProbe("/metrics", via="prometheus", line="mongodb_up 1"))
@@ -70,11 +70,10 @@ def test_health_of_the_container_is_the_proof_where_no_port_is_published() -> No
     ],
 )
 def test_what_cannot_become_ready_is_given_up_at_once(state: dict[str, Any], says: str) -> None:
-    began = time.monotonic()
     with pytest.raises(NotReady) as caught:
         wait("http://127.0.0.1:9", MemoryEngine(container("prometheus", **state)), HTTP, timeout=60)
-    assert time.monotonic() - began < 5
     assert says in caught.value.progress[0].reason
+    assert "gave up after" not in caught.value.progress[0].reason
     assert caught.value.remedy == "stackctl logs prometheus"
 
 
@@ -108,15 +107,23 @@ def test_the_deadline_holds_and_the_last_reason_is_kept(
 
 
 def test_all_are_asked_at_once() -> None:
-    slow = Reply(delay=0.2)
+    all_there = threading.Barrier(10)
+
+    def answer(_: Request) -> Reply:
+        # None is answered before the last is asked; who asks one after the other gets a 500.
+        try:
+            all_there.wait(timeout=2)
+        except threading.BrokenBarrierError:
+            return Reply(status=500)
+        return Reply()
+
     services = [
         Service("prometheus", "monitoring", HttpProbe(f"/{number}", via="prometheus"))
         for number in range(10)
     ]
-    with serving({f"/{number}": slow for number in range(10)}) as server:
-        began = time.monotonic()
+    with serving({f"/{number}": answer for number in range(10)}) as server:
         wait(server.url, MemoryEngine(container("prometheus")), *services)
-    assert time.monotonic() - began < 1.5
+    assert len(server.requests) == 10
 
 
 def test_look_gives_a_word_for_every_service() -> None:
