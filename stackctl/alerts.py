@@ -1,4 +1,4 @@
-"""The alerts as a person asks for them: what Prometheus holds, and what Alertmanager makes of it."""
+"""The alerts as a person asks for them: what Prometheus holds, and what Alertmanager makes of it and has besides."""
 
 from __future__ import annotations
 
@@ -44,24 +44,20 @@ class RuleCount:
 def active(held: Iterable[Held], received: Sequence[Received]) -> list[ActiveAlert]:
     """Bring together what both programs say, the most urgent first.
 
-    Prometheus adds its external labels on the way, so an alert is Alertmanager's if that has all of its labels.
+    Prometheus adds its external labels on the way, so an alert is Alertmanager's if that has all of its labels. What
+    Alertmanager alone has was sent by somebody else: Loki's ruler, or a person.
     """
+    others = list(received)
     rows = []
     for alert in held:
         if alert.state == "inactive":
             continue
         match = next((one for one in received if alert.labels.items() <= one.labels.items()), None)
-        rows.append(
-            ActiveAlert(
-                name=alert.labels.get("alertname", ""),
-                state=_state(alert, match),
-                severity=alert.labels.get("severity", ""),
-                service=alert.labels.get("service", ""),
-                since=alert.active_at,
-                receivers=tuple(one.name for one in match.receivers) if match else (),
-                summary=alert.annotations.get("summary", ""),
-            )
-        )
+        if match in others:
+            others.remove(match)
+        state = _state(match) if match and alert.state == "firing" else alert.state
+        rows.append(_row(alert, state, alert.active_at, match))
+    rows += [_row(alert, _state(alert), alert.starts_at, alert) for alert in others]
     return sorted(rows, key=lambda row: (_ORDER[row.state], row.severity, row.name, row.service))
 
 
@@ -92,10 +88,23 @@ def matcher(text: str) -> Matcher:
     return Matcher(name=name, value=value, is_regex="~" in operator, is_equal="!" not in operator)
 
 
-def _state(alert: Held, received: Received | None) -> str:
-    if received is not None and alert.state == "firing":
-        if received.status.silenced_by:
-            return "silenced"
-        if received.status.inhibited_by:
-            return "inhibited"
-    return alert.state
+def _row(
+    alert: Held | Received, state: str, since: dt.datetime | None, received: Received | None
+) -> ActiveAlert:
+    return ActiveAlert(
+        name=alert.labels.get("alertname", ""),
+        state=state,
+        severity=alert.labels.get("severity", ""),
+        service=alert.labels.get("service", ""),
+        since=since,
+        receivers=tuple(one.name for one in received.receivers) if received else (),
+        summary=alert.annotations.get("summary", ""),
+    )
+
+
+def _state(received: Received) -> str:
+    if received.status.silenced_by:
+        return "silenced"
+    if received.status.inhibited_by:
+        return "inhibited"
+    return "firing"

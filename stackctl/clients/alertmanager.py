@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field, TypeAdapter
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from stackctl import yaml_text
 from stackctl.clients.base import CamelModel, HttpClient
 
 
@@ -53,6 +55,22 @@ class Status(CamelModel):
     config: _Config
     cluster: _Cluster
     started: dt.datetime = Field(alias="uptime")
+
+
+class Receiver(BaseModel):
+    """A receiver of the configuration that is in force; its channels are what else it has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+    def has(self, kind: str) -> bool:
+        """Tell whether it has a channel of this kind, such as `slack_configs`."""
+        return bool((self.model_extra or {}).get(kind))
+
+
+class _Configuration(BaseModel):
+    receivers: list[Receiver]
 
 
 class Matcher(CamelModel):
@@ -108,6 +126,16 @@ class AlertmanagerClient(HttpClient):
     async def receivers(self) -> list[str]:
         """Give the names of the configured receivers."""
         return [one.name for one in await self._json(_RECEIVERS, "GET", "/api/v2/receivers")]
+
+    async def receiver_configs(self) -> list[Receiver]:
+        """Give the receivers of the configuration that is in force, with their channels."""
+        text = (await self.status()).config.original
+        try:
+            return _Configuration.model_validate(yaml_text.load(text)).receivers
+        except (yaml.YAMLError, ValidationError):
+            raise self._error(
+                f"{self.base_url}/api/v2/status", "what it gives as its configuration is none"
+            ) from None
 
     async def post_alerts(self, alerts: list[Mapping[str, object]]) -> None:
         """Hand alerts in, as Prometheus does: objects with `labels`, `annotations`, `startsAt`, `endsAt`."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from stackctl.alerts import ActiveAlert
-    from stackctl.clients.alertmanager import AlertmanagerClient
+    from stackctl.clients.alertmanager import AlertmanagerClient, Receiver
     from stackctl.clients.prometheus import PrometheusClient
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ _CONFIG = "/etc/alertmanager/alertmanager.yml"
     invoke_without_command=True,
     epilog="\b\nExamples:\n  stackctl alerts\n  stackctl alerts --watch 5\n  stackctl alerts rules\n"
     "  stackctl alerts route severity=critical component=trading\n"
-    "  stackctl alerts silence HighCPUUsage --for 2h --comment 'load test'\n"
-    "  stackctl alerts expire ID",
+    "  stackctl alerts silence add HighCPUUsage --for 2h --comment 'load test'\n"
+    "  stackctl alerts silence list",
 )
 @FORMAT
 @WATCH
@@ -46,6 +46,11 @@ def alerts(ctx: click.Context, session: Session, output: str, every: float | Non
     if ctx.invoked_subcommand is not None:
         if every is not None:
             raise UsageError("--watch is for the active alerts", remedy="leave it out")
+        if output != "table":
+            raise UsageError(
+                f"--format before {ctx.invoked_subcommand!r} is for the active alerts",
+                remedy="give it after the command that it is for",
+            )
     elif every is not None:
         watch(session, every, output, lambda: _table(_active(session)))
     elif output == "json":
@@ -165,10 +170,21 @@ def route(session: Session, labels: tuple[str, ...]) -> None:
         session.out.print(f"{name}: {', '.join(channels.get(name, ())) or 'no channel'}")
 
 
-@alerts.command(epilog="\b\nExamples:\n  stackctl alerts silences")
+@alerts.group(
+    epilog="\b\nExamples:\n  stackctl alerts silence add HighCPUUsage --for 2h --comment 'load test'\n"
+    "  stackctl alerts silence list\n  stackctl alerts silence expire 0f3a…"
+)
+def silence() -> None:
+    """Keep alerts quiet for a while, list what is kept quiet, end it."""
+
+
+@silence.command(
+    "list",
+    epilog="\b\nExamples:\n  stackctl alerts silence list\n  stackctl alerts silence list --format json",
+)
 @FORMAT
 @pass_session
-def silences(session: Session, output: str) -> None:
+def list_(session: Session, output: str) -> None:
     """List the silences that are in force or to come."""
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> list[dict[str, str]]:
@@ -199,9 +215,9 @@ def silences(session: Session, output: str) -> None:
         session.out.print("No silence.")
 
 
-@alerts.command(
-    epilog="\b\nExamples:\n  stackctl alerts silence HighCPUUsage --for 2h --comment 'load test'\n"
-    "  stackctl alerts silence service=kong severity=~'warning|info' --for 30m"
+@silence.command(
+    epilog="\b\nExamples:\n  stackctl alerts silence add HighCPUUsage --for 2h --comment 'load test'\n"
+    "  stackctl alerts silence add service=kong severity=~'warning|info' --for 30m"
 )
 @click.argument(
     "matchers", nargs=-1, required=True, metavar="MATCHER…", shell_complete=complete.alerts
@@ -211,7 +227,7 @@ def silences(session: Session, output: str) -> None:
 )
 @click.option("--comment", default="by stackctl", show_default=True, help="Why, for the others.")
 @pass_session
-def silence(session: Session, matchers: tuple[str, ...], duration: float, comment: str) -> None:
+def add(session: Session, matchers: tuple[str, ...], duration: float, comment: str) -> None:
     """Silence the alerts that fit every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~)."""
     from stackctl import alerts as model
 
@@ -230,7 +246,7 @@ def silence(session: Session, matchers: tuple[str, ...], duration: float, commen
     session.out.print(_ask(session, ask))
 
 
-@alerts.command(epilog="\b\nExamples:\n  stackctl alerts expire 0f3a…")
+@silence.command(epilog="\b\nExamples:\n  stackctl alerts silence expire 0f3a…")
 @click.argument("silence_id", metavar="ID")
 @pass_session
 def expire(session: Session, silence_id: str) -> None:
@@ -245,7 +261,7 @@ def expire(session: Session, silence_id: str) -> None:
         if error.status not in {404, 422}:
             raise
         raise UsageError(
-            f"there is no silence {silence_id}", remedy="`stackctl alerts silences` lists them"
+            f"there is no silence {silence_id}", remedy="`stackctl alerts silence list` lists them"
         ) from None
     session.out.print(f"{silence_id} has ended")
 
@@ -270,16 +286,14 @@ def _ask(
 
 def _channels(session: Session) -> dict[str, list[str]]:
     """Give the channels of every receiver in the configuration that Alertmanager has loaded."""
-    from stackctl import yaml_text
     from stackctl.stack.render import CHANNELS
 
-    async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> str:
-        return (await alertmanager.status()).config.original
+    async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> list[Receiver]:
+        return await alertmanager.receiver_configs()
 
-    config = yaml_text.load(_ask(session, ask))
     return {
-        receiver["name"]: [name for name, (key, _) in CHANNELS.items() if receiver.get(key)]
-        for receiver in config["receivers"]
+        receiver.name: [name for name, (kind, _) in CHANNELS.items() if receiver.has(kind)]
+        for receiver in _ask(session, ask)
     }
 
 

@@ -85,8 +85,11 @@ def join_options(command: _F) -> _F:
     return command
 
 
+_LONGEST = 10 * 365 * 24 * 3600
+
+
 class _Duration(click.ParamType[float]):
-    """Seconds, from a duration as Prometheus writes it: 90s, 3m, 1h30m."""
+    """Seconds, from a duration as Prometheus writes it: 90s, 3m, 1h30m; ten years at most."""
 
     name = "duration"
 
@@ -95,12 +98,13 @@ class _Duration(click.ParamType[float]):
     ) -> float:
         if isinstance(value, float):
             return value
-        parts = re.findall(r"(\d+)(h|m|s)", value)
+        parts = re.findall(r"([0-9]{1,18})(h|m|s)", value)
         if not parts or "".join(map("".join, parts)) != value:
             self.fail(f"{value!r} is not a duration such as 90s, 3m or 1h30m", param, ctx)
-        return float(
-            sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
-        )
+        seconds = sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
+        if seconds > _LONGEST:
+            self.fail(f"{value} is longer than {_LONGEST // 3600}h, ten years", param, ctx)
+        return float(seconds)
 
 
 DURATION = _Duration()

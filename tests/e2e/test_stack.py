@@ -192,13 +192,13 @@ def test_alerts_routing_silences_and_the_end_of_a_silence(stack: Stack) -> None:
         "default",
         "trading-team",
     ]
-    added = stack.run("alerts", "silence", "HighCPUUsage", "service=~node.*", "--for", "10m")
+    added = stack.run("alerts", "silence", "add", "HighCPUUsage", "service=~node.*", "--for", "10m")
     assert added.returncode == 0, added.stderr
     silence = added.stdout.strip()
-    assert silence in stack.run("alerts", "silences").stdout
-    assert stack.run("alerts", "expire", silence).returncode == 0
-    assert "No silence" in stack.run("alerts", "silences").stdout
-    unknown = stack.run("alerts", "expire", "00000000-0000-0000-0000-000000000000")
+    assert silence in stack.run("alerts", "silence", "list").stdout
+    assert stack.run("alerts", "silence", "expire", silence).returncode == 0
+    assert "No silence" in stack.run("alerts", "silence", "list").stdout
+    unknown = stack.run("alerts", "silence", "expire", "00000000-0000-0000-0000-000000000000")
     assert unknown.returncode == 2
     assert "there is no silence" in unknown.stderr
 

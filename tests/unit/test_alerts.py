@@ -13,6 +13,7 @@ from stackctl.clients.prometheus import Alert as Held
 from stackctl.clients.prometheus import Rule, RuleGroup
 from stackctl.errors import UsageError
 from stackctl.stack import reloading
+from tests.support.cli import run_here
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
@@ -54,8 +55,32 @@ def test_an_alert_is_found_in_alertmanager_by_its_labels() -> None:
     assert [(row.name, row.service, row.state, row.receivers) for row in rows] == [
         ("A", "x", "firing", ("default",)),
         ("A", "y", "firing", ()),
+        ("A", "z", "firing", ("default",)),
         ("B", "", "pending", ()),
     ]
+
+
+def test_what_others_send_to_alertmanager_is_there_with_its_state() -> None:
+    rows = alerts.active(
+        [held("A", service="x")],
+        [
+            received("A", service="x"),
+            received("PanicLogged", severity="critical", service="rust-core-engine"),
+            received("ErrorLogBurst", silenced=True),
+            received("LogsMissing", inhibited=True),
+        ],
+    )
+    assert [(row.name, row.severity, row.state, row.since, row.receivers) for row in rows] == [
+        ("A", "", "firing", NOW, ("default",)),
+        ("PanicLogged", "critical", "firing", NOW, ("default",)),
+        ("ErrorLogBurst", "", "silenced", NOW, ("default",)),
+        ("LogsMissing", "", "inhibited", NOW, ("default",)),
+    ]
+
+
+def test_an_alert_that_prometheus_holds_is_not_there_twice() -> None:
+    (row,) = alerts.active([held("A", "pending")], [received("A")])
+    assert (row.state, row.receivers) == ("pending", ("default",))
 
 
 def test_what_notifies_nobody_is_said_and_comes_last() -> None:
@@ -123,6 +148,23 @@ def test_matchers(text: str, expected: Matcher) -> None:
 def test_what_is_no_matcher(text: str) -> None:
     with pytest.raises(UsageError):
         alerts.matcher(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["silence", "add", "A", "--for", "87601h"], "is longer than 87600h, ten years"),
+        (["silence", "add", "A", "--for", f"{'9' * 18}h"], "is longer than 87600h, ten years"),
+        (["silence", "add", "A", "--for", f"{'9' * 5000}h"], "is not a duration such as 90s"),
+        (["silence", "A", "--for", "1h"], "No such command 'A'"),
+        (["--format", "json", "rules"], "--format before 'rules' is for the active alerts"),
+    ],
+)
+def test_wrong_usage_is_told_before_anybody_is_asked(arguments: list[str], says: str) -> None:
+    done = run_here("alerts", *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_which_service_reads_which_file() -> None:

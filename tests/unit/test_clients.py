@@ -113,6 +113,38 @@ def test_a_wrong_answer_is_one_line_that_names_the_service_and_the_address(
     assert caught.value.remedy == f"stackctl logs {caught.value.service}"
 
 
+def _status(original: str) -> Reply:
+    return as_json(
+        {
+            "versionInfo": {"version": "0.26.0"},
+            "config": {"original": original},
+            "cluster": {"status": "disabled"},
+            "uptime": "2026-11-23T12:00:00Z",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "original", ["a: [", "", "receivers: 3", "receivers: [{slack_configs: []}]", "[1]", "a: \x00"]
+)
+def test_a_configuration_of_alertmanager_that_is_none(original: str) -> None:
+    with (
+        serving({"/api/v2/status": _status(original)}) as server,
+        pytest.raises(ServiceError, match="what it gives as its configuration is none"),
+    ):
+        asyncio.run(alertmanager("receiver_configs")(server.url))
+
+
+def test_the_channels_of_a_receiver() -> None:
+    text = "receivers: [{name: a, slack_configs: [{channel: x}], email_configs: []}, {name: b}]"
+    with serving({"/api/v2/status": _status(text)}) as server:
+        receivers = asyncio.run(alertmanager("receiver_configs")(server.url))
+    assert [
+        (one.name, one.has("slack_configs"), one.has("email_configs"))
+        for one in receivers  # type: ignore[attr-defined]
+    ] == [("a", True, False), ("b", False, False)]
+
+
 @EVERY_CALL
 def test_a_service_that_is_not_there(path: str, call: Call) -> None:
     with serving({}) as server:

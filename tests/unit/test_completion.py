@@ -61,7 +61,7 @@ OFFERS: dict[str, Callable[[], object]] = {
     "stackctl chaos fill ": lambda: {name.split()[1] for name in FAULTS if " " in name},
     "stackctl chaos stop redis --expect ": runbooks.by_alert,
     "stackctl runbook ": runbooks.by_alert,
-    "stackctl alerts silence ": runbooks.by_alert,
+    "stackctl alerts silence add ": runbooks.by_alert,
     "stackctl snapshot ": bundle.dashboards,
     "stackctl open --dashboard ": bundle.dashboards,
     "stackctl open ": lambda: {one.name for one in SERVICES.values() if one.page},
