@@ -137,11 +137,12 @@ DISK_AND_NETWORK = Section(
         ),
         lines(
             "Network Traffic",
-            "Bytes a second that each machine receives (RX) and sends (TX). Worry about a sudden fall to nothing, or "
-            "a plateau at what the link can carry.",
+            "Bytes a second that the machine receives (RX) and sends (TX), as its cAdvisor sees them; what "
+            "containers send each other is not in it. Worry about a sudden fall to nothing, or a plateau at what the "
+            "link can carry.",
             Query(
-                'instance:node_network_throughput_bytes:rate5m{instance=~"$instance"}',
-                "{{instance}} {{direction}}",
+                "instance:node_network_throughput_bytes:rate5m",
+                "{{direction}} {{instance}}",
             ),
             unit=units.BytesPerSecondIEC,
             width=10,

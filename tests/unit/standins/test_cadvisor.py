@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,3 +120,35 @@ def test_an_engine_that_fails_is_told() -> None:
     housekeeping, samples = look(STATS, inspected=500)
     assert "answers 500" in housekeeping.problem
     assert samples == {}
+
+
+NET_DEV = """Inter-| Receive                                        | Transmit
+ face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls carrier compressed
+    lo: 1328928766 141467 0 0 0 0 0 0 1328928766 141467 0 0 0 0 0 0
+  eth0: 1013097771 23716 3 0 0 0 0 0 52341 10001 4 0 0 0 0 0
+docker0: 165478 2668 0 0 0 0 0 0 999999 2345 0 0 0 0 0 0
+veth1a2b: 165478 2668 0 0 0 0 0 0 999999 2345 0 0 0 0 0 0
+"""
+
+
+def test_the_machines_interfaces_are_those_of_its_first_process(tmp_path: Path) -> None:
+    (tmp_path / "proc/1/net").mkdir(parents=True)
+    (tmp_path / "proc/1/net/dev").write_text(NET_DEV)
+    found = {
+        sample.name: (sample.labels, sample.value)
+        for metric in Containers(Housekeeping("tcp://127.0.0.1:1"), tmp_path).collect()
+        for sample in metric.samples
+    }
+    labels = {"id": "/", "image": "", "name": "", "interface": "eth0"}
+    assert found == {
+        "container_network_receive_bytes_total": (labels, 1013097771),
+        "container_network_receive_packets_total": (labels, 23716),
+        "container_network_receive_errors_total": (labels, 3),
+        "container_network_transmit_bytes_total": (labels, 52341),
+        "container_network_transmit_packets_total": (labels, 10001),
+        "container_network_transmit_errors_total": (labels, 4),
+    }
+
+
+def test_without_the_machines_files_there_is_nothing_of_it(tmp_path: Path) -> None:
+    assert list(Containers(Housekeeping("tcp://127.0.0.1:1"), tmp_path).collect()) == []

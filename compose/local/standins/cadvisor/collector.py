@@ -7,16 +7,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
+from standins.cadvisor import machine
 from standins.cadvisor.housekeeping import Container, Housekeeping
 from standins.shared.docker import label_name
 
 _NANO = 1e-9
 _CPU_TOTAL = {"cpu": "total"}
+_MACHINE = {"id": "/", "image": "", "name": ""}
+"""The labels of the machine as a whole, which cAdvisor counts as a container."""
 
 Sample = tuple[dict[str, str], float]
 
@@ -32,8 +36,9 @@ class _Family:
 class Containers(Collector):
     """One family a kind of figure, one sample a container, or several."""
 
-    def __init__(self, housekeeping: Housekeeping) -> None:
+    def __init__(self, housekeeping: Housekeeping, root: Path = machine.ROOT) -> None:
         self._housekeeping = housekeeping
+        self._root = root
 
     def describe(self) -> list[Metric]:
         """Give the families without samples, so that registering asks no engine."""
@@ -49,8 +54,16 @@ class Containers(Collector):
                     metric.add_sample(
                         family.name, {**labels, **extra}, value, timestamp=container.seen
                     )
+            for extra, value in self._of_machine(family):
+                metric.add_sample(family.name, {**_MACHINE, **extra}, value)
             if metric.samples:
                 yield metric
+
+    def _of_machine(self, family: _Family) -> list[Sample]:
+        if family.name not in _NETWORK:
+            return []
+        figure, _ = _NETWORK[family.name]
+        return _by_interface(machine.networks(self._root), figure)
 
 
 def _metric(family: _Family) -> Metric:
@@ -96,10 +109,14 @@ def _working_set(one: Container) -> list[Sample]:
     return [({}, max(_get(one.stats, "memory_stats", "usage") - inactive, 0.0))]
 
 
-def _network(name: str) -> Callable[[Container], list[Sample]]:
-    return lambda one: [
-        ({"interface": interface}, float(figures.get(name) or 0))
-        for interface, figures in sorted((one.stats.get("networks") or {}).items())
+def _network(figure: str) -> Callable[[Container], list[Sample]]:
+    return lambda one: _by_interface(one.stats.get("networks") or {}, figure)
+
+
+def _by_interface(networks: Mapping[str, Mapping[str, int]], figure: str) -> list[Sample]:
+    return [
+        ({"interface": interface}, float(figures.get(figure) or 0))
+        for interface, figures in sorted(networks.items())
     ]
 
 
@@ -118,6 +135,31 @@ def _cpu_limit(value: Callable[[Container], float]) -> Callable[[Container], lis
 
 _THROTTLING = ("cpu_stats", "throttling_data")
 _USAGE = ("cpu_stats", "cpu_usage")
+
+_NETWORK = {
+    "container_network_receive_bytes_total": ("rx_bytes", "Cumulative count of bytes received."),
+    "container_network_receive_packets_total": (
+        "rx_packets",
+        "Cumulative count of packets received.",
+    ),
+    "container_network_receive_errors_total": (
+        "rx_errors",
+        "Cumulative count of errors encountered while receiving.",
+    ),
+    "container_network_transmit_bytes_total": (
+        "tx_bytes",
+        "Cumulative count of bytes transmitted.",
+    ),
+    "container_network_transmit_packets_total": (
+        "tx_packets",
+        "Cumulative count of packets transmitted.",
+    ),
+    "container_network_transmit_errors_total": (
+        "tx_errors",
+        "Cumulative count of errors encountered while transmitting.",
+    ),
+}
+"""What the machine has too: by family, the figure's name in the engine's answer, and the help."""
 
 _FAMILIES = (
     _Family(
@@ -168,29 +210,9 @@ _FAMILIES = (
         "Number of bytes of page cache memory.",
         _memory("total_cache", "file"),
     ),
-    _Family(
-        "container_network_receive_bytes_total",
-        "Cumulative count of bytes received.",
-        _network("rx_bytes"),
-        "counter",
-    ),
-    _Family(
-        "container_network_transmit_bytes_total",
-        "Cumulative count of bytes transmitted.",
-        _network("tx_bytes"),
-        "counter",
-    ),
-    _Family(
-        "container_network_receive_errors_total",
-        "Cumulative count of errors encountered while receiving.",
-        _network("rx_errors"),
-        "counter",
-    ),
-    _Family(
-        "container_network_transmit_errors_total",
-        "Cumulative count of errors encountered while transmitting.",
-        _network("tx_errors"),
-        "counter",
+    *(
+        _Family(name, text, _network(figure), "counter")
+        for name, (figure, text) in _NETWORK.items()
     ),
     _Family(
         "container_fs_reads_bytes_total",
