@@ -13,7 +13,6 @@ import hashlib
 import io
 import os
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -23,6 +22,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from stackctl import __version__
 from stackctl.errors import StackctlError, UsageError
+from stackctl.stack.state import temporary_beside
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -125,9 +125,7 @@ def writing(path: Path) -> Iterator[Writer]:
     """
     temporary: Path | None = None
     try:
-        # mkstemp's files are mode 0600.
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
+        descriptor, temporary = temporary_beside(path)
         with os.fdopen(descriptor, "wb") as stream:
             with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=_LEVEL) as tar:
                 yield Writer(tar)

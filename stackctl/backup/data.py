@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stackctl.backup.transfer import PROJECT_LABEL
 from stackctl.stack import images
 from stackctl.stack.project import Project
 
@@ -24,10 +25,15 @@ def full_name(project: str, volume: str) -> str:
 def labels(project: str, volume: str, compose: str) -> dict[str, str]:
     """Give the labels by which Compose knows a volume as its own; `compose` is its version."""
     return {
-        "com.docker.compose.project": project,
+        PROJECT_LABEL: project,
         "com.docker.compose.volume": volume,
         "com.docker.compose.version": compose,
     }
+
+
+def trial_name(project: str, volume: str) -> str:
+    """Give the name of the volume that a restore unpacks into first, to see that the engine takes all of it."""
+    return f"{project}_{volume}-trial"
 
 
 def image_of(project: Project, service: str) -> str:

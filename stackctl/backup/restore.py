@@ -1,13 +1,14 @@
-"""Restoring a backup, into fresh volumes only: all of them, or none is left."""
+"""Restoring a backup, into fresh volumes only; what is there goes when the new data is known to fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from stackctl.backup import archive, data, transfer, unfinished
-from stackctl.backup.archive import Manifest, Volume
+from stackctl.backup.archive import Manifest, Reader, Volume
 from stackctl.errors import StackctlError
+from stackctl.stack.engine import scratch_labels
 from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Project
 
@@ -19,8 +20,12 @@ def restore(project: Project, path: Path, *, confirm: Confirm, say: Say) -> Mani
     """Put a backup's volumes in the place of the project's, and give the backup's manifest.
 
     The whole file is checked before anything is touched; then `confirm` is called with the manifest and the names of
-    the volumes that will be replaced, and returns or raises. `say` is told each step. If the restoring fails, the
-    volumes that it made are removed. Raises StackctlError while the stack has containers, with Podman, or BadBackup.
+    the volumes that will be replaced, and returns or raises. `say` is told each step. What is replaced stays until the
+    engine has taken all of the new data beside it, for which it needs the room; a restore that fails until then leaves
+    everything as it was, and one that fails after it stays on record as unfinished.
+
+    Raises BadBackup, or StackctlError while the stack has containers, for a volume that is not this project's or that
+    somebody else's container has, and with Podman.
     """
     with exclusive(project.state, "restore"):
         engine = project.whole_engine()
@@ -38,29 +43,85 @@ def restore(project: Project, path: Path, *, confirm: Confirm, say: Say) -> Mani
                 "Podman cannot unpack a backup into a volume",
                 remedy="restore it with Docker Engine",
             )
+        engine.remove_scratch()
         say(f"checking {path.name}")
         with archive.reading(path, data.SERVICES) as backup:
             volumes = backup.manifest.volumes
             names = {volume.name: data.full_name(project.name, volume.name) for volume in volumes}
             replaced = sorted(transfer.present(names.values()))
+            _refuse_others(project, replaced)
             confirm(backup.manifest, replaced)
             for volume in volumes:
                 _say_other_image(project, volume, say)
-            unfinished.begin(project.state, names.values())
-            try:
-                transfer.remove(replaced)
-                with transfer.open_transfer(project.name) as copies:
-                    for volume, content in backup.volumes():
-                        say(f"restoring {volume.name}")
-                        labels = data.labels(project.name, volume.name, info.compose)
-                        transfer.create(names[volume.name], labels)
-                        copies.write(names[volume.name], content)
-            except BaseException:
-                transfer.remove(names.values())
-                unfinished.end(project.state)
-                raise
-            unfinished.end(project.state)
+            _put(project, backup, names, replaced, compose=info.compose, say=say)
         return backup.manifest
+
+
+def _put(
+    project: Project,
+    backup: Reader,
+    names: Mapping[str, str],
+    replaced: Collection[str],
+    *,
+    compose: str,
+    say: Say,
+) -> None:
+    """Unpack all of it: first what is new, and trials of what will be replaced; then that, each in its old one's place.
+
+    Docker can neither rename nor swap volumes. The trial shows that the engine takes the data and has the room; it goes
+    before its volume is replaced, so that the second unpacking needs no more room than the first.
+    """
+    labels = {volume: data.labels(project.name, volume, compose) for volume in names}
+    trials = {
+        volume: data.trial_name(project.name, volume)
+        for volume, name in names.items()
+        if name in replaced
+    }
+    fresh = [name for name in names.values() if name not in replaced]
+    transfer.remove(trials.values())
+    earlier = unfinished.pending(project.state)
+    unfinished.begin(project.state, {*earlier, *fresh})
+    try:
+        with transfer.open_transfer(project.name) as copies:
+            for volume, content in backup.volumes():
+                trial = trials.get(volume.name)
+                say(f"trying {volume.name}" if trial else f"restoring {volume.name}")
+                target = trial or names[volume.name]
+                transfer.create(
+                    target, scratch_labels(project.name) if trial else labels[volume.name]
+                )
+                copies.write(target, content)
+    except BaseException:
+        transfer.remove([*trials.values(), *fresh])
+        unfinished.begin(project.state, earlier)
+        raise
+    if trials:
+        # From here on a part of the old data is gone, so what cuts this off leaves the record.
+        unfinished.begin(project.state, names.values())
+        with transfer.open_transfer(project.name) as copies:
+            for volume, content in backup.volumes():
+                if volume.name in trials:
+                    say(f"restoring {volume.name}")
+                    name = names[volume.name]
+                    transfer.remove([trials[volume.name], name])
+                    transfer.create(name, labels[volume.name])
+                    copies.write(name, content)
+    unfinished.end(project.state)
+
+
+def _refuse_others(project: Project, volumes: Collection[str]) -> None:
+    """Raise StackctlError where a volume that would be replaced is not the project's, or is in somebody's use."""
+    for volume in sorted(transfer.foreign(volumes, project.name)):
+        raise StackctlError(
+            f"the volume {volume} is not of project {project.name}: it has not its label",
+            remedy="restore into another project with -p, or remove that volume yourself",
+        )
+    for volume in volumes:
+        if users := transfer.users(volume):
+            raise StackctlError(
+                f"the volume {volume} is in use by {', '.join(users)}",
+                remedy=f"docker rm {users[0]}",
+            )
 
 
 def _say_other_image(project: Project, volume: Volume, say: Say) -> None:

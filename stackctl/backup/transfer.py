@@ -13,13 +13,20 @@ import signal
 import subprocess
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from types import FrameType
 from typing import IO, Literal
 
 from stackctl.backup.archive import ROOT
 from stackctl.errors import EngineError
+from stackctl.stack.engine import scratch_labels
+
+PROJECT_LABEL = "com.docker.compose.project"
+"""By it Compose knows what is a project's own."""
 
 _EMPTY_TAR = bytes(1024)
 _CHUNK = 1024 * 1024
+_ANSWER_SECONDS = 300.0
+"""How long the engine may take for one call that moves no data; to remove a large volume takes it a while."""
 
 
 @contextlib.contextmanager
@@ -39,13 +46,7 @@ class Transfer:
     def __init__(self, project: str, image: str) -> None:
         self._image = image
         self._container = f"{project}-volume-copy"
-        # By these labels `docker compose down` removes the container if this process is killed.
-        self._labels = {
-            "com.docker.compose.project": project,
-            "com.docker.compose.service": "volume-copy",
-            "com.docker.compose.oneoff": "False",
-            "com.docker.compose.config-hash": "none",
-        }
+        self._labels = scratch_labels(project)
 
     def read(self, volume: str, sink: IO[bytes]) -> None:
         """Write a volume's tar to a file. Raises EngineError where Docker does not give all of it."""
@@ -106,6 +107,19 @@ def present(names: Collection[str]) -> set[str]:
     return set(names) & set(_docker("volume", "ls", "--quiet").splitlines())
 
 
+def foreign(names: Collection[str], project: str) -> set[str]:
+    """Give those of the volumes that are there without the project's label: somebody else's by the same name."""
+    own = _docker("volume", "ls", "--quiet", "--filter", f"label={PROJECT_LABEL}={project}")
+    return present(names) - set(own.splitlines())
+
+
+def users(volume: str) -> list[str]:
+    """Give the names of the containers, stopped ones too, that have a volume mounted: it cannot be removed."""
+    return _docker(
+        "ps", "--all", "--filter", f"volume={volume}", "--format", "{{.Names}}"
+    ).splitlines()
+
+
 def create(volume: str, labels: Mapping[str, str]) -> None:
     """Create an empty volume with these labels."""
     _docker(
@@ -121,36 +135,51 @@ def remove(volumes: Collection[str]) -> None:
 
 def _docker(*arguments: str, given: bytes = b"") -> str:
     """Run a short docker command and give what it printed. Raises EngineError if it fails."""
-    with _held_back():
+    with (
+        _held_back() as waited_for,
         # In a session of its own the terminal's Ctrl-C does not reach it.
-        done = subprocess.run(
+        subprocess.Popen(
             ["docker", *arguments],
-            input=given,
-            capture_output=True,
-            check=False,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,
-        )
-    if done.returncode:
-        raise _failure(f"docker {arguments[0]}", done.returncode, done.stderr)
-    return done.stdout.decode().strip()
+        ) as process,
+    ):
+        waited_for.append(process)
+        try:
+            printed, said = process.communicate(given, timeout=_ANSWER_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise EngineError(
+                f"docker {arguments[0]}: the engine does not answer", remedy="restart Docker"
+            ) from None
+    if process.returncode:
+        raise _failure(f"docker {arguments[0]}", process.returncode, said)
+    return printed.decode().strip()
 
 
 @contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the body has ended.
+def _held_back() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Hold Ctrl-C and SIGTERM back until the body has ended; a second one ends the processes that it gives.
 
-    The engine goes on with a request that is cut off, so what it then makes would be there after the cleaning up.
+    The engine goes on with a request that is cut off, so what it then makes would be there after the cleaning up. An
+    engine that does not answer at all must not be waited for by who has asked twice.
     """
+    waited_for: list[subprocess.Popen[bytes]] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield waited_for
         return
     came: list[int] = []
-    kept = {
-        number: signal.signal(number, lambda number, _: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        for process in waited_for if came else ():
+            process.kill()
+        came.append(number)
+
+    kept = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield waited_for
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)

@@ -21,9 +21,14 @@ def end(state: State) -> None:
     (state.folder / FILE).unlink(missing_ok=True)
 
 
+def pending(state: State) -> list[str]:
+    """Give the volumes of a restore that was cut off, whether or not they are still there."""
+    return state.read_json(FILE).get("volumes") or []
+
+
 def refuse(state: State) -> None:
     """Raise StackctlError where a restore was cut off and some of its volumes are still there."""
-    volumes = state.read_json(FILE).get("volumes")
+    volumes = pending(state)
     left = transfer.present(volumes) if volumes else set()
     if left:
         raise StackctlError(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -68,24 +66,14 @@ class Journal:
         """Write down a fault that this process is about to do."""
         since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         fault = OpenFault(kind, service, container, since, os.getpid(), details or {})
-        with self._exclusive():
+        with self._state.alone():
             self._write([*self.open_faults(), fault])
         return fault
 
     def end(self, fault: OpenFault) -> None:
         """Strike out a fault that is healed; no harm if it is not there."""
-        with self._exclusive():
+        with self._state.alone():
             self._write([one for one in self.open_faults() if one != fault])
-
-    @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Keep other processes from writing between our reading and writing: neither may lose the other's fault."""
-        folder = os.open(self._state.folder, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
 
     def _write(self, faults: list[OpenFault]) -> None:
         content: dict[str, Any] = {"faults": [asdict(fault) for fault in faults]}

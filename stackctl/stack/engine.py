@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -40,6 +41,11 @@ START_INTERVAL_API = (1, 44)
 
 COPY_LABEL = "stackctl.copy"
 """Marks a volume that holds copies of the project's configuration or secrets, and no data."""
+
+SCRATCH_LABEL = "stackctl.scratch"
+"""Marks, with the project as its value, a container or volume that a command makes for itself and removes."""
+PROCESS_LABEL = "stackctl.process"
+"""The process that made it: what one that was killed has left is removed by the next `up` or `down`."""
 
 _REMOVAL_SECONDS = 10.0
 _PIECE = 1024 * 1024
@@ -270,6 +276,22 @@ class Engine:
             for name in names:
                 self._client.container.remove(name, force=True)
         return names
+
+    def remove_scratch(self) -> None:
+        """Remove the containers and volumes that commands made for themselves and, being killed, did not remove."""
+        with _translated("docker rm"):
+            for one in self._client.container.list(
+                all=True, filters=[("label", f"{SCRATCH_LABEL}={self.project}")]
+            ):
+                if _is_abandoned(one.config.labels or {}):
+                    with contextlib.suppress(NoSuchContainer):
+                        one.remove(force=True, volumes=True)
+        with _translated("docker volume rm"):
+            for volume in self._client.volume.list(
+                filters=[("label", f"{SCRATCH_LABEL}={self.project}")]
+            ):
+                if _is_abandoned(volume.labels or {}):
+                    volume.remove()
 
     def down(self, *, timeout: int | None = None) -> None:
         """Stop and remove the project's containers and networks; its volumes stay."""
@@ -633,6 +655,7 @@ class Engine:
                 networks=["none"],
                 cap_drop=["ALL"],
                 read_only=True,
+                labels=scratch_labels(self.project),
             )
         try:
             with _translated("docker cp"):
@@ -756,6 +779,18 @@ class Engine:
             )
             for _, line in lines or ():
                 yield line.decode(errors="replace").rstrip()
+
+
+def scratch_labels(project: str) -> dict[str, str]:
+    """Give the labels of what this process makes for itself and removes."""
+    return {SCRATCH_LABEL: project, PROCESS_LABEL: str(os.getpid())}
+
+
+def _is_abandoned(labels: Mapping[str, str]) -> bool:
+    import psutil
+
+    pid = labels.get(PROCESS_LABEL, "")
+    return not (pid.isdecimal() and psutil.pid_exists(int(pid)))
 
 
 def reached() -> Endpoint:

@@ -51,12 +51,16 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
     `timeout` is the deadline for readiness in seconds. Raises StackctlError: with the doctor's failures, where
     an image cannot be had, where Compose fails, or NotReady.
     """
-    with exclusive(project.state, "up") as killed:
+    with exclusive(project.state, "up") as hold:
         unfinished.refuse(project.state)
-        if killed == "down":
+        if hold.down_cut_off:
             # The engine goes on stopping what a `down` had told it to stop before it was cut off.
+            engine = project.whole_engine()
+            # Somebody may have started their own under this name since.
+            _refuse_failures(list(doctor.strangers(engine, project.choices.app_services)))
             observer.note("finishing the `down` that was cut off")
-            project.whole_engine().down()
+            engine.down()
+            hold.settle()
         chosen = joining.planned(project, wish)
         engine = project.engine(chosen)
         observer.step("checking this machine")
@@ -88,6 +92,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         project.keep(replace(chosen, volumes=joining.volumes(engine, chosen)))
         for leftover in engine.remove_leftovers():
             observer.note(f"removed {leftover}, left by an `up` that was interrupted")
+        engine.remove_scratch()
         made = adaptation.adapt(engine, project.settings, project.state)
         before = engine.containers()
         observer.step("starting the containers")
@@ -132,7 +137,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
 
     Gives the names of the containers that were removed. `timeout` is Docker's: seconds before a SIGKILL.
     """
-    with exclusive(project.state, "down"):
+    with exclusive(project.state, "down") as hold:
         if not project.state.compose_env.is_file():
             render(
                 project.settings,
@@ -155,10 +160,12 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         engine.down(timeout=timeout)
         engine.remove_networks(chosen.app_networks)
         copies.remove(engine)
+        engine.remove_scratch()
         if volumes:
             transfer.remove([*engine.volumes(chosen.volumes), *unnamed])
             chosen = replace(chosen, volumes=())
         project.keep(replace(chosen, wish=Wish()))
+        hold.settle()
         return sorted(state.name for state in found.values())
 
 

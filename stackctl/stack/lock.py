@@ -7,63 +7,97 @@ import datetime as dt
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
 
 from stackctl.errors import StackctlError
-from stackctl.stack.state import State
+from stackctl.stack.state import PRIVATE_FILE, State
 
 _ORPHAN_SECONDS = 120.0
 
 
+@dataclass
+class Hold:
+    """The lock as a command has it. `down_cut_off` tells of a `down` that nothing has finished since."""
+
+    down_cut_off: bool
+
+    def settle(self) -> None:
+        """Note that the `down` that was cut off has been finished."""
+        self.down_cut_off = False
+
+
 @contextlib.contextmanager
-def exclusive(state: State, command: str) -> Iterator[str | None]:
-    """Hold the project's lock while the body runs, and give the command that was cut off while it held it, if any.
+def exclusive(state: State, command: str) -> Iterator[Hold]:
+    """Hold the project's lock while the body runs.
 
     Raises StackctlError that names the holder, its process and since when, if another process has it. After a
-    holder that was killed this waits for the `docker compose` that it may have left behind, which is not in the lock.
+    holder that was killed this removes what it was writing, and waits for the `docker compose` that it may have left
+    behind, which is not in the lock.
     """
-    path = state.folder / "lock"
-    with path.open("a+", encoding="utf-8") as stream:
+    # Not "a+", with which every write is at the end.
+    descriptor = os.open(state.folder / "lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    with os.fdopen(descriptor, "r+b", buffering=0) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            stream.seek(0)
             raise StackctlError(
-                f"{_holder(stream.read())} is at work on this project",
+                f"{_holder(_read(stream))} is at work on this project",
                 remedy="wait for it to end, or use another project with -p",
             ) from None
-        stream.seek(0)
-        killed = _command(stream.read())
-        if killed is not None:
-            _await_orphans(state.folder.name)
-        stream.truncate(0)
+        before = _read(stream)
+        killed = before.get("command")
+        hold = Hold(killed == "down" or before.get("down_cut_off") is True)
         started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        json.dump({"command": command, "pid": os.getpid(), "since": started}, stream)
-        stream.flush()
+        record = {"command": command, "pid": os.getpid(), "since": started}
+        # Others are told of this holder while it waits, too.
+        _write(stream, record, hold)
+        if killed is not None:
+            try:
+                _await_orphans(state.folder.name)
+            except BaseException:
+                _write(stream, before, hold)
+                raise
+            state.sweep()
         try:
-            yield killed
+            yield hold
         except Exception:
-            stream.truncate(0)
+            _write(stream, {}, hold)
             raise
-        # What Ctrl-C or SIGTERM cut off stays on record, as what was killed does: the engine may still be at it.
-        stream.truncate(0)
+        except BaseException:
+            # What Ctrl-C or SIGTERM cut off stays on record, as what was killed does: the engine may still be at it.
+            _write(stream, record, hold)
+            raise
+        _write(stream, {}, hold)
 
 
-def _command(text: str) -> str | None:
-    """Give the command of a holder that did not strike itself out; an empty text is one that did."""
+def _read(stream: IO[bytes]) -> dict[str, Any]:
+    """Give the record: a holder that did not strike itself out, a `down` that was cut off; empty where all is done."""
+    stream.seek(0)
+    text = stream.read()
     if not text:
-        return None
+        return {}
     try:
-        return str(json.loads(text)["command"])
-    except (ValueError, KeyError, TypeError):
-        return "unknown"
+        record = json.loads(text)
+    except ValueError:
+        record = None
+    # One that was killed while it wrote leaves half of it.
+    return record if isinstance(record, dict) else {"command": "unknown"}
 
 
-def _holder(text: str) -> str:
+def _write(stream: IO[bytes], record: Mapping[str, Any], hold: Hold) -> None:
+    whole = {**record, "down_cut_off": True} if hold.down_cut_off else record
+    data = json.dumps(whole).encode() if whole else b""
+    # Never empty in between, as one that was killed then would leave no record.
+    os.pwrite(stream.fileno(), data, 0)
+    stream.truncate(len(data))
+
+
+def _holder(record: Mapping[str, Any]) -> str:
     try:
-        holder = json.loads(text)
-        return f"stackctl {holder['command']} (pid {holder['pid']}, since {holder['since']})"
-    except (ValueError, KeyError, TypeError):
+        return f"stackctl {record['command']} (pid {record['pid']}, since {record['since']})"
+    except KeyError:
         return "another stackctl"
 
 

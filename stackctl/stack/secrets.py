@@ -29,15 +29,8 @@ class Secrets:
 
     def __init__(self, settings: Settings, state: State) -> None:
         """Take what the settings give and what an earlier run generated, and make up and keep the rest."""
-        kept = state.read_json(STORE)
-        generated = {
-            name: kept.get(name) or secrets.token_urlsafe(24)
-            for name in (*GENERATED_SECRETS, _FINGERPRINT_KEY)
-        }
-        if generated != kept:
-            state.write_json(STORE, generated)
         self._settings = settings
-        self._generated = generated
+        self._generated = _kept(state)
 
     def get(self, name: str) -> SecretStr | None:
         """Give the secret of this setting's name: the user's, else the generated one, else None."""
@@ -104,6 +97,19 @@ class Secrets:
     def _text(self, name: str) -> str:
         secret = self.get(name)
         return "" if secret is None else secret.get_secret_value()
+
+
+def _kept(state: State) -> dict[str, str]:
+    """Give what was generated, and make up and keep what is missing: of two processes at once both have the same."""
+    with state.alone():
+        kept = state.read_json(STORE)
+        generated = {
+            name: kept.get(name) or secrets.token_urlsafe(24)
+            for name in (*GENERATED_SECRETS, _FINGERPRINT_KEY)
+        }
+        if generated != kept:
+            state.write_json(STORE, generated)
+    return generated
 
 
 def _escaped(text: str) -> str:

@@ -9,9 +9,13 @@ told of the engine), `copies.json` (volumes of copies), `project.json` (choices 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import json
 import os
+import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +34,9 @@ PRIVATE_FILE = 0o600
 MOUNTED_FILE = 0o444
 """Containers read mounted files as users of their own: the folder around, mode 0700, is what keeps others out."""
 
+_TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.[a-z0-9_]{8}")
+"""The names of temporary files; the end is mkstemp's."""
+
 
 def write_atomic(path: Path, content: bytes | str, mode: int = PRIVATE_FILE) -> bool:
     """Write a file by way of a temporary one and a rename, and tell whether it changed anything.
@@ -41,18 +48,39 @@ def write_atomic(path: Path, content: bytes | str, mode: int = PRIVATE_FILE) -> 
         if path.read_bytes() == data and path.stat().st_mode & 0o777 == mode:
             return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, temporary = temporary_beside(path)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return True
+
+
+def temporary_beside(path: Path) -> tuple[int, Path]:
+    """Open a new file in a path's folder, mode 0600, to be renamed to it; its name tells whose it is.
+
+    Those that a process which was killed has left there for the same path are removed.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        _remove_if_abandoned(left)
+    prefix = f".{path.name}.{os.getpid()}."
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
+    return descriptor, Path(name)
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    """Remove a temporary file whose process has gone."""
+    if found := _TEMPORARY.fullmatch(path.name):
+        import psutil
+
+        if not psutil.pid_exists(int(found["pid"])):
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +108,22 @@ class State:
     def join_file(self) -> Path:
         """The Compose file that puts ours on bot-core's networks, where it is watched."""
         return self.folder / "join.yml"
+
+    def sweep(self) -> None:
+        """Remove the temporary files of processes that were killed; there may be secrets in them."""
+        for path in self.folder.rglob(".*"):
+            _remove_if_abandoned(path)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Run the body while no other process is in one, for the moment that it takes to read, change and write."""
+        # A folder can be locked as a file can: https://man7.org/linux/man-pages/man2/flock.2.html
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Give the object in a JSON file of this folder, empty where there is no such file."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import os
+import shutil
 import subprocess
 import tarfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from stackctl.backup import data
+from stackctl.backup import archive, data, transfer, unfinished
 from stackctl.clients.loki import Entry, LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.stack.engine import Engine
+from stackctl.stack.state import State
 from tests.e2e.conftest import PROJECT, Stack, docker
 from tests.support.cli import stackctl
 
@@ -26,11 +30,12 @@ OTHER = f"{PROJECT}-restored"
 VOLUMES = [data.full_name(OTHER, volume) for volume in data.SERVICES]
 
 
-def call(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+def call(
+    stack: Stack, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run stackctl for the second project, which never has a container."""
-    return stackctl(
-        "-p", OTHER, "--env-file", str(stack.env_file), *arguments, env=stack.environment
-    )
+    options = ("-p", OTHER, "--env-file", str(stack.env_file))
+    return stackctl(*options, *arguments, env={**stack.environment, **(env or {})})
 
 
 @pytest.fixture
@@ -38,6 +43,7 @@ def other(stack: Stack) -> Iterator[None]:
     """The second project, gone with its volumes at the end."""
     yield
     docker("volume", "rm", "--force", *VOLUMES)
+    unfinished.end(State(stack.folder / "state" / OTHER))
 
 
 def leftovers() -> str:
@@ -144,6 +150,94 @@ def test_a_backup_of_a_stack_that_is_up_and_a_restore_of_all_of_it(
     done = call(stack, "down", "--volumes", "--yes")
     assert done.returncode == 0, done.stderr
     assert docker("volume", "ls", "-q", "--filter", f"name={OTHER}") == ""
+
+
+def handmade(path: Path, size: int, marker: str) -> Path:
+    """Write a backup with a Loki volume of about this size."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        folder = tarfile.TarInfo("volume")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(folder)
+        for name, data_of in (("marker", marker.encode()), ("chunk", bytes(size))):
+            member = tarfile.TarInfo(f"volume/{name}")
+            member.size = len(data_of)
+            tar.addfile(member, io.BytesIO(data_of))
+    with archive.writing(path) as writer:
+        writer.add("loki_data", "stackctl/loki:local", content)
+        writer.close(OTHER)
+    return path
+
+
+LOKI_VOLUME = f"{OTHER}_loki_data"
+
+
+def test_a_volume_of_somebody_elses_by_the_same_name_is_left_alone(
+    stack: Stack, other: None, tmp_path: Path
+) -> None:
+    path = handmade(tmp_path / "b.tar.gz", 10, "new")
+    # Made by hand: it has no label of the project.
+    docker("volume", "create", LOKI_VOLUME)
+    put(LOKI_VOLUME, "theirs", b"precious")
+    network = docker("network", "create", f"{OTHER}_theirs").strip()
+    try:
+        done = call(stack, "restore", "--yes", str(path))
+        assert done.returncode == 1, done.stdout
+        (line,) = [one for one in done.stderr.splitlines() if one.startswith("stackctl: ")]
+        assert f"the volume {LOKI_VOLUME} is not of project {OTHER}" in line
+        assert content_of(LOKI_VOLUME, tmp_path)["volume/theirs"][3] == b"precious"
+        # Nor does `down --volumes` take it.
+        assert call(stack, "down", "--volumes", "--yes").returncode == 0
+        assert content_of(LOKI_VOLUME, tmp_path)["volume/theirs"][3] == b"precious"
+        assert network in docker("network", "ls", "-q", "--no-trunc")
+    finally:
+        docker("network", "rm", network)
+
+
+def put(volume: str, name: str, content: bytes) -> None:
+    """Put a file into a volume."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        member = tarfile.TarInfo(f"volume/{name}")
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    packed.seek(0)
+    with transfer.open_transfer(f"{OTHER}-put") as copies:
+        copies.write(volume, packed)
+
+
+def small_volumes(folder: Path, volume: str) -> dict[str, str]:
+    """Give an environment in which Docker makes this volume a file system of one megabyte."""
+    command = folder / "bin" / "docker"
+    command.parent.mkdir()
+    real = shutil.which("docker")
+    small = "--opt type=tmpfs --opt device=tmpfs --opt o=size=1m"
+    command.write_text(
+        f'#!/bin/sh\ncase "$*" in "volume create "*" {volume}")\n'
+        f'  shift 2; exec {real} volume create {small} "$@";; esac\nexec {real} "$@"\n'
+    )
+    command.chmod(0o755)
+    return {"PATH": f"{command.parent}:{os.environ['PATH']}"}
+
+
+def test_a_restore_for_which_the_disk_has_no_room_leaves_what_was_there(
+    stack: Stack, other: None, tmp_path: Path
+) -> None:
+    old = handmade(tmp_path / "old.tar.gz", 10, "old")
+    assert call(stack, "restore", str(old)).returncode == 0
+    trial = data.trial_name(OTHER, "loki_data")
+    path = handmade(tmp_path / "new.tar.gz", 4_000_000, "new")
+    done = call(stack, "restore", "--yes", str(path), env=small_volumes(tmp_path, trial))
+    assert done.returncode == 1, done.stdout
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("stackctl: ")]
+    assert "no space left on device" in line
+    assert content_of(LOKI_VOLUME, tmp_path)["volume/marker"][3] == b"old"
+    assert trial not in docker("volume", "ls", "-q")
+    assert leftovers() == ""
+    # With room it is all there.
+    assert call(stack, "restore", "--yes", str(path)).returncode == 0
+    assert content_of(LOKI_VOLUME, tmp_path)["volume/marker"][3] == b"new"
+    assert trial not in docker("volume", "ls", "-q")
 
 
 def sums(path: Path) -> dict[str, str]:

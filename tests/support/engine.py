@@ -83,6 +83,9 @@ class MemoryEngine(Engine):
     def connection(self, container: str, network: str) -> tuple[str, ...]:
         return self.connections
 
+    def remove_scratch(self) -> None:
+        pass
+
     def info(self) -> EngineInfo:
         if self.engine_info is None:
             raise AssertionError("the test set no engine_info")

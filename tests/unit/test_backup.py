@@ -32,7 +32,7 @@ from stackctl.commands.restore import restore as restore_command
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import load
 from stackctl.stack import bundle
-from stackctl.stack.engine import Engine, EngineInfo
+from stackctl.stack.engine import SCRATCH_LABEL, Engine, EngineInfo
 from stackctl.stack.lifecycle import Observer
 from stackctl.stack.project import Choices, Project
 from stackctl.stack.state import open_state
@@ -361,6 +361,16 @@ class Docker:
     labels: dict[str, Mapping[str, str]] = field(default_factory=dict)
     on_read: Callable[[str], None] = lambda _: None
     on_write: Callable[[str], None] = lambda _: None
+    others: set[str] = field(default_factory=set)
+    """Volumes of somebody else's."""
+    in_use: dict[str, list[str]] = field(default_factory=dict)
+
+    def foreign(self, names: Collection[str], project: str) -> set[str]:
+        assert project == "bot-core"
+        return self.present(names) & self.others
+
+    def users(self, volume: str) -> list[str]:
+        return self.in_use.get(volume, [])
 
     def present(self, names: Collection[str]) -> set[str]:
         return set(names) & set(self.volumes)
@@ -390,7 +400,7 @@ class Docker:
 @pytest.fixture
 def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
     fake = Docker()
-    for name in ("present", "create", "remove", "open_transfer"):
+    for name in ("present", "foreign", "users", "create", "remove", "open_transfer"):
         monkeypatch.setattr(transfer, name, getattr(fake, name))
     return fake
 
@@ -625,24 +635,88 @@ def test_a_restore_with_podman_is_refused_before_anything_is_touched(
     assert docker.volumes == OLD
 
 
+TRIAL = "bot-core_loki_data-trial"
+
+
+def fail_at(*volumes: str, error: BaseException | type[BaseException]) -> Callable[[str], None]:
+    """Make a failure of writing to one of these volumes."""
+
+    def fail(volume: str) -> None:
+        if volume in volumes:
+            raise error
+
+    return fail
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, EngineError("no space left on device")])
-def test_a_restore_that_fails_leaves_none_of_its_volumes(
+@pytest.mark.parametrize("at", [TRIAL, NAMES["grafana_data"]])
+def test_a_restore_that_fails_before_all_is_known_to_fit_changes_nothing(
     restoring: Restoring,
     docker: Docker,
     whole: Path,
+    at: str,
     error: BaseException | type[BaseException],
 ) -> None:
-    def fail(volume: str) -> None:
-        if volume == NAMES["loki_data"]:
-            raise error
-
     docker.volumes = dict(OLD)
-    docker.on_write = fail
+    docker.on_write = fail_at(at, error=error)
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - whichever it is
         restoring(whole)
     assert caught.value is error or caught.type is error
-    assert docker.volumes == {NAMES["prometheus_data"]: b"old"}
+    assert docker.volumes == OLD
     unfinished.refuse(restoring.stack.project.state)
+
+
+def test_a_restore_that_fails_when_a_part_is_replaced_is_told_and_can_be_done_again(
+    restoring: Restoring, docker: Docker, whole: Path
+) -> None:
+    state = restoring.stack.project.state
+    docker.volumes = dict(OLD)
+    docker.on_write = fail_at(NAMES["loki_data"], error=EngineError("the engine has gone"))
+    with pytest.raises(EngineError):
+        restoring(whole)
+    assert TRIAL not in docker.volumes
+    with pytest.raises(StackctlError, match="a restore was cut off"):
+        unfinished.refuse(state)
+    # Nor does one that fails earlier the next time strike that out.
+    docker.on_write = fail_at(TRIAL, error=EngineError("no space left on device"))
+    with pytest.raises(EngineError):
+        restoring(whole)
+    with pytest.raises(StackctlError, match="a restore was cut off"):
+        unfinished.refuse(state)
+    docker.on_write = lambda _: None
+    restoring(whole)
+    assert docker.volumes[NAMES["loki_data"]] == LOKI
+    unfinished.refuse(state)
+
+
+def test_a_trial_goes_before_its_volume_is_replaced_and_is_marked_for_removal(
+    restoring: Restoring, docker: Docker, whole: Path
+) -> None:
+    docker.volumes = {**OLD, TRIAL: b"of one that was killed"}
+    seen: dict[str, set[str]] = {}
+    docker.on_write = lambda volume: seen.update({volume: set(docker.volumes)})
+    restoring(whole)
+    assert NAMES["loki_data"] in seen[TRIAL]
+    assert TRIAL not in seen[NAMES["loki_data"]]
+    assert TRIAL not in docker.volumes
+    assert SCRATCH_LABEL in docker.labels[TRIAL]
+
+
+@pytest.mark.parametrize("which", ["others", "in_use"])
+def test_a_volume_of_somebody_elses_is_refused_before_anything_is_asked_or_touched(
+    restoring: Restoring, docker: Docker, whole: Path, which: str
+) -> None:
+    docker.volumes = dict(OLD)
+    if which == "others":
+        docker.others = {NAMES["loki_data"]}
+    else:
+        docker.in_use = {NAMES["loki_data"]: ["their-loki"]}
+    with pytest.raises(StackctlError, match="bot-core_loki_data is") as caught:
+        restoring(whole)
+    assert caught.value.remedy
+    assert "\n" not in caught.value.line
+    assert restoring.asked == []
+    assert docker.volumes == OLD
 
 
 def test_a_restore_that_was_killed_is_told_until_it_is_done_again_or_its_volumes_are_gone(
@@ -727,6 +801,33 @@ def test_ctrl_c_waits_for_a_request_that_the_engine_would_go_on_with(
         transfer.create("v", {})
     assert made.exists()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_ends_a_command_that_is_never_answered(
+    fake_command: Callable[[str], None],
+) -> None:
+    # The script would go on for ever: only its end by the second signal lets this test end.
+    fake_command(f"kill -INT {os.getpid()}; sleep 0.05; kill -INT {os.getpid()}; exec sleep 600")
+    with pytest.raises(KeyboardInterrupt):
+        transfer.create("v", {})
+
+
+def test_an_engine_that_never_answers_is_an_error(
+    fake_command: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_ANSWER_SECONDS", 0.05)
+    fake_command("exec sleep 600")
+    with pytest.raises(EngineError, match="docker volume: the engine does not answer"):
+        transfer.create("v", {})
+
+
+def test_volumes_of_somebody_elses_are_those_without_the_projects_label(
+    fake_command: Callable[[str], None],
+) -> None:
+    fake_command(
+        'case "$*" in *label=com.docker.compose.project=p) echo mine;; *) printf "mine\\nother\\n";; esac'
+    )
+    assert transfer.foreign(["mine", "other", "gone"], "p") == {"other"}
 
 
 # The commands

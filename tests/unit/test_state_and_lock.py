@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import stat
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stackctl.errors import StackctlError
+from stackctl.settings import load
 from stackctl.stack.lock import exclusive
-from stackctl.stack.state import open_state, write_atomic
+from stackctl.stack.secrets import Secrets
+from stackctl.stack.state import State, open_state, write_atomic
 
 
 def mode(path: Path) -> int:
@@ -129,21 +136,114 @@ def test_after_a_killed_holder_its_compose_is_waited_for(
         ):
             pass
         orphan.communicate("\n")
-    with exclusive(state, "up") as killed:
-        assert killed == "down"
+    with exclusive(state, "up") as hold:
+        assert hold.down_cut_off
         assert "up" in (state.folder / "lock").read_text()
+        hold.settle()
     assert (state.folder / "lock").read_text() == ""
-    with exclusive(state, "up") as killed:
-        assert killed is None
+    with exclusive(state, "up") as hold:
+        assert not hold.down_cut_off
 
 
-def test_what_ctrl_c_cuts_off_is_told_to_the_next(state_dir: Path) -> None:
+def test_who_waits_for_a_killed_ones_compose_is_told_to_others_by_its_own_name(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = open_state("bot-core")
+    (state.folder / "lock").write_text('{"command": "up", "pid": 1, "since": "then"}')
+    told: list[str] = []
+
+    def waited_for(_: str) -> None:
+        with pytest.raises(StackctlError) as caught, exclusive(state, "status"):
+            pytest.fail("the lock is held")
+        told.append(caught.value.message)
+
+    monkeypatch.setattr("stackctl.stack.lock._await_orphans", waited_for)
+    with exclusive(state, "down"):
+        pass
+    assert [text.split(",")[0] for text in told] == [f"stackctl down (pid {os.getpid()}"]
+
+
+def test_a_down_that_was_cut_off_is_told_until_it_is_settled(state_dir: Path) -> None:
     state = open_state("bot-core")
     with pytest.raises(KeyboardInterrupt), exclusive(state, "down"):
         raise KeyboardInterrupt
-    with exclusive(state, "status") as cut_off:
-        assert cut_off == "down"
+    for command in ("render", "reload", "backup", "restore"):
+        with exclusive(state, command) as hold:
+            assert hold.down_cut_off
     with pytest.raises(StackctlError), exclusive(state, "up"):
         raise StackctlError("failed")
-    with exclusive(state, "up") as cut_off:
-        assert cut_off is None
+    with pytest.raises(KeyboardInterrupt), exclusive(state, "backup"):
+        raise KeyboardInterrupt
+    with exclusive(state, "up") as hold:
+        assert hold.down_cut_off
+        hold.settle()
+    with exclusive(state, "up") as hold:
+        assert not hold.down_cut_off
+
+
+def test_a_record_of_which_half_was_written_is_one_of_a_holder_that_was_killed(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = open_state("bot-core")
+    (state.folder / "lock").write_text('{"command": "do')
+    waited: list[str] = []
+    monkeypatch.setattr("stackctl.stack.lock._await_orphans", waited.append)
+    with exclusive(state, "up") as hold:
+        assert not hold.down_cut_off
+    assert waited == ["bot-core"]
+
+
+def test_what_a_killed_process_was_writing_is_removed(state_dir: Path) -> None:
+    state = open_state("bot-core")
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    (state.folder / "secrets").mkdir()
+    left = [
+        state.folder / f".project.json.{gone.pid}.abcdefgh",
+        state.folder / "secrets" / f".key.{gone.pid}.abcd_123",
+    ]
+    kept = [
+        state.folder / f".project.json.{os.getpid()}.abcdefgh",
+        state.folder / "secrets" / ".key",
+        state.folder / ".other.json.bak",
+    ]
+    for path in (*left, *kept):
+        path.touch()
+    (state.folder / "lock").write_text('{"command": "render", "pid": 1, "since": "then"}')
+    with exclusive(state, "up"):
+        pass
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)
+    # A file of the same name that is written outside the lock takes its own away.
+    left[0].touch()
+    write_atomic(state.folder / "project.json", "{}")
+    assert not left[0].exists()
+
+
+def test_a_secret_is_made_up_once_however_many_ask_for_it_at_once(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = open_state("bot-core")
+    settings = load(environ={})
+    read, write = State.read_json, State.write_json
+    reading = threading.Barrier(2)
+    written: list[str] = []
+
+    def read_together(self: State, name: str) -> dict[str, Any]:
+        content = read(self, name)
+        # Both would have read by now, if nothing kept one of them out.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            reading.wait(0.05)
+        return content
+
+    def note(self: State, name: str, content: dict[str, Any]) -> None:
+        written.append(name)
+        write(self, name, content)
+
+    monkeypatch.setattr(State, "read_json", read_together)
+    monkeypatch.setattr(State, "write_json", note)
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: Secrets(settings, state), range(2)))
+    passwords = {one.get("GRAFANA_PASSWORD") for one in made}
+    assert len(passwords) == 1
+    assert written == ["secrets.json"]

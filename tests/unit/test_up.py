@@ -9,12 +9,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stackctl.cli import cli
-from stackctl.errors import EngineError
+from stackctl.errors import EngineError, StackctlError
 from stackctl.readiness import Progress
 from stackctl.stack import joining, lifecycle
 from stackctl.stack.images import Resolved
 from stackctl.stack.joining import Missing
+from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Choices, Project
+from stackctl.stack.state import open_state
 from tests.support.engine import MemoryEngine, container
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
@@ -28,6 +30,9 @@ class StartingEngine(MemoryEngine):
 
     def remove_leftovers(self) -> list[str]:
         return []
+
+    def down(self, *, timeout: int | None = None) -> None:
+        self.done.append(("down", ""))
 
     def copies(self) -> list[str]:
         return []
@@ -87,3 +92,22 @@ def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
         " docker run failed (exit 125): no such thing; try again"
     )
     assert "docker run failed" not in done.stdout
+
+
+def test_the_rest_of_a_down_that_was_cut_off_is_not_done_to_containers_of_somebody_else(
+    engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "missing", lambda *_: [])
+    with pytest.raises(KeyboardInterrupt), exclusive(open_state("bot-core"), "down"):
+        raise KeyboardInterrupt
+    engine.others = ["bot-core-mongo-1"]
+    done = up()
+    assert isinstance(done.exception, StackctlError)
+    assert "containers that are not stackctl's: bot-core-mongo-1" in done.exception.line
+    assert engine.done == []
+    # Once they are gone it is finished, and only once.
+    engine.others = []
+    assert up().exit_code == 0
+    assert engine.done == [("down", ""), ("up", "")]
+    assert up().exit_code == 0
+    assert engine.done[2:] == [("up", "")]
