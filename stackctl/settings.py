@@ -365,8 +365,15 @@ class Settings:
 
     @property
     def host(self) -> str:
-        """The host in the services' addresses, an IPv6 address in brackets: the engine's, unless one was set."""
-        bind = ipaddress.ip_address(self["STACKCTL_BIND_ADDRESS"] or "127.0.0.1")
+        """The host in the services' addresses."""
+        return self.host_at(self["STACKCTL_BIND_ADDRESS"] or "127.0.0.1")
+
+    def host_at(self, published: str) -> str:
+        """Give the host, an IPv6 address in brackets, at which what the engine publishes on an address is reached.
+
+        It is the engine's, unless one was set.
+        """
+        bind = ipaddress.ip_address(published)
         if bind.is_unspecified or bind.is_loopback:
             loopback = "127.0.0.1" if bind.version == 4 else "::1"
             bound = self.engine_host or (loopback if bind.is_unspecified else str(bind))

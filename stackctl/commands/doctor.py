@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from stackctl.commands.common import FORMAT, Session, join_options, pass_session
+from stackctl.errors import EngineError
 
-_MARKS = {"ok": ("ok", "green"), "warning": ("warn", "yellow"), "failure": ("FAIL", "red")}
+if TYPE_CHECKING:
+    from stackctl.stack.doctor import Finding
+    from stackctl.stack.project import Choices, Project
+
+_MARKS = {
+    "ok": ("ok", "green"),
+    "skipped": ("skip", "dim"),
+    "warning": ("warn", "yellow"),
+    "failure": ("FAIL", "red"),
+}
 
 
 @click.command(
@@ -42,13 +53,20 @@ def doctor(
     from stackctl.stack.project import Wish
 
     project = session.project
-    chosen = joining.planned(project, Wish(demo, network, app_files))
+    chosen = joining.choices(project.settings, Wish(demo, network, app_files), project.choices)
+    trouble: EngineError | None = None
+    try:
+        chosen = joining.found(project, chosen)
+    except EngineError as error:
+        trouble = error
     engine = project.engine(chosen)
     findings = examination.examine(
         engine, project.settings, project.services_of(chosen), chosen.app_services
     )
     if chosen.joined and findings[0].level != "failure":
-        findings += examination.joined(joining.missing(project, chosen), project.present(chosen))
+        findings += (
+            [examination.unjoined("failure", trouble)] if trouble else _bot_core(project, chosen)
+        )
     if output == "json":
         session.out.print_json(json.dumps([asdict(finding) for finding in findings]))
     else:
@@ -60,3 +78,14 @@ def doctor(
         session.out.print(table)
     if any(finding.level == "failure" for finding in findings):
         ctx.exit(1)
+
+
+def _bot_core(project: Project, chosen: Choices) -> list[Finding]:
+    from stackctl.stack import doctor as examination
+    from stackctl.stack import joining
+
+    try:
+        seen = joining.look(project, chosen)
+    except EngineError as error:
+        return [examination.unjoined("warning", error)]
+    return list(examination.joined(seen, project.present(chosen)))

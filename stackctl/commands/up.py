@@ -9,8 +9,10 @@ import click
 
 from stackctl.commands.common import Session, join_options, pass_session
 from stackctl.commands.urls import print_urls
+from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
+    from stackctl.stack.engine import Engine
     from stackctl.stack.images import Choice
 
 
@@ -72,9 +74,7 @@ def up(
             for one in failure.progress:
                 display.note(f"{one.service}: {one.reason}")
                 if one.container is not None:
-                    display.note(
-                        engine.last_logs(one.container, 15).rstrip() or "(it logged nothing)"
-                    )
+                    display.note(_last_words(engine, one.container))
             raise
     slowest = max(done.services, key=lambda one: one.seconds)
     if done.changed:
@@ -112,3 +112,11 @@ def up(
         from stackctl.commands.verify import verify
 
         ctx.invoke(verify)
+
+
+def _last_words(engine: Engine, container: str) -> str:
+    """Give the last lines of a container's log, or why there are none: it may have gone by now."""
+    try:
+        return engine.last_logs(container, 15).rstrip() or "(it logged nothing)"
+    except EngineError as error:
+        return f"(its log cannot be read: {error.message})"

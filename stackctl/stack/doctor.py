@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
+import os
 import shutil
 import socket
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +27,7 @@ from stackctl.stack.engine import (
     Engine,
     EngineInfo,
 )
-from stackctl.stack.joining import Missing
+from stackctl.stack.joining import Seen
 from stackctl.stack.render import CHANNELS
 from stackctl.stack.services import Service
 
@@ -36,7 +38,8 @@ _DISK_NEEDED = 1 * _GIB
 _PODMAN_LACKS = "health checks are run by systemd, every 30 s from the start, and `restore` cannot fill its volumes"
 _CLOCK_TOLERANCE = dt.timedelta(seconds=30)
 
-Level = Literal["ok", "warning", "failure"]
+Level = Literal["ok", "skipped", "warning", "failure"]
+"""`skipped` is what could not be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def examine(
         *_resources(engine.endpoint, info),
         *_clock(engine),
         *strangers(engine, app_services),
-        *_ports(engine, settings, services),
+        *_ports(engine, info, settings, services),
         *_channels(settings),
         *_names(settings),
     ]
@@ -85,14 +88,22 @@ def strangers(engine: Engine, app_services: Collection[str] = ()) -> Iterator[Fi
         )
 
 
-def joined(missing: Iterable[Missing], present: Present) -> Iterator[Finding]:
+def unjoined(level: Level, error: EngineError) -> Finding:
+    """Say that bot-core cannot be looked at."""
+    return Finding("bot-core", level, error.message, error.remedy or "`docker ps` shows what runs")
+
+
+def joined(seen: Seen, present: Present) -> Iterator[Finding]:
     """Say what of bot-core is watched, and what of it is not where it is expected."""
-    gone = {one.service for one in missing}
-    for one in missing:
+    gone = {one.service for one in seen.missing}
+    for one in seen.missing:
         yield Finding(one.service, "warning", one.message, one.remedy)
     for name, target in present.targets.items():
-        if name not in gone:
-            yield Finding(name, "ok", f"at {target.address}{target.path}")
+        where = f"at {target.address}{target.path}"
+        if name in seen.asked:
+            yield Finding(name, "ok", where)
+        elif name not in gone:
+            yield Finding(name, "skipped", f"{where}: not asked", seen.to_ask)
     for name in present.left_out:
         setting = "MONGODB_EXPORTER_URI" if name == "mongodb" else APPLICATIONS[name].setting
         yield Finding(
@@ -218,57 +229,80 @@ def _clock(engine: Engine) -> Iterator[Finding]:
         yield Finding("clock", "ok", "the engine's clock agrees with this one")
 
 
-def _ports(engine: Engine, settings: Settings, services: list[Service]) -> Iterator[Finding]:
+def _ports(
+    engine: Engine, info: EngineInfo, settings: Settings, services: list[Service]
+) -> Iterator[Finding]:
     address = settings["STACKCTL_BIND_ADDRESS"] or "127.0.0.1"
-    own = {name for name, state in engine.containers().items() if state.running}
+    # This machine's ports say nothing of another one's; of those only the engine's own can be asked for.
+    here = not engine.endpoint.remote
+    if here and (reason := _refusal(address, 0)) is not None:
+        yield Finding(
+            "ports",
+            "failure",
+            f"nothing can be published on {address}: {os.strerror(reason)}",
+            "set STACKCTL_BIND_ADDRESS to an address that this machine has",
+        )
+        return
+    own = {state.name for state in engine.containers().values() if not state.attached}
+    publishers = engine.publishers()
     wanted: dict[int, str] = {}
-    taken = False
+    good = True
     for service in services:
         # bot-core's own are published as its Compose files say.
         if service.name not in PUBLISHED_PORTS or service.profile in {"application", "attached"}:
             continue
         variable, _ = PUBLISHED_PORTS[service.name]
         port = int(settings[variable] or 0)
+        other = f"set {variable} in .env to another port"
+        publisher = publishers.get(port)
+        problem: tuple[str, str] | None = None
         if port in wanted:
-            taken = True
-            yield Finding(
-                "ports",
-                "failure",
-                f"port {port} is set for both {wanted[port]} and {service.name}",
-                f"give {variable} another port in .env",
-            )
+            problem = (f"is set for {wanted[port]} too", other)
+        elif publisher is not None and publisher not in own:
+            problem = (f"is taken by the container {publisher}", f"stop it, or {other}")
+        elif publisher is None and here:
+            problem = _problem(_refusal(address, port), port, info, other)
         wanted[port] = service.name
-        if service.name not in own and not _is_free(engine, address, port):
-            taken = True
-            yield Finding(
-                "ports",
-                "failure",
-                f"port {port} of {service.name} is taken by {_holder(engine, port)}",
-                f"stop it, or set {variable} in .env to another port",
-            )
-    if not taken:
+        if problem is not None:
+            good = False
+            what, remedy = problem
+            yield Finding("ports", "failure", f"port {port} of {service.name} {what}", remedy)
+    if good:
         yield Finding("ports", "ok", f"{len(wanted)} ports free, or held by this project")
 
 
-def _is_free(engine: Engine, address: str, port: int) -> bool:
-    if engine.endpoint.remote:
-        # This machine's ports say nothing of that one's; of those only the engine's own can be asked for.
-        return engine.publisher_of(port) is None
+def _problem(reason: int | None, port: int, info: EngineInfo, other: str) -> tuple[str, str] | None:
+    """Say what it means that this machine refuses a port, and what to do; `other` is to take another one."""
+    match reason:
+        case errno.EADDRINUSE:
+            return f"is taken by {_holder(port)}", f"stop it, or {other}"
+        case errno.EACCES if info.rootless:
+            return (
+                "may not be opened by a rootless engine",
+                f"{other}, above 1023, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
+            )
+        case None | errno.EACCES:
+            # What this user may not open, an engine of root may.
+            return None
+        case _:
+            return f"cannot be opened: {os.strerror(reason)}", other
+
+
+def _refusal(address: str, port: int) -> int | None:
+    """Give the error number with which this machine refuses a port of an address, None where it gives it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # Without it, connections that ended a moment ago would count as a holder.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # Without it, connections that ended a moment ago would count as a holder.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
-        except OSError:
-            return False
-    return True
+    except OSError as error:
+        return error.errno or errno.EINVAL
+    return None
 
 
-def _holder(engine: Engine, port: int) -> str:
-    container = engine.publisher_of(port)
-    if container is not None:
-        return f"the container {container}"
+def _holder(port: int) -> str:
+    """Name the process that listens on a port of this machine."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:

@@ -21,6 +21,7 @@ from python_on_whales.exceptions import (
     DockerException,
     NoSuchContainer,
     NoSuchImage,
+    NoSuchNetwork,
 )
 from python_on_whales.utils import run
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -246,11 +247,17 @@ class Engine:
             raise EngineError("the Docker daemon gives no time")
         return _time(text)
 
-    def publisher_of(self, port: int) -> str | None:
-        """Give the name of the running container that publishes this port, of any project."""
+    def publishers(self) -> dict[int, str]:
+        """Give the TCP ports that running containers of any project publish → the container's name."""
         with _translated("docker container list"):
-            found = self._client.container.list(filters=[("publish", str(port))])
-        return found[0].name if found else None
+            running = self._client.container.list()
+        return {
+            int(bound["HostPort"]): _name_of(container)
+            for container in self._inspect([one.id for one in running])
+            for port, binds in (container["NetworkSettings"]["Ports"] or {}).items()
+            if port.endswith("/tcp")
+            for bound in binds or ()
+        }
 
     def up(self, *, pull: bool, services: Sequence[str] = ()) -> None:
         """Create and start the services, whatever of them is there already; does not wait for readiness."""
@@ -341,7 +348,7 @@ class Engine:
                     run([*command, *containers], return_stderr=False)
                 )
                 return found
-        except NoSuchContainer:
+        except _NoContainerError:
             if len(containers) == 1:
                 return []
             return [one for container in containers for one in self._inspect([container])]
@@ -379,9 +386,9 @@ class Engine:
         try:
             with _translated("docker network inspect"):
                 self._client.network.inspect(network)
-        except EngineError as error:
+        except _NoNetworkError:
             raise EngineError(
-                f"there is no network {network!r}: {error.message}",
+                f"there is no network {network!r}",
                 remedy="`docker network ls` lists them; start bot-core before its monitoring",
             ) from None
         return [
@@ -390,12 +397,14 @@ class Engine:
             if not self._is_own(one)
         ]
 
-    def published_port(self, container: str, port: int) -> int | None:
-        """Give the port of this machine at which a container's TCP port is published, None where it is not."""
-        with _translated("docker container inspect"):
-            ports = self._client.container.inspect(container).network_settings.ports or {}
-        bound = ports.get(f"{port}/tcp")
-        return int(bound[0]["HostPort"]) if bound else None
+    def published(self, container: str, port: int) -> tuple[str, int] | None:
+        """Give the engine's address and port at which a container's TCP port is published, None where it is not."""
+        for found in self._inspect([container]):
+            binds = (found["NetworkSettings"]["Ports"] or {}).get(f"{port}/tcp")
+            if binds:
+                # Podman has none for all addresses.
+                return binds[0]["HostIp"] or "0.0.0.0", int(binds[0]["HostPort"])  # noqa: S104 - it is read
+        return None
 
     def run_in_network(self, network: str, image: str, command: Sequence[str]) -> str:
         """Run a program of an image once on a network and give what it wrote to stdout.
@@ -459,7 +468,7 @@ class Engine:
             if options is None:
                 options = ["--alias", _labels_of(found).get(_SERVICE_LABEL, _name_of(found))]
             command = [*self._client.client_config.docker_cmd, "network", "connect"]
-            with contextlib.suppress(NoSuchContainer), _translated("docker network connect"):
+            with contextlib.suppress(_NoContainerError), _translated("docker network connect"):
                 # The library's own takes one alias only.
                 run([*command, *options, network, container])
 
@@ -616,7 +625,7 @@ class Engine:
         for attempt in attempts:
             with attempt:
                 if self.container(name) is not None:
-                    with contextlib.suppress(NoSuchContainer), _translated("docker rm"):
+                    with contextlib.suppress(_NoContainerError), _translated("docker rm"):
                         self._client.container.remove(name, force=True)
 
     def _run_once(self, image: str, command: Sequence[str], **options: Any) -> str:
@@ -682,7 +691,7 @@ class Engine:
 
     def image_id(self, reference: str) -> str | None:
         """Give the ID of a local image, or None where there is none by that reference."""
-        with contextlib.suppress(NoSuchImage), _translated("docker image inspect"):
+        with contextlib.suppress(_NoImageError), _translated("docker image inspect"):
             image = self._client.image.inspect(reference)
             assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
             return image.id
@@ -690,7 +699,7 @@ class Engine:
 
     def image_labels(self, reference: str) -> dict[str, str]:
         """Give the labels of a local image, none where it is not there."""
-        with contextlib.suppress(NoSuchImage), _translated("docker image inspect"):
+        with contextlib.suppress(_NoImageError), _translated("docker image inspect"):
             image = self._client.image.inspect(reference)
             assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
             return image.config.labels or {} if image.config else {}
@@ -705,7 +714,7 @@ class Engine:
 
     def image_digests(self, reference: str) -> dict[str, str]:
         """Give the digests that registries know a local image by, by repository; none for one that is not here."""
-        with contextlib.suppress(NoSuchImage), _translated("docker image inspect"):
+        with contextlib.suppress(_NoImageError), _translated("docker image inspect"):
             image = self._client.image.inspect(reference)
             assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
             return dict(one.split("@", 1) for one in image.repo_digests or [])
@@ -880,6 +889,25 @@ def _time(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
 
 
+class _NoContainerError(EngineError):
+    """There is no such container (any more)."""
+
+
+class _NoImageError(EngineError):
+    """There is no such image here."""
+
+
+class _NoNetworkError(EngineError):
+    """There is no such network."""
+
+
+_GONE: Mapping[type[DockerException], tuple[type[EngineError], str]] = {
+    NoSuchContainer: (_NoContainerError, "`stackctl status` shows what there is"),
+    NoSuchImage: (_NoImageError, "`stackctl images list` shows what there is"),
+    NoSuchNetwork: (_NoNetworkError, "`docker network ls` shows what there is"),
+}
+"""The library's exception → ours, and where to look."""
+
 _NOT_RUNNING = "the Docker daemon is not running"
 
 _REMEDIES: Sequence[tuple[str, str, str]] = (
@@ -928,8 +956,6 @@ def _translated(what: str) -> Iterator[None]:
     """Turn the library's exceptions into one line: what the engine said last, and the remedy where it is known."""
     try:
         yield
-    except (NoSuchContainer, NoSuchImage):
-        raise
     except ClientNotFoundError:
         raise EngineError(
             "the docker command is not installed",
@@ -945,6 +971,9 @@ def _translated(what: str) -> Iterator[None]:
                 raise EngineError(
                     f"{message}{': ' + detail if detail else ''}", remedy=remedy
                 ) from None
+        if type(error) in _GONE:
+            kind, remedy = _GONE[type(error)]
+            raise kind(f"{what} failed: {_last_line(said)}", remedy=remedy) from None
         raise EngineError(f"{what} failed (exit {error.return_code}): {_last_line(said)}") from None
 
 
@@ -964,5 +993,7 @@ def _elsewhere(said: str) -> EngineError | None:
 
 
 def _last_line(text: str) -> str:
+    """Give the last line that says something: below it the command may point to its own help."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    said = [line for line in lines if not re.match(r"(Run|See) 'docker .*--help'", line)]
+    return said[-1] if said else "it said nothing"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from stackctl.applications import APPLICATIONS, Present
+from stackctl.applications import APPLICATIONS, Target
 from stackctl.backup import transfer
 from stackctl.errors import UsageError
 from stackctl.settings import OVERRIDE_FILE, Settings, nearest
@@ -24,6 +24,9 @@ _REACHING_OUT = ("prometheus", "blackbox-exporter", "mongodb-exporter", "redis-e
 
 _ATTACHED = "attached"
 
+_Ask = Callable[[Sequence[str]], str]
+"""Runs a program and gives what it wrote."""
+
 
 def planned(project: Project, wish: Wish) -> Choices:
     """Say what the next `up` would make of this wish.
@@ -34,14 +37,26 @@ def planned(project: Project, wish: Wish) -> Choices:
     return found(project, choices(project.settings, wish, project.choices))
 
 
-def missing(project: Project, chosen: Choices) -> list[Missing]:
-    """Say what of bot-core is not where it is expected, as far as the network and the files tell."""
+def look(project: Project, chosen: Choices) -> Seen:
+    """Look at what of bot-core is where it is expected, as far as the network, the files and what runs tell.
+
+    Raises EngineError where the network is gone, or cannot be asked.
+    """
     present, engine = project.present(chosen), project.engine(chosen)
-    image = images.references(project.settings, chosen.images, pins=chosen.pins)["prometheus"]
-    return [
-        *_not_in_files(present, chosen),
-        *look(engine, present, image if engine.image_id(image) else None),
-    ]
+    named = {name: target for name, target in present.targets.items() if name != "mongodb"}
+    absent = (
+        _not_on_network(engine, chosen.network, named)
+        if chosen.network
+        else _not_in_files(chosen, named)
+    )
+    gone = {one.service for one in absent}
+    there = {name: target for name, target in named.items() if name not in gone}
+    ask = _asker(project, chosen, engine)
+    if ask is None or not there:
+        return Seen(tuple(absent), frozenset(), _TO_ASK[bool(chosen.network)])
+    wrong = tuple(_misplaced(ask, there, present.health))
+    asked = frozenset(there) - {one.service for one in wrong}
+    return Seen((*absent, *wrong), asked, _BY_VERIFY)
 
 
 def choices(settings: Settings, wish: Wish, previous: Choices) -> Choices:
@@ -51,9 +66,11 @@ def choices(settings: Settings, wish: Wish, previous: Choices) -> Choices:
     """
     said = replace(wish, app_files=tuple(path.absolute() for path in wish.app_files))
     said = said.after(previous.wish)
-    network = said.network or settings["STACKCTL_ATTACH"]
-    named = (settings["STACKCTL_APP_FILES"] or "").split(os.pathsep)
-    files = said.app_files or tuple(Path(name).absolute() for name in named if name)
+    network, files = said.network, said.app_files
+    if not said.demo:
+        network = network or settings["STACKCTL_ATTACH"]
+        named = (settings["STACKCTL_APP_FILES"] or "").split(os.pathsep)
+        files = files or tuple(Path(name).absolute() for name in named if name)
     joined = network is not None or bool(files)
     if joined and said.demo:
         raise UsageError(
@@ -168,9 +185,26 @@ class Missing:
     remedy: str
 
 
-def _not_in_files(present: Present, chosen: Choices) -> list[Missing]:
-    if not chosen.app_files or chosen.network:
-        return []
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at bot-core has shown."""
+
+    missing: tuple[Missing, ...]
+    asked: frozenset[str]
+    """The services whose ports and paths answered."""
+    to_ask: str
+    """What asks those that are neither missing nor were asked."""
+
+
+_BY_VERIFY = "`stackctl verify` shows whether it is scraped"
+_TO_ASK = {
+    True: "`stackctl images pull` or `build` gets an image to ask with; `stackctl up` asks as well",
+    False: "`stackctl up` starts it and asks",
+}
+"""By whether bot-core runs on a network of its own: what has to be there before anything can be asked."""
+
+
+def _not_in_files(chosen: Choices, targets: Mapping[str, Target]) -> list[Missing]:
     return [
         Missing(
             name,
@@ -178,71 +212,82 @@ def _not_in_files(present: Present, chosen: Choices) -> list[Missing]:
             f"set {APPLICATIONS[name].setting}, or set it to none;"
             f" {nearest(target.host, chosen.app_services)}",
         )
-        for name, target in present.targets.items()
-        if name != "mongodb" and target.host not in chosen.app_services
+        for name, target in targets.items()
+        if target.host not in chosen.app_services
     ]
 
 
-def look(engine: Engine, present: Present, image: str | None) -> list[Missing]:
-    """Say which services, ports and metrics paths are missing on the joined network.
-
-    They are asked from the network itself, by a program in `image`; without an image only the names are looked at.
-    """
-    if present.network is None:
-        return []
+def _not_on_network(engine: Engine, network: str, targets: Mapping[str, Target]) -> list[Missing]:
     names: set[str] = set()
-    for neighbour in engine.neighbours(present.network):
+    for neighbour in engine.neighbours(network):
         names |= neighbour.names
-    missing = [
+    return [
         Missing(
             name,
-            f"no running container {target.host} on the network {present.network}",
+            f"no running container {target.host} on the network {network}",
             f"start it, or set {APPLICATIONS[name].setting} to what it is called there, or to none",
         )
-        for name, target in present.targets.items()
-        if name != "mongodb" and target.host not in names
+        for name, target in targets.items()
+        if target.host not in names
     ]
-    gone = {one.service for one in missing}
-    there = {
-        name: target
-        for name, target in present.targets.items()
-        if name != "mongodb" and name not in gone
-    }
-    if image is None or not there:
-        return missing
+
+
+def _asker(project: Project, chosen: Choices, engine: Engine) -> _Ask | None:
+    """Give what runs a program where Prometheus is or would be, None where there is nothing to run it."""
+    if chosen.network:
+        network, image = chosen.network, _image_to_ask_with(project, chosen, engine)
+        if image is None:
+            return None
+        return lambda command: engine.run_in_network(network, image, command)
+    prometheus = engine.containers().get("prometheus")
+    if prometheus is None or not prometheus.running:
+        return None
+    # The stack that runs may still watch something else.
+    if project.choices.app_files != chosen.app_files:
+        return None
+    container = prometheus.id
+    return lambda command: engine.execute(container, command)
+
+
+def _image_to_ask_with(project: Project, chosen: Choices, engine: Engine) -> str | None:
+    """Give an image that is here and has busybox: Prometheus', of the chosen set or of the other."""
+    usual = images.references(project.settings, chosen.images, pins=chosen.pins)["prometheus"]
+    (image,) = (one for one in images.catalogue() if one.name == "prometheus")
+    mirrored = images.reference(image, project.settings, "upstream")
+    candidates = (usual, mirrored, image.upstream, image.local)
+    return next((one for one in candidates if engine.image_id(one) is not None), None)
+
+
+def _misplaced(
+    ask: _Ask, targets: Mapping[str, Target], paths: Mapping[str, str]
+) -> Iterator[Missing]:
+    """Ask ports, metrics paths and health paths, and say which do not answer as they should."""
     urls = {
         name: f"http://{target.address}{target.path}"
         if target.path
         else f"tcp:http://{target.address}"
-        for name, target in there.items()
+        for name, target in targets.items()
     }
     health = {
-        name: f"http://{there[name].address}{path}"
-        for name, path in present.health.items()
-        if name in there
+        name: f"http://{targets[name].address}{path}"
+        for name, path in paths.items()
+        if name in targets
     }
-    said = engine.run_in_network(
-        present.network, image, ["sh", "-c", _ASK, "sh", *urls.values(), *health.values()]
-    )
+    said = ask(["sh", "-c", _ASK, "sh", *urls.values(), *health.values()])
     failures = dict(line.split("\t", 1) for line in said.splitlines() if "\t" in line)
     for name, url in urls.items():
         if url in failures:
-            missing.append(
-                Missing(
-                    name,
-                    f"{url.removeprefix('tcp:http://')}: {failures[url]}",
-                    f"set {APPLICATIONS[name].setting} if its port or metrics path is another",
-                )
+            yield Missing(
+                name,
+                f"{url.removeprefix('tcp:http://')}: {failures[url]}",
+                f"set {APPLICATIONS[name].setting} if its port or metrics path is another",
             )
         elif health.get(name) in failures:
-            missing.append(
-                Missing(
-                    name,
-                    f"{health[name]}: {failures[health[name]]}",
-                    f"set {APPLICATIONS[name].health_setting} if its health path is another",
-                )
+            yield Missing(
+                name,
+                f"{health[name]}: {failures[health[name]]}",
+                f"set {APPLICATIONS[name].health_setting} if its health path is another",
             )
-    return missing
 
 
 # busybox has wget in the upstream images as in the local ones. What speaks no HTTP is there if it can be connected to.

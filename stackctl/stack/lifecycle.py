@@ -126,7 +126,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
 def _missing(project: Project, chosen: Choices, observer: Observer) -> tuple[Missing, ...]:
     """Say what of bot-core is not where it is watched; that it cannot be looked at is a note, for the stack is up."""
     try:
-        return tuple(joining.missing(project, chosen))
+        return joining.look(project, chosen).missing
     except EngineError as error:
         observer.note(f"it cannot be seen whether all of bot-core is there: {error.line}")
         return ()

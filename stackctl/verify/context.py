@@ -13,7 +13,6 @@ from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.settings import Settings
-from stackctl.stack.engine import Engine
 from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS
 from stackctl.stack.services import EXPECTED_JOBS
@@ -81,11 +80,16 @@ def application_load(project: Project, present: Present) -> Load | None:
     if present.demo:
         url: str | None = project.settings.url(_LOADED)
     else:
-        url = _published(project.engine(), target)
+        url = _published(project, target)
     return Load(url, target, present.health[_LOADED]) if url else None
 
 
-def _published(engine: Engine, target: Target) -> str | None:
+def _published(project: Project, target: Target) -> str | None:
+    """Give the base address at which this machine reaches bot-core's own container, None where it has none."""
+    engine = project.engine()
     container = engine.containers().get(_LOADED)
-    port = engine.published_port(container.id, target.port) if container else None
-    return f"http://127.0.0.1:{port}" if port else None
+    published = engine.published(container.id, target.port) if container else None
+    if published is None:
+        return None
+    address, port = published
+    return f"http://{project.settings.host_at(address)}:{port}"

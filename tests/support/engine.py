@@ -42,6 +42,7 @@ class MemoryEngine(Engine):
         """The networks that a container was put on, and with which options."""
         self.endpoint = DEFAULT
         self.others: list[str] = []
+        self.published_ports: dict[int, str] = {}
         self.engine_info: EngineInfo | EngineError | None = None
 
     def _do(self, verb: str, id_: str, status: str) -> None:
@@ -99,5 +100,5 @@ class MemoryEngine(Engine):
     def strangers(self, known: Collection[str]) -> list[str]:
         return [name for name in self.others if name not in known]
 
-    def publisher_of(self, port: int) -> str | None:
-        return None
+    def publishers(self) -> dict[int, str]:
+        return self.published_ports

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,15 +13,19 @@ import pytest
 from stackctl import settings, yaml_text
 from stackctl.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
 from stackctl.backup import transfer
-from stackctl.errors import UsageError
+from stackctl.errors import EngineError, UsageError
 from stackctl.stack import absent, bundle, joining
-from stackctl.stack.engine import Engine
+from stackctl.stack.doctor import Finding
+from stackctl.stack.engine import ContainerState, Engine, Neighbour
 from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.promql import metric_names, selected_jobs
 from stackctl.stack.render import Rendering, render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state
+from stackctl.verify.context import application_load
 from tests.config.contract import SERIES
+from tests.support.cli import run_here
+from tests.support.engine import MemoryEngine, container
 
 MAPPED = {
     "RUST_CORE_ENGINE_TARGET": "trading-engine:9000/prom",
@@ -257,8 +262,10 @@ def test_the_wish_wins_over_the_settings_and_the_demo_does_not_go_beside_bot_cor
     assert (chosen.demo, chosen.network, chosen.images) == (False, "net", "local")
     assert chosen.app_files == (str(one), str(two))
     assert joining.choices(found, Wish(network="other"), Choices()).network == "other"
+    asked = joining.choices(found, Wish(demo=True), Choices())
+    assert (asked.demo, asked.network, asked.app_files) == (True, None, ())
     with pytest.raises(UsageError, match="stands in for bot-core"):
-        joining.choices(found, Wish(demo=True), Choices())
+        joining.choices(found, Wish(demo=True, network="other"), Choices())
     plain = settings.load(environ={})
     assert joining.choices(plain, Wish(), Choices()).demo
     assert not joining.choices(plain, Wish(demo=False), Choices()).demo
@@ -384,3 +391,124 @@ def test_the_names_of_the_demos_ports_are_left_to_bot_cores_own_files() -> None:
         text = state.compose_env.read_text()
         assert "GRAFANA_PORT=" in text
         assert ("RUST_CORE_ENGINE_PORT=" in text) == demo
+
+
+class AskedEngine(MemoryEngine):
+    """Answers what is asked on a network, or in a container, with these lines."""
+
+    def __init__(self, *states: ContainerState, here: str = "", says: str = "") -> None:
+        super().__init__(*states)
+        self.here, self.says = here, says
+        self.ran: list[tuple[str, ...]] = []
+
+    def image_id(self, reference: str) -> str | None:
+        return "id" if reference == self.here else None
+
+    def neighbours(self, network: str) -> list[Neighbour]:
+        names = ("rust-core-engine", "redis")
+        return [Neighbour(name, "bot", frozenset({name})) for name in names]
+
+    def run_in_network(self, network: str, image: str, command: Sequence[str]) -> str:
+        self.ran.append((network, image))
+        return self.says
+
+    def execute(self, container: str, command: Sequence[str]) -> str:
+        self.ran.append((container,))
+        return self.says
+
+
+def looked(engine: AskedEngine, chosen: Choices, monkeypatch: pytest.MonkeyPatch) -> joining.Seen:
+    monkeypatch.setattr(Project, "engine", lambda *_: engine)
+    return joining.look(Project(settings.load(environ={}), open_state("bot-core")), chosen)
+
+
+WRONG = "http://rust-core-engine:8080/metrics\tserver returned error: HTTP/1.1 404 Not Found\n"
+
+
+@pytest.mark.parametrize("here", ["prom/prometheus:v2.48.0", "stackctl/prometheus:local"])
+def test_before_the_first_up_bot_core_is_asked_by_whatever_image_is_here(
+    here: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = AskedEngine(here=here, says=WRONG)
+    seen = looked(engine, Choices(demo=False, network="net"), monkeypatch)
+    assert engine.ran == [("net", here)]
+    assert seen.asked == {"redis"}
+    wrong = {one.service: one.message for one in seen.missing}
+    assert "404" in wrong["rust-core-engine"]
+    assert "no running container kong" in wrong["kong"]
+
+
+def test_without_an_image_nothing_is_taken_for_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = looked(AskedEngine(), Choices(demo=False, network="net"), monkeypatch)
+    assert seen.asked == frozenset()
+    assert "redis" not in {one.service for one in seen.missing}
+    assert "images pull" in seen.to_ask
+
+
+def test_what_bot_cores_files_started_is_asked_from_prometheus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen = Choices(
+        demo=False, app_files=("/app.yml",), app_services=("rust-core-engine", "redis")
+    )
+    engine = AskedEngine(container("prometheus"), says=WRONG)
+    # Another stack than this runs, or none.
+    assert looked(engine, chosen, monkeypatch).asked == frozenset()
+    Project(settings.load(environ={}), open_state("bot-core")).keep(chosen)
+    seen = looked(engine, chosen, monkeypatch)
+    assert engine.ran == [("id-prometheus",)]
+    assert seen.asked == {"redis"}
+    assert looked(AskedEngine(), chosen, monkeypatch).asked == frozenset()
+
+
+def test_doctor_finds_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nowhere(MemoryEngine):
+        def neighbours(self, network: str) -> list[Neighbour]:
+            raise EngineError(f"there is no network {network!r}", remedy="start it")
+
+    monkeypatch.setattr(Project, "engine", lambda *_: Nowhere())
+    fine = Finding("docker", "ok", "26.1")
+    monkeypatch.setattr("stackctl.stack.doctor.examine", lambda *_: [fine])
+    done = run_here("doctor", "--attach", "net", "--format", "json")
+    assert done.returncode == 1
+    assert [(one["subject"], one["message"]) for one in json.loads(done.stdout)] == [
+        ("docker", "26.1"),
+        ("bot-core", "there is no network 'net'"),
+    ]
+
+
+class PublishingEngine(MemoryEngine):
+    """bot-core's own container publishes its port on one address."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(container("rust-core-engine", attached=True))
+        self.address = address
+
+    def published(self, container: str, port: int) -> tuple[str, int] | None:
+        return self.address, port + 1
+
+
+@pytest.mark.parametrize(
+    ("address", "environ", "engine_host", "url"),
+    [
+        ("0.0.0.0", {}, None, "http://127.0.0.1:8081"),
+        ("127.0.0.1", {"STACKCTL_BIND_ADDRESS": "192.0.2.9"}, None, "http://127.0.0.1:8081"),
+        ("192.0.2.7", {}, None, "http://192.0.2.7:8081"),
+        ("0.0.0.0", {}, "server.example", "http://server.example:8081"),
+        ("0.0.0.0", {"STACKCTL_HOST": "127.0.0.1"}, "server.example", "http://127.0.0.1:8081"),
+        ("::", {}, None, "http://[::1]:8081"),
+    ],
+)
+def test_the_load_goes_where_bot_cores_own_container_is_published(
+    address: str,
+    environ: dict[str, str],
+    engine_host: str | None,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = replace(settings.load(environ=environ), engine_host=engine_host)
+    project = Project(found, open_state("bot-core"))
+    monkeypatch.setattr(Project, "engine", lambda *_: PublishingEngine(address))
+    load = application_load(project, present(found, demo=False, joined=True, network="net"))
+    assert load is not None
+    assert load.url == url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from dataclasses import replace
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from stackctl import settings
+from stackctl.applications import present
 from stackctl.errors import EngineError
 from stackctl.stack import doctor, services
 from stackctl.stack.doctor import Finding
 from stackctl.stack.engine import EngineInfo
+from stackctl.stack.joining import Missing, Seen
 from tests.support.engine import MemoryEngine, container
 from tests.support.ports import free_port_settings, free_ports
 
@@ -100,15 +103,65 @@ def test_a_port_that_this_project_holds_is_fine() -> None:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        findings = examine(engine=MemoryEngine(container("loki")), LOKI_PORT=str(port))
+        engine = MemoryEngine(container("loki"))
+        engine.published_ports = {port: "loki"}
+        findings = examine(engine=engine, LOKI_PORT=str(port))
     assert of(findings, "ports").level == "ok"
+
+
+def test_a_taken_port_that_a_running_service_is_to_move_to_is_a_failure() -> None:
+    engine = MemoryEngine(container("loki"))
+    (port, free) = free_ports(2)
+    engine.published_ports = {free: "loki", port: "somebody"}
+    finding = of(examine(engine=engine, LOKI_PORT=str(port)), "ports")
+    assert finding.message == f"port {port} of loki is taken by the container somebody"
+
+
+def test_bot_cores_own_container_holds_its_port_against_the_monitoring() -> None:
+    engine = MemoryEngine(container("rust-core-engine", attached=True))
+    (port,) = free_ports(1)
+    engine.published_ports = {port: "rust-core-engine"}
+    assert of(examine(engine=engine, LOKI_PORT=str(port)), "ports").level == "failure"
+
+
+def test_an_address_that_this_machine_has_not_is_one_failure() -> None:
+    (finding,) = [
+        one for one in examine(STACKCTL_BIND_ADDRESS="192.0.2.7") if one.subject == "ports"
+    ]
+    assert finding.level == "failure"
+    assert finding.message.startswith("nothing can be published on 192.0.2.7: ")
+    assert "STACKCTL_BIND_ADDRESS" in (finding.remedy or "")
+
+
+@pytest.mark.parametrize(("rootless", "level"), [(True, "failure"), (False, "ok")])
+def test_a_port_that_only_root_may_open_is_told_where_the_engine_is_not_root(
+    rootless: bool, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusal(_: str, port: int) -> int | None:
+        return errno.EACCES if port == 80 else None
+
+    monkeypatch.setattr(doctor, "_refusal", refusal)
+    finding = of(examine(replace(GOOD, rootless=rootless), LOKI_PORT="80"), "ports")
+    assert finding.level == level
+    assert ("rootless engine" in finding.message) is rootless
+
+
+def test_what_was_not_asked_is_not_fine() -> None:
+    there = present(
+        settings.load(environ={"MONGODB_EXPORTER_URI": "mongodb://db"}), demo=False, joined=True
+    )
+    seen = Seen((Missing("kong", "no kong", "start it"),), frozenset({"redis"}), "ask it")
+    levels = {one.subject: (one.level, one.remedy) for one in doctor.joined(seen, there)}
+    assert levels["kong"] == ("warning", "start it")
+    assert levels["redis"] == ("ok", None)
+    assert levels["rust-core-engine"] == levels["mongodb"] == ("skipped", "ask it")
 
 
 def test_one_port_for_two_services_is_a_failure() -> None:
     (port,) = map(str, free_ports(1))
     finding = of(examine(LOKI_PORT=port, GRAFANA_PORT=port), "ports")
     assert finding.level == "failure"
-    assert "both" in finding.message
+    assert finding.message == f"port {port} of loki is set for grafana too"
 
 
 def test_a_channel_without_settings_is_a_warning_with_their_names() -> None:

@@ -333,3 +333,47 @@ def test_a_remote_engine_that_does_not_answer_is_named(
         Engine("bot-core").containers()
     assert caught.value.message.startswith(told)
     assert caught.value.remedy
+
+
+def saying(stderr: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """An engine whose every answer is this error."""
+    (folder / "said").write_text(f"{stderr}\n")
+    program = folder / "docker"
+    program.write_text(f"#!/bin/sh\ncat {folder}/said >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return Engine("bot-core")
+
+
+def test_what_is_gone_is_one_line_and_no_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = saying("Error response from daemon: No such container: x", tmp_path, monkeypatch)
+    with pytest.raises(EngineError, match=r"docker logs failed: .*No such container: x") as caught:
+        gone.last_logs("x", 5)
+    assert caught.value.remedy
+    assert gone.container("x") is None
+    said = "docker: Error response from daemon: No such image: x:1\n\nRun 'docker run --help' for more information"
+    gone = saying(said, tmp_path, monkeypatch)
+    with pytest.raises(EngineError, match=r"No such image: x:1$") as caught:
+        gone.run_in_network("n", "x:1", ["true"])
+    assert "images list" in (caught.value.remedy or "")
+    assert gone.image_id("x:1") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Error response from daemon: network n not found", "there is no network 'n'"),
+        (
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.",
+            "the Docker daemon is not running",
+        ),
+    ],
+)
+def test_a_network_is_missing_only_where_the_engine_says_so(
+    said: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EngineError) as caught:
+        saying(said, tmp_path, monkeypatch).neighbours("n")
+    assert caught.value.message == told

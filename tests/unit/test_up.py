@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 
 from stackctl.cli import cli
 from stackctl.errors import EngineError, StackctlError
-from stackctl.readiness import Progress
+from stackctl.readiness import NotReady, Progress
 from stackctl.stack import joining, lifecycle
 from stackctl.stack.images import Resolved
-from stackctl.stack.joining import Missing
+from stackctl.stack.joining import Missing, Seen
 from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Choices, Project
 from stackctl.stack.state import open_state
@@ -68,7 +68,7 @@ def test_what_of_bot_core_is_missing_is_told(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gap = Missing("redis", "no running container redis on the network net", "start it")
-    monkeypatch.setattr(joining, "missing", lambda *_: [gap])
+    monkeypatch.setattr(joining, "look", lambda *_: Seen((gap,), frozenset(), ""))
     done = up()
     assert done.exit_code == 0, done.output
     assert "no running container redis on the network net; start it" in done.stderr
@@ -77,12 +77,12 @@ def test_what_of_bot_core_is_missing_is_told(
 def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(_: Project, chosen: Choices) -> list[Missing]:
+    def look(_: Project, chosen: Choices) -> Seen:
         assert chosen.network == "net"
         assert engine.done == [("up", "")]
         raise EngineError("docker run failed (exit 125): no such thing", remedy="try again")
 
-    monkeypatch.setattr(joining, "missing", missing)
+    monkeypatch.setattr(joining, "look", look)
     done = up()
     assert done.exit_code == 0, done.output
     assert "2 services ready" in done.stdout
@@ -97,7 +97,7 @@ def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
 def test_the_rest_of_a_down_that_was_cut_off_is_not_done_to_containers_of_somebody_else(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joining, "missing", lambda *_: [])
+    monkeypatch.setattr(joining, "look", lambda *_: Seen((), frozenset(), ""))
     with pytest.raises(KeyboardInterrupt), exclusive(open_state("bot-core"), "down"):
         raise KeyboardInterrupt
     engine.others = ["bot-core-mongo-1"]
@@ -111,3 +111,23 @@ def test_the_rest_of_a_down_that_was_cut_off_is_not_done_to_containers_of_somebo
     assert engine.done == [("down", ""), ("up", "")]
     assert up().exit_code == 0
     assert engine.done[2:] == [("up", "")]
+
+
+def test_what_was_not_ready_is_told_although_its_container_has_gone(
+    engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unready(*_: object, **__: object) -> list[Progress]:
+        progress = Progress("loki", "failed", 3.0, "its container is gone", container="loki")
+        raise NotReady([progress], 3.0)
+
+    def gone(container: str, lines: int) -> str:
+        raise EngineError(f"docker logs failed: No such container: {container}")
+
+    monkeypatch.setattr("stackctl.readiness.wait", unready)
+    monkeypatch.setattr(engine, "last_logs", gone)
+    done = up()
+    assert isinstance(done.exception, NotReady)
+    assert done.stderr.splitlines()[-2:] == [
+        "loki: its container is gone",
+        "(its log cannot be read: docker logs failed: No such container: loki)",
+    ]
