@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from stackctl.clients.base import CamelModel
-from stackctl.errors import UsageError
+from stackctl.errors import StackctlError, UsageError
 from stackctl.settings import nearest
 from stackctl.stack import bundle
 
@@ -177,6 +177,16 @@ class Panel(CamelModel):
     options: _Options = _Options()
     transformations: tuple[_Transformation, ...] = ()
 
+    def if_empty(self, ref_id: str) -> str | None:
+        """Give what is said where a query finds nothing and that is no fault; None where it must find something."""
+        properties = self.field_config.defaults | {
+            one.id: one.value
+            for override in self.field_config.overrides
+            if override.matcher.id == "byFrameRefID" and override.matcher.options == ref_id
+            for one in override.properties
+        }
+        return properties.get("noValue")
+
     def appearance(self, field: str = "") -> Appearance:
         """Give how the values of a field look: the panel's defaults, and what is said of this field by its name."""
         properties = dict(self.field_config.defaults)
@@ -241,18 +251,20 @@ class Dashboard(BaseModel):
     templating: _Templating = _Templating()
 
 
-def load(name: str, folder: Path | None = None) -> Dashboard:
-    """Give a dashboard by its uid, panels from top to bottom, of `folder` where it is not as we ship it.
+def load(name: str, folder: Path) -> Dashboard:
+    """Give a dashboard by its uid, panels from top to bottom, out of the folder that has them as they were rendered.
 
-    Raises UsageError with the nearest for an unknown one.
+    Raises UsageError with the nearest for an unknown one, StackctlError for one that was not rendered.
     """
     known = bundle.dashboards()
     if name not in known:
         raise UsageError(f"there is no dashboard {name!r}", remedy=nearest(name, known))
-    found = Dashboard.model_validate_json(((folder or _folder()) / f"{name}.json").read_bytes())
+    try:
+        found = Dashboard.model_validate_json((folder / f"{name}.json").read_bytes())
+    except FileNotFoundError:
+        raise StackctlError(
+            f"the dashboard {name} is not rendered",
+            remedy="stackctl up renders all whose services are there",
+        ) from None
     panels = sorted(found.panels, key=lambda panel: (panel.grid_pos.y, panel.grid_pos.x))
     return found.model_copy(update={"panels": tuple(panels)})
-
-
-def _folder() -> Path:
-    return bundle.monitoring() / "grafana" / "dashboards"

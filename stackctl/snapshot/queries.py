@@ -35,8 +35,9 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A log line, its time in Unix nanoseconds, and the labels of its stream."""
+    """A log line: which query gave it, its time in Unix nanoseconds, and the labels of its stream."""
 
+    ref_id: str
     timestamp: int
     labels: Mapping[str, str]
     text: str
@@ -55,6 +56,13 @@ class Answer:
     def empty(self) -> bool:
         """Tell whether there is nothing to show."""
         return not self.series and not self.lines
+
+    @property
+    def without_data(self) -> list[str]:
+        """The queries that gave neither a number nor a line; a series of NaN alone is none."""
+        found = {one.ref_id for one in self.series if not math.isnan(one.last)}
+        found |= {line.ref_id for line in self.lines}
+        return [ref_id for ref_id in self.expressions if ref_id not in found]
 
 
 def expand(expression: str, dashboard: Dashboard, times: TimeRange) -> str:
@@ -124,7 +132,7 @@ async def _lines(
 ) -> list[Line]:
     """Give the newest lines first."""
     lines = [
-        Line(entry.timestamp, stream.labels, entry.line)
+        Line(target.ref_id, entry.timestamp, stream.labels, entry.line)
         for target in panel.targets
         for stream in await loki.query_range(
             expressions[target.ref_id],

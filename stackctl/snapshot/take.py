@@ -55,9 +55,10 @@ class Snapshot:
 def take(project: Project, name: str, *, start: str, end: str, now: dt.datetime) -> Snapshot:
     """Ask the running stack for all data of a dashboard between two times, as `timerange.parse` reads them.
 
-    Raises UsageError for an unknown dashboard or time, ServiceError where Prometheus does not answer at all.
+    The dashboard is the one that was rendered for Grafana. Raises UsageError for an unknown one or for what is no time,
+    StackctlError for one that is not rendered, ServiceError where Prometheus does not answer at all.
     """
-    dashboard = dashboards.load(name)
+    dashboard = dashboards.load(name, project.state.dashboards)
     times = timerange.parse(start, end, now)
     answers = asyncio.run(_ask(project, dashboard, times))
     views = [

@@ -95,6 +95,11 @@ class State:
         return self.folder / "config"
 
     @property
+    def dashboards(self) -> Path:
+        """Grafana's dashboards as they were rendered."""
+        return self.config / "grafana" / "dashboards"
+
+    @property
     def secrets(self) -> Path:
         """The secret files that containers mount."""
         return self.folder / "secrets"

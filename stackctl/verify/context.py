@@ -48,7 +48,7 @@ async def open_context(project: Project) -> AsyncIterator[Context]:
             expected_jobs=tuple(job for job in EXPECTED_JOBS if job not in present.left_out),
             left_out=present.left_out,
             expected_dashboards=_dashboards(project.state),
-            dashboards=project.state.config / "grafana" / "dashboards",
+            dashboards=project.state.dashboards,
             log_job=talking,
             load=application_load(project, present),
             sink=sink if present.demo else None,
@@ -68,8 +68,7 @@ def real_channels(settings: Settings) -> frozenset[str]:
 
 def _dashboards(state: State) -> tuple[str, ...]:
     """Give the uids of the dashboards that were rendered, which are their files' names."""
-    folder = state.config / "grafana" / "dashboards"
-    return tuple(sorted(path.stem for path in folder.glob("*.json")))
+    return tuple(sorted(path.stem for path in state.dashboards.glob("*.json")))
 
 
 def application_load(project: Project, present: Present) -> Load | None:

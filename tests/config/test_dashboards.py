@@ -590,3 +590,24 @@ def test_dashboards_are_read_from_the_folder_that_compose_mounts() -> None:
     assert provider["allowUiUpdates"] is False
     assert provider["disableDeletion"] is True
     assert provider["updateIntervalSeconds"] == 10
+
+
+QUIET = {
+    "GF_ANALYTICS_REPORTING_ENABLED": "false",
+    "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+    "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+    "GF_NEWS_NEWS_FEED_ENABLED": "false",
+    "GF_PLUGINS_PLUGIN_ADMIN_ENABLED": "false",
+    "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true",
+    "GF_SECURITY_DISABLE_GRAVATAR": "true",
+    "GF_SNAPSHOTS_EXTERNAL_ENABLED": "false",
+}
+"""What Grafana 10.2 would ask of or send to others (its conf/defaults.ini), turned off."""
+
+
+def test_grafana_asks_nobody_outside_and_lets_nobody_in_without_a_login() -> None:
+    environment = COMPOSE["docker-compose.yml"]["services"]["grafana"]["environment"]
+    assert {name: environment.get(name) for name in QUIET} == QUIET
+    assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    assert environment["GF_USERS_ALLOW_SIGN_UP"] == "false"
+    assert "GF_INSTALL_PLUGINS" not in environment

@@ -8,6 +8,7 @@ import html
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,7 +23,7 @@ from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.commands.common import Session
 from stackctl.commands.snapshot import snapshot as command
-from stackctl.errors import ServiceError, UsageError
+from stackctl.errors import ServiceError, StackctlError, UsageError
 from stackctl.snapshot import charts, colors, dashboard, page, queries, timerange
 from stackctl.snapshot.dashboard import Dashboard, Panel
 from stackctl.snapshot.queries import Answer, Line, Series
@@ -36,6 +37,7 @@ from tests.support.http import Reply, Request, Server, as_json, serving
 
 NOW = dt.datetime(2026, 1, 2, 12, 0, tzinfo=dt.UTC)
 HOUR = TimeRange(NOW - dt.timedelta(hours=1), NOW)
+SHIPPED = bundle.monitoring() / "grafana" / "dashboards"
 EVIL = "<script>alert(1)</script>\"'&"
 
 
@@ -171,14 +173,20 @@ JOB = {
 
 def test_an_unknown_dashboard_names_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
-        dashboard.load("system-overvue")
+        dashboard.load("system-overvue", SHIPPED)
     assert caught.value.remedy == "did you mean system-overview?"
+
+
+def test_a_dashboard_that_was_not_rendered_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StackctlError, match="ai-analysis is not rendered") as caught:
+        dashboard.load("ai-analysis", tmp_path)
+    assert caught.value.remedy == "stackctl up renders all whose services are there"
 
 
 @pytest.mark.parametrize("name", bundle.dashboards())
 def test_every_dashboard_is_read_with_all_its_panels(name: str) -> None:
-    found = dashboard.load(name)
-    raw = json.loads((dashboard._folder() / f"{name}.json").read_text())
+    found = dashboard.load(name, SHIPPED)
+    raw = json.loads((SHIPPED / f"{name}.json").read_text())
     assert found.uid == name
     assert sorted(one.title for one in found.panels) == sorted(
         one["title"] for one in raw["panels"]
@@ -310,6 +318,25 @@ def test_a_query_that_fails_is_told_in_its_own_panel() -> None:
     assert broken.failure is not None
     assert "parse error" in broken.failure
     assert (good.failure, len(good.series)) == (None, 1)
+
+
+def test_a_query_with_nothing_or_with_nan_alone_is_without_data() -> None:
+    found = [series("a", math.nan, 1, ref="A"), series("b", math.nan, ref="B")]
+    answer = Answer(dict.fromkeys("ABC", "up"), found)
+    assert answer.without_data == ["B", "C"]
+    assert Answer({"A": "{}"}, lines=[Line("A", 1, {}, "x")]).without_data == []
+
+
+def test_a_panel_and_a_query_say_where_nothing_is_no_fault() -> None:
+    override = {
+        "matcher": {"id": "byFrameRefID", "options": "B"},
+        "properties": [{"id": "noValue", "value": "no limit is set"}],
+    }
+    fields = {"defaults": {}, "overrides": [override]}
+    one = Panel.model_validate(panel("stat", "up", "down", fieldConfig=fields))
+    assert [one.if_empty(ref) for ref in "AB"] == [None, "no limit is set"]
+    every = Panel.model_validate(panel("stat", fieldConfig=defaults(noValue="No alert fires")))
+    assert every.if_empty("A") == "No alert fires"
 
 
 # What panels show
@@ -563,7 +590,7 @@ def test_a_table_is_merged_named_ordered_and_sorted() -> None:
 
 
 def test_a_log_has_times_in_utc() -> None:
-    line = Line(int(NOW.timestamp()) * 10**9, {"job": "kong"}, "GET /")
+    line = Line("A", int(NOW.timestamp()) * 10**9, {"job": "kong"}, "GET /")
     found = shown(panel("logs"), lines=(line,))
     assert [(one.time, one.job, one.text) for one in found.content.lines] == [
         ("01-02 12:00:00", "kong", "GET /")
@@ -641,7 +668,7 @@ def test_whatever_comes_from_outside_is_text(kind: str) -> None:
     described = panel(kind, title=EVIL, description=EVIL, options={"xField": "name"})
     described["fieldConfig"] = defaults(unit=EVIL, noValue=EVIL)
     found = board(described, title=EVIL, description=EVIL, uid=EVIL)
-    line = Line(int(NOW.timestamp()) * 10**9, {"job": EVIL}, EVIL)
+    line = Line("A", int(NOW.timestamp()) * 10**9, {"job": EVIL}, EVIL)
     full = Answer({EVIL: EVIL}, [series(EVIL, 1, 2, le="1")], [line])
     for answer in (full, Answer({EVIL: EVIL}), Answer({EVIL: EVIL}, failure=EVIL)):
         content = render(found, [answer])
@@ -655,7 +682,9 @@ def test_whatever_comes_from_outside_is_text(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_page_asks_nothing_of_the_network(kind: str) -> None:
     answer = Answer(
-        {"A": "up"}, [series("a", 1, 2, le="1")], [Line(0, {"job": "x"}, "see http://example.org")]
+        {"A": "up"},
+        [series("a", 1, 2, le="1")],
+        [Line("A", 0, {"job": "x"}, "see http://example.org")],
     )
     content = render(board(panel(kind)), [answer])
     document = Document(content)
@@ -700,7 +729,10 @@ def run(
         clean_environment.setenv("PROMETHEUS_PORT", port)
         clean_environment.setenv("LOKI_PORT", port)
         clean_environment.chdir(tmp_path)
-        return CliRunner().invoke(command, arguments, obj=Session("bot-core", None))
+        session = Session("bot-core", None)
+        if not session.project.state.dashboards.exists():
+            shutil.copytree(SHIPPED, session.project.state.dashboards)
+        return CliRunner().invoke(command, arguments, obj=session)
 
     return invoke
 
@@ -715,7 +747,7 @@ def test_every_panel_of_every_dashboard_is_on_the_page(
         found, name, "-o", "out.html", "--from", "2026-01-02T11:00", "--to", "2026-01-02T12:00"
     )
     assert done.exit_code == 0, done.output
-    described = dashboard.load(name)
+    described = dashboard.load(name, SHIPPED)
     panels = [one for one in described.panels if one.type != "row"]
     assert done.stdout == f"out.html: {len(panels)} panels\n"
     content = (tmp_path / "out.html").read_text()
@@ -735,6 +767,20 @@ def test_without_a_name_the_file_is_called_by_dashboard_and_time(
     assert [one.name for one in tmp_path.glob("*.html")] == [
         "business-metrics-20260102T120000Z.html"
     ]
+
+
+def test_the_dashboard_is_the_one_that_was_rendered(
+    both: Callable[..., Server], run: Callable[..., Any]
+) -> None:
+    found = both()
+    rendered = Session("bot-core", None).project.state.dashboards
+    rendered.mkdir(parents=True)
+    told = run(found, "business-metrics", "-o", "out.html")
+    assert "business-metrics is not rendered" in str(told.exception)
+    (rendered / "business-metrics.json").write_text(
+        json.dumps({"uid": "business-metrics", "title": "B", "panels": [panel("stat")]})
+    )
+    assert run(found, "business-metrics", "-o", "out.html").stdout == "out.html: 1 panels\n"
 
 
 def test_the_command_says_which_panels_show_nothing(

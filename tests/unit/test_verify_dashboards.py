@@ -1,0 +1,167 @@
+"""`verify dashboards` before a Prometheus and a Loki that a test can make wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from stackctl.clients.loki import LokiClient
+from stackctl.clients.prometheus import PrometheusClient
+from stackctl.stack import bundle
+from stackctl.verify import dashboards
+from stackctl.verify.model import Context, Finding
+from tests.support.http import Reply, Request, as_json, serving
+
+NAME = bundle.dashboards()[0]
+OVERRIDE = {
+    "matcher": {"id": "byFrameRefID", "options": "B"},
+    "properties": [{"id": "noValue", "value": "no limit is set"}],
+}
+NUMBER: tuple[str, ...] = ("1",)
+
+
+def panel(kind: str, *expressions: str, title: str = "Memory", **fields: Any) -> dict[str, Any]:
+    targets = [{"refId": ref, "expr": expr} for ref, expr in zip("ABC", expressions, strict=False)]
+    return {
+        "type": kind,
+        "title": title,
+        "gridPos": {"x": 0, "y": 0, "w": 8, "h": 8},
+        "datasource": {"type": "loki" if kind == "logs" else "prometheus"},
+        "targets": targets,
+        "fieldConfig": {"defaults": {}, "overrides": []} | fields,
+    }
+
+
+def verified(
+    folder: Path,
+    *panels: dict[str, Any],
+    values: Mapping[str, tuple[str, ...]],
+    lines: tuple[str, ...] = ("a line",),
+    log_job: str | None = "rust-core-engine",
+    expected: tuple[str, ...] = (NAME,),
+) -> Finding:
+    """Run the check of a dashboard with these panels. `values` are a series' values by query; others give none."""
+    board = {"uid": NAME, "title": "Test", "panels": panels}
+    (folder / f"{NAME}.json").write_text(json.dumps(board))
+
+    def prometheus(request: Request) -> Reply:
+        form = parse_qs(request.body.decode())
+        (expr,) = form["query"]
+        if expr == "broken(":
+            return as_json({"status": "error", "error": "parse error: unclosed"}, 400)
+        result = [
+            {"metric": {}, "values": [[float(form["end"][0]), value] for value in values[expr]]}
+            for _ in range(1)
+            if expr in values
+        ]
+        return as_json({"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+    def loki(_request: Request) -> Reply:
+        found = [{"stream": {}, "values": [["1", line] for line in lines]}] if lines else []
+        return as_json({"status": "success", "data": {"resultType": "streams", "result": found}})
+
+    async def check(url: str) -> Finding:
+        async with PrometheusClient(url) as metrics, LokiClient(url) as logs:
+            context = Context(
+                metrics,
+                alertmanager=None,  # type: ignore[arg-type]
+                loki=logs,
+                grafana=None,  # type: ignore[arg-type]
+                expected_jobs=(),
+                left_out=(),
+                expected_dashboards=expected,
+                dashboards=folder,
+                log_job=log_job,
+                load=None,
+                sink=None,
+                real_channels=frozenset(),
+                drills=None,  # type: ignore[arg-type]
+            )
+            (found,) = (one for one in dashboards.CHECKS if one.id == f"dashboards.{NAME}")
+            return await found.run(context)
+
+    routes = {"/api/v1/query_range": prometheus, "/loki/api/v1/query_range": loki}
+    with serving(routes) as server:  # type: ignore[arg-type]
+        return asyncio.run(check(server.url))
+
+
+def test_every_query_with_data_passes(tmp_path: Path) -> None:
+    found = verified(
+        tmp_path,
+        panel("timeseries", "used", "limit"),
+        panel("logs", '{job="kong"}', title="Log"),
+        values={"used": NUMBER, "limit": ("NaN", "3")},
+    )
+    assert found.ok
+    assert found.seen == "2 panels with data"
+
+
+def test_one_query_of_a_panel_without_data_fails_and_is_named(tmp_path: Path) -> None:
+    found = verified(
+        tmp_path, panel("timeseries", "used", "sum(\n  gone\n)"), values={"used": NUMBER}
+    )
+    assert not found.ok
+    assert found.seen == "Memory: no data (sum( gone ))"
+
+
+def test_every_query_without_data_is_listed(tmp_path: Path) -> None:
+    found = verified(
+        tmp_path,
+        panel("timeseries", "a", "b"),
+        panel("stat", "c", title="Load"),
+        panel("logs", '{job="kong"}', title="Log"),
+        values={},
+        lines=(),
+    )
+    assert found.seen == (
+        'Memory: no data (a); Memory: no data (b); Load: no data (c); Log: no data ({job="kong"})'
+    )
+
+
+def test_nan_is_no_data(tmp_path: Path) -> None:
+    found = verified(tmp_path, panel("stat", "0/0"), values={"0/0": ("NaN", "NaN")})
+    assert found.seen == "Memory: no data (0/0)"
+
+
+def test_a_query_that_fails_is_told_with_prometheus_words(tmp_path: Path) -> None:
+    found = verified(tmp_path, panel("stat", "used", "broken("), values={"used": NUMBER})
+    assert not found.ok
+    assert "parse error: unclosed" in found.seen
+    assert found.seen.endswith("(used; broken()")
+
+
+@pytest.mark.parametrize(
+    ("fields", "ok"),
+    [
+        ({"overrides": [OVERRIDE]}, True),
+        ({"defaults": {"noValue": "No alert fires"}}, True),
+        ({"overrides": [OVERRIDE | {"matcher": {"id": "byFrameRefID", "options": "A"}}]}, False),
+    ],
+)
+def test_nothing_is_right_where_the_dashboard_says_so(
+    tmp_path: Path, fields: dict[str, Any], ok: bool
+) -> None:
+    described = panel("timeseries", "used", "limit", **fields)
+    assert verified(tmp_path, described, values={"used": NUMBER}).ok is ok
+
+
+def test_what_says_so_must_not_fail_either(tmp_path: Path) -> None:
+    described = panel("stat", "broken(", defaults={"noValue": "No alert fires"})
+    assert not verified(tmp_path, described, values={}).ok
+
+
+def test_a_dashboard_without_a_panel_proves_nothing(tmp_path: Path) -> None:
+    assert not verified(tmp_path, values={}).ok
+
+
+def test_what_is_left_out_is_not_asked(tmp_path: Path) -> None:
+    empty = panel("stat", "gone")
+    assert verified(tmp_path, empty, values={}, log_job=None).ok
+    assert verified(tmp_path, empty, values={}, expected=()).ok
+    assert not verified(tmp_path, empty, values={}).ok
