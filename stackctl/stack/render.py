@@ -132,6 +132,8 @@ def _configuration(
         "alertmanager/alertmanager.yml": lambda text: _alertmanager(
             text, settings, left_out, demo=present.demo
         ),
+        "alertmanager/templates/slack.tmpl": lambda text: _grafana(text, settings),
+        "loki/loki-config.yml": lambda text: _grafana(text, settings),
         "loki/promtail-config.yml": lambda text: watching.promtail(
             _own_logs(text, settings.project), present
         ),
@@ -209,6 +211,12 @@ def _email_addresses(config: dict[str, Any], settings: Settings) -> None:
     for receiver in config["receivers"]:
         for email in receiver.get("email_configs", ()):
             email["to"] = settings["ALERTMANAGER_EMAIL_TO"]
+
+
+def _grafana(text: str, settings: Settings) -> str:
+    _, port = PUBLISHED_PORTS["grafana"]
+    here = f"http://{settings.host_in_links}:{settings['GRAFANA_PORT']}"
+    return text.replace(f"http://localhost:{port}", here)
 
 
 def _own_containers(text: str, project: str) -> str:

@@ -94,6 +94,11 @@ def test_the_services_table_is_the_compose_files(rendered: Path) -> None:
     }
 
 
+def test_every_container_tells_promtail_its_image(rendered: Path) -> None:
+    for name, service in config(rendered, demo=True)["services"].items():
+        assert service["labels"]["stackctl.image"] == service["image"], name
+
+
 def test_every_container_gives_up_what_it_does_not_need(rendered: Path) -> None:
     for name, service in config(rendered, demo=True)["services"].items():
         assert "no-new-privileges:true" in service["security_opt"], name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -152,14 +152,14 @@ def test_business_hours_are_weekdays_from_nine_to_five_utc() -> None:
     assert limited == {"business-hours": [hours["name"]]}
 
 
-def alert(number: int, *, resolved: bool) -> dict[str, object]:
+def alert(number: int, severity: str, *, resolved: bool) -> dict[str, object]:
     return {
         "status": "resolved" if resolved else "firing",
-        "labels": {"severity": "critical", "service": "kong", "instance": f"kong:{number}"},
+        "labels": {"severity": severity, "service": "kong", "instance": f"kong:{number}"},
         "annotations": {
             "summary": f"Summary {number}",
-            "description": "5 < 6 & more",
-            "runbook_url": "https://example.org/RUNBOOK.md",
+            "description": f"{number} < 6 & more",
+            **SHARED_ANNOTATIONS,
         },
         "startsAt": "2026-11-23T12:00:00Z",
         "endsAt": "2026-11-23T12:05:00Z" if resolved else "0001-01-01T00:00:00Z",
@@ -168,49 +168,94 @@ def alert(number: int, *, resolved: bool) -> dict[str, object]:
     }
 
 
-RENDERED = {
-    ("title", False): "GatewaySlow on kong (2)",
-    ("title", True): "Resolved: GatewaySlow on kong (2)",
-    ("color", False): "danger",
-    ("color", True): "good",
-    ("text", False): "*Summary 2*",
-    ("text", True): "<https://example.org/RUNBOOK.md|Runbook>",
-    ("email.html", False): '<a href="https://example.org/RUNBOOK.md">Runbook</a>',
-    ("email.html", True): "<strong>Summary 1</strong>",
-}
+RUNBOOK = "https://example.org/RUNBOOK.md"
+BOARD = "http://localhost:3001/d/api-performance"
+SHARED_ANNOTATIONS = {"runbook_url": RUNBOOK, "dashboard": "/d/api-performance"}
+BETWEEN = "\n=-=-=\n"
 
 
-@pytest.mark.parametrize(("name", "resolved"), RENDERED, ids=str)
-def test_each_template_renders_firing_and_resolved_alerts(name: str, resolved: bool) -> None:
-    folder = rendered().config / "alertmanager"
-    common = {"severity": "critical", "service": "kong"}
+def templates(node: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """Give every text with a template in it, by where it is below the receivers."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from templates(value, f"{path}.{key}")
+    elif isinstance(node, list):
+        for value in node:
+            name = value.get("name", "") if isinstance(value, dict) else ""
+            yield from templates(value, f"{path}.{name}" if name else path)
+    elif isinstance(node, str) and "{{" in node:
+        yield path.removeprefix("."), node
+
+
+@pytest.mark.parametrize("severity", ["critical", "warning"])
+@pytest.mark.parametrize("resolved", [False, True], ids=["firing", "resolved"])
+def test_every_text_of_a_notification_says_what_it_should(severity: str, resolved: bool) -> None:
+    folder = rendered(CHANNEL_SETTINGS["e-mail"]).config / "alertmanager"
+    config = yaml.safe_load((folder / "alertmanager.yml").read_text())
+    texts = dict(templates(config["receivers"]))
     data = {
         "receiver": "default",
         "status": "resolved" if resolved else "firing",
-        "alerts": [alert(number, resolved=resolved) for number in (1, 2)],
-        "groupLabels": {"alertname": "GatewaySlow", "service": "kong"},
-        "commonLabels": common,
-        "commonAnnotations": {},
+        "alerts": [alert(number, severity, resolved=resolved) for number in (1, 2)],
+        "groupLabels": {"alertname": "GatewaySlow", "service": "kong", "severity": severity},
+        "commonLabels": {"severity": severity, "service": "kong"},
+        "commonAnnotations": SHARED_ANNOTATIONS,
         "externalURL": "http://localhost:9093",
     }
     (folder / "data.json").write_text(json.dumps(data))
-    # amtool treats a text as HTML only if it is told so; Alertmanager does so for mail.
-    kind = ["--template.type=html"] if name == "email.html" else []
-    done = tool(
-        "amtool",
-        "template",
-        "render",
-        "--template.glob=templates/*.tmpl",
-        f'--template.text={{{{ template "stackctl.{name}" . }}}}',
-        "--template.data=data.json",
-        *kind,
-        folder=folder,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert RENDERED[name, resolved] in done.stdout
-    assert "<no value>" not in done.stdout
-    if name == "email.html":
-        assert "5 &lt; 6 &amp; more" in done.stdout
+
+    def said(names: list[str], kind: str) -> dict[str, str]:
+        done = tool(
+            "amtool",
+            "template",
+            "render",
+            "--template.glob=templates/*.tmpl",
+            f"--template.text={BETWEEN.join(texts[name] for name in names)}",
+            f"--template.type={kind}",
+            "--template.data=data.json",
+            folder=folder,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return dict(zip(names, done.stdout.rstrip("\n").split(BETWEEN), strict=True))
+
+    # Alertmanager itself treats what it mails as HTML, and nothing else.
+    html = [name for name in texts if name.endswith(".html")]
+    found = said([name for name in texts if name not in html], "text") | said(html, "html")
+
+    title = f"{'Resolved: ' if resolved else ''}GatewaySlow on kong (2)"
+    color = "good" if resolved else {"critical": "danger", "warning": "warning"}[severity]
+    pager = "critical-alerts.pagerduty_configs"
+    exact = {
+        f"{pager}.description": title,
+        f"{pager}.details.firing": "0" if resolved else "2",
+        f"{pager}.details.resolved": "2" if resolved else "0",
+        f"{pager}.details.description": "1 < 6 & more\n2 < 6 & more\n",
+        f"{pager}.details.runbook": RUNBOOK,
+        f"{pager}.details.dashboard": BOARD,
+        "critical-alerts.email_configs.headers.Subject": f"[CRITICAL] {title}",
+        "business-hours.email_configs.headers.Subject": f"[BOT-CORE] {title}",
+    }
+    for name, text in found.items():
+        assert "<no value>" not in text, name
+        kind = name.rpartition(".")[2]
+        if kind == "color":
+            assert text == color, name
+        elif kind == "title":
+            assert text.endswith(f" {title}") or text == title, name
+        elif kind == "text":
+            for number in (1, 2):
+                assert f"*Summary {number}*\n{number} < 6 & more\nSeverity: {severity}" in text, (
+                    name
+                )
+            assert text.count(f"<{RUNBOOK}|Runbook>") == text.count(f"<{BOARD}|Dashboard>") == 2
+        elif kind == "html":
+            assert f"<h2>{title}</h2>" in text, name
+            assert "<strong>Summary 2</strong><br>\n2 &lt; 6 &amp; more<br>" in text, name
+            assert f'<a href="{RUNBOOK}">Runbook</a> <a href="{BOARD}">Dashboard</a>' in text, name
+        else:
+            assert text.strip() == exact.pop(name).strip(), name
+    assert exact == {}
+    assert {"color", "title", "text", "html"} <= {name.rpartition(".")[2] for name in found}
 
 
 def test_inhibition_names_alerts_that_exist() -> None:

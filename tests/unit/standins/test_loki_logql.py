@@ -159,6 +159,10 @@ def evaluated(query: str, at: int) -> dict[LabelSet, float] | float:
         ('sum(count_over_time({app="a"}[10s])) / 4 > 2', {(): 2.5}),
         ('sum(count_over_time({app="a"}[10s] offset 55s))', {}),
         ('sum(count_over_time({app="none"}[10s]))', {}),
+        ('absent_over_time({app="a"}[10s])', {}),
+        ('absent_over_time({app="none",n="1",n!="2"}[10s])', {(("app", "none"),): 1}),
+        ('absent_over_time({app="a"}[10s] offset 55s)', {(("app", "a"),): 1}),
+        ('sum(absent_over_time({app=~"no.*"}[10s]))', {(): 1}),
         ("2 ^ 3 ^ 2", 512.0),
     ],
 )

@@ -16,6 +16,7 @@ from standins.promtail.cursor import Cursor
 from standins.promtail.demux import Demultiplexer, Message, ProtocolError
 from standins.promtail.positions import Positions
 
+CONFIG = Path("infrastructure/monitoring/loki/promtail-config.yml")
 SECOND = 1_000_000_000
 LABELS = {"__meta_name": "/web-1", "__meta_label_team": "blue", "keep_me": "yes"}
 
@@ -55,6 +56,28 @@ def test_relabelling(rule: dict[str, Any], expected: dict[str, str | None]) -> N
     if rule.get("action") == "labelkeep":
         wanted = {"keep_me": "yes"}
     assert result == {name: value for name, value in wanted.items() if value is not None}
+
+
+def test_the_shipped_rules_give_a_line_the_labels_that_it_is_found_by() -> None:
+    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    (scrape,) = config["scrape_configs"]
+    container = {
+        "__meta_docker_container_id": "0f3a",
+        "__meta_docker_container_name": "/dev-kong",
+        "__meta_docker_container_label_com_docker_compose_service": "kong",
+        "__meta_docker_container_label_stackctl_image": "kong:3.4",
+        "__meta_docker_container_log_stream": "stderr",
+    }
+    result = relabel.process(relabel.parse(scrape["relabel_configs"]), container)
+    assert result is not None
+    assert {name: value for name, value in result.items() if not name.startswith("__")} == {
+        "job": "kong",
+        "service": "kong",
+        "container_name": "dev-kong",
+        "container_id": "0f3a",
+        "image": "kong:3.4",
+        "stream": "stderr",
+    }
 
 
 @pytest.mark.parametrize(

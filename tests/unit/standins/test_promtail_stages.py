@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 
 from standins.promtail.stages import Entry, Pipeline
 
+CONFIG = Path("infrastructure/monitoring/loki/promtail-config.yml")
 SECOND = 1_000_000_000
 DOCKER_TIME = 1_700_000_000 * SECOND
 LINE = (
@@ -36,6 +38,37 @@ def test_the_projects_own_pipeline() -> None:
     )
     assert (entry.time, entry.line) == (TIME, "hello")
     assert entry.labels == {"job": "app", "level": "warn"}
+
+
+@pytest.mark.parametrize(
+    ("job", "line", "level"),
+    [
+        (
+            "prometheus",
+            'ts=2025-11-18T12:00:00Z caller=main.go:1 level=warn msg="level=info"',
+            "warn",
+        ),
+        ("grafana", "logger=http t=2025-11-18T12:00:00Z level=error msg=Failed", "error"),
+        ("other", 'level="INFO" msg=x', "INFO"),
+        ("other", '{"ts":1,"level":"fatal","msg":"x"}', "fatal"),
+        ("other", '{"level": "Critical"}', "Critical"),
+        ("redis", "1:M 18 Nov 2025 12:00:00.000 * Ready to accept connections", None),
+        ("other", "sublevel=error", None),
+        ("other", "level=errors", None),
+        ("other", "level=7", None),
+        # An application's own field decides, wherever a message speaks of a level.
+        ("rust-core-engine", '{"message":"level=error","level":"INFO"}', "INFO"),
+        ("rust-core-engine", "thread 'main' panicked at src/main.rs:1", None),
+    ],
+)
+def test_the_shipped_pipeline_finds_the_level_in_json_and_logfmt(
+    job: str, line: str, level: str | None
+) -> None:
+    (scrape,) = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["scrape_configs"]
+    entry = Entry(DOCKER_TIME, line, {"job": job})
+    Pipeline(scrape["pipeline_stages"]).run(entry)
+    assert entry.labels.get("level") == level
+    assert entry.drop_reason is None
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,8 @@ class Evaluator:
             total = series.total(end - query.window, end)
             if total is not None:
                 values[labels] = total / divisor
+        if query.function == "absent_over_time":
+            return {} if values else {_equal(query.log): 1.0}
         return values
 
 
@@ -131,6 +133,18 @@ def _series(query: RangeAggregation, lines: Lines) -> Mapping[LabelSet, _Series]
                 '(e.g | unwrap latency | __error__="" )\n'
             )
     return {labels: _Series(found) for labels, found in points.items()}
+
+
+def _equal(query: LogQuery) -> LabelSet:
+    """Give the labels that a selector demands by `=` alone, which are those of what is absent."""
+    others = {matcher.name for matcher in query.matchers if matcher.op != "="}
+    return label_set(
+        {
+            matcher.name: matcher.value
+            for matcher in reversed(query.matchers)
+            if matcher.name not in others
+        }
+    )
 
 
 def _aggregate(query: VectorAggregation, values: Values) -> Values:

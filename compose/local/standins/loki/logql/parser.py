@@ -26,7 +26,9 @@ from standins.shared.labels import Matcher
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_RANGE_FUNCTIONS = frozenset({"RATE", "COUNT_OVER_TIME", "BYTES_RATE", "BYTES_OVER_TIME"})
+_RANGE_FUNCTIONS = frozenset(
+    {"RATE", "COUNT_OVER_TIME", "BYTES_RATE", "BYTES_OVER_TIME", "ABSENT_OVER_TIME"}
+)
 _VECTOR_FUNCTIONS = frozenset({"SUM", "AVG", "MAX", "MIN", "COUNT", "TOPK", "BOTTOMK"})
 _WITH_PARAMETER = frozenset({"TOPK", "BOTTOMK"})
 _NO_LABELS = (("SUM", None), ("SUM", Grouping(False, ())))
