@@ -82,6 +82,13 @@ def _url(value: str) -> str:
     return value
 
 
+def _index(value: str) -> str:
+    if urlsplit(_url(value)).username is not None:
+        # It would stay in the image that is built with it.
+        raise ValueError("an index without a user's name or password is expected")
+    return value
+
+
 def _host(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", value):
         raise ValueError("a host name is expected")
@@ -251,6 +258,18 @@ def _rows() -> Iterator[Setting]:
         _mirror,
         "registry that every upstream image is taken from",
     )
+    yield Setting(
+        "DEMO_BASE_IMAGE",
+        "python:3.12-slim",
+        _image,
+        "image that the demo's own is built on (upstream set)",
+    )
+    yield Setting(
+        "STACKCTL_PYPI_MIRROR",
+        None,
+        _index,
+        "package index that the demo's libraries are taken from (upstream set)",
+    )
     yield Setting("PROMETHEUS_RETENTION_TIME", "90d", _duration, "how long metrics are kept")
     yield Setting("PROMETHEUS_RETENTION_SIZE", "50GB", _size, "how much disk metrics may take")
     yield Setting(
@@ -311,7 +330,7 @@ _JOINING = frozenset(
 _GROUPS: tuple[tuple[str, Callable[[Setting], bool]], ...] = (
     ("Ports on this machine", lambda row: row.name in _PORT_VARIABLES),
     ("Notifications", lambda row: row.name.startswith("ALERTMANAGER_") and row.parse is not _image),
-    ("Images", lambda row: row.parse in {_image, _mirror}),
+    ("Images", lambda row: row.parse in {_image, _mirror, _index}),
     ("Your own bot-core", lambda row: row.name in _JOINING),
     ("Passwords and credentials", lambda row: row.secret),
     ("The stack", lambda _: True),
@@ -439,7 +458,8 @@ def _resolve(
     try:
         text = row.parse(raw)
     except ValueError as reason:
-        shown = "" if row.secret else f" {raw!r}"
+        # There may be a password where none belongs.
+        shown = "" if row.secret else " {!r}".format(re.sub(r"//[^/@]*@", "//****@", raw))
         raise UsageError(
             f"{row.name}{shown} ({origin}) is not valid: {reason}",
             remedy=f"correct {row.name} or remove it",

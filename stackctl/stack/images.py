@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -151,11 +151,12 @@ def resolve(
 ) -> Resolved:
     """Decide on an image set and see to its images.
 
-    `auto` keeps the set that the project runs on (`previous`), so that its volumes are not opened by other
-    versions; without one it takes the set that stackctl.lock has. Without a lock either it takes upstream where its
-    images are present, the local set where that was loaded from a bundle, upstream where a registry gives it, and
-    else the local set, which is built where it is not there yet. Raises EngineError where the chosen set cannot be
-    had, StackctlError where what is here is not what is locked.
+    Images that the settings name are pulled in any set. `auto` keeps the set that the project runs on (`previous`), so
+    that its volumes are not opened by other versions; without one it takes the set that stackctl.lock has. Without a
+    lock either it takes upstream where its images are present, the local set where that was loaded from a bundle,
+    upstream where a registry gives it and our own image of it can be built, and else the local set, which is built
+    where it is not there yet. Raises EngineError where the chosen set cannot be had, StackctlError where what is here
+    is not what is locked.
     """
     settled = choice if choice != "auto" else previous or (lock.set if lock else None)
     pins: dict[str, str] = {}
@@ -163,13 +164,13 @@ def resolve(
         for problem in lock.problems(engine, settings, settled, demo=demo):
             raise problem
         pins = lock.pins(engine, settings, demo=demo)
+    _see_to_own(engine, settings, pins, progress, demo=demo)
     if settled == "local":
         reason = _kept_reason() if choice == "auto" and previous else None
-        return _local(engine, settings, progress, reason, demo=demo, locked=lock is not None)
-    images = catalogue(demo=demo)
+        return _local(engine, settings, progress, reason, demo=demo, pins=pins, locked=bool(lock))
     wanted = [
         pinned(reference(image, settings, "upstream"), pins)
-        for image in images
+        for image in catalogue(demo=demo)
         if not image.built_here
     ]
     missing = [reference for reference in wanted if engine.image_id(reference) is None]
@@ -183,20 +184,65 @@ def resolve(
         return _local(engine, settings, progress, reason, demo=demo)
     try:
         for one in missing:
+            what = f"no registry gives {one}"
             progress(f"pulling {one}")
             engine.pull(one)
+        if demo:
+            what = "the demo's image cannot be built"
+            _build_demo(engine, settings, progress)
     except EngineError as error:
         if settled == "upstream":
             raise EngineError(
-                f"{one} cannot be pulled: {error.message}",
-                remedy="check the network, set STACKCTL_REGISTRY_MIRROR, or use --images local",
+                f"{what}: {error.message}",
+                remedy="check the network, set STACKCTL_REGISTRY_MIRROR (and for the demo"
+                " STACKCTL_PYPI_MIRROR), or use --images local",
             ) from None
-        reason = f"no registry gives {one}: using the local image set, built from Debian's packages"
+        reason = f"{what}: using the local image set, built from Debian's packages"
         return _local(engine, settings, progress, reason, demo=demo)
     if lock is not None and missing:
         for problem in lock.problems(engine, settings, "upstream", demo=demo):
             raise problem
     return Resolved("upstream", variables(settings, "upstream", demo=demo, pins=pins), pins=pins)
+
+
+def _see_to_own(
+    engine: Engine,
+    settings: Settings,
+    pins: Mapping[str, str],
+    progress: Callable[[str], None],
+    *,
+    demo: bool,
+) -> None:
+    """Pull the images that the settings name themselves, whatever the set. Raises EngineError for one not to be had."""
+    for image in catalogue(demo=demo):
+        own = settings[image.variable]
+        # One of the local set is built.
+        if own is None or own == image.local or engine.image_id(pinned(own, pins)) is not None:
+            continue
+        progress(f"pulling {pinned(own, pins)}")
+        try:
+            engine.pull(pinned(own, pins))
+        except EngineError as error:
+            raise EngineError(
+                f"{image.variable}: {own} is not here and cannot be pulled: {error.message}",
+                remedy=f"correct {image.variable}, or remove it",
+            ) from None
+
+
+def _build_demo(engine: Engine, settings: Settings, progress: Callable[[str], None]) -> None:
+    """Build our own image of the upstream set where it is not here. Raises EngineError where that fails."""
+    (image,) = (one for one in catalogue() if one.built_here)
+    if engine.image_id(reference(image, settings, "upstream")) is not None:
+        return
+    base, mirror = settings["DEMO_BASE_IMAGE"] or "", settings["STACKCTL_REGISTRY_MIRROR"]
+    if mirror and settings.values["DEMO_BASE_IMAGE"].origin == "default":
+        base = mirrored(base, mirror)
+    arguments = {"BASE": base}
+    if index := settings["STACKCTL_PYPI_MIRROR"]:
+        arguments["PIP_INDEX_URL"] = index
+    progress(f"building the demo's image on {base}")
+    for _ in _told(engine.build(bundle.compose() / "demo" / "build.yml", arguments), progress):
+        pass
 
 
 def _kept_reason() -> str:
@@ -210,12 +256,13 @@ def _local(
     reason: str | None,
     *,
     demo: bool,
+    pins: Mapping[str, str] = {},
     locked: bool = False,
 ) -> Resolved:
     # Locked images are here already, and what is built anew would have other IDs.
     if not locked and not is_built(engine):
         build(engine, progress)
-    return Resolved("local", variables(settings, "local", demo=demo), reason)
+    return Resolved("local", variables(settings, "local", demo=demo, pins=pins), reason, pins)
 
 
 def standing(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
@@ -259,16 +306,22 @@ def build(engine: Engine, progress: Callable[[str], None]) -> None:
         _build_base(engine, inputs)
     tail: list[str] = []
     try:
-        for line in engine.build(bundle.compose() / "local" / "build.yml"):
+        for line in _told(engine.build(bundle.compose() / "local" / "build.yml"), progress):
             tail = [*tail[-9:], line]
-            if step := re.match(r"#\d+ \[(\S+) +(\d+/\d+)\] (.+)", line):
-                progress(f"{step[1]} {step[2]}: {step[3][:60]}")
     except EngineError as error:
         raise EngineError(
             "\n".join([f"the local images were not built: {error.message}", *tail])
         ) from None
     built = {image.local: engine.image_id(image.local) for image in catalogue()}
     state.write_shared_json(RECORD, {"inputs": inputs_digest(), "images": built})
+
+
+def _told(lines: Iterable[str], progress: Callable[[str], None]) -> Iterator[str]:
+    """Pass the builder's lines on, and tell the steps among them."""
+    for line in lines:
+        if step := re.match(r"#\d+ \[(\S+) +(\d+/\d+)\] (.+)", line):
+            progress(f"{step[1]} {step[2]}: {step[3][:60]}")
+        yield line
 
 
 def is_built(engine: Engine) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -165,7 +166,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
         load(environ=dict(laptop.values)),
         choice="auto",
         previous=None,
-        demo=True,
+        demo=False,
         progress=lambda _: None,
         lock=lock,
     )
@@ -173,6 +174,46 @@ def test_a_locked_tag_that_moves_changes_nothing(
     assert pinned.startswith(f"{reference}@sha256:")
     assert image_id(pinned) == first
     assert "as they are locked" in laptop.done("images", "lock", "--check")
+
+
+def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: str) -> None:
+    settings = load(environ={"STACKCTL_REGISTRY_MIRROR": mirror})
+    base, built = f"{mirror}/library/python:3.12-slim", "stackctl/demo:upstream"
+    kept = image_id(built)
+    if kept:
+        docker("tag", built, f"{PROJECT}/kept:1")
+        docker("rmi", built)
+    said: list[str] = []
+
+    def resolved(choice: Literal["auto", "upstream"]) -> images.Resolved:
+        return images.resolve(
+            Engine(PROJECT),
+            settings,
+            choice=choice,
+            previous=None,
+            demo=True,
+            progress=said.append,
+        )
+
+    try:
+        # The mirror has no base yet: `auto` goes on with the local set, which is here.
+        found = resolved("auto")
+        assert (found.name, image_id(built)) == ("local", None)
+        assert (found.reason or "").startswith("the demo's image cannot be built: using the local")
+        with pytest.raises(EngineError, match=rf"cannot be built: .*{base}: not found") as caught:
+            resolved("upstream")
+        assert "\n" not in caught.value.line
+        docker("tag", images.BASE_IMAGE, base)
+        docker("push", "--quiet", base)
+        docker("rmi", base)
+        assert resolved("upstream").name == "upstream"
+        assert f"building the demo's image on {base}" in said
+        assert "botdemo" in docker("inspect", "--format", "{{.Config.Entrypoint}}", built)
+    finally:
+        subprocess.run(["docker", "rmi", "--force", built], capture_output=True, check=False)
+        if kept:
+            docker("tag", f"{PROJECT}/kept:1", built)
+            docker("rmi", f"{PROJECT}/kept:1")
 
 
 def test_pull_names_what_the_mirror_has_not(tmp_path: Path, mirror: str) -> None:
@@ -197,6 +238,17 @@ def test_up_refuses_an_image_that_is_not_the_locked_one_before_it_starts_anythin
     assert line.endswith("in stackctl.lock; `stackctl images lock` records what is here")
     checked = laptop.run("images", "lock", "--check")
     assert (checked.returncode, checked.stderr.count(reference)) == (1, 1)
+    assert docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={PROJECT}") == ""
+
+
+def test_an_image_of_ones_own_that_is_nowhere_is_one_line_before_anything_starts(
+    tmp_path: Path, laptop: Laptop
+) -> None:
+    own = {"LOKI_IMAGE": "127.0.0.1:1/own/loki:1"}
+    line = error_line(Laptop(tmp_path, {**laptop.values, **own}).run("up", "--images", "local"), 1)
+    assert line.startswith("stackctl: LOKI_IMAGE: 127.0.0.1:1/own/loki:1 is not here and cannot")
+    assert "connection refused" in line
+    assert line.endswith("; correct LOKI_IMAGE, or remove it")
     assert docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={PROJECT}") == ""
 
 

@@ -6,10 +6,9 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from stackctl.errors import EngineError
 from tests.support.engine import MemoryEngine
@@ -59,6 +58,8 @@ class ImageEngine(MemoryEngine):
         self.pulls: list[str] = []
         self.loads: list[str] = []
         self.builds = 0
+        self.demo_fails = False
+        self.demo_arguments: dict[str, str] = {}
 
     def image_id(self, reference: str) -> str | None:
         tag, _, digest = reference.partition("@")
@@ -101,8 +102,13 @@ class ImageEngine(MemoryEngine):
             self.images[tag] = found[0]
         self.digests[found[0].id] = {tag.rpartition(":")[0]: found[0].digest}
 
-    def build(self, build_file: Path, arguments: Any = None) -> Iterator[str]:
+    def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
         self.builds += 1
+        if build_file.parent.name == "demo":
+            self.demo_arguments = dict(arguments)
+            if self.demo_fails:
+                raise EngineError("docker compose build failed (exit 17): failed to solve")
+            self.images["stackctl/demo:upstream"] = FakeImage("demo", (b"base",))
         yield from ()
 
     def save_images(self, references: Sequence[str]) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from stackctl import settings as settings_module
 from stackctl.cli import cli
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import Settings
-from stackctl.stack import image_bundle, image_lock, image_transfer, images, state
+from stackctl.stack import bundle, image_bundle, image_lock, image_transfer, images, state
 from stackctl.stack.image_bundle import BadBundle
 from stackctl.stack.image_lock import Lock
 from stackctl.stack.images import Choice, Resolved, SetName
@@ -185,8 +185,121 @@ def test_auto_asks_the_registry_where_the_local_set_was_built_here() -> None:
 def test_upstream_that_cannot_be_had_is_an_error_where_it_is_wanted(
     choice: Choice, previous: SetName | None
 ) -> None:
-    with pytest.raises(EngineError, match="cannot be pulled: manifest unknown"):
+    with pytest.raises(EngineError, match=r"no registry gives .*: manifest unknown"):
         resolved(ImageEngine(), choice=choice, previous=previous)
+
+
+# Images of one's own, and our own
+
+
+def own_registry() -> Registry:
+    return Registry({"own/loki:1": FakeImage("own", (b"own",))})
+
+
+@pytest.mark.parametrize("choice", ["auto", "local", "upstream"])
+def test_an_image_of_ones_own_that_is_nowhere_is_one_line_with_its_setting(choice: Choice) -> None:
+    engine = built(ImageEngine(upstream_registry(settings_of())))
+    with pytest.raises(EngineError) as caught:
+        resolved(engine, settings_of(LOKI_IMAGE="own/loki:1"), choice=choice)
+    assert caught.value.line == (
+        "LOKI_IMAGE: own/loki:1 is not here and cannot be pulled: manifest unknown;"
+        " correct LOKI_IMAGE, or remove it"
+    )
+
+
+def test_an_image_of_ones_own_is_pulled_for_the_local_set() -> None:
+    engine = built(ImageEngine(own_registry()))
+    found = resolved(engine, settings_of(LOKI_IMAGE="own/loki:1"), choice="local")
+    assert engine.pulls == ["own/loki:1"]
+    assert found.variables["LOKI_IMAGE"] == "own/loki:1"
+
+
+def test_an_image_of_ones_own_in_a_locked_local_set_is_taken_by_its_digest() -> None:
+    settings = settings_of(LOKI_IMAGE="own/loki:1")
+    engine = built(ImageEngine(own_registry()))
+    engine.pull("own/loki:1")
+    lock = lock_of(engine, settings, "local")
+    digest = own_registry().images["own/loki:1"].digest
+    other = built(ImageEngine(own_registry()))
+    found = resolved(other, settings, lock=lock)
+    assert other.pulls == [f"own/loki:1@{digest}"]
+    assert found.variables["LOKI_IMAGE"] == f"own/loki:1@{digest}"
+
+
+def test_a_demo_of_ones_own_is_pulled_and_none_is_built() -> None:
+    registry = upstream_registry(settings_of())
+    registry.images["own/demo:1"] = FakeImage("own", (b"own",))
+    engine = ImageEngine(registry)
+    assert resolved(engine, settings_of(DEMO_IMAGE="own/demo:1")).name == "upstream"
+    assert "own/demo:1" in engine.images
+    assert engine.builds == 0
+
+
+def test_the_demos_image_is_built_once_on_pythons_own() -> None:
+    engine = ImageEngine(upstream_registry(settings_of()))
+    for _ in range(2):
+        assert resolved(engine).name == "upstream"
+    assert engine.builds == 1
+    assert engine.demo_arguments == {"BASE": "python:3.12-slim"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments"),
+    [
+        ({}, {"BASE": f"{MIRROR}/library/python:3.12-slim"}),
+        ({"DEMO_BASE_IMAGE": "own/python:3"}, {"BASE": "own/python:3"}),
+        (
+            {"STACKCTL_PYPI_MIRROR": "https://pypi.example/simple"},
+            {
+                "BASE": f"{MIRROR}/library/python:3.12-slim",
+                "PIP_INDEX_URL": "https://pypi.example/simple",
+            },
+        ),
+    ],
+)
+def test_the_demos_base_and_its_libraries_come_from_mirrors(
+    environ: dict[str, str], arguments: dict[str, str]
+) -> None:
+    settings = settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR, **environ)
+    engine = ImageEngine(upstream_registry(settings))
+    assert resolved(engine, settings, choice="upstream").name == "upstream"
+    assert engine.demo_arguments == arguments
+
+
+def test_where_the_demos_image_cannot_be_built_auto_takes_the_local_set() -> None:
+    engine = ImageEngine(upstream_registry(settings_of()))
+    engine.demo_fails = True
+    found = resolved(engine)
+    assert found.name == "local"
+    assert (found.reason or "").startswith("the demo's image cannot be built: using the local")
+    with pytest.raises(EngineError, match=r"the demo's image cannot be built: .*failed to solve"):
+        resolved(engine, choice="upstream")
+
+
+def test_without_the_demo_its_image_is_not_built() -> None:
+    engine = ImageEngine(upstream_registry(settings_of()))
+    images.resolve(
+        engine,
+        settings_of(),
+        choice="auto",
+        previous=None,
+        demo=False,
+        progress=lambda _: None,
+    )
+    assert engine.builds == 0
+
+
+def test_the_demos_base_is_the_one_that_its_dockerfile_names() -> None:
+    named = settings_module.SETTINGS["DEMO_BASE_IMAGE"].default
+    assert f"ARG BASE={named}\n" in (bundle.compose() / "demo" / "Dockerfile").read_text()
+    assert f"${{DEMO_BASE_IMAGE:-{named}}}" in (bundle.compose() / "demo.yml").read_text()
+
+
+def test_a_package_index_with_a_password_is_refused() -> None:
+    with pytest.raises(UsageError, match="STACKCTL_PYPI_MIRROR") as caught:
+        settings_of(STACKCTL_PYPI_MIRROR="https://me:marked@pypi.example/simple")
+    assert "without a user's name" in caught.value.message
+    assert "marked" not in caught.value.line
 
 
 # The lock
@@ -240,7 +353,7 @@ def test_a_lock_settles_the_set_and_nothing_is_built_in_its_place() -> None:
     settings = settings_of()
     lock = lock_of(pulled(ImageEngine(upstream_registry(settings)), settings), settings)
     offline = ImageEngine()
-    with pytest.raises(EngineError, match="cannot be pulled"):
+    with pytest.raises(EngineError, match="no registry gives"):
         resolved(offline, lock=lock)
     assert offline.builds == 0
 
