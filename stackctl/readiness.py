@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -62,14 +62,17 @@ async def wait(
     *,
     timeout: float,
     changed: Callable[[Progress], None],
+    containers: Mapping[str, ContainerState] | None = None,
 ) -> list[Progress]:
     """Wait until every service is ready, and give how long each took.
 
     `timeout` is in seconds and one deadline for all; `changed` is called whenever a service's progress
-    changes. Raises NotReady once every service is ready, failed for good, or out of time, if not all are ready.
+    changes. `containers` are those of the engine, where the caller has just looked at them. Raises NotReady once every
+    service is ready, failed for good, or out of time, if not all are ready.
     """
     began = time.monotonic()
-    containers = await asyncio.to_thread(engine.containers)
+    if containers is None:
+        containers = await asyncio.to_thread(engine.containers)
     async with local_http_client(_PROBE_TIMEOUT) as client:
         prober = _Prober(engine, settings, client)
         tasks = [
@@ -83,9 +86,13 @@ async def wait(
     return results
 
 
-async def look(services: Iterable[Service], engine: Engine, settings: Settings) -> dict[str, str]:
+async def look(
+    services: Iterable[Service],
+    engine: Engine,
+    settings: Settings,
+    containers: Mapping[str, ContainerState],
+) -> dict[str, str]:
     """Ask every service once, all at the same time, and give "ready" or the reason by service."""
-    containers = await asyncio.to_thread(engine.containers)
     async with local_http_client(_PROBE_TIMEOUT) as client:
         prober = _Prober(engine, settings, client)
 

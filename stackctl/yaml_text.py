@@ -1,4 +1,4 @@
-"""Reads YAML. libyaml does it some ten times as fast as Python, and is in every wheel of PyYAML."""
+"""Reads and writes YAML. libyaml does it some ten times as fast as Python, and is in every wheel of PyYAML."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
-# A PyYAML that was built without libyaml has no such loader.
+# A PyYAML that was built without libyaml has neither.
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DUMPER: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def load(text: str | bytes) -> Any:
@@ -17,3 +18,9 @@ def load(text: str | bytes) -> Any:
     except (ValueError, RecursionError) as error:
         # A date that no calendar has, or a text nested a thousand deep.
         raise yaml.YAMLError(str(error)) from error
+
+
+def dump(value: Any) -> str:
+    """Give plain values as YAML that a person can read: in their order, and with their letters."""
+    text: str = yaml.dump(value, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=120)
+    return text

@@ -14,6 +14,8 @@ from stackctl.commands.common import FORMAT, WATCH, Session, pass_session, watch
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from stackctl.stack.engine import Usage
+
 _WIDE = 120
 _STYLES = {"running": "green", "exited": "red", "dead": "red", "restarting": "red"}
 
@@ -63,8 +65,15 @@ def _rows(session: Session) -> list[Row]:
     project = session.project
     engine = project.engine()
     containers = engine.containers()
-    usage = engine.usage([state.name for state in containers.values() if state.running])
-    answers = asyncio.run(readiness.look(project.services, engine, project.settings))
+    running = [state.name for state in containers.values() if state.running]
+
+    async def ask() -> tuple[dict[str, Usage], dict[str, str]]:
+        return await asyncio.gather(
+            asyncio.to_thread(engine.usage, running),
+            readiness.look(project.services, engine, project.settings, containers),
+        )
+
+    usage, answers = asyncio.run(ask())
     now = dt.datetime.now(dt.UTC)
     rows = []
     for service in project.services:

@@ -55,12 +55,12 @@ def socket(endpoint: Endpoint, info: EngineInfo, settings: Settings, system: str
     return "/run/podman/podman.sock" if info.podman else _SOCKET
 
 
-def adapt(engine: Engine, settings: Settings, state: State) -> list[Copy]:
+def adapt(engine: Engine, info: EngineInfo, settings: Settings, state: State) -> list[Copy]:
     """Write both files for this engine, have Compose take them, fill the volumes of copies, and give those.
 
     Raises StackctlError where the engine does not answer, or something cannot be handed over to it.
     """
-    info, endpoint = engine.info(), engine.endpoint
+    endpoint = engine.endpoint
     env, merged = state.folder / _ENV_FILE, state.folder / _COMPOSE_FILE
     write_atomic(env, _HEADER + _env(endpoint, info, settings))
     engine.merge_over([], [env])

@@ -82,6 +82,8 @@ class EngineInfo:
     rootless: bool = False
     limits_cpu: bool = True
     """Whether it can limit processor time; a rootless engine may not."""
+    clock_offset: dt.timedelta | None = None
+    """How far its clock is before this machine's, where it tells its time."""
 
     @property
     def is_docker_desktop(self) -> bool:
@@ -205,12 +207,17 @@ class Engine:
         return found
 
     def info(self) -> EngineInfo:
-        """Ask the engine and Compose what they are.
+        """Give what the engine and Compose are; they are asked once.
 
         Raises EngineError, with the remedy, where the command, the daemon or Compose is missing.
         """
+        return self._info
+
+    @cached_property
+    def _info(self) -> EngineInfo:
         with _translated("docker info"):
             info = self._client.system.info()
+        asked = dt.datetime.now(dt.UTC)
         if info.server_version is None:
             # `docker info` ends well without a daemon and lists the reason: any call to the daemon says it.
             with _translated("docker version"):
@@ -237,15 +244,8 @@ class Engine:
             podman=any(one.name == "Podman Engine" for one in (server and server.components) or []),
             rootless="name=rootless" in (info.security_options or []),
             limits_cpu=info.cpu_cfs_quota is not False,
+            clock_offset=_time(info.system_time) - asked if info.system_time else None,
         )
-
-    def clock(self) -> dt.datetime:
-        """Give the engine's own time."""
-        with _translated("docker info"):
-            text = self._client.system.info().system_time
-        if text is None:
-            raise EngineError("the Docker daemon gives no time")
-        return _time(text)
 
     def publishers(self) -> dict[int, str]:
         """Give the TCP ports that running containers of any project publish → the container's name."""

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from stackctl import yaml_text
 from stackctl.applications import APPLICATIONS, Target
 from stackctl.backup import transfer
 from stackctl.errors import UsageError
@@ -158,7 +157,7 @@ def write_join_file(state: State, chosen: Choices) -> None:
     config: dict[str, Any] = {"services": {name: {"networks": joined} for name in _REACHING_OUT}}
     if chosen.network:
         config["networks"] = {_ATTACHED: {"name": chosen.network, "external": True}}
-    text = yaml.safe_dump(config, sort_keys=False)
+    text = yaml_text.dump(config)
     write_atomic(state.join_file, f"# Written by stackctl at `up`.\n{text}")
 
 

@@ -88,16 +88,19 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         )
         joining.write_join_file(project.state, chosen)
         chosen = replace(chosen, images=resolved.name, pins=resolved.pins)
+        info = engine.info()
         engine = project.engine(chosen)
         project.keep(replace(chosen, volumes=joining.volumes(engine, chosen)))
         for leftover in engine.remove_leftovers():
             observer.note(f"removed {leftover}, left by an `up` that was interrupted")
         engine.remove_scratch()
-        made = adaptation.adapt(engine, project.settings, project.state)
+        stale = copies.kept(project.state)
+        made = adaptation.adapt(engine, info, project.settings, project.state)
         before = engine.containers()
         observer.step("starting the containers")
         engine.up(pull=resolved.name == "upstream" or bool(chosen.app_files))
-        copies.remove(engine, but=made)
+        if stale:
+            copies.remove(engine, but=made)
         after = engine.containers()
         changed = tuple(
             name
@@ -107,7 +110,12 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         observer.step("waiting for readiness")
         ready = asyncio.run(
             readiness.wait(
-                own, engine, project.settings, timeout=timeout, changed=observer.progress
+                own,
+                engine,
+                project.settings,
+                timeout=timeout,
+                changed=observer.progress,
+                containers=after,
             )
         )
         if asyncio.run(_refuses_password(project)):

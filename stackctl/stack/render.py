@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from stackctl import yaml_text
 from stackctl.applications import Present
 from stackctl.errors import StackctlError
@@ -233,7 +231,7 @@ def _binance(text: str, url: str | None) -> str:
     if url is None:
         return text
     targets = [{"targets": [url], "labels": {"service": "binance-api"}}]
-    return yaml.safe_dump(targets, sort_keys=False)
+    return yaml_text.dump(targets)
 
 
 def _synchronise(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:

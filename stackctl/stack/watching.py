@@ -8,8 +8,6 @@ import re
 from collections.abc import MutableMapping
 from typing import Any
 
-import yaml
-
 from stackctl import yaml_text
 from stackctl.applications import APPLICATIONS, Present
 from stackctl.stack import absent
@@ -21,8 +19,10 @@ _DASHBOARDS = "grafana/dashboards/"
 
 def dumped(config: dict[str, Any]) -> str:
     """Write a file that differs from its source, and say at its top where it comes from."""
-    body: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
-    return f"# Rendered by stackctl from the settings: edits here are lost at the next `stackctl up`.\n{body}"
+    head = (
+        "# Rendered by stackctl from the settings: edits here are lost at the next `stackctl up`.\n"
+    )
+    return head + yaml_text.dump(config)
 
 
 def prometheus(text: str, present: Present) -> str:

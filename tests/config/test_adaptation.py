@@ -32,9 +32,8 @@ def adapted(
     render(found, Secrets(found, state), state, images={}, present=present(found, demo=True))
     engine = Engine(found.project, [state.compose_env])
     engine.endpoint = endpoint
-    monkeypatch.setattr(engine, "info", lambda: info)
     monkeypatch.setattr(copies, "refresh", lambda *_: [])
-    adaptation.adapt(engine, found, state)
+    adaptation.adapt(engine, info, found, state)
     return engine.configuration(), state
 
 

@@ -94,9 +94,6 @@ class MemoryEngine(Engine):
             raise self.engine_info
         return self.engine_info
 
-    def clock(self) -> dt.datetime:
-        return dt.datetime.now(dt.UTC)
-
     def strangers(self, known: Collection[str]) -> list[str]:
         return [name for name in self.others if name not in known]
 

@@ -127,9 +127,10 @@ def test_all_are_asked_at_once() -> None:
 
 
 def test_look_gives_a_word_for_every_service() -> None:
+    engine = MemoryEngine(container("prometheus"))
     with serving({"/-/ready": Reply()}) as server:
         found = asyncio.run(
-            readiness.look([HTTP, HEALTH], MemoryEngine(container("prometheus")), at(server.url))
+            readiness.look([HTTP, HEALTH], engine, at(server.url), engine.containers())
         )
     assert found == {"prometheus": "ready", "redis": "no container"}
 

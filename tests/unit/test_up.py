@@ -12,6 +12,7 @@ from stackctl.cli import cli
 from stackctl.errors import EngineError, StackctlError
 from stackctl.readiness import NotReady, Progress
 from stackctl.stack import joining, lifecycle
+from stackctl.stack.engine import EngineInfo
 from stackctl.stack.images import Resolved
 from stackctl.stack.joining import Missing, Seen
 from stackctl.stack.lock import exclusive
@@ -43,6 +44,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     """A machine on which `up --attach net` ends well, but for what the test says."""
     monkeypatch.chdir(tmp_path)
     engine = StartingEngine(container("grafana"), container("prometheus"))
+    engine.engine_info = EngineInfo("26.1.5", "2.26.1", "Debian", 8 * 1024**3, 2, Path("/"))
 
     async def ready(*_: object, **__: object) -> list[Progress]:
         return [Progress("grafana", "ready", 1.0, ""), Progress("prometheus", "ready", 2.0, "")]
