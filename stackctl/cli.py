@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -86,17 +87,6 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which known one is nearest."""
-        known = args[0] in COMMANDS or args[0].startswith("-")
-        if not known and not ctx.resilient_parsing:
-            from stackctl.settings import nearest
-
-            ctx.fail(f"there is no command {args[0]!r}; {nearest(args[0], list(COMMANDS))}")
-        return super().resolve_command(ctx, args)
-
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
         """Give the commands from the table, and the options: click's own way would import every command."""
         from click.shell_completion import CompletionItem
@@ -139,16 +129,23 @@ def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
 
 
 def main() -> None:
-    """Run the command line. Every error that a user can act on is one line on stderr with its exit code."""
+    """Run the command line. Every error that a user can act on is a line on stderr, and the exit code says its kind."""
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        # A log line may have what the terminal's encoding has not.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     if COMPLETE_VARIABLE in os.environ and not os.environ.get("STACKCTL_DEBUG"):
         # A message would land in the line that somebody is writing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     try:
         # In this mode click gives back the code of an `exit` as the result.
         code = cli(standalone_mode=False, complete_var=COMPLETE_VARIABLE)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _say(_usage(error))
         sys.exit(error.exit_code)
     except StackctlError as error:
         _say(error)
@@ -180,7 +177,28 @@ def main() -> None:
 
 
 def _say(error: StackctlError) -> None:
-    print(f"stackctl: {error.line}", file=sys.stderr)
+    for line in error.lines:
+        print(f"stackctl: {line}", file=sys.stderr)
+
+
+def _usage(error: click.ClickException) -> StackctlError:
+    """Say what click refuses as every other error is said: in one line, with the nearest name or where to look."""
+    from stackctl.settings import nearest
+
+    message = error.format_message().rstrip(".")
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    path = ctx.command_path if ctx else "stackctl"
+    remedy = f"`{path} --help` says what it takes"
+    match error:
+        case click.exceptions.NoSuchCommand() if ctx and isinstance(ctx.command, click.Group):
+            message = f"{path} has no command {error.command_name!r}"
+            remedy = nearest(error.command_name, ctx.command.list_commands(ctx))
+        case click.NoSuchOption() if ctx:
+            options = [one for one in ctx.command.get_params(ctx) if isinstance(one, click.Option)]
+            names = [name for one in options for name in (*one.opts, *one.secondary_opts)]
+            message = f"{path} has no option {error.option_name}"
+            remedy = nearest(error.option_name, [name for name in names if name.startswith("--")])
+    return StackctlError(f"{message[:1].lower()}{message[1:]}", remedy=remedy)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,8 @@
-"""The errors that a user can act on. `cli.main` prints them as one line and exits with their code."""
+"""The errors that a user can act on. `cli.main` prints each as one line and exits with their code."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class StackctlError(Exception):
@@ -20,6 +22,24 @@ class StackctlError(Exception):
     def line(self) -> str:
         """The message and, where there is one, its remedy."""
         return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+    @property
+    def lines(self) -> list[str]:
+        """A line for each thing that is wrong."""
+        return [self.line]
+
+
+class SeveralErrors(StackctlError):
+    """More than one thing that the user can act on; there must be one at least."""
+
+    def __init__(self, errors: Sequence[StackctlError]) -> None:
+        super().__init__(errors[0].message, remedy=errors[0].remedy)
+        self.errors = errors
+
+    @property
+    def lines(self) -> list[str]:
+        """A line for each thing that is wrong."""
+        return [line for error in self.errors for line in error.lines]
 
 
 class UsageError(StackctlError):

@@ -273,6 +273,12 @@ def _rows() -> Iterator[Setting]:
     yield Setting("PROMETHEUS_RETENTION_TIME", "90d", _duration, "how long metrics are kept")
     yield Setting("PROMETHEUS_RETENTION_SIZE", "50GB", _size, "how much disk metrics may take")
     yield Setting(
+        "PROMETHEUS_ADMIN_API",
+        "false",
+        _flag,
+        "let whoever reaches Prometheus delete series and take snapshots",
+    )
+    yield Setting(
         "STACKCTL_KUBERNETES", "false", _flag, "scrape the Kubernetes cluster around Prometheus"
     )
     yield Setting("BINANCE_API_URL", None, _url, "address that the binance-api job probes")

@@ -195,7 +195,12 @@ def _command(fault: Fault) -> click.Command:
     return run
 
 
-_fill = click.Group("fill", help="Press a service within its own limits.")
+_fill = click.Group(
+    "fill",
+    help="Press a service within its own limits.",
+    epilog="\b\nExamples:\n  stackctl chaos fill memory redis --expect ContainerMemoryNearLimit\n"
+    "  stackctl chaos fill disk prometheus --size 1GiB --for 5m",
+)
 chaos.add_command(_fill)
 
 for _fault in FAULTS.values():

@@ -17,10 +17,14 @@ from stackctl.errors import ServiceError, StackctlError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
     from stackctl.stack.project import Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+_ENDLESS = 10_000
+"""More columns than any table has."""
 
 FORMAT = click.option(
     "--format",
@@ -162,6 +166,20 @@ def print_markdown(session: Session, text: str) -> None:
         click.echo(text, nl=False)
 
 
+def print_table(session: Session, table: Table) -> None:
+    """Print a table as wide as the terminal, and anywhere else as wide as it is: a pipe has no width."""
+    from rich.measure import Measurement
+
+    out = session.out
+    if out.is_terminal:
+        out.print(table)
+        return
+    width = out.width
+    out.width = Measurement.get(out, out.options.update(width=_ENDLESS), table).maximum
+    out.print(table)
+    out.width = width
+
+
 def watch(
     session: Session, seconds: float, output: str, view: Callable[[], RenderableType]
 ) -> NoReturn:
@@ -171,6 +189,7 @@ def watch(
     the view, and is asked again. Raises UsageError for an `output` that is not the table.
     """
     from rich.live import Live
+    from rich.table import Table
     from rich.text import Text
 
     from stackctl.cli import EXIT_INTERRUPTED
@@ -186,6 +205,8 @@ def watch(
                     shown = Text(error.line, style="red")
                 if session.out.is_terminal:
                     live.update(shown, refresh=True)
+                elif isinstance(shown, Table):
+                    print_table(session, shown)
                 else:
                     session.out.print(shown)
                 sleep(seconds)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.common import Session, pass_session, print_table
 from stackctl.errors import StackctlError, UsageError
 
 _HIDDEN = "****"
@@ -63,7 +63,7 @@ def config(session: Session, name: str | None, output: str) -> None:
         for row in rows:
             style = "dim" if row.origin in {"default", "not set"} else ""
             table.add_row(row.name, Text(row.value or ""), row.origin, style=style)
-        session.out.print(table)
+        print_table(session, table)
 
 
 @dataclass(frozen=True)

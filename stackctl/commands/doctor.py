@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, join_options, pass_session
+from stackctl.commands.common import FORMAT, Session, join_options, pass_session, print_table
 from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
+    from stackctl.report.marks import marks
     from stackctl.stack import doctor as examination
     from stackctl.stack import joining
     from stackctl.stack.project import Wish
@@ -71,11 +72,12 @@ def doctor(
         session.out.print_json(json.dumps([asdict(finding) for finding in findings]))
     else:
         table = Table.grid(padding=(0, 2))
+        arrow = marks(session.out.encoding).remedy
         for finding in findings:
             mark, style = _MARKS[finding.level]
-            remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
+            remedy = f"\n{arrow} {finding.remedy}" if finding.remedy else ""
             table.add_row(Text(mark, style=style), finding.subject, Text(finding.message + remedy))
-        session.out.print(table)
+        print_table(session, table)
     if any(finding.level == "failure" for finding in findings):
         ctx.exit(1)
 

@@ -42,7 +42,7 @@ def help_(ctx: click.Context, session: Session, words: tuple[str, ...]) -> None:
         what = " ".join(words)
         raise UsageError(
             f"there is no topic or command {what!r}",
-            remedy=nearest(what, [*topics.names(), *COMMANDS]),
+            remedy=nearest(what, list({*topics.names(), *COMMANDS})),
         )
     if is_topic:
         print_markdown(session, topics.text(words[0]))

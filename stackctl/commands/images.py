@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, pass_session
+from stackctl.commands.common import FORMAT, Session, pass_session, print_table
 
 if TYPE_CHECKING:
     from stackctl.stack.image_lock import Lock
@@ -63,7 +63,7 @@ def list_(session: Session, output: str) -> None:
             "yes" if row["local_present"] else "no",
             str(row["locked"]),
         )
-    session.out.print(table)
+    print_table(session, table)
 
 
 @images.command(epilog="\b\nExamples:\n  stackctl images build")

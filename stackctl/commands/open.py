@@ -36,11 +36,10 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
 
     from stackctl.settings import nearest
     from stackctl.stack import bundle
-    from stackctl.stack.services import SERVICES
 
     (chosen,) = session.project.select((service,))
     if chosen.page is None:
-        pages = [one.name for one in SERVICES.values() if one.page is not None]
+        pages = [one.name for one in session.project.services if one.page is not None]
         raise UsageError(f"{service} has no page to look at", remedy=f"known: {', '.join(pages)}")
     path = chosen.page
     if dashboard is not None:

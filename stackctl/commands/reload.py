@@ -26,9 +26,9 @@ def reload(ctx: click.Context, session: Session) -> None:
     from stackctl.stack.render import render
 
     project = session.project
-    if not passes_checks(session):
-        ctx.exit(1)
     choices = project.choices
+    if not passes_checks(session, choices):
+        ctx.exit(1)
     with exclusive(project.state, "reload"):
         done = render(
             project.settings,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from stackctl.commands.common import Session, pass_session
+
+if TYPE_CHECKING:
+    from stackctl.stack.project import Choices
 
 
 @click.command(
@@ -18,20 +23,21 @@ from stackctl.commands.common import Session, pass_session
 @pass_session
 @click.pass_context
 def render(ctx: click.Context, session: Session, check: bool) -> None:
-    """Write the configuration, the secrets and compose.env without starting anything.
+    """Write the configuration, the secrets and compose.env of the next `up` without starting anything.
 
     Prints the folder that has them: compose.env in it is the --env-file of the compose files.
     """
-    if check:
-        if not passes_checks(session):
-            ctx.exit(1)
-        return
-    from stackctl.stack import images
+    from stackctl.stack import images, joining
     from stackctl.stack.lock import exclusive
+    from stackctl.stack.project import Wish
     from stackctl.stack.render import render as write
 
     project = session.project
-    choices = project.choices
+    choices = joining.planned(project, Wish())
+    if check:
+        if not passes_checks(session, choices):
+            ctx.exit(1)
+        return
     variables = images.variables(
         project.settings, choices.images, demo=choices.demo, pins=choices.pins
     )
@@ -41,7 +47,7 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
             project.secrets,
             project.state,
             images=variables,
-            present=project.present(),
+            present=project.present(choices),
         )
     for channel, missing in done.left_out.items():
         session.err.print(f"{channel} is not set up: set {', '.join(missing)}", style="yellow")
@@ -49,8 +55,8 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
     session.out.print(str(project.state.folder), soft_wrap=True)
 
 
-def passes_checks(session: Session) -> bool:
-    """Have every program check the configuration as it would be rendered now, and say what each says of it."""
+def passes_checks(session: Session, choices: Choices) -> bool:
+    """Have every program check the configuration of these choices as it would be rendered, and say what each says."""
     import tempfile
     from pathlib import Path
 
@@ -58,12 +64,11 @@ def passes_checks(session: Session) -> bool:
     from stackctl.stack.render import write_configuration
 
     project = session.project
-    choices = project.choices
     references = images.references(project.settings, choices.images, pins=choices.pins)
     passed = True
     with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
         folder = Path(name)
-        write_configuration(project.settings, folder, project.present())
+        write_configuration(project.settings, folder, project.present(choices))
         for verdict in check.check(project.engine(), references, folder):
             passed &= verdict.ok
             if verdict.ok:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, WATCH, Session, pass_session, watch
+from stackctl.commands.common import FORMAT, WATCH, Session, pass_session, print_table, watch
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,12 +30,12 @@ _STYLES = {"running": "green", "exited": "red", "dead": "red", "restarting": "re
 def status(ctx: click.Context, session: Session, output: str, every: float | None) -> None:
     """Show every service: image, state, readiness, uptime, CPU, memory, address. Exit 1 if one is not up."""
     if every is not None:
-        watch(session, every, output, lambda: _table(_rows(session), session.out.width))
+        watch(session, every, output, lambda: _table(session, _rows(session)))
     rows = _rows(session)
     if output == "json":
         session.out.print_json(json.dumps([row.__dict__ for row in rows]))
     else:
-        session.out.print(_table(rows, session.out.width))
+        print_table(session, _table(session, rows))
     if any(row.ready != "ready" for row in rows):
         ctx.exit(1)
 
@@ -100,12 +100,12 @@ def _rows(session: Session) -> list[Row]:
     return rows
 
 
-def _table(rows: list[Row], width: int) -> Table:
-    """Make the table; the images are left out where the terminal has fewer than 120 columns."""
+def _table(session: Session, rows: list[Row]) -> Table:
+    """Make the table; the images are left out on a terminal of fewer than 120 columns."""
     from rich.table import Table
     from rich.text import Text
 
-    wide = width >= _WIDE
+    wide = not session.out.is_terminal or session.out.width >= _WIDE
     table = Table(box=None, pad_edge=False)
     for heading, right in (
         ("service", False),

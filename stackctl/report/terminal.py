@@ -7,24 +7,25 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from stackctl.report.marks import marks
 from stackctl.verify.model import Report, Result
 
 
 def print_report(console: Console, report: Report) -> None:
     """Print the checklist by section, with what was expected, seen and is to be done where a check failed."""
-    good, bad = _marks(console)
+    signs = marks(console.encoding)
     section = ""
     for result in report.results:
         if result.check.section != section:
             section = result.check.section
             console.print(Text(f"\n{section}", style="bold"))
-        console.print(_result(result, good if result.finding.ok else bad))
+        console.print(_result(result, signs.good if result.finding.ok else signs.bad))
     console.print(_summary(report))
 
 
 def overview(console: Console, report: Report) -> RenderableType:
     """Give what fits on a screen: a line for each section, and in full what failed."""
-    good, bad = _marks(console)
+    signs = marks(console.encoding)
     sections: dict[str, list[Result]] = {}
     for result in report.results:
         sections.setdefault(result.check.section, []).append(result)
@@ -32,9 +33,9 @@ def overview(console: Console, report: Report) -> RenderableType:
     for section, results in sections.items():
         passed = sum(result.finding.ok for result in results)
         ok = passed == len(results)
-        mark = Text(good if ok else bad, style="green" if ok else "red")
+        mark = Text(signs.good if ok else signs.bad, style="green" if ok else "red")
         lines.append((mark, Text(f"{section}: {passed} of {len(results)}")))
-    failed = (_result(result, bad) for result in report.failed)
+    failed = (_result(result, signs.bad) for result in report.failed)
     return Group(_rows(lines, indent=0), *failed, _summary(report))
 
 
@@ -73,12 +74,3 @@ def _rows(rows: list[tuple[Text, Text]], *, indent: int) -> Padding:
     for row in rows:
         table.add_row(*row)
     return Padding(table, (0, 0, 0, indent))
-
-
-def _marks(console: Console) -> tuple[str, str]:
-    """Give the marks for passed and failed, in letters where the stream cannot carry the signs."""
-    try:
-        "✔✘".encode(console.encoding)
-    except (LookupError, UnicodeEncodeError):
-        return "ok  ", "FAIL"
-    return "✔", "✘"

@@ -11,7 +11,7 @@ from stackctl.backup import transfer, unfinished
 from stackctl.chaos import faults
 from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
-from stackctl.errors import EngineError, ServiceError, StackctlError
+from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.readiness import Progress
 from stackctl.stack import adaptation, copies, doctor, image_lock, images, joining
 from stackctl.stack.images import Choice, Resolved
@@ -178,12 +178,13 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
 
 
 def _refuse_failures(findings: list[doctor.Finding]) -> None:
-    failures = [finding for finding in findings if finding.level == "failure"]
-    if not failures:
-        return
-    first, *rest = failures
-    others = "".join(f"\n{one.message}; {one.remedy}" for one in rest)
-    raise StackctlError(f"{first.message}", remedy=f"{first.remedy}{others}")
+    failures = [
+        StackctlError(finding.message, remedy=finding.remedy)
+        for finding in findings
+        if finding.level == "failure"
+    ]
+    if failures:
+        raise SeveralErrors(failures)
 
 
 async def _refuses_password(project: Project) -> bool:

@@ -267,6 +267,8 @@ def _compose_env(
         "REDIS_ADDRESS": present.targets["redis"].address if "redis" in present.targets else None,
         "PROMETHEUS_RETENTION_TIME": settings["PROMETHEUS_RETENTION_TIME"],
         "PROMETHEUS_RETENTION_SIZE": settings["PROMETHEUS_RETENTION_SIZE"],
+        # Put before the flag's name it switches the flag off.
+        "PROMETHEUS_ADMIN_API_OFF": "" if settings.enabled("PROMETHEUS_ADMIN_API") else "no-",
         **images,
         **{
             f"{service.upper().replace('-', '_')}_FINGERPRINT": _fingerprint(

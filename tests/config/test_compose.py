@@ -37,7 +37,11 @@ PLAN: dict[str, tuple[str, str | None, int, float]] = {
 
 @pytest.fixture
 def rendered(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> Path:
-    found = settings.load(environ={})
+    return rendered_with()
+
+
+def rendered_with(**environ: str) -> Path:
+    found = settings.load(environ=environ)
     state = open_state(found.project)
     render(found, Secrets(found, state), state, images={}, present=present(found, demo=True))
     return state.compose_env
@@ -116,10 +120,15 @@ def test_no_default_credentials_and_no_secret_in_the_configuration(rendered: Pat
         assert text.count(value) == (1 if name == "MONGODB_PASSWORD" else 0), name
 
 
+def test_prometheus_admin_api_is_on_where_it_is_asked_for(rendered: Path) -> None:
+    found = config(rendered_with(PROMETHEUS_ADMIN_API="yes"))["services"]["prometheus"]["command"]
+    assert [flag for flag in found if "admin-api" in flag] == ["--web.enable-admin-api"]
+
+
 def test_the_plans_corrections_of_flags(rendered: Path) -> None:
     found = config(rendered)["services"]
     assert "--cluster.listen-address=" in found["alertmanager"]["command"]
-    assert "--web.enable-admin-api" not in found["prometheus"]["command"]
+    assert "--no-web.enable-admin-api" in found["prometheus"]["command"]
     assert {"--storage.tsdb.retention.time=90d", "--storage.tsdb.retention.size=50GB"} <= set(
         found["prometheus"]["command"]
     )

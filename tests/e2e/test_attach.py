@@ -218,7 +218,8 @@ def test_a_running_bot_core_is_watched_by_its_own_names(call: Call, running: str
         assert "nextjs-ui-dashboard" not in states
         kept = call("up", "--images", "local")
         assert "nothing to change" in kept.stdout, kept.stdout + kept.stderr
-        assert "rust-core-engine" not in docker("ps", "--format", "{{.Names}}")
+        own = f"label=com.docker.compose.project={MONITORING}"
+        assert "rust-core-engine" not in docker("ps", "--filter", own, "--format", "{{.Names}}")
         breaks_what_is_not_its_own_only_when_told(call)
     finally:
         down = call("down", "--volumes", "--yes")

@@ -36,6 +36,7 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
     [
         *([name] for name in COMMANDS),
         ["chaos", "stop"],
+        ["chaos", "fill"],
         *(["images", name] for name in ("list", "build", "pull", "save", "load", "lock")),
     ],
 )
@@ -74,10 +75,61 @@ def test_a_run_in_this_process_is_as_one_in_its_own(words: list[str], tmp_path: 
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
-def test_an_unknown_command_names_the_nearest() -> None:
-    done = run_here("verfy")
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["verfy"], "stackctl has no command 'verfy'; did you mean verify?"),
+        (["chaos", "stp", "loki"], "stackctl chaos has no command 'stp'; did you mean stop?"),
+        (["chaos", "fill", "dsk"], "stackctl chaos fill has no command 'dsk'; did you mean disk?"),
+        (["up", "--atach", "x"], "stackctl up has no option --atach; did you mean --attach?"),
+        (["up", "--no-dmo"], "stackctl up has no option --no-dmo; did you mean --no-demo?"),
+        (
+            ["--project-nam", "x", "up"],
+            "stackctl has no option --project-nam; did you mean --project-name?",
+        ),
+        (["urls", "-x"], "stackctl urls has no option -x; known: --format, --help"),
+        (
+            ["up", "--images", "lokal"],
+            "invalid value for '--images': 'lokal' is not one of 'auto', 'upstream', 'local';"
+            " `stackctl up --help` says what it takes",
+        ),
+        (
+            ["chaos", "stop"],
+            "missing argument 'SERVICE'; `stackctl chaos stop --help` says what it takes",
+        ),
+        (
+            ["up", "extra"],
+            "got unexpected extra argument (extra); `stackctl up --help` says what it takes",
+        ),
+        (
+            ["up", "--attach"],
+            "option '--attach' requires an argument; `stackctl --help` says what it takes",
+        ),
+    ],
+)
+def test_a_wrong_call_is_one_line_with_the_nearest_name(words: list[str], line: str) -> None:
+    done = run_here(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"stackctl: {line}\n"
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    done = run_here("chaos")
     assert done.returncode == 2
-    assert "did you mean verify?" in done.stderr
+    assert "Usage: stackctl chaos" in done.stderr
+    assert "Examples:" in done.stderr
+
+
+def test_a_stream_that_has_no_such_signs_gets_letters() -> None:
+    done = stackctl("doctor", env={"PATH": "/nonexistent", "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "-> install Docker Engine" in done.stdout
+
+
+def test_what_an_encoding_has_not_does_not_stop_a_command() -> None:
+    done = stackctl("alerts", "route", "--help", env={"PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "LABEL=VALUE?" in done.stdout
 
 
 def test_an_unknown_service_names_the_nearest() -> None:

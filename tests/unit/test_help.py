@@ -91,6 +91,12 @@ def test_what_there_is_not(words: list[str], says: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_each_known_name_is_offered_once() -> None:
+    known = run_here("help", "qqqq").stderr.partition("known: ")[2].strip().split(", ")
+    assert sorted(set(known)) == known
+    assert {"chaos", "settings", "up"} <= set(known)
+
+
 def test_an_unknown_topic_is_a_usage_error() -> None:
     with pytest.raises(UsageError):
         topics.text("../settings")

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from stackctl.stack.project import Choices, open_project
 from tests.support.cli import run_here, stackctl
 from tests.support.http import Server, serving
 
@@ -73,6 +74,16 @@ def test_where_nothing_listens_the_browser_is_left_alone(browser: Path) -> None:
         "stackctl: prometheus does not accept connections at http://127.0.0.1:9; stackctl up\n"
     )
     assert not browser.exists()
+
+
+def test_what_has_no_page_where_it_is_attached_is_not_offered(browser: Path) -> None:
+    project = open_project(name=None, env_file=None)
+    project.keep(Choices(demo=False, network="net"))
+    done = run_here("open", "rust-core-engine")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "stackctl: rust-core-engine has no page to look at; known: prometheus, alertmanager, grafana\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,14 @@ from dotenv import dotenv_values
 from stackctl import settings, yaml_text
 from stackctl.applications import present
 from stackctl.stack import bundle
+from stackctl.stack.check import Verdict
+from stackctl.stack.engine import Neighbour
+from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS, Rendering, render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state
+from tests.support.cli import run_here
+from tests.support.engine import MemoryEngine
 
 SLACK = {"ALERTMANAGER_SLACK_WEBHOOK_URL": "https://hooks.example.org/marked-slack-secret"}
 PAGERDUTY = {"ALERTMANAGER_PAGERDUTY_KEY": "marked-pagerduty-secret"}
@@ -243,3 +248,47 @@ def test_two_projects_have_other_passwords_and_container_names() -> None:
     ).read_text()
     assert dotenv_values(one.compose_env)["STACKCTL_CONTAINER_PREFIX"] == ""
     assert dotenv_values(two.compose_env)["STACKCTL_CONTAINER_PREFIX"] == "other-"
+
+
+class NetworkedEngine(MemoryEngine):
+    """Has a network with bot-core on it."""
+
+    def neighbours(self, network: str) -> list[Neighbour]:
+        assert network == "their_net"
+        return [Neighbour("engine", "bot", frozenset({"engine"}))]
+
+
+def test_render_before_the_first_up_goes_by_what_the_settings_join(
+    monkeypatch: pytest.MonkeyPatch, clean_environment: object
+) -> None:
+    monkeypatch.setattr(Project, "engine", lambda *_: NetworkedEngine())
+    done = run_here("render", env={"STACKCTL_ATTACH": "their_net", "KONG_TARGET": "none"})
+    assert done.returncode == 0, done.stderr
+    config = open_state("bot-core").config
+    prometheus = yaml_text.load((config / "prometheus" / "prometheus.yml").read_text())
+    jobs = {job["job_name"]: job for job in prometheus["scrape_configs"]}
+    assert "kong" not in jobs
+    assert jobs["cadvisor"]["metric_relabel_configs"][0]["regex"] == "|bot-core|bot"
+
+
+def test_the_check_goes_by_what_the_settings_join_too(
+    monkeypatch: pytest.MonkeyPatch, clean_environment: object
+) -> None:
+    seen: list[str] = []
+
+    def check(_engine: object, _references: object, folder: Path) -> list[Verdict]:
+        seen.append((folder / "prometheus" / "prometheus.yml").read_text())
+        return [Verdict("prometheus", "its file", True, "")]
+
+    monkeypatch.setattr("stackctl.stack.check.check", check)
+    monkeypatch.setattr(Project, "engine", lambda *_: NetworkedEngine())
+    assert run_here("render", "--check", env={"STACKCTL_ATTACH": "their_net"}).returncode == 0
+    assert "job_name: mongodb" not in seen[0]
+    assert run_here("render", "--check").returncode == 0
+    assert "job_name: mongodb" in seen[1]
+
+
+@pytest.mark.parametrize(("value", "prefix"), [(None, "no-"), ("true", ""), ("false", "no-")])
+def test_prometheus_admin_api_is_off_unless_asked_for(value: str | None, prefix: str) -> None:
+    state, _ = run({"PROMETHEUS_ADMIN_API": value} if value else {})
+    assert dotenv_values(state.compose_env)["PROMETHEUS_ADMIN_API_OFF"] == prefix

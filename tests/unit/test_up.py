@@ -12,12 +12,14 @@ from stackctl.cli import cli
 from stackctl.errors import EngineError, StackctlError
 from stackctl.readiness import NotReady, Progress
 from stackctl.stack import joining, lifecycle
+from stackctl.stack.doctor import Finding
 from stackctl.stack.engine import EngineInfo
 from stackctl.stack.images import Resolved
 from stackctl.stack.joining import Missing, Seen
 from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Choices, Project
 from stackctl.stack.state import open_state
+from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
@@ -132,4 +134,21 @@ def test_what_was_not_ready_is_told_although_its_container_has_gone(
     assert done.stderr.splitlines()[-2:] == [
         "loki: its container is gone",
         "(its log cannot be read: docker logs failed: No such container: loki)",
+    ]
+
+
+def test_each_failure_of_the_doctor_is_a_line(
+    engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    findings = [
+        Finding("ports", "failure", "port 1 is taken", "stop it"),
+        Finding("memory", "warning", "little", "more"),
+        Finding("disk", "failure", "full", "make room"),
+    ]
+    monkeypatch.setattr("stackctl.stack.doctor.examine", lambda *_: findings)
+    done = run_here("up")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == [
+        "stackctl: port 1 is taken; stop it",
+        "stackctl: full; make room",
     ]

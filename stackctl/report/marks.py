@@ -1,0 +1,27 @@
+"""The signs of reports and tables, in letters where the stream cannot carry them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What stands for passed, for failed, and before a remedy."""
+
+    good: str
+    bad: str
+    remedy: str
+
+
+_SIGNS = Marks("✔", "✘", "→")
+_LETTERS = Marks("ok  ", "FAIL", "->")
+
+
+def marks(encoding: str) -> Marks:
+    """Give the marks that a stream of this encoding can carry."""
+    try:
+        "".join((_SIGNS.good, _SIGNS.bad, _SIGNS.remedy)).encode(encoding)
+    except (LookupError, UnicodeEncodeError):
+        return _LETTERS
+    return _SIGNS

@@ -1,0 +1,82 @@
+"""`status` without Docker: what its table shows, and where."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from stackctl.commands.common import Session, print_table
+from stackctl.stack import services
+from stackctl.stack.engine import Usage
+from stackctl.stack.project import Project
+from tests.support.cli import run_here
+from tests.support.engine import MemoryEngine, container
+
+LONG = f"registry.example.com:5000/a/long/path/to/loki:2.9.3@sha256:{'0' * 64}"
+
+
+class RunningEngine(MemoryEngine):
+    """Has Loki, of an image with a long name."""
+
+    def usage(self, containers: Sequence[str]) -> dict[str, Usage]:
+        return {name: Usage(1.0, 2**20, 2**21) for name in containers}
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(
+    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: object
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_in_a_pipe_nothing_is_cut_or_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look(*_: object) -> dict[str, str]:
+        return {one.name: "no container" for one in services.select()} | {"loki": "ready"}
+
+    monkeypatch.setattr("stackctl.readiness.look", look)
+    monkeypatch.setattr(Project, "engine", lambda *_: RunningEngine(container("loki", image=LONG)))
+    done = run_here("status")
+    assert done.returncode == 1
+    head, *rows = done.stdout.splitlines()
+    assert head.split() == [
+        "service",
+        "state",
+        "ready",
+        "up",
+        "CPU",
+        "%",
+        "memory",
+        "address",
+        "image",
+    ]
+    (row,) = [one.split() for one in rows if one.startswith("loki ")]
+    assert (row[0], row[1], row[2]) == ("loki", "running", "yes")
+    assert row[-2:] == ["127.0.0.1:3100", LONG]
+
+
+def test_on_a_terminal_a_table_is_as_wide_as_that_is() -> None:
+    table = Table.grid()
+    table.add_column(overflow="fold")
+    table.add_row(LONG)
+    session, stream = Session(None, None), io.StringIO()
+    session.out = Console(file=stream, force_terminal=True, width=40)  # type: ignore[misc]
+    print_table(session, table)
+    assert max(map(len, stream.getvalue().splitlines())) == 40
+    assert LONG not in stream.getvalue()
+
+
+def test_what_is_printed_after_a_wide_table_is_wrapped_as_before() -> None:
+    table = Table.grid()
+    table.add_row(LONG)
+    session, stream = Session(None, None), io.StringIO()
+    session.out = Console(file=stream, width=40)  # type: ignore[misc]
+    print_table(session, table)
+    session.out.print("word " * 20)
+    first, *rest = stream.getvalue().splitlines()
+    assert LONG in first
+    assert max(map(len, rest)) <= 40
