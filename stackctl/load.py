@@ -10,9 +10,14 @@ from dataclasses import dataclass
 
 import httpx
 
-from stackctl.clients.base import local_http_client
+from stackctl.clients.base import MAX_BODY, local_http_client
 
 TIMEOUT = 10.0
+"""Seconds that a whole request may take."""
+
+
+class _TooLarge(Exception):
+    """An answer that goes on and on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +63,31 @@ async def put(url: str, *, requests: int, concurrency: int, run: str | None = No
             params = {"run": run, "number": str(number)} if run else None
             sent = time.perf_counter()
             try:
-                answer = await client.get(url, params=params)
+                status = await _status(client, url, params)
+            except (httpx.TimeoutException, TimeoutError):
+                answers["Timeout"] += 1
+            except _TooLarge:
+                answers[f"more than {MAX_BODY // 2**20} MiB"] += 1
             except httpx.HTTPError as error:
                 answers[type(error).__name__] += 1
             else:
-                answers[str(answer.status_code)] += 1
+                answers[str(status)] += 1
                 latencies.append(time.perf_counter() - sent)
 
     async with local_http_client(TIMEOUT) as client:
         await asyncio.gather(*(worker(client) for _ in range(concurrency)))
     return Outcome(answers, time.perf_counter() - began, tuple(sorted(latencies)))
+
+
+async def _status(client: httpx.AsyncClient, url: str, params: dict[str, str] | None) -> int:
+    """GET to the end of the answer, and give its status. Nothing of the answer is kept.
+
+    Raises httpx.HTTPError, TimeoutError after TIMEOUT seconds, _TooLarge for more than MAX_BODY bytes.
+    """
+    read = 0
+    async with asyncio.timeout(TIMEOUT), client.stream("GET", url, params=params) as answer:
+        async for chunk in answer.aiter_raw():
+            read += len(chunk)
+            if read > MAX_BODY:
+                raise _TooLarge
+    return answer.status_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -35,11 +36,30 @@ FORMAT = click.option(
     help="How to print it.",
 )
 
+_LONGEST = 10 * 365 * 24 * 3600
+
+
+class Finite(click.FloatRange):
+    """A number from `min` to `max`, where click's own range also takes `nan`, which is neither below nor above."""
+
+    def __init__(self, min: float, max: float = _LONGEST) -> None:  # noqa: A002 - click's names
+        super().__init__(min=min, max=max)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Give the number, or fail as click does."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
 WATCH = click.option(
     "-w",
     "--watch",
     "every",
-    type=click.FloatRange(min=1),
+    type=Finite(min=1),
     metavar="SECONDS",
     help="Show it anew every so often, until Ctrl-C.",
 )
@@ -89,9 +109,6 @@ def join_options(command: _F) -> _F:
     return command
 
 
-_LONGEST = 10 * 365 * 24 * 3600
-
-
 class _Duration(click.ParamType[float]):
     """Seconds, from a duration as Prometheus writes it: 90s, 3m, 1h30m; ten years at most."""
 
@@ -128,14 +145,14 @@ class Session:
         from stackctl.stack.project import open_project
 
         project = open_project(name=self.name, env_file=self.env_file)
-        for fault in Journal(project.state).open_faults():
-            if fault.abandoned:
-                self.err.print(
-                    f"stackctl: an unhealed fault: {fault.describe()}; `stackctl chaos heal` ends it",
-                    style="yellow",
-                    markup=False,
-                    highlight=False,
-                )
+        journal = Journal(project.state)
+        notes = [
+            f"an unhealed fault: {fault.describe()}; `stackctl chaos heal` ends it"
+            for fault in journal.open_faults()
+            if fault.abandoned
+        ]
+        for note in (*notes, *journal.unreadable()):
+            self.err.print(f"stackctl: {note}", style="yellow", markup=False, highlight=False)
         return project
 
     @cached_property

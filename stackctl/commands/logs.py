@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.common import Finite, Session, pass_session
 from stackctl.errors import StackctlError, UsageError
 
 if TYPE_CHECKING:
     from stackctl.stack.engine import Engine
 
 _LOOK_SECONDS = 0.2
+_YEAR_MINUTES = 365 * 24 * 60.0
 
 
 @click.command(
@@ -44,7 +45,7 @@ _LOOK_SECONDS = 0.2
     "--since",
     default=15.0,
     show_default=True,
-    type=click.FloatRange(min=0.1),
+    type=Finite(min=0.1, max=_YEAR_MINUTES),
     metavar="MINUTES",
     help="With --from loki: how far back.",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Session, join_options, pass_session
+from stackctl.commands.common import Finite, Session, join_options, pass_session
 from stackctl.commands.urls import print_urls
 from stackctl.errors import EngineError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @join_options
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=1),
+    type=Finite(min=1),
     default=180.0,
     show_default=True,
     metavar="SECONDS",
