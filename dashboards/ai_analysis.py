@@ -94,7 +94,7 @@ PREDICTIONS = Section(
 )
 
 OPENAI = Section(
-    "OpenAI and models",
+    "OpenAI",
     8,
     [
         lines(
@@ -105,7 +105,6 @@ OPENAI = Section(
             Query(f"sum(rate(openai_errors_total[{WINDOW}])) * 60", "errors"),
             Query(f"sum(rate(openai_rate_limit_errors_total[{WINDOW}])) * 60", "rate limited"),
             unit=units.OpsPerMinute,
-            width=9,
             fields=[Field("errors", colour="orange"), Field("rate limited", colour="red")],
         ),
         dial(
@@ -115,16 +114,48 @@ OPENAI = Section(
             Query("ai:openai_error_ratio:rate5m * 100", "errors"),
             unit=units.Percent,
             maximum=100,
-            width=5,
             limit=limits.OPENAI_ERROR_PERCENT,
         ),
+        number(
+            "OpenAI Rate Limited",
+            "Requests that OpenAI refused for its rate limit in the last five minutes. Worry about any: ask less "
+            "often, or with another key.",
+            Query(
+                "round(sum by (service) (increase(openai_rate_limit_errors_total[5m])))",
+                "{{service}}",
+            ),
+            unit=units.Short,
+            width=6,
+            limit=limits.RATE_LIMITED,
+            by_service=True,
+        ),
+    ],
+)
+
+MODELS = Section(
+    "Models",
+    8,
+    [
         number(
             "Model Load Time",
             "How long each model took to load. Worry when it grows from start to start, or a model "
             "is missing: it failed to load.",
-            Query("max by (model) (model_load_duration_seconds)", "{{model}}"),
+            Query("max by (service, model) (model_load_duration_seconds)", "{{model}}"),
             unit=units.Seconds,
-            width=4,
+            width=8,
+            by_service=True,
+        ),
+        number(
+            "Model Load Failures",
+            "How often each model failed to load in the last ten minutes. Worry about any: read the log below.",
+            Query(
+                "round(sum by (service, model) (increase(model_load_failures_total[10m])))",
+                "{{model}}",
+            ),
+            unit=units.Short,
+            width=8,
+            limit=limits.LOAD_FAILURES,
+            by_service=True,
         ),
         rows(
             "Active Models",
@@ -136,7 +167,7 @@ OPENAI = Section(
                 )
             },
             labels={"model": "Model", "version": "Version"},
-            width=6,
+            width=8,
         ),
     ],
 )
@@ -160,6 +191,6 @@ def build() -> Dashboard:
     return dashboard(
         "ai-analysis",
         "Speed, confidence and accuracy of the AI service, and what it depends on: OpenAI and its models.",
-        [ANALYSES, PREDICTIONS, OPENAI, LOGS],
+        [ANALYSES, PREDICTIONS, OPENAI, MODELS, LOGS],
         services="python-ai-service",
     )

@@ -36,6 +36,7 @@ TRAFFIC = Section(
                 f'sum by (service, endpoint) (rate(http_requests_total{{job=~"$job",status=~"5.."}}[{WINDOW}]))'
                 f" / sum by (service, endpoint) (rate(http_requests_total{JOB}[{WINDOW}])) * 100 > 0",
                 "{{service}} {{endpoint}}",
+                empty="No endpoint answers with a 5xx",
             ),
             unit=units.Percent,
             limit=limits.ERROR_PERCENT,
@@ -144,6 +145,7 @@ OBJECTIVES = Section(
             unit=units.Percent,
             width=6,
             limit=limits.BUDGET_PERCENT,
+            by_service=True,
         ),
         lines(
             "Error Budget Burn",

@@ -45,6 +45,9 @@ from dashboards.links import to_logs_of
 PROMETHEUS = DataSourceRef("prometheus", "prometheus")
 LOKI = DataSourceRef("loki", "loki")
 
+SERVICE = "${__field.labels.service}"
+"""Grafana's variable for the service that a series tells about."""
+
 Texts = Mapping[int, tuple[str, str]]
 """What stands for a value: a text and its colour."""
 
@@ -78,10 +81,14 @@ AnyPanel = (
 
 @dataclass(frozen=True)
 class Query:
-    """PromQL, and what its series are called: text in which {{label}} stands for a label's value."""
+    """PromQL, and what its series are called: text in which {{label}} stands for a label's value.
+
+    `empty` says why it is no fault where nothing is found; `stackctl verify dashboards` takes no other excuse.
+    """
 
     expr: str
     legend: str = ""
+    empty: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,16 @@ def _panel(
     panel.thresholds(limit.thresholds())
     for field in fields:
         panel.override_by_name(field.name, field.properties())
+    return panel
+
+
+def _with_excuses(panel: P, queries: Sequence[Query]) -> P:
+    """Have the panel say what its queries may be without; a panel of which all may says so in place of a value."""
+    for ref_id, query in zip(ascii_uppercase, queries, strict=False):
+        if query.empty:
+            panel.override_by_query(ref_id, [DynamicConfigValue("noValue", query.empty)])
+    if all(query.empty for query in queries):
+        panel.no_value(queries[0].empty)
     return panel
 
 
@@ -202,13 +219,11 @@ def lines(
     by_service: bool = False,
     stacked: bool = False,
     from_zero: bool = True,
-    empty: str | None = None,
 ) -> timeseries.Panel:
     """Give a time series panel, its limits as dashed lines.
 
     Series of `by_service` carry the label `service`: each links to that service's logs. Without `from_zero` the axis
-    follows the data, for a value whose changes are small beside it. `empty` is what the panel says where it is no
-    fault that nothing is found.
+    follows the data, for a value whose changes are small beside it.
     """
     panel = _panel(
         timeseries.Panel(), title, description, unit=unit, width=width, limit=limit, fields=fields
@@ -226,10 +241,8 @@ def lines(
     if stacked:
         panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL))
     if by_service:
-        panel.data_links([to_logs_of("${__field.labels.service}")])
-    if empty:
-        panel.no_value(empty)
-    return panel.targets(_over_range(queries))
+        panel.data_links([to_logs_of(SERVICE)])
+    return _with_excuses(panel, queries).targets(_over_range(queries))
 
 
 def number(
@@ -241,15 +254,21 @@ def number(
     limit: Limit = NEUTRAL,
     fields: Sequence[Field] = (),
     texts: Texts | None = None,
+    by_service: bool = False,
 ) -> stat.Panel:
-    """Give a stat panel of the latest values; `texts` shows a value as a text on a colour."""
+    """Give a stat panel of the latest values; `texts` shows a value as a text on a colour.
+
+    Series of `by_service` carry the label `service`: each links to that service's logs.
+    """
     panel = _panel(
         stat.Panel(), title, description, unit=unit, width=width, limit=limit, fields=fields
     )
     panel.reduce_options(_last()).graph_mode(options.BigValueGraphMode.NONE)
     if texts:
         panel.mappings(_texts(texts)).color_mode(options.BigValueColorMode.BACKGROUND)
-    return panel.targets(_now(queries, PromQueryFormat.TIME_SERIES))
+    if by_service:
+        panel.data_links([to_logs_of(SERVICE)])
+    return _with_excuses(panel, queries).targets(_now(queries, PromQueryFormat.TIME_SERIES))
 
 
 def dial(
@@ -268,7 +287,7 @@ def dial(
         gauge.Panel(), title, description, unit=unit, width=width, limit=limit, fields=fields
     )
     panel.min(minimum).max(maximum).reduce_options(_last()).show_threshold_markers(True)
-    return panel.targets(_now(queries, PromQueryFormat.TIME_SERIES))
+    return _with_excuses(panel, queries).targets(_now(queries, PromQueryFormat.TIME_SERIES))
 
 
 def pie(

@@ -21,6 +21,7 @@ USERS = Section(
             Query("business:users_active:1h", "most in an hour"),
             Query("business:users_active:current", "now"),
             unit=units.Short,
+            limit=limits.ACTIVE_USERS,
         ),
         lines(
             "New Registrations",
@@ -43,6 +44,7 @@ MONEY = Section(
             "Performance.",
             Query("business:trading_volume:24h", "volume"),
             unit=units.Dollars,
+            by_service=True,
         ),
         number(
             "Revenue (24h)",
@@ -50,6 +52,7 @@ MONEY = Section(
             "volume does not.",
             Query("business:platform_fees:24h", "fees"),
             unit=units.Dollars,
+            by_service=True,
         ),
         number(
             "Portfolio Value Growth",
@@ -57,6 +60,7 @@ MONEY = Section(
             Query("business:portfolio_value_growth:24h * 100", "growth"),
             unit=units.Percent,
             limit=limits.DAILY_RESULT_PERCENT,
+            by_service=True,
         ),
         lines(
             "User Engagement",

@@ -24,6 +24,7 @@ QUERIES = Section(
             unit=units.NoUnit,
             limit=limits.UP,
             texts=UP_DOWN,
+            by_service=True,
         ),
         lines(
             "Query Rate",
@@ -91,6 +92,8 @@ CONNECTIONS = Section(
     ],
 )
 
+NO_REPLICA_SET = "One server, no replica set"
+
 SERVER = Section(
     "MongoDB",
     8,
@@ -102,17 +105,34 @@ SERVER = Section(
             Query("sum by (type) (db:mongodb_operations:rate5m)", "Operations"),
             category="type",
             unit=units.OpsPerSecond,
-            width=9,
+            width=8,
         ),
         lines(
             "Replication Lag",
             "How far each secondary is behind its primary. Worry above 10 s: a failover would lose "
             "that much.",
-            Query("max by (name) (mongodb_mongod_replset_member_replication_lag)", "{{name}}"),
+            Query(
+                "max by (name) (mongodb_mongod_replset_member_replication_lag)",
+                "{{name}}",
+                empty=NO_REPLICA_SET,
+            ),
             unit=units.Seconds,
-            width=9,
+            width=6,
             limit=limits.REPLICATION_LAG_SECONDS,
-            empty="One server, no replica set",
+        ),
+        number(
+            "Replica Set Members",
+            "Whether the other members reach each one. Worry when one is down: one more, and no "
+            "primary is left to write to.",
+            Query(
+                "max by (service, member_idx) (mongodb_rs_members_health)",
+                "{{member_idx}}",
+                empty=NO_REPLICA_SET,
+            ),
+            unit=units.NoUnit,
+            limit=limits.REPLICA_MEMBER,
+            texts=UP_DOWN,
+            by_service=True,
         ),
         dial(
             "Disk Usage",
@@ -126,6 +146,8 @@ SERVER = Section(
     ],
 )
 
+NO_LIMIT = "Redis has no memory limit"
+
 CACHE_AND_QUEUE = Section(
     "Redis and RabbitMQ",
     8,
@@ -135,7 +157,7 @@ CACHE_AND_QUEUE = Section(
             "Memory that Redis uses, and its limit where one is set. At the limit it drops keys; worry when that makes "
             "the hit rate fall.",
             Query("redis_memory_used_bytes", "used"),
-            Query("redis_memory_max_bytes > 0", "limit"),
+            Query("redis_memory_max_bytes > 0", "limit", empty=NO_LIMIT),
             unit=units.BytesIEC,
             width=8,
         ),
@@ -160,13 +182,67 @@ CACHE_AND_QUEUE = Section(
     ],
 )
 
+AT_THE_LIMIT = Section(
+    "What Redis and RabbitMQ refuse",
+    8,
+    [
+        dial(
+            "Redis Memory Limit",
+            "Share of the memory that Redis may have. Worry above 90 % where it may drop no key: then it refuses "
+            "writes.",
+            Query("db:redis_memory_utilization:ratio * 100", "{{service}}", empty=NO_LIMIT),
+            unit=units.Percent,
+            maximum=100,
+            width=5,
+            limit=limits.REDIS_MEMORY_PERCENT,
+        ),
+        number(
+            "Redis Snapshot",
+            "Whether Redis' last snapshot to disk worked. Worry when it failed: a restart loses what came since.",
+            Query("redis_rdb_last_bgsave_status", "{{service}}"),
+            unit=units.NoUnit,
+            limit=limits.REDIS_SNAPSHOT,
+            texts={0: ("Failed", limits.BAD), 1: ("Saved", limits.GOOD)},
+            by_service=True,
+        ),
+        lines(
+            "Redis Evictions",
+            "Keys a second that Redis drops for want of memory. Worry above 10: each is a query to MongoDB next time.",
+            Query("rate(redis_evicted_keys_total[5m])", "dropped keys"),
+            unit=units.OpsPerSecond,
+            width=7,
+            limit=limits.EVICTIONS,
+        ),
+        number(
+            "Redis Refused Clients",
+            "Connections that Redis refused in the last five minutes. Worry about any: it has as many clients as it "
+            "allows.",
+            Query("round(increase(redis_rejected_connections_total[5m]))", "{{service}}"),
+            unit=units.Short,
+            limit=limits.REFUSALS,
+            by_service=True,
+        ),
+        number(
+            "RabbitMQ Alarms",
+            "Alarms of RabbitMQ for memory and for disk space. Worry about any: it takes no message until it is over.",
+            Query(
+                "rabbitmq_alarms_memory_used_watermark + rabbitmq_alarms_free_disk_space_watermark",
+                "{{service}}",
+            ),
+            unit=units.Short,
+            limit=limits.QUEUE_ALARMS,
+            by_service=True,
+        ),
+    ],
+)
+
 
 def build() -> Dashboard:
     """Give the dashboard."""
     return dashboard(
         "database-performance",
         "Queries and connections of MongoDB, its disk and replicas, and the cache and queue beside it.",
-        [QUERIES, CONNECTIONS, SERVER, CACHE_AND_QUEUE],
+        [QUERIES, CONNECTIONS, SERVER, CACHE_AND_QUEUE, AT_THE_LIMIT],
         services="mongodb|redis|rabbitmq|rust-core-engine",
         logs='{job=~"mongodb|redis|rabbitmq"}',
     )

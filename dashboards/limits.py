@@ -22,6 +22,8 @@ class Limit:
     """The alerts that fire there; none for a target that nobody is called for."""
     good: str = GOOD
     """The colour of a value that nothing fires for."""
+    either_way: bool = False
+    """Whether the negative of a value fires like the value itself."""
 
     def thresholds(self) -> ThresholdsConfig:
         """Give Grafana's steps: a colour holds from its value upwards, the first one from minus infinity."""
@@ -32,6 +34,9 @@ class Limit:
         if self.below:
             colours.reverse()
             bounds.reverse()
+        if self.either_way:
+            colours = [*reversed(colours[1:]), *colours]
+            bounds = [*(-value for value in reversed(bounds)), *bounds]
         steps = [
             Threshold(value, colour) for value, colour in zip([None, *bounds], colours, strict=True)
         ]
@@ -58,11 +63,22 @@ REACHED = Limit(
     alerts=("HealthCheckFailed", "WebSocketEndpointDown", "BinanceAPIDown"),
 )
 CRITICAL_ALERTS = Limit(critical=1)
+RESTARTS_15M = Limit(1, 3, alerts=("ContainerRestartLoop",))
+PROCESS_STARTS_1H = Limit(3, alerts=("ApplicationRestarting",))
+OOM_KILLS = Limit(critical=1, alerts=("HostOOMKill",))
+CLOCK_SECONDS = Limit(0.1, alerts=("HostClockSkew",), either_way=True)
+PACKET_ERROR_PERCENT = Limit(1, alerts=("NetworkInterfaceErrors",))
+CERTIFICATE_SECONDS = Limit(
+    14 * 86400, 3 * 86400, below=True, alerts=("CertificateRenewalDue", "TLSCertificateExpiring")
+)
+FILE_DESCRIPTOR_PERCENT = Limit(critical=90, alerts=("FileDescriptorsExhausted",))
+CONFIGURATION = Limit(1, below=True, alerts=("ConfigReloadFailed",))
+LOST = Limit(critical=1, alerts=("AlertDeliveryFailing", "RuleEvaluationFailing"))
 
 # Application
 REQUEST_RATE = Limit(1000, alerts=("HighRequestRate",))
 ERROR_PERCENT = Limit(critical=5, alerts=("HighErrorRate",))
-LATENCY_SECONDS = Limit(1, 2, alerts=("HighLatencyP95", "CriticalLatencyP95", "HighLatencyP99"))
+LATENCY_SECONDS = Limit(1, 2, alerts=("HighLatencyP95", "CriticalLatencyP95"))
 GATEWAY_SECONDS = Limit(critical=1, alerts=("GatewaySlow",))
 AVAILABILITY = Limit(critical=0.995, below=True)
 BUDGET_PERCENT = Limit(50, 0, below=True)
@@ -71,12 +87,15 @@ BURN_RATE = Limit(
 )
 
 # Trading
-TRADING_ENABLED = Limit(critical=1, below=True, alerts=("TradingSwitchedOff",))
+TRADING_ENABLED = Limit(1, below=True, alerts=("TradingSwitchedOff",))
 TRADE_SUCCESS_PERCENT = Limit(95, 90, below=True, alerts=("HighTradeFailureRate",))
 EXECUTION_SECONDS = Limit(critical=2, alerts=("TradeExecutionSlow",))
 BALANCE_USDT = Limit(100, 50, below=True, alerts=("LowTradingBalance", "CriticalTradingBalance"))
 OPEN_POSITIONS = Limit(10, alerts=("MaxPositionsReached",))
-POSITION_BTC = Limit(critical=10, alerts=("UnexpectedPositionSize",))
+POSITION_BTC = Limit(critical=10, alerts=("UnexpectedPositionSize",), either_way=True)
+BINANCE_SECONDS = Limit(critical=2, alerts=("BinanceAPISlow",))
+# 418 is a ban of this address for going on after a 429 (Binance's API documentation, General Info).
+BINANCE_STATUS = Limit(400, 418, alerts=("BinanceAPIThrottled",))
 DAILY_RESULT_PERCENT = Limit(0, -5, below=True, alerts=("HighDailyLossLimit",))
 DRAWDOWN = Limit(critical=0.2, alerts=("MaxDrawdownExceeded",))
 SHARPE = Limit(0, below=True, alerts=("NegativeSharpeRatio",))
@@ -85,6 +104,8 @@ SHARPE = Limit(0, below=True, alerts=("NegativeSharpeRatio",))
 ANALYSIS_SECONDS = Limit(5, 10, alerts=("AIServiceSlow", "AIServiceCriticalSlow"))
 CONFIDENCE_PERCENT = Limit(45, below=True, alerts=("LowModelConfidence",))
 ACCURACY_PERCENT = Limit(55, below=True, alerts=("LowPredictionAccuracy",))
+RATE_LIMITED = Limit(critical=1, alerts=("OpenAIRateLimited",))
+LOAD_FAILURES = Limit(critical=1, alerts=("ModelLoadFailure",))
 OPENAI_ERROR_PERCENT = Limit(5, 20, alerts=("OpenAIErrorRateElevated", "OpenAIErrorRateHigh"))
 
 # Databases, cache and queue
@@ -95,9 +116,18 @@ CONNECTION_PERCENT = Limit(
 )
 QUERY_SECONDS = Limit(0.1, alerts=("MongoDBSlowQueries",))
 REPLICATION_LAG_SECONDS = Limit(10, alerts=("MongoDBReplicationLag",))
+REPLICA_MEMBER = Limit(critical=1, below=True, alerts=("MongoDBReplicaMemberDown",))
+REDIS_MEMORY_PERCENT = Limit(critical=90, alerts=("RedisMemoryFull",))
+REDIS_SNAPSHOT = Limit(critical=1, below=True, alerts=("RedisPersistenceFailing",))
+EVICTIONS = Limit(10, alerts=("RedisEvictingKeys",))
+REFUSALS = Limit(1, alerts=("RedisRejectingConnections",))
+QUEUE_ALARMS = Limit(critical=1, alerts=("RabbitMQPublishersBlocked",))
 QUEUE_MESSAGES = Limit(1000, alerts=("RabbitMQQueueBacklog",))
 
 # WebSocket
 WEBSOCKET_CONNECTIONS = Limit(1000, alerts=("WebSocketConnectionsHigh",))
 WEBSOCKET_ERRORS = Limit(1, alerts=("WebSocketErrorRateHigh",))
 MESSAGE_SECONDS = Limit(0.5, alerts=("WebSocketMessagesSlow",))
+
+# Business
+ACTIVE_USERS = Limit(1, below=True, alerts=("NoActiveUsers",))

@@ -32,6 +32,7 @@ SERVICES = Section(
             width=8,
             limit=limits.UP,
             texts=UP_DOWN,
+            by_service=True,
         ),
         number(
             "Backing Services",
@@ -44,6 +45,7 @@ SERVICES = Section(
             width=6,
             limit=limits.UP,
             texts=UP_DOWN,
+            by_service=True,
         ),
         number(
             "Health Checks",
@@ -54,6 +56,7 @@ SERVICES = Section(
             width=6,
             limit=limits.REACHED,
             texts=UP_DOWN,
+            by_service=True,
         ),
         number(
             "Firing Alerts",
@@ -170,7 +173,12 @@ EVENTS = Section(
             "Container Restart Count",
             "How often each service's container started anew in the last 24 hours. Worry about a service that you did "
             "not restart yourself: its last log lines say why it ended.",
-            {"Restarts (24 h)": Column(RESTARTS, units.Short, limits.ANY)},
+            {
+                "Restarts (24 h)": Column(RESTARTS, units.Short, limits.ANY),
+                "15 min": Column(
+                    "max by (service) (container:restarts:15m)", units.Short, limits.RESTARTS_15M
+                ),
+            },
             labels={"service": "Service"},
             width=6,
         ),
@@ -211,13 +219,119 @@ EVENTS = Section(
     ],
 )
 
+MACHINE = Section(
+    "Clock, packets and memory",
+    7,
+    [
+        lines(
+            "Clock Offset",
+            "How far the machine's clock is from its time server. Worry beyond 0.1 s either way: the exchange refuses "
+            "orders whose time is wrong.",
+            Query('node_timex_offset_seconds{instance=~"$instance"}', "{{instance}}"),
+            unit=units.Seconds,
+            width=8,
+            limit=limits.CLOCK_SECONDS,
+            from_zero=False,
+        ),
+        lines(
+            "Packet Errors",
+            "Share of the packets of each of the machine's interfaces that have errors. Worry above 1 %: a cable, a "
+            "port or a driver.",
+            Query(
+                'sum by (instance, interface) (rate(container_network_receive_errors_total{id="/"}[5m])'
+                ' + rate(container_network_transmit_errors_total{id="/"}[5m]))'
+                ' / (sum by (instance, interface) (rate(container_network_receive_packets_total{id="/"}[5m])'
+                ' + rate(container_network_transmit_packets_total{id="/"}[5m])) > 0) * 100',
+                "{{interface}}",
+            ),
+            unit=units.Percent,
+            width=8,
+            limit=limits.PACKET_ERROR_PERCENT,
+        ),
+        number(
+            "Killed for Memory",
+            "Processes that the kernel ended in the last ten minutes for want of memory. Worry about any.",
+            Query(
+                'round(increase(node_vmstat_oom_kill{instance=~"$instance"}[10m]))', "{{instance}}"
+            ),
+            unit=units.Short,
+            limit=limits.OOM_KILLS,
+        ),
+        number(
+            "Certificates",
+            "How long the certificates that the probes see are valid. Worry below 14 days: the renewal does not run.",
+            Query(
+                "min by (service, instance) (probe_ssl_earliest_cert_expiry) - time()",
+                "{{instance}}",
+                empty="No probe speaks TLS",
+            ),
+            unit=units.Seconds,
+            limit=limits.CERTIFICATE_SECONDS,
+        ),
+    ],
+)
+
+ITSELF = Section(
+    "The processes, and the monitoring itself",
+    7,
+    [
+        lines(
+            "File Descriptors",
+            "Share of the file descriptors that each process has in use. Worry above 90 %: at its limit it refuses "
+            "connections.",
+            Query(
+                "max by (service) (process_open_fds / (process_max_fds > 0)) * 100", "{{service}}"
+            ),
+            unit=units.Percent,
+            width=8,
+            limit=limits.FILE_DESCRIPTOR_PERCENT,
+            by_service=True,
+        ),
+        number(
+            "Process Starts (1 h)",
+            "How often each application's process started anew in the last hour. Worry about three: something ends it.",
+            Query(
+                f'changes(process_start_time_seconds{{job=~"{APPLICATIONS}"}}[1h])', "{{service}}"
+            ),
+            unit=units.Short,
+            limit=limits.PROCESS_STARTS_1H,
+            by_service=True,
+        ),
+        number(
+            "Configuration",
+            "Whether each took its last configuration. Worry when one refused it: it goes on with the old one, and "
+            "will not start with the new.",
+            Query("prometheus_config_last_reload_successful", "{{service}}"),
+            Query("alertmanager_config_last_reload_successful", "{{service}}"),
+            Query("blackbox_exporter_config_last_reload_successful", "{{service}}"),
+            unit=units.NoUnit,
+            width=6,
+            limit=limits.CONFIGURATION,
+            texts={0: ("Refused", limits.WARN), 1: ("Taken", limits.GOOD)},
+            by_service=True,
+        ),
+        number(
+            "Alerts Lost",
+            "Notifications that failed, and rules that could not be evaluated, in the last five minutes. Worry about "
+            "any: look at the list of alerts by hand until it works.",
+            Query(
+                "round(sum(increase(alertmanager_notifications_failed_total[5m])))", "notifications"
+            ),
+            Query("round(sum(increase(prometheus_rule_evaluation_failures_total[5m])))", "rules"),
+            unit=units.Short,
+            width=6,
+            limit=limits.LOST,
+        ),
+    ],
+)
+
 
 def build() -> Dashboard:
     """Give the dashboard."""
     return dashboard(
         "system-overview",
         "Start here: which service is down, what fires, and how full the machines and containers are.",
-        [SERVICES, CPU_AND_MEMORY, DISK_AND_NETWORK, EVENTS],
+        [SERVICES, CPU_AND_MEMORY, DISK_AND_NETWORK, EVENTS, MACHINE, ITSELF],
         services=ALL,
         variables=[Variable("instance", "node_uname_info")],
         logs=f'{{job=~"{APPLICATIONS}"}}',

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import limits
-from dashboards.builders import Field, Query, dial, lines, log_lines, number, pie
+from dashboards.builders import UP_DOWN, Field, Query, dial, lines, log_lines, number, pie
 from dashboards.frame import Section, Variable, dashboard
 from dashboards.promql import counted
 
@@ -24,7 +24,8 @@ EXECUTION = Section(
             unit=units.NoUnit,
             width=3,
             limit=limits.TRADING_ENABLED,
-            texts={0: ("Halted", limits.BAD), 1: ("Enabled", limits.GOOD)},
+            texts={0: ("Halted", limits.WARN), 1: ("Enabled", limits.GOOD)},
+            by_service=True,
         ),
         lines(
             "Trades per Minute",
@@ -116,6 +117,7 @@ RISK = Section(
             Query("trading_balance_usdt", "balance"),
             unit=units.Dollars,
             limit=limits.BALANCE_USDT,
+            by_service=True,
         ),
         pie(
             "Top Traded Pairs",
@@ -135,6 +137,7 @@ RISK = Section(
             Query("sharpe_ratio", "Sharpe ratio"),
             unit=units.PercentUnit,
             limit=limits.DRAWDOWN,
+            by_service=True,
             fields=[Field("Sharpe ratio", unit=units.Short, limit=limits.SHARPE)],
         ),
         lines(
@@ -142,9 +145,48 @@ RISK = Section(
             "Size of each position in BTC, short ones below zero. Worry beyond 10 either way: no "
             "strategy asks for it.",
             Query(f"position_size_btc{SYMBOL}", "{{symbol}}"),
-            unit=units.Short,
+            unit=units.Bictoin,
             width=10,
             limit=limits.POSITION_BTC,
+        ),
+    ],
+)
+
+NO_ADDRESS = "BINANCE_API_URL is not set"
+
+BINANCE = Section(
+    "Binance",
+    7,
+    [
+        number(
+            "Binance API",
+            "Whether Binance answers a probe from here. Worry when it is down: no order can be placed or closed.",
+            Query('probe_success{job="binance-api"}', "{{instance}}", empty=NO_ADDRESS),
+            unit=units.NoUnit,
+            width=6,
+            limit=limits.REACHED,
+            texts=UP_DOWN,
+        ),
+        number(
+            "Binance Status",
+            "The HTTP status of its last answer. Worry about 429 and 418: it throttles or bans this address, longer "
+            "the more you ask.",
+            Query('probe_http_status_code{job="binance-api"}', "{{instance}}", empty=NO_ADDRESS),
+            unit=units.NoUnit,
+            width=6,
+            limit=limits.BINANCE_STATUS,
+        ),
+        lines(
+            "Binance Latency",
+            "Time that Binance takes to answer, five minutes' mean. Worry above 2 s: orders are filled at other prices "
+            "than were seen.",
+            Query(
+                'avg_over_time(probe_duration_seconds{job="binance-api"}[5m])',
+                "{{instance}}",
+                empty=NO_ADDRESS,
+            ),
+            unit=units.Seconds,
+            limit=limits.BINANCE_SECONDS,
         ),
     ],
 )
@@ -168,7 +210,7 @@ def build() -> Dashboard:
     return dashboard(
         "trading-performance",
         "Whether the engine trades, how well orders go through, and how the portfolio and its risk stand.",
-        [EXECUTION, MONEY, RISK, LOGS],
+        [EXECUTION, MONEY, RISK, BINANCE, LOGS],
         services="rust-core-engine",
         variables=[Variable("symbol", "trades_total")],
     )

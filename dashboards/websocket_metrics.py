@@ -24,6 +24,7 @@ MESSAGES = Section(
             unit=units.NoUnit,
             limit=limits.REACHED,
             texts=UP_DOWN,
+            by_service=True,
         ),
         lines(
             "Active Connections",

@@ -75,6 +75,7 @@ _UNITS: Mapping[str, Style] = {
     "bytes": _scaled(_IEC),
     "binBps": _scaled(_IEC, "/s"),
     "currencyUSD": _money,
+    "currencyBTC": _suffixed(" BTC"),
     "ops": _scaled(_SI, " ops/s"),
     "reqps": _scaled(_SI, " req/s"),
     "mps": _scaled(_SI, " msg/s"),

@@ -383,12 +383,14 @@ def _limits(looks: Appearance, curves: Sequence[Curve], times: TimeRange) -> lis
     """Give the thresholds as dashed lines, those near the curves: one far above would make them flat."""
     if looks.custom.thresholds_style.mode == "off":
         return []
-    highest = max((value for curve in curves for _, value in curve.points if value), default=0.0)
+    highest = max(
+        (abs(value) for curve in curves for _, value in curve.points if value), default=0.0
+    )
     ends = (times.start.timestamp(), times.end.timestamp())
     return [
         Curve("threshold", colors.color(step.color), [(at, step.value) for at in ends], dashed=True)
         for step in looks.thresholds.steps
-        if step.value is not None and step.value <= 1.5 * highest
+        if step.value is not None and abs(step.value) <= 1.5 * highest
     ]
 
 

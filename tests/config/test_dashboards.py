@@ -6,7 +6,8 @@ import itertools
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,9 @@ import yaml
 from dashboards import limits
 from dashboards.__main__ import FOLDER, stale, write
 from dashboards.links import TITLES
+from stackctl.snapshot.dashboard import Dashboard
+from stackctl.stack.promql import metric_names
+from tests.config.contract import EXPORTED, SERIES
 from tests.support.tools import tool
 
 Json = dict[str, Any]
@@ -123,73 +127,51 @@ PLAN: dict[str, list[tuple[str, str, list[str]]]] = {
     ],
 }
 
-# bot-core's metric contract: what its applications expose, each with its own labels.
-CONTRACT_TABLE = """
-http_requests_total: method endpoint status
-http_request_duration_seconds histogram: method endpoint
-trades_total: symbol side
-trades_success_total: symbol side
-trades_failed_total: symbol side
-trade_execution_duration_seconds histogram:
-trade_volume_total: symbol
-trading_enabled:
-trading_balance_usdt:
-portfolio_value_usd:
-profit_loss_daily:
-profit_loss_total:
-position_size_btc: symbol
-max_drawdown_ratio:
-sharpe_ratio:
-websocket_connections_active:
-websocket_messages_total: client
-websocket_messages_sent_total: client
-websocket_messages_received_total: client
-websocket_errors_total:
-websocket_disconnects_total: reason
-websocket_message_duration_seconds histogram:
-websocket_connection_duration_seconds histogram:
-db_query_duration_seconds histogram: collection operation
-db_pool_connections: state
-users_active_total:
-user_registrations_total:
-user_logins_total:
-user_sessions_total:
-strategy_trades_total: strategy
-platform_fees_total:
-ai_analysis_total:
-ai_analysis_duration_seconds histogram:
-ai_model_confidence: model
-ai_confidence_score histogram:
-ai_predictions_total: signal
-ai_prediction_accuracy:
-openai_requests_total:
-openai_errors_total:
-openai_rate_limit_errors_total:
-model_load_failures_total: model
-model_load_duration_seconds: model
-ai_models_active: model version
-"""
+EMPTY_AT_REST = {
+    ("system-overview", "Active Alerts", "A"),
+    ("system-overview", "Certificates", "A"),
+    ("trading-performance", "Binance API", "A"),
+    ("trading-performance", "Binance Status", "A"),
+    ("trading-performance", "Binance Latency", "A"),
+    ("api-performance", "Error Rate", "B"),
+    ("database-performance", "Replication Lag", "A"),
+    ("database-performance", "Replica Set Members", "A"),
+    ("database-performance", "Redis Memory", "B"),
+    ("database-performance", "Redis Memory Limit", "A"),
+}
+"""The queries that may find nothing, and say why."""
 
+UNITS = {
+    *("percent", "percentunit", "s", "binBps", "bytes", "currencyUSD", "currencyBTC"),
+    *("ops", "opm", "reqps", "mps", "cps"),
+}
+COUNTS = {
+    ("ai-analysis", "OpenAI Rate Limited"),
+    ("ai-analysis", "Model Load Failures"),
+    ("api-performance", "Response Status Codes"),
+    ("api-performance", "Error Budget Burn"),
+    ("business-metrics", "Active Users"),
+    ("business-metrics", "New Registrations"),
+    ("business-metrics", "User Engagement"),
+    ("database-performance", "Active Connections"),
+    ("database-performance", "RabbitMQ Messages"),
+    ("database-performance", "Redis Refused Clients"),
+    ("database-performance", "RabbitMQ Alarms"),
+    ("system-overview", "Firing Alerts"),
+    ("system-overview", "System Load"),
+    ("system-overview", "Killed for Memory"),
+    ("system-overview", "Process Starts (1 h)"),
+    ("system-overview", "Alerts Lost"),
+    ("trading-performance", "Open Positions"),
+    ("trading-performance", "Trade Failures"),
+    ("trading-performance", "Top Traded Pairs"),
+    ("websocket-metrics", "Active Connections"),
+    ("websocket-metrics", "Disconnect Reasons"),
+}
+"""The panels whose numbers are of things, or how many times one is the other."""
 
-def contract() -> dict[str, set[str]]:
-    """Give every series name of the contract with its labels, those of scraping and of buckets included."""
-    names: dict[str, set[str]] = {}
-    for line in CONTRACT_TABLE.strip().splitlines():
-        head, _, labels = line.partition(":")
-        name, *kind = head.split()
-        suffixes = ["_bucket", "_sum", "_count"] if kind else [""]
-        for suffix in suffixes:
-            extra = {"le"} if suffix == "_bucket" else set()
-            names[name + suffix] = {*labels.split(), "job", "instance", "service"} | extra
-    return names
-
-
-CONTRACT = contract()
-EXPORTED = re.compile(
-    r"(node|container|machine|mongodb|redis|rabbitmq|kong|probe|process)_\w+|up|ALERTS(_FOR_STATE)?"
-)
-EMPTY_AT_REST = {("system-overview", "Active Alerts"), ("database-performance", "Replication Lag")}
-"""Panels that may have nothing to show, and say so."""
+OUTSIDE = {"Binance API", "Binance Status", "Certificates", "Killed for Memory"}
+"""Panels that tell of addresses outside, or of the machine: no service's log belongs to them."""
 
 COMPOSE = {
     path.name: yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -230,16 +212,6 @@ def as_planned(expr: str) -> str:
     """Take from an expression what a dashboard adds to the plan's: the choice of a variable, and Grafana's interval."""
     without_choice = re.sub(r'\w+=~"\$\w+",?', "", expr).replace("{}", "")
     return without_choice.replace("$__rate_interval", "1m")
-
-
-def metric_names(expr: str) -> set[str]:
-    """Give the names of the metrics in a PromQL expression: identifiers that are neither label, function nor word."""
-    text = re.sub(r'"(?:[^"\\]|\\.)*"', "", expr)
-    text = re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", text)
-    text = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", text)
-    names = re.findall(r"(?<![\w:.])[a-zA-Z_:][\w:]*(?!\w)(?!\s*\()", text)
-    words = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring"}
-    return set(names) - words
 
 
 def check_rules(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -344,7 +316,10 @@ def test_every_number_has_a_unit_and_a_threshold_of_its_own() -> None:
             continue
         defaults = panel["fieldConfig"]["defaults"]
         where = (uid, panel["title"])
-        assert defaults["unit"], where
+        # A number without a unit is a state that has words, or a count; a table's columns have units of their own.
+        unitless = {"none": bool(defaults.get("mappings")), "short": panel["type"] == "table"}
+        is_count = where in COUNTS or panel["title"] == "Binance Status"
+        assert defaults["unit"] in UNITS or unitless[defaults["unit"]] or is_count, where
         # Grafana's own default is red from 80 on.
         steps = defaults["thresholds"]["steps"]
         assert steps[0]["value"] is None, where
@@ -354,16 +329,66 @@ def test_every_number_has_a_unit_and_a_threshold_of_its_own() -> None:
 
 LIMITS = {name: limit for name, limit in vars(limits).items() if isinstance(limit, limits.Limit)}
 
+Turn = tuple[float, bool]
+"""A value, and whether it is from there downwards that something turns."""
+
+FORMS: list[tuple[float, float]] = [(1, 0), (0.01, 0), (-0.01, 1), (-0.01, 0)]
+"""A panel's value v in its alert's terms, as factor * v + rest: as it is, as a share of percent, as the failures of
+which the panel shows the successes, as the loss of which it shows the result."""
+
+
+def turns(expr: str) -> set[Turn]:
+    """Give where an alert begins to fire, and on which side. Whole numbers turn one further than what they exceed."""
+    found: set[Turn] = set()
+    for operator, written in re.findall(r"(>=|<=|==|>|<) (-?\d[\d. *]*)", expr):
+        value = float(eval(written, {"__builtins__": {}}))  # noqa: S307 - digits, dots and * alone
+        found.add((value, operator in {"<", "<=", "=="}))
+        if (operator, value) == (">", 0):
+            found.add((1, False))
+        if operator == "==":
+            # A state or a count that is this and no other: of a panel, from the next one down, or from this one up.
+            found |= {(value + 1, True), (value, False)}
+    return found
+
+
+def turn(form: tuple[float, float], value: float, below: bool) -> Turn:
+    factor, rest = form
+    return round(factor * value + rest, 6), below != (factor < 0)
+
 
 @pytest.mark.parametrize("name", [name for name, limit in LIMITS.items() if limit.alerts])
 def test_a_panel_turns_where_its_alerts_fire(name: str, alerts: dict[str, Json]) -> None:
-    limit = LIMITS[name]
-    values = [value for value in (limit.warning, limit.critical) if value is not None]
-    # Alerts take shares where panels show percent, failures where they show successes, losses where results.
-    equal = {round(form, 6) for v in values for form in (v, v / 100, 1 - v, 1 - v / 100, -v / 100)}
+    assert_turns(LIMITS[name], alerts)
+
+
+def assert_turns(limit: limits.Limit, alerts: dict[str, Json]) -> None:
     for alert in limit.alerts:
-        compared = re.findall(r"(?:>|<|==|>=|<=) (\d+(?:\.\d+)?)", alerts[alert]["expr"])
-        assert equal & {float(number) for number in compared}, alert
+        critical = alerts[alert]["labels"]["severity"] == "critical"
+        value = limit.critical if critical else limit.warning
+        assert value is not None, alert
+        wanted = turns(alerts[alert]["expr"])
+        assert {turn(form, value, limit.below) for form in FORMS} & wanted, (alert, wanted)
+        assert limit.either_way == ("abs(" in alerts[alert]["expr"]), alert
+
+
+@pytest.mark.parametrize(
+    ("limit", "expr", "severity"),
+    [
+        pytest.param(limits.Limit(80, 95), "x > 0.95", "warning", id="severity"),
+        pytest.param(limits.Limit(95, 80), "x > 0.95", "critical", id="the other's value"),
+        pytest.param(limits.Limit(critical=95, below=True), "x > 0.95", "critical", id="side"),
+        pytest.param(limits.Limit(critical=90), "x > 0.1", "critical", id="side of failures"),
+        pytest.param(limits.Limit(critical=5), "x > 0.06", "critical", id="value"),
+        pytest.param(limits.Limit(critical=10), "abs(x) > 10", "critical", id="one way alone"),
+        pytest.param(limits.Limit(critical=1), "x == 0", "critical", id="up for down"),
+    ],
+)
+def test_a_limit_that_is_not_its_alerts_is_found(
+    limit: limits.Limit, expr: str, severity: str
+) -> None:
+    rule = {"expr": expr, "labels": {"severity": severity}}
+    with pytest.raises(AssertionError):
+        assert_turns(replace(limit, alerts=("X",)), {"X": rule})
 
 
 def test_limits_put_the_colours_in_order() -> None:
@@ -379,11 +404,50 @@ def test_limits_put_the_colours_in_order() -> None:
         (50, "yellow"),
         (100, "green"),
     ]
+    either = limits.Limit(5, 10, either_way=True).thresholds().build().steps
+    assert [(step.value, step.color) for step in either] == [
+        (None, "red"),
+        (-10, "yellow"),
+        (-5, "green"),
+        (5, "yellow"),
+        (10, "red"),
+    ]
 
 
 def test_alerts_name_dashboards_that_there_are(alerts: dict[str, Json]) -> None:
     named = {alert: rule["annotations"]["dashboard"] for alert, rule in alerts.items()}
     assert {path.removeprefix("/d/") for path in named.values()} <= DASHBOARDS.keys()
+
+
+def underneath(exprs: Iterable[str]) -> set[str]:
+    """Give the series that expressions read, with all that recording rules make them of."""
+    records = {rule["record"]: rule["expr"] for rule in rules("recording-rules")}
+    found: set[str] = set()
+    todo = [*exprs]
+    while todo:
+        names = metric_names(todo.pop()) - found
+        found |= names
+        todo += [records[name] for name in names & records.keys()]
+    return found
+
+
+def test_an_alerts_dashboard_has_a_panel_on_what_it_measures(alerts: dict[str, Json]) -> None:
+    shown = {
+        uid: underneath(
+            target["expr"]
+            for panel in panels(uid)
+            if panel["type"] != "logs"
+            for target in panel["targets"]
+        )
+        for uid in DASHBOARDS
+    }
+    without = {
+        alert
+        for alert, rule in alerts.items()
+        if not underneath([rule["expr"]])
+        & shown[rule["annotations"]["dashboard"].removeprefix("/d/")]
+    }
+    assert without == set()
 
 
 def test_queries_name_their_source_and_mode() -> None:
@@ -403,11 +467,13 @@ def test_queries_name_their_source_and_mode() -> None:
                 assert target["legendFormat"], where
 
 
-def test_only_panels_without_fault_may_be_empty() -> None:
+def test_only_queries_without_fault_may_be_empty() -> None:
     told = {
-        (uid, panel["title"])
-        for uid, panel in every_panel()
-        if "noValue" in panel.get("fieldConfig", {}).get("defaults", {})
+        (uid, panel.title, target.ref_id)
+        for uid in DASHBOARDS
+        for panel in Dashboard.model_validate(DASHBOARDS[uid]).panels
+        for target in panel.targets
+        if panel.if_empty(target.ref_id)
     }
     assert told == EMPTY_AT_REST
 
@@ -440,7 +506,7 @@ def test_every_metric_is_of_the_contract_an_exporter_or_a_recording_rule(
         (where, name)
         for where, expr in queries()
         for name in metric_names(expr)
-        if name not in CONTRACT.keys() | recorded and not EXPORTED.fullmatch(name)
+        if name not in SERIES.keys() | EXPORTED | recorded
     }
     assert unknown == set()
 
@@ -449,8 +515,8 @@ def test_queries_of_the_contract_use_labels_that_its_metrics_have() -> None:
     checked = 0
     for where, expr in queries():
         names = metric_names(expr)
-        if names and names <= CONTRACT.keys():
-            known = set.union(*(CONTRACT[name] for name in names))
+        if names and names <= SERIES.keys():
+            known = frozenset().union(*(SERIES[name] for name in names))
             grouped = re.findall(r"\bby \(([^)]*)\)", expr)
             matched = re.findall(r'(\w+)(?:=~|!~|!=|=)"', expr)
             used = {label.strip() for labels in grouped for label in labels.split(",")} | set(
@@ -477,7 +543,7 @@ def test_variables_start_at_all_and_are_used() -> None:
             found = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])
             assert found is not None
             assert found[2] == variable["name"]
-            assert found[1] in CONTRACT or EXPORTED.fullmatch(found[1])
+            assert found[1] in SERIES.keys() | EXPORTED
         used = set(re.findall(r"\$([a-z]\w*)", text)) | set(re.findall(r"\$\{([a-z]\w*)", text))
         assert used <= {*names[uid], "1"}, uid
 
@@ -523,6 +589,25 @@ def test_log_links_lead_to_logs_of_services_in_loki() -> None:
         (query,) = pane["queries"]
         assert query["datasource"] == {"type": "loki", "uid": "loki"}
         assert_picks_services(query["expr"])
+
+
+def keeps_service(expr: str) -> bool:
+    """Tell whether an expression's series still say which service they are of."""
+    grouped = re.findall(r"\b(?:sum|max|min|avg|count|topk|bottomk)\b(?: by \(([^)]*)\))?", expr)
+    return all("service" in labels.split(", ") for labels in grouped) and "vector(" not in expr
+
+
+def test_a_number_of_one_service_leads_to_that_services_log() -> None:
+    checked = 0
+    for uid, panel in every_panel():
+        if panel["type"] != "stat" or panel["title"] in OUTSIDE:
+            continue
+        links = panel["fieldConfig"]["defaults"].get("links", [])
+        of_service = [link for link in links if "__field.labels.service" in link["url"]]
+        exprs = [target["expr"] for target in panel["targets"]]
+        assert bool(of_service) == all(map(keeps_service, exprs)), (uid, panel["title"])
+        checked += bool(of_service)
+    assert checked > 10
 
 
 def test_log_panels_pick_services() -> None:

@@ -20,7 +20,7 @@ from stackctl.cli import cli
 from stackctl.settings import PUBLISHED_PORTS
 from stackctl.stack.promql import metric_names, selected_labels
 from stackctl.stack.services import SERVICES
-from tests.config.contract import SERIES
+from tests.config.contract import EXPORTED, SERIES
 
 ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "infrastructure" / "monitoring"
@@ -91,25 +91,7 @@ def runbook_of(alert: str) -> str:
     return path.partition("/blob/main/")[2]
 
 
-def dashboard_queries() -> Iterator[str]:
-    """Give every PromQL expression of the dashboards' panels and annotations."""
-    for path in (MONITORING / "grafana" / "dashboards").glob("*.json"):
-        dashboard = json.loads(path.read_text(encoding="utf-8"))
-        for panel in dashboard["panels"]:
-            for target in panel.get("targets", ()):
-                if target["datasource"]["type"] == "prometheus":
-                    yield target["expr"]
-        for annotation in dashboard["annotations"]["list"]:
-            if "expr" in annotation:
-                yield annotation["expr"]
-
-
-KNOWN_SERIES = (
-    set(SERIES)
-    | {rule["record"] for rule in RECORDS}
-    | {name for rule in [*ALERTS.values(), *RECORDS] for name in metric_names(rule["expr"])}
-    | {name for expr in dashboard_queries() for name in metric_names(expr)}
-)
+KNOWN_SERIES = SERIES.keys() | EXPORTED | {rule["record"] for rule in RECORDS}
 
 
 def blocks(text: str, language: str) -> list[str]:
