@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from dashboards.links import TITLES
 from stackctl.snapshot.dashboard import Dashboard
 from stackctl.stack.promql import metric_names
 from tests.config.contract import EXPORTED, SERIES
-from tests.support.tools import tool
+from tests.support.tools import check_expressions
 
 Json = dict[str, Any]
 
@@ -212,20 +211,6 @@ def as_planned(expr: str) -> str:
     """Take from an expression what a dashboard adds to the plan's: the choice of a variable, and Grafana's interval."""
     without_choice = re.sub(r'\w+=~"\$\w+",?', "", expr).replace("{}", "")
     return without_choice.replace("$__rate_interval", "1m")
-
-
-def check_rules(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Let promtool check a rule file."""
-    (folder / "rules.yml").write_text(text, encoding="utf-8")
-    return tool("promtool", "check", "rules", "rules.yml", folder=folder)
-
-
-def rule_file(exprs: list[str]) -> str:
-    """Give a rule file with one recording rule an expression, on lines that promtool's messages name."""
-    recorded = [
-        {"record": f"dashboards:query:{number}", "expr": expr} for number, expr in enumerate(exprs)
-    ]
-    return yaml.safe_dump({"groups": [{"name": "dashboards", "rules": recorded}]}, width=10_000)
 
 
 def rules(folder: str) -> list[Json]:
@@ -482,14 +467,14 @@ def test_only_queries_without_fault_may_be_empty() -> None:
 def test_prometheus_can_read_every_query(tmp_path: Path) -> None:
     exprs = [expanded(expr) for _, expr in queries()]
     assert not [expr for expr in exprs if re.search(r"\$[^1]", expr)]
-    checked = check_rules(rule_file(exprs), tmp_path)
+    checked = check_expressions(exprs, tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert f"{len(exprs)} rules found" in checked.stdout
 
 
 @pytest.mark.docker
 def test_a_query_that_prometheus_cannot_read_is_found(tmp_path: Path) -> None:
-    checked = check_rules(rule_file(["up", "sum by (job (up)"]), tmp_path)
+    checked = check_expressions(["up", "sum by (job (up)"], tmp_path)
     assert checked.returncode == 1
     assert "could not parse expression" in checked.stdout + checked.stderr
 

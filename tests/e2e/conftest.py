@@ -27,6 +27,7 @@ _UP_SECONDS = 900
 
 _ORDER = (
     "stack",
+    "dashboards",
     "commands",
     "security",
     "alerts",

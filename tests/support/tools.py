@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+
+import yaml
 
 _IMAGES = {"promtool": "stackctl/prometheus:local", "amtool": "stackctl/alertmanager:local"}
 
@@ -20,3 +23,14 @@ def tool(name: str, *arguments: str, folder: Path) -> subprocess.CompletedProces
             *(_IMAGES[name], *arguments),
         ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def check_expressions(exprs: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Let promtool read PromQL, in a rule file with a recording rule for each, on lines that its messages name."""
+    recorded = [
+        {"record": f"checked:query:{number}", "expr": expr} for number, expr in enumerate(exprs)
+    ]
+    groups = [{"name": "checked", "rules": recorded}]
+    text = yaml.safe_dump({"groups": groups}, width=10_000)
+    (folder / "rules.yml").write_text(text, encoding="utf-8")
+    return tool("promtool", "check", "rules", "rules.yml", folder=folder)

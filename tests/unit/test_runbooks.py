@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,17 +19,12 @@ from stackctl.cli import cli
 from stackctl.settings import PUBLISHED_PORTS
 from stackctl.stack.promql import metric_names, selected_labels
 from stackctl.stack.services import SERVICES
+from standins.loki.logql import parser
+from standins.loki.logql.lexer import ParseError
 from tests.config.contract import EXPORTED, SERIES
+from tests.support.docs import DOCUMENTS, GUIDE, ROOT, RUNBOOKS, blocks
 
-ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "infrastructure" / "monitoring"
-
-RUNBOOKS = {
-    path.name: path.read_text(encoding="utf-8")
-    for path in sorted((ROOT / "docs" / "runbooks").glob("*.md"))
-}
-
-GUIDE = (ROOT / "docs" / "MONITORING_GUIDE.md").read_text(encoding="utf-8")
 
 # The plan's Runbook Requirements.
 PLANNED = {
@@ -92,11 +86,6 @@ def runbook_of(alert: str) -> str:
 
 
 KNOWN_SERIES = SERIES.keys() | EXPORTED | {rule["record"] for rule in RECORDS}
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """Give the fenced code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def section(text: str, title: str) -> str:
@@ -169,6 +158,7 @@ def switch_changes(text: str) -> list[tuple[str, dict[str, object]]]:
     return [(ports[port], json.loads(body)) for port, body in found]
 
 
+each_document = pytest.mark.parametrize("name", DOCUMENTS)
 each_runbook = pytest.mark.parametrize("name", RUNBOOKS)
 
 
@@ -201,6 +191,17 @@ def test_meaning_explains_each_of_them(name: str) -> None:
 
 
 @each_runbook
+def test_escalation_tells_of_every_critical_alert(name: str) -> None:
+    escalation = section(RUNBOOKS[name], "Escalation")
+    critical = {
+        alert
+        for alert, rule in ALERTS.items()
+        if runbook_of(alert) == f"docs/runbooks/{name}" and rule["labels"]["severity"] == "critical"
+    }
+    assert {alert for alert in critical if f"`{alert}`" not in escalation} == set()
+
+
+@each_runbook
 def test_runbooks_lead_on_to_others_that_exist(name: str) -> None:
     others = set(re.findall(r"\w+_RUNBOOK\.md", RUNBOOKS[name]))
     assert others <= set(RUNBOOKS) - {name}
@@ -226,19 +227,33 @@ def test_every_block_has_a_language_and_diagnosis_asks_all_three(name: str) -> N
     assert all(blocks(diagnosis, language) for language in ("sh", "promql", "logql"))
 
 
-@each_runbook
+@each_document
 def test_queries_read_series_and_labels_that_exist(name: str) -> None:
-    for expr in blocks(RUNBOOKS[name], "promql"):
+    for expr in blocks(DOCUMENTS[name], "promql"):
         names = read_series(expr)
-        assert names, expr
+        assert names or "__name__" in expr, expr
         assert names <= KNOWN_SERIES, names - KNOWN_SERIES
         for series, label in selected_labels(expr):
             assert label in SERIES.get(series, {label}), (series, label)
 
 
-@each_runbook
+@each_document
+def test_log_queries_are_logql(name: str) -> None:
+    for expr in blocks(DOCUMENTS[name], "logql"):
+        assert parser.parse(expr)
+
+
+@pytest.mark.parametrize(
+    "expr", ['{job="kong"', '{job="kong"} |= unquoted', 'sum by (job ({job="kong"})']
+)
+def test_what_is_no_logql_is_found(expr: str) -> None:
+    with pytest.raises(ParseError):
+        parser.parse(expr)
+
+
+@each_document
 def test_log_queries_choose_services_of_the_stack(name: str) -> None:
-    for expr in blocks(RUNBOOKS[name], "logql"):
+    for expr in blocks(DOCUMENTS[name], "logql"):
         chosen = re.findall(r'\b(?:job|service)\s*=~?\s*"([^"]+)"', expr)
         assert chosen, expr
         for value in chosen:

@@ -1,0 +1,23 @@
+"""The documents, and the fenced blocks in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+RUNBOOKS = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+}
+"""The runbooks' texts by file name."""
+
+GUIDE = (ROOT / "docs" / "MONITORING_GUIDE.md").read_text(encoding="utf-8")
+
+DOCUMENTS = RUNBOOKS | {"MONITORING_GUIDE.md": GUIDE}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Give the fenced code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
