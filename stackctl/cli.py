@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import io
@@ -131,6 +132,9 @@ def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
 def main() -> None:
     """Run the command line. Every error that a user can act on is a line on stderr, and the exit code says its kind."""
     signal.signal(signal.SIGTERM, _interrupt)
+    # Under nohup it is ignored, and stays so.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
     for stream in (sys.stdout, sys.stderr):
         # A log line may have what the terminal's encoding has not.
         if isinstance(stream, io.TextIOWrapper):
@@ -151,7 +155,9 @@ def main() -> None:
         _say(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        print("stackctl: interrupted", file=sys.stderr)
+        # Of a terminal that was closed nothing is left to write to.
+        with contextlib.suppress(OSError):
+            print("stackctl: interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # The reader, `head` for one, has gone: there is nobody left to write to, at exit either.
@@ -202,8 +208,8 @@ def _usage(error: click.ClickException) -> StackctlError:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Let SIGTERM end a command the way Ctrl-C does: asyncio cancels its tasks, faults are healed."""
-    # A shell starts its background jobs with Ctrl-C ignored; SIGTERM must end those as well.
+    """Let SIGTERM and a closed terminal end a command as Ctrl-C does: asyncio cancels its tasks, faults are healed."""
+    # A shell starts its background jobs with Ctrl-C ignored; these must end those as well.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)

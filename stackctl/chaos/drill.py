@@ -6,12 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, ParamSpec, TypeVar
 
-from stackctl import yaml_text
-from stackctl.chaos.faults import Fault, NotSteady, injected
-from stackctl.chaos.journal import Journal
-from stackctl.chaos.timeline import Pace, Stage, Timeline, group_wait, seconds
+from stackctl.chaos.faults import Fault, claim, heal
+from stackctl.chaos.journal import Journal, NotSteady
+from stackctl.chaos.timeline import Pace, Stage, Timeline, route_seconds, seconds
 from stackctl.clients.alertmanager import Alert as Notified
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import Alert, PrometheusClient, Rule, RuleGroup
@@ -19,6 +18,9 @@ from stackctl.clients.sink import SinkClient
 from stackctl.errors import ServiceError, StackctlError, UsageError
 from stackctl.settings import nearest
 from stackctl.stack.engine import Engine
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PAUSE = 0.5
 _SLACK = 90.0
@@ -40,16 +42,18 @@ async def run(
     alertmanager: AlertmanagerClient,
     sink: SinkClient | None,
     timeout: float | None,
+    begun: Callable[[Timeline], None],
     reached: Callable[[Stage, float], None],
     waiting: Callable[[str], None],
     force: bool = False,
 ) -> Timeline:
-    """Do the fault, wait until the alert is in Alertmanager and its channel, heal, and wait until it is resolved.
+    """Do the fault, wait until the alert is in Alertmanager and its channel, heal, and wait until both know its end.
 
     The channel can be seen where the demo's `sink` stands in its place. `timeout` is in seconds for each of the two
-    waits; without one it follows from the rule's `for`. `reached` is called at every stage, `waiting` with the alert's
-    present state while nothing changes. Raises UsageError for an alert that no rule has, NotSteady for one that is
-    active before the fault unless `force` is given, DrillError where the alert does not come or does not go.
+    waits; without one it follows from the rule's `for`. `begun` is given the timeline, which has what was reached even
+    where the drill fails; `reached` is called at every stage, `waiting` with the alert's present state while nothing
+    changes. Raises UsageError for an alert that no rule has, NotSteady for one that is active before the fault unless
+    `force` is given, DrillError where the alert does not come or does not go.
     """
     watch = _Watch(prometheus, alertmanager, alert, service)
     group, rule = await _rule(prometheus, alert)
@@ -57,14 +61,17 @@ async def run(
     if (before.state, before.notified) != ("inactive", False) and not force:
         raise NotSteady(
             f"{before.describe(alert)} of {service} before the fault: the drill would prove nothing",
-            remedy=f"stackctl logs {service}, or go on with --force",
+            remedy=f"stackctl logs {service}; `stackctl chaos … --force` goes on",
         )
     limit = timeout if timeout is not None else rule.duration + _SLACK
     pace = await _pace(prometheus, alertmanager, group, rule, service)
     timeline = Timeline(alert, service, pace)
-    told = _Inbox(sink, alert, service, await sink.last() if sink else 0)
     # What is only for the list tells nobody.
-    notifies = sink is not None and rule.labels.get("severity") != "info"
+    heard = sink if rule.labels.get("severity") != "info" else None
+    told = _Inbox(heard, alert, service, await heard.last() if heard else 0)
+    lasting = fault.lasting(limit)
+    record = await _in_thread(claim, engine, journal, lasting, service)
+    begun(timeline)
     began = time.monotonic()
 
     def reach(stage: Stage) -> None:
@@ -72,7 +79,12 @@ async def run(
             timeline.seconds[stage] = time.monotonic() - began
             reached(stage, timeline.seconds[stage])
 
-    with injected(engine, journal, fault.lasting(limit), service):
+    def check(since: float, what: str, remedy: str) -> None:
+        if time.monotonic() - since > limit:
+            raise DrillError(f"{alert} of {service} {what}", remedy=remedy)
+
+    try:
+        await _in_thread(lasting.inject, engine, record)
         reach("fault")
         while True:
             seen = await watch.look()
@@ -82,33 +94,52 @@ async def run(
                 reach("firing")
             if seen.notified:
                 reach("alertmanager")
-            if seen.notified and (not notifies or await told.has_message()):
-                if notifies:
-                    reach("channel")
-                break
+                if await told.has("firing"):
+                    if heard:
+                        reach("channel")
+                    break
             waiting(seen.describe(alert))
-            if time.monotonic() - began > limit:
-                goal = "its channel" if seen.notified else "Alertmanager"
-                raise DrillError(
-                    f"{alert} of {service} did not reach {goal} within {limit:.0f} s of the fault:"
-                    f" {seen.describe(alert)}",
-                    remedy=f"read the rule's expression and `for`: {prometheus.base_url}/alerts",
-                )
+            goal = "its channel" if seen.notified else "Alertmanager"
+            check(
+                began,
+                f"did not reach {goal} within {limit:.0f} s of the fault: {seen.describe(alert)}",
+                f"read the rule's expression and `for`: {prometheus.base_url}/alerts",
+            )
             await asyncio.sleep(_PAUSE)
+    finally:
+        heal(engine, journal, record)
     reach("healed")
     healed = time.monotonic()
     while True:
         seen = await watch.look()
-        if seen.state == "inactive" and seen.notified is False:
+        ended = seen.state == "inactive" and seen.notified is False
+        if ended:
             reach("resolved")
-            return timeline
+            if await told.has("resolved"):
+                if heard:
+                    reach("channel-resolved")
+                return timeline
         waiting(seen.describe(alert))
-        if time.monotonic() - healed > limit:
-            raise DrillError(
-                f"{alert} of {service} is not resolved {limit:.0f} s after the healing: {seen.describe(alert)}",
-                remedy=f"stackctl logs {service}",
-            )
+        what = "is resolved, and its channel was not told of it," if ended else "is not resolved"
+        check(
+            healed,
+            f"{what} {limit:.0f} s after the healing: {seen.describe(alert)}",
+            "stackctl logs alertmanager" if ended else f"stackctl logs {service}",
+        )
         await asyncio.sleep(_PAUSE)
+
+
+async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run what waits for Docker beside the loop, for another drill's times must not wait with it.
+
+    It has ended when this returns, even cancelled: what is half done cannot be healed.
+    """
+    task = asyncio.create_task(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +203,16 @@ class _Inbox:
     service: str
     after: int
 
-    async def has_message(self) -> bool:
-        """Tell whether any channel was told since the drill began."""
+    async def has(self, status: Literal["firing", "resolved"]) -> bool:
+        """Tell whether any channel was told since the drill began; yes where nobody can see."""
         if self.sink is None:
-            return False
+            return True
         try:
             messages = await self.sink.messages(after=self.after)
         except ServiceError:
             return False
         return any(
-            one.status == "firing" and self.alert in one.title and self.service in one.title
+            one.status == status and self.alert in one.title and self.service in one.title
             for one in messages
         )
 
@@ -196,12 +227,13 @@ async def _pace(
     targets = await prometheus.targets()
     own = [one for one in targets if service in {one.labels.get("service"), one.job}]
     intervals = [seconds(target.scrape_interval) for target in own or targets]
-    config = yaml_text.load((await alertmanager.status()).config.original)
+    route = await alertmanager.route()
     return Pace(
         scrape_interval=max(intervals, default=0.0),
         evaluation_interval=group.interval,
         hold=rule.duration,
-        group_wait=group_wait(config, rule.labels),
+        group_wait=min(route_seconds(route, "group_wait", rule.labels)),
+        group_interval=max(route_seconds(route, "group_interval", rule.labels)),
     )
 
 

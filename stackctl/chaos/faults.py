@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stackctl.chaos import network, pressure
-from stackctl.chaos.journal import Details, Journal, OpenFault
+from stackctl.chaos.journal import Details, Journal, NotSteady, OpenFault
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import nearest
 
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from stackctl.stack.engine import ContainerState, Engine
 
 _MARGIN_SECONDS = 30.0
-
-
-class NotSteady(StackctlError):
-    """The service is not as it must be before a fault: the fault would prove nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +79,7 @@ class Fault:
         Raises NotSteady where it has an open fault already, or is not running; UsageError where it is not this stack's
         and the fault is not for `attached` ones.
         """
-        for other in journal.open_faults():
-            if other.service == service:
-                raise NotSteady(
-                    f"{service} has an open fault: {other.describe()}",
-                    remedy="stackctl chaos heal",
-                )
+        journal.require_none(service)
         container = engine.containers().get(service)
         stranger = container is not None and container.attached
         if container is not None and stranger and not self.attached:
@@ -227,6 +218,16 @@ _ALL = (
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _ALL}
 
 
+def claim(engine: Engine, journal: Journal, fault: Fault, service: str) -> OpenFault:
+    """See to all that the fault needs, and write it into the journal. Whoever calls does it then, and heals it.
+
+    Raises as `Fault.plan` does, and NotSteady where another process was quicker.
+    """
+    plan = fault.plan(engine, journal, service)
+    fault.provide(engine)
+    return journal.begin(fault.name, service, plan.container.id, plan.details)
+
+
 @contextlib.contextmanager
 def injected(engine: Engine, journal: Journal, fault: Fault, service: str) -> Iterator[OpenFault]:
     """Have the fault in place while the body runs, and heal it on every way out of it.
@@ -234,9 +235,7 @@ def injected(engine: Engine, journal: Journal, fault: Fault, service: str) -> It
     The journal has the fault before it is done and until it is healed. Raises as `Fault.plan` does, and StackctlError
     where the fault cannot be done.
     """
-    plan = fault.plan(engine, journal, service)
-    fault.provide(engine)
-    record = journal.begin(fault.name, service, plan.container.id, plan.details)
+    record = claim(engine, journal, fault, service)
     try:
         fault.inject(engine, record)
         yield record
@@ -245,7 +244,10 @@ def injected(engine: Engine, journal: Journal, fault: Fault, service: str) -> It
 
 
 def heal(engine: Engine, journal: Journal, record: OpenFault) -> None:
-    """Undo a fault and strike it out. Healing twice, or a container that is gone, does no harm."""
+    """Undo a fault and strike it out. Healing twice, or a container that is gone, does no harm.
+
+    An interruption that comes meanwhile has its effect once the fault is healed.
+    """
     fault = FAULTS.get(record.kind)
     if fault is None:
         raise UsageError(
@@ -268,7 +270,8 @@ def heal(engine: Engine, journal: Journal, record: OpenFault) -> None:
 def heal_all(engine: Engine, journal: Journal) -> list[OpenFault]:
     """Heal every open fault of the journal and give what was healed.
 
-    One that cannot be healed does not keep the others from it: its error is raised after them.
+    One that cannot be healed does not keep the others from it: its error is raised after them. What the journal cannot
+    read stays in it (`Journal.unreadable`).
     """
     healed: list[OpenFault] = []
     failures: list[StackctlError] = []
@@ -285,17 +288,24 @@ def heal_all(engine: Engine, journal: Journal) -> list[OpenFault]:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[list[int]]:
-    """Hold back Ctrl-C and SIGTERM while the body runs, and give those that came: they must not stop the healing."""
+    """Hold back Ctrl-C, SIGTERM and a hang-up while the body runs, and give those that came: healing goes on.
+
+    The first of them is raised anew at the end, for whoever sent it wants this process to end.
+    """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
     kept = {
         number: signal.signal(number, lambda caught, _: came.append(caught))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        # Who ignores it, as under nohup, goes on to.
+        if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
         yield came
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from stackctl.errors import StackctlError
 from stackctl.stack.state import State
 
 FILE = "chaos.json"
 
+_SHOWN = 80
+"""Characters of a record that cannot be read."""
+
 Details = Mapping[str, str]
+
+
+class NotSteady(StackctlError):
+    """The service is not as it must be before a fault: the fault would prove nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,8 @@ class OpenFault:
     since: str
     pid: int
     details: Details = field(default_factory=dict)
+    born: float | None = None
+    """When that process began, in Unix seconds: another one may have its number later."""
 
     def describe(self) -> str:
         """Give it in words, for a line of output."""
@@ -39,7 +51,16 @@ class OpenFault:
         """Tell whether the process that did it is gone, so that nobody is going to heal it."""
         import psutil
 
-        return not psutil.pid_exists(self.pid)
+        try:
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return True
+            # A journal of an older stackctl does not have it.
+            return self.born is not None and process.create_time() != self.born
+        except psutil.NoSuchProcess:
+            return True
+        except psutil.AccessDenied:
+            return False
 
 
 class Journal:
@@ -49,32 +70,74 @@ class Journal:
         self._state = state
 
     def open_faults(self) -> list[OpenFault]:
-        """Give the open faults, oldest first. Raises StackctlError where the journal cannot be read."""
-        rows = self._state.read_json(FILE).get("faults", [])
-        try:
-            return [OpenFault(**row) for row in rows]
-        except TypeError:
-            path = self._state.folder / FILE
-            raise StackctlError(
-                f"{path} is not a journal of faults",
-                remedy=f"look at it, start what it names by hand, and remove {path}",
-            ) from None
+        """Give the open faults, oldest first. Raises StackctlError where the file is none of this kind."""
+        return [row for row in self._rows() if isinstance(row, OpenFault)]
+
+    def unreadable(self) -> list[str]:
+        """Say which records cannot be read, a line each. They stay until somebody has looked at them."""
+        path = self._state.folder / FILE
+        return [
+            f"record {number} of {path} cannot be read: {json.dumps(row)[:_SHOWN]};"
+            " undo by hand what it names, and remove it"
+            for number, row in enumerate(self._rows(), 1)
+            if not isinstance(row, OpenFault)
+        ]
 
     def begin(
         self, kind: str, service: str, container: str, details: Details | None = None
     ) -> OpenFault:
-        """Write down a fault that this process is about to do."""
+        """Write down a fault that this process is about to do.
+
+        Raises NotSteady where the service has an open fault: of two processes only one gets it.
+        """
+        import psutil
+
         since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        fault = OpenFault(kind, service, container, since, os.getpid(), details or {})
+        born = psutil.Process().create_time()
+        fault = OpenFault(kind, service, container, since, os.getpid(), details or {}, born)
         with self._state.alone():
-            self._write([*self.open_faults(), fault])
+            rows = self._rows()
+            self.require_none(service)
+            self._write([*rows, fault])
         return fault
+
+    def require_none(self, service: str) -> None:
+        """Raise NotSteady where the service has an open fault."""
+        for other in self.open_faults():
+            if other.service == service:
+                raise NotSteady(
+                    f"{service} has an open fault: {other.describe()}",
+                    remedy="stackctl chaos heal",
+                )
 
     def end(self, fault: OpenFault) -> None:
         """Strike out a fault that is healed; no harm if it is not there."""
         with self._state.alone():
-            self._write([one for one in self.open_faults() if one != fault])
+            self._write([row for row in self._rows() if row != fault])
 
-    def _write(self, faults: list[OpenFault]) -> None:
-        content: dict[str, Any] = {"faults": [asdict(fault) for fault in faults]}
+    def _rows(self) -> list[OpenFault | object]:
+        """Give the records, and as they are those that are none."""
+        rows = self._state.read_json(FILE).get("faults", [])
+        if not isinstance(rows, list):
+            path = self._state.folder / FILE
+            raise StackctlError(
+                f"{path} is not a journal of faults",
+                remedy=f"look at it, start what it names by hand, and remove {path}",
+            )
+        return [_record(row) for row in rows]
+
+    def _write(self, rows: list[OpenFault | object]) -> None:
+        content: dict[str, Any] = {
+            "faults": [asdict(row) if isinstance(row, OpenFault) else row for row in rows]
+        }
         self._state.write_json(FILE, content)
+
+
+_RECORD = TypeAdapter(OpenFault)
+
+
+def _record(row: object) -> OpenFault | object:
+    try:
+        return _RECORD.validate_python(row)
+    except ValidationError:
+        return row

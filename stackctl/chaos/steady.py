@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stackctl import readiness
-from stackctl.chaos.faults import NotSteady
+from stackctl.chaos.journal import NotSteady
 from stackctl.readiness import NotReady
 from stackctl.settings import Settings
 from stackctl.stack.engine import Engine
@@ -20,5 +20,5 @@ async def require_ready(engine: Engine, settings: Settings, service: Service) ->
     except NotReady as error:
         raise NotSteady(
             f"{service.name} is not ready before the fault: {error.progress[0].reason}",
-            remedy=f"stackctl logs {service.name}, or go on with --force",
+            remedy=f"stackctl logs {service.name}; `stackctl chaos … --force` goes on",
         ) from None

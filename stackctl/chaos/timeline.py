@@ -5,9 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-Stage = Literal["fault", "pending", "firing", "alertmanager", "channel", "healed", "resolved"]
+from stackctl.clients.alertmanager import Route
+
+Stage = Literal[
+    "fault",
+    "pending",
+    "firing",
+    "alertmanager",
+    "channel",
+    "healed",
+    "resolved",
+    "channel-resolved",
+]
 
 _SLACK = 5.0
 """Seconds that polling and a busy machine may add before a stage counts as slow."""
@@ -22,6 +33,7 @@ class Pace:
     hold: float
     """The rule's `for`."""
     group_wait: float
+    group_interval: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,7 @@ class Timeline:
             ("to Alertmanager", "firing", "alertmanager", 0.0, pace.evaluation_interval),
             ("to the channel", "alertmanager", "channel", pace.group_wait, pace.group_wait),
             ("to resolved", "healed", "resolved", 0.0, seen),
+            ("the end to the channel", "resolved", "channel-resolved", 0.0, pace.group_interval),
         )
         return [
             Span(name, self.seconds[start], self.seconds[end], least, most)
@@ -84,19 +97,25 @@ def seconds(duration: str) -> float:
     return float(sum(int(number) * units[unit] for number, unit in parts))
 
 
-def group_wait(config: Mapping[str, Any], labels: Mapping[str, str]) -> float:
-    """Give the shortest group_wait, in seconds, of the routes that an alert with these labels takes.
+Timer = Literal["group_wait", "group_interval"]
+
+_TIMERS: Mapping[Timer, str] = {"group_wait": "30s", "group_interval": "5m"}
+"""How long a route's groups wait, and Alertmanager's defaults
+(prometheus.io/docs/alerting/latest/configuration/#route)."""
+
+
+def route_seconds(top: Route, timer: Timer, labels: Mapping[str, str] | None = None) -> list[float]:
+    """Give the waits of all routes, or of those that an alert with these labels takes.
 
     Routes are followed as far as this project writes them: one level, matchers of the form `label = value`.
     """
-    top = config["route"]
-    default = top.get("group_wait", "30s")
+    default = getattr(top, timer) or _TIMERS[timer]
     waits = [
-        seconds(route.get("group_wait", default))
-        for route in top.get("routes", ())
-        if all(_matches(matcher, labels) for matcher in route.get("matchers", ()))
+        seconds(getattr(route, timer) or default)
+        for route in top.routes
+        if labels is None or all(_matches(one, labels) for one in route.matchers)
     ]
-    return min(waits, default=seconds(default))
+    return waits or [seconds(default)]
 
 
 def _matches(matcher: str, labels: Mapping[str, str]) -> bool:

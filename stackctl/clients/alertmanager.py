@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 from urllib.parse import quote
@@ -44,6 +44,16 @@ class _Config(BaseModel):
     original: str
 
 
+class Route(BaseModel):
+    """A route: which alerts take it, how long their groups wait, and the routes below it. None is inherited."""
+
+    receiver: str | None = None
+    matchers: tuple[str, ...] = ()
+    group_wait: str | None = None
+    group_interval: str | None = None
+    routes: tuple[Route, ...] = ()
+
+
 class _Cluster(BaseModel):
     status: str
 
@@ -70,7 +80,8 @@ class Receiver(BaseModel):
 
 
 class _Configuration(BaseModel):
-    receivers: list[Receiver]
+    route: Route = Route()
+    receivers: list[Receiver] = []
 
 
 class Matcher(CamelModel):
@@ -119,6 +130,10 @@ class AlertmanagerClient(HttpClient):
         """Give its version, its configuration as loaded, and since when it runs."""
         return await self._json(_STATUS, "GET", "/api/v2/status")
 
+    async def route(self) -> Route:
+        """Give the route of the configuration in force that all alerts take, with those below it."""
+        return (await self._configuration()).route
+
     async def alerts(self) -> list[Alert]:
         """Give the alerts that have not ended, silenced and inhibited ones too."""
         return await self._json(_ALERTS, "GET", "/api/v2/alerts")
@@ -129,9 +144,12 @@ class AlertmanagerClient(HttpClient):
 
     async def receiver_configs(self) -> list[Receiver]:
         """Give the receivers of the configuration that is in force, with their channels."""
+        return (await self._configuration()).receivers
+
+    async def _configuration(self) -> _Configuration:
         text = (await self.status()).config.original
         try:
-            return _Configuration.model_validate(yaml_text.load(text)).receivers
+            return _Configuration.model_validate(yaml_text.load(text))
         except (yaml.YAMLError, ValidationError):
             raise self._error(
                 f"{self.base_url}/api/v2/status", "what it gives as its configuration is none"
@@ -168,16 +186,18 @@ class AlertmanagerClient(HttpClient):
         """End a silence now; `status` of the error is 404 for an ID that it does not know."""
         await self._request("DELETE", f"/api/v2/silence/{quote(silence, safe='')}")
 
-    async def notification_counts(self) -> dict[str, tuple[float, float]]:
-        """Give how many notifications were sent and how many of them failed since its start, by integration.
+    async def delivered(self) -> Counter[str]:
+        """Give how many notifications each integration has taken since Alertmanager's start, as its /metrics says.
 
-        Only integrations that have sent something are given. From its own /metrics: `alertmanager_notifications_total`
-        and `alertmanager_notifications_failed_total`.
+        That is `alertmanager_notification_requests_total` less `alertmanager_notification_requests_failed_total`: both
+        count a request once it is answered, while `alertmanager_notifications_total` counts it before.
         """
-        text = (await self._request("GET", "/metrics")).decode(errors="replace")
-        sent = _by_integration(text, "alertmanager_notifications_total")
-        failed = _by_integration(text, "alertmanager_notifications_failed_total")
-        return {name: (total, failed.get(name, 0.0)) for name, total in sent.items() if total}
+        found: Counter[str] = Counter()
+        for name, sign in (("", 1), ("_failed", -1)):
+            metric = f"alertmanager_notification_requests{name}_total"
+            for labels, value in await self._counters("/metrics", metric):
+                found[labels.get("integration", "")] += sign * int(value)
+        return found
 
     async def reload(self) -> None:
         """Have it read its configuration again; the old one stays if the new one is not valid."""
@@ -189,12 +209,3 @@ _ALERTS = TypeAdapter(list[Alert])
 _RECEIVERS = TypeAdapter(list[_Name])
 _SILENCES = TypeAdapter(list[Silence])
 _SILENCE_ID = TypeAdapter(_SilenceId)
-
-
-def _by_integration(text: str, name: str) -> dict[str, float]:
-    """Sum a counter of the exposition format over everything but the label `integration`."""
-    totals: dict[str, float] = {}
-    pattern = rf'^{name}\{{[^}}]*integration="([^"]*)"[^}}]*\}} (\S+)'
-    for integration, value in re.findall(pattern, text, re.MULTILINE):
-        totals[integration] = totals.get(integration, 0.0) + float(value)
-    return totals

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import math
+import re
 import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ DEFAULT_TIMEOUT = 5.0
 MAX_BODY = 16 * 1024 * 1024
 _EXCERPT = 160
 _NOTED = 2000
+_SAMPLE = r"^{}(?:\{{(.*)\}})? (\S+)"
+_LABEL = r'(\w+)="((?:[^"\\]|\\.)*)"'
 
 T = TypeVar("T")
 
@@ -148,18 +152,48 @@ class HttpClient:
         answer = content[:_NOTED].decode(errors="replace")
         notes.append(Exchange(f"{method} {url}{asked}", outcome, answer))
 
-    async def clock(self) -> dt.datetime:
-        """Give the service's own time, to the second, from the Date of an answer (RFC 9110, section 6.6.1)."""
+    async def clock_skew(self) -> float:
+        """Give how many seconds the service's clock is ahead of this machine's, 0 for one within the request's time.
+
+        It is known to the second, from the Date of an answer (RFC 9110, section 6.6.1).
+        """
         url = f"{self.base_url}/metrics"
+        sent = dt.datetime.now(dt.UTC)
         try:
-            answer = await self._client.head(url)
-            at = parsedate_to_datetime(answer.headers["Date"])
+            async with asyncio.timeout(self._timeout):
+                answer = await self._client.head(url)
+        except TimeoutError:
+            raise self._error(url, f"it gave no answer within {self._timeout:g} s") from None
         except httpx.HTTPError as error:
             raise self._error(url, f"the connection failed ({type(error).__name__})") from None
-        except (KeyError, ValueError):
+        received = dt.datetime.now(dt.UTC)
+        date = answer.headers.get("Date", "")
+        try:
+            at = parsedate_to_datetime(date)
+        except (ValueError, OverflowError):
             raise self._error(url, "its answer has no Date") from None
-        self._note("HEAD", url, None, f"Date: {answer.headers['Date']}")
-        return at
+        self._note("HEAD", url, None, f"Date: {date}")
+        # HTTP knows no other zone than UTC, whether or not it is named.
+        at = at.replace(tzinfo=at.tzinfo or dt.UTC)
+        return (at - min(max(at, sent), received)).total_seconds()
+
+    async def _counters(self, path: str, metric: str) -> list[tuple[dict[str, str], float]]:
+        """Give the labels and values of a metric from a page in Prometheus' text format.
+
+        Raises ServiceError for a value that is no number
+        (prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
+        """
+        text = (await self._request("GET", path)).decode(errors="replace")
+        found = []
+        for labels, value in re.findall(_SAMPLE.format(re.escape(metric)), text, re.MULTILINE):
+            try:
+                number = float(value)
+            except ValueError:
+                number = math.nan
+            if not math.isfinite(number):
+                raise self._error(self.base_url + path, f"its {metric} is {value[:20]!r}")
+            found.append((dict(re.findall(_LABEL, labels)), number))
+        return found
 
     async def _json(self, shape: TypeAdapter[T], method: str, path: str, **options: Any) -> T:
         """Send a request and give the JSON of the answer, in the given shape."""

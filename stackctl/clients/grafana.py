@@ -100,10 +100,6 @@ class GrafanaClient(HttpClient):
             _DASHBOARDS, "GET", "/api/search", params={"type": kind, "limit": "5000"}
         )
 
-    async def page(self, path: str) -> str:
-        """Give a page as a browser gets it; Grafana draws in the browser, so this tells that it is served."""
-        return (await self._request("GET", path)).decode(errors="replace")
-
     async def dashboard(self, uid: str) -> dict[str, Any]:
         """Give a dashboard's JSON."""
         return (await self._json(_DASHBOARD, "GET", f"/api/dashboards/uid/{uid}")).dashboard

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 
 from stackctl.chaos import drill
-from stackctl.chaos.faults import FAULTS, NotSteady, heal_all, injected
-from stackctl.chaos.journal import FILE, Journal
+from stackctl.chaos.faults import FAULTS, claim, heal_all, injected
+from stackctl.chaos.journal import FILE, Journal, NotSteady
 from stackctl.chaos.timeline import Pace, Timeline
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.errors import EngineError, StackctlError, UsageError
+from stackctl.stack.engine import Engine
 from stackctl.stack.state import open_state
+from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, as_json, serving
 
@@ -71,41 +76,138 @@ def test_a_container_that_is_not_running_or_has_a_fault_is_refused(journal: Jour
 
 
 def test_a_fault_of_a_dead_process_is_abandoned(journal: Journal) -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
     record = journal.begin("stop", "loki", "id")
-    journal.end(record)
-    journal._write([type(record)("stop", "loki", "id", record.since, process.pid)])
-    assert journal.open_faults()[0].abandoned
+    assert not record.abandoned
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert not dataclasses.replace(record, pid=process.pid, born=None).abandoned
+        # Another process, which got the number of the one that did it.
+        assert dataclasses.replace(record, pid=process.pid).abandoned
+        assert process.stdin is not None
+        process.stdin.close()
+        # It has ended, and nobody has waited for it.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert dataclasses.replace(record, pid=process.pid, born=None).abandoned
+    assert dataclasses.replace(record, pid=process.pid, born=None).abandoned
 
 
-def test_a_damaged_journal_is_refused_with_its_path(journal: Journal, state_dir: Path) -> None:
+def test_of_two_processes_that_want_the_same_service_one_gets_it(journal: Journal) -> None:
+    engine = MemoryEngine(container("loki"), container("redis"))
+    ready = threading.Barrier(2, timeout=5)
+
+    def both_have_looked(_: Engine) -> None:
+        ready.wait()
+
+    fault = dataclasses.replace(FAULTS["stop"], provide=both_have_looked)
+    outcomes: list[str] = []
+
+    def claim_it() -> None:
+        try:
+            claim(engine, journal, fault, "loki")
+            outcomes.append("got it")
+        except NotSteady as error:
+            outcomes.append(error.message)
+
+    threads = [threading.Thread(target=claim_it) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused, got = sorted(outcomes, key=len, reverse=True)
+    assert got == "got it"
+    assert "loki has an open fault: stop of loki" in refused
+    assert len(journal.open_faults()) == 1
+
+
+def test_a_record_that_cannot_be_read_stays_and_keeps_no_other_from_being_healed(
+    journal: Journal, state_dir: Path
+) -> None:
+    engine = MemoryEngine(container("loki"), container("redis"))
     path = state_dir / "bot-core" / FILE
-    path.write_text('{"faults": [{"kind": "stop"}]}')
-    with pytest.raises(StackctlError, match="journal") as caught:
+    path.write_text('{"faults": [{"kind": "stop"}, 7]}')
+    journal.begin("stop", "loki", "id-loki")
+    assert [record.service for record in heal_all(engine, journal)] == ["loki"]
+    assert journal.open_faults() == []
+    first, second = journal.unreadable()
+    assert first.startswith(f'record 1 of {path} cannot be read: {{"kind": "stop"}}; ')
+    assert second.startswith(f"record 2 of {path} cannot be read: 7; ")
+    for command, code in (("list", 0), ("heal", 1)):
+        done = run_here("chaos", command)
+        assert done.returncode == code
+        assert "record 1 of" in done.stderr
+
+
+@pytest.mark.parametrize("text", ['{"faults": 7}', "[]", "{"])
+def test_a_file_that_is_no_journal_is_refused_with_its_path(
+    journal: Journal, state_dir: Path, text: str
+) -> None:
+    path = state_dir / "bot-core" / FILE
+    path.write_text(text)
+    with pytest.raises(StackctlError) as caught:
         journal.open_faults()
     assert str(path) in (caught.value.remedy or "")
 
 
+class InterruptedEngine(MemoryEngine):
+    """A signal comes while it starts a container."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(container("loki"))
+        self.number = number
+
+    def start(self, container: str) -> None:
+        signal.raise_signal(self.number)
+        super().start(container)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_during_the_healing_has_its_effect_after_it(
+    journal: Journal, number: signal.Signals
+) -> None:
+    engine = InterruptedEngine(number)
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), injected(engine, journal, FAULTS["stop"], "loki"):
+            pass
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    assert engine.states["loki"].running
+    assert journal.open_faults() == []
+
+
+def test_a_drill_that_is_interrupted_while_it_heals_ends_there(journal: Journal) -> None:
+    engine = InterruptedEngine(signal.SIGINT)
+    reached: list[Timeline] = []
+    with serving(AlertingStack(engine).routes()) as server, pytest.raises(KeyboardInterrupt):  # type: ignore[arg-type]
+        run_drill(engine, journal, server.url, begun=reached)
+    assert "resolved" not in reached[0].seconds
+    assert engine.states["loki"].running
+    assert journal.open_faults() == []
+
+
 INTERRUPTED = textwrap.dedent("""
-    import signal, sys, time
+    import time
+    from stackctl import cli
     from stackctl.chaos.faults import FAULTS, injected
     from stackctl.chaos.journal import Journal
-    from stackctl.cli import _interrupt
     from stackctl.stack.state import open_state
     from tests.support.engine import MemoryEngine, container
-    signal.signal(signal.SIGTERM, _interrupt)
-    engine = MemoryEngine(container("loki"))
-    try:
-        with injected(engine, Journal(open_state("bot-core")), FAULTS["stop"], "loki"):
-            print("in place", flush=True)
-            time.sleep(60)
-    finally:
-        print(engine.done[-1][0], flush=True)
+
+    def run(**_):
+        engine = MemoryEngine(container("loki"))
+        try:
+            with injected(engine, Journal(open_state("bot-core")), FAULTS["stop"], "loki"):
+                print("in place", flush=True)
+                time.sleep(60)
+        finally:
+            print(engine.done[-1][0], flush=True)
+
+    cli.cli = run
+    cli.main()
 """)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_heal(state_dir: Path, number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED],
@@ -117,6 +219,7 @@ def test_signals_heal(state_dir: Path, number: signal.Signals) -> None:
         assert process.stdout.readline() == "in place\n"
         process.send_signal(number)
         assert process.stdout.read() == "start\n"
+    assert process.returncode == 130
     assert Journal(open_state("bot-core")).open_faults() == []
 
 
@@ -167,6 +270,7 @@ class AlertingStack:
         reaches: bool = True,
         resolves: bool = True,
         tells: bool = True,
+        tells_the_end: bool = True,
     ) -> None:
         self.engine = engine
         self.tells = tells
@@ -174,6 +278,8 @@ class AlertingStack:
         self.resolves = resolves
         self.looks_down = 0
         self.flaky = 0
+        self.sent = False
+        self.tells_the_end = tells_the_end
 
     def alerts(self, _: Request) -> Reply:
         self.flaky += 1
@@ -195,11 +301,16 @@ class AlertingStack:
         return as_json([found] if there else [])
 
     def messages(self, _: Request) -> Reply:
-        if not self.tells or self.looks_down < 5:
+        if not self.tells or (self.looks_down < 5 and not self.sent):
             return as_json([])
+        self.sent = True
         title = f"{LABELS['alertname']} on {LABELS['service']}"
-        message = {"id": 1, "channel": "slack", "target": "#x", "status": "firing"}
-        return as_json([{**message, "title": title, "text": ""}])
+        running = self.engine.states["loki"].running
+        statuses = ["firing", *(["resolved"] if running and self.tells_the_end else [])]
+        common = {"channel": "slack", "target": "#x", "title": title, "text": ""}
+        return as_json(
+            [{**common, "id": id_, "status": status} for id_, status in enumerate(statuses, 1)]
+        )
 
     def routes(self) -> dict[str, object]:
         rule = {
@@ -228,6 +339,7 @@ def run_drill(
     alert: str = "ServiceDown",
     timeout: float = 5,
     force: bool = False,
+    begun: list[Timeline] | None = None,
 ) -> tuple[Timeline, list[str]]:
     reached: list[str] = []
 
@@ -247,6 +359,7 @@ def run_drill(
                 alertmanager=alertmanager,
                 sink=sink,
                 timeout=timeout,
+                begun=lambda timeline: begun.append(timeline) if begun is not None else None,
                 reached=lambda stage, _: reached.append(stage),
                 waiting=lambda _: None,
                 force=force,
@@ -264,15 +377,25 @@ def test_a_drill_sees_every_stage_in_order_and_heals(journal: Journal) -> None:
     engine = MemoryEngine(container("loki"))
     with serving(AlertingStack(engine).routes()) as server:  # type: ignore[arg-type]
         timeline, reached = run_drill(engine, journal, server.url)
-    stages = ["fault", "pending", "firing", "alertmanager", "channel", "healed", "resolved"]
+    stages = [
+        "fault",
+        "pending",
+        "firing",
+        "alertmanager",
+        "channel",
+        "healed",
+        "resolved",
+        "channel-resolved",
+    ]
     assert reached == stages
-    assert timeline.pace == Pace(15.0, 15.0, 0.0, 5.0)
+    assert timeline.pace == Pace(15.0, 15.0, 0.0, group_wait=5.0, group_interval=300.0)
     assert [span.name for span in timeline.spans()] == [
         "to pending",
         "to firing",
         "to Alertmanager",
         "to the channel",
         "to resolved",
+        "the end to the channel",
     ]
     assert list(timeline.seconds.values()) == sorted(timeline.seconds.values())
     assert engine.states["loki"].running
@@ -280,20 +403,25 @@ def test_a_drill_sees_every_stage_in_order_and_heals(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reaches", "resolves", "tells", "says"),
+    ("wrong", "says", "last"),
     [
-        (False, True, True, "did not reach Alertmanager"),
-        (True, True, False, "did not reach its channel"),
-        (True, False, True, "is not resolved"),
+        ("reaches", "did not reach Alertmanager", "firing"),
+        ("tells", "did not reach its channel", "alertmanager"),
+        ("resolves", "is not resolved", "healed"),
+        ("tells_the_end", "is resolved, and its channel was not told of it", "resolved"),
     ],
 )
 def test_an_alert_that_does_not_come_or_go_fails_the_drill_and_the_fault_is_healed(
-    journal: Journal, reaches: bool, resolves: bool, tells: bool, says: str
+    journal: Journal, wrong: str, says: str, last: str
 ) -> None:
     engine = MemoryEngine(container("loki"))
-    stack = AlertingStack(engine, reaches=reaches, resolves=resolves, tells=tells)
+    stack = AlertingStack(engine, **{wrong: False})
+    begun: list[Timeline] = []
     with serving(stack.routes()) as server, pytest.raises(drill.DrillError, match=says):  # type: ignore[arg-type]
-        run_drill(engine, journal, server.url, timeout=0.5)
+        run_drill(engine, journal, server.url, timeout=0.4, begun=begun)
+    # What was reached is not lost.
+    (timeline,) = begun
+    assert list(timeline.seconds)[-1] == last
     assert engine.states["loki"].running
     assert journal.open_faults() == []
 

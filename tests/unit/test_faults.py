@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 from stackctl import yaml_text
 from stackctl.chaos import network, pressure, steady
-from stackctl.chaos.faults import FAULTS, NotSteady, heal, heal_all, injected
-from stackctl.chaos.journal import Journal, OpenFault
+from stackctl.chaos.faults import FAULTS, heal, heal_all, injected
+from stackctl.chaos.journal import Journal, NotSteady, OpenFault
 from stackctl.cli import cli
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import load
@@ -232,7 +232,8 @@ class ImpatientEngine(ChaosEngine):
 
 def test_a_healing_that_ctrl_c_cut_off_is_done_again(journal: Journal) -> None:
     engine = ImpatientEngine(container("loki", status="exited"))
-    heal(engine, journal, journal.begin("kill", "loki", "id-loki"))
+    with pytest.raises(KeyboardInterrupt):
+        heal(engine, journal, journal.begin("kill", "loki", "id-loki"))
     assert engine.attempts == 3
     assert engine.states["loki"].running
     assert journal.open_faults() == []
