@@ -28,6 +28,7 @@ _STAGES: dict[Stage, str] = {
     "channel": "told to a channel",
     "healed": "healed",
     "resolved": "resolved in both",
+    "channel-resolved": "its end told to a channel",
 }
 
 
@@ -42,8 +43,8 @@ def chaos() -> None:
     Before a fault the service must be ready, and the expected alert must not be active. A container that is not this
     stack's, but watched on a network that `up --attach` joined, is left alone unless you give --attached.
 
-    A fault is healed on every way out: success, failure, Ctrl-C, SIGTERM. After a kill -9 of stackctl itself the
-    journal still has it: every command says so, and `chaos heal` and `down` heal it.
+    A fault is healed on every way out: success, failure, Ctrl-C, SIGTERM, a closed terminal. After a kill -9 of
+    stackctl itself the journal still has it: every command says so, and `chaos heal` and `down` heal it.
     """
 
 
@@ -241,11 +242,15 @@ def _drill(
     from stackctl.clients.alertmanager import AlertmanagerClient
     from stackctl.clients.prometheus import PrometheusClient
     from stackctl.clients.sink import SinkClient
-    from stackctl.verify.context import real_channels
+    from stackctl.verify.context import destinations
 
     settings = session.project.settings
     # The demo's sink shows what is sent only where it stands in the place of every channel.
-    seen = session.project.choices.demo and not real_channels(settings)
+    where = destinations(settings)
+    seen = session.project.choices.demo and not where
+    if where:
+        session.err.print(f"{alert} goes to real channels: {where}", style="yellow", soft_wrap=True)
+    begun: list[Timeline] = []
 
     async def run(
         reached: Callable[[Stage, float], None], waiting: Callable[[str], None]
@@ -265,6 +270,7 @@ def _drill(
                 alertmanager=alertmanager,
                 sink=sink if seen else None,
                 timeout=timeout,
+                begun=begun.append,
                 reached=reached,
                 waiting=waiting,
                 force=force,
@@ -275,9 +281,12 @@ def _drill(
         def reached(stage: Stage, seconds: float) -> None:
             session.out.print(f"{seconds:7.1f} s  {_STAGES[stage]}")
 
-        timeline = asyncio.run(run(reached, spinner.update))
-    for span in timeline.spans():
-        session.out.print(f"{span.name}: {span.describe()}", style="yellow" if span.slow else "dim")
+        try:
+            asyncio.run(run(reached, spinner.update))
+        finally:
+            for span in (span for timeline in begun for span in timeline.spans()):
+                style = "yellow" if span.slow else "dim"
+                session.out.print(f"{span.name}: {span.describe()}", style=style)
     session.out.print(f"{alert} of {service} fired and is resolved.", style="green")
 
 
@@ -312,14 +321,19 @@ def list_(session: Session) -> None:
 
 @chaos.command(epilog="\b\nExamples:\n  stackctl chaos heal")
 @pass_session
-def heal(session: Session) -> None:
+@click.pass_context
+def heal(ctx: click.Context, session: Session) -> None:
     """Heal every open fault of this project, whoever did it."""
     from stackctl.chaos.faults import heal_all
     from stackctl.chaos.journal import Journal
 
     project = session.project
-    healed = heal_all(project.whole_engine(), Journal(project.state))
+    journal = Journal(project.state)
+    healed = heal_all(project.whole_engine(), journal)
     for record in healed:
         session.out.print(f"healed: {record.describe()}")
+    # The session has said which.
+    if journal.unreadable():
+        ctx.exit(1)
     if not healed:
         session.out.print("No open fault.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import WATCH, Session, pass_session, watch
+from stackctl.commands.common import WATCH, Finite, Session, pass_session, watch
 from stackctl.errors import StackctlError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @click.option(
     "--send",
     is_flag=True,
-    help="Let the notifications section send test alerts to the real channels that are set up.",
+    help="Let test alerts and drills notify the real channels that are set up.",
 )
 @WATCH
 @pass_session
@@ -80,9 +80,10 @@ def verify(
     import asyncio
 
     from stackctl.report import html, json, junit
+    from stackctl.report.progress import Waiting
     from stackctl.report.terminal import overview, print_report
     from stackctl.verify import runner
-    from stackctl.verify.context import open_context, real_channels
+    from stackctl.verify.context import destinations, open_context
     from stackctl.verify.model import Report, Result
 
     checks = runner.select(names, slow=slow, drill=drill)
@@ -92,22 +93,29 @@ def verify(
             remedy="leave --all, --drill, --report and the slow sections out",
         )
     project = session.project
-    if any(check.slow and check.section == "notifications" for check in checks):
-        real = ", ".join(sorted(real_channels(project.settings)))
-        if real and not send:
-            raise UsageError(
-                f"test alerts would go to the real {real}",
-                remedy="give --send if they may, or leave the notifications section out",
-            )
-        if real:
-            session.err.print(f"sending test alerts to the real {real}", style="yellow")
+    # What is asked once is what others notice.
+    telling = any(check.once for check in checks)
+    where = destinations(project.settings) if telling else ""
+    if where and not send:
+        raise UsageError(
+            f"alerts would go to real channels: {where}",
+            remedy="give --send if they may, or leave notifications and drills out",
+        )
+    if where:
+        session.err.print(f"alerts go to real channels: {where}", style="yellow", soft_wrap=True)
+    if report is not None:
+        html.require_writable(report)
     containers = project.engine().containers()
     if all(state.attached for state in containers.values()):
         raise StackctlError(f"project {project.name} is not up", remedy="stackctl up")
     standins = {name: state.standin for name, state in containers.items()}
 
-    async def run(timeout: float, finished: Callable[[Result], None]) -> Report:
-        async with open_context(project) as context:
+    async def run(
+        timeout: float,
+        finished: Callable[[Result], None],
+        drilled: Callable[[str, str], None] = lambda _service, _state: None,
+    ) -> Report:
+        async with open_context(project, drilled) as context:
             return await runner.run(
                 checks,
                 context,
@@ -123,20 +131,14 @@ def verify(
 
     if every is not None:
         watch(session, every, output, view)
-    waiting = {check.id for check in checks}
-    with session.err.status(f"{len(checks)} checks") as spinner:
-
-        def finished(result: Result) -> None:
-            waiting.discard(result.check.id)
-            spinner.update(f"waiting for {', '.join(sorted(waiting))}" if waiting else "done")
-
-        done = asyncio.run(run(timeout, finished))
-    if report is not None:
-        html.write(report, done)
-        session.err.print(f"report: {report}", markup=False)
+    with Waiting(session.err, [check.id for check in checks]) as shown:
+        done = asyncio.run(run(timeout, lambda result: shown.finished(result.check.id), shown.tell))
     if output == "table":
         print_report(session.out, done)
     else:
         click.echo(json.dumps(done) if output == "json" else junit.dumps(done))
+    if report is not None:
+        html.write(report, done)
+        session.err.print(f"report: {report}", markup=False)
     if not done.ok:
         ctx.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,12 +11,9 @@ import jinja2
 
 from stackctl import __version__
 from stackctl.chaos.timeline import Timeline
-from stackctl.errors import StackctlError
+from stackctl.errors import StackctlError, UsageError
 from stackctl.stack.state import write_atomic
 from stackctl.verify.model import Report
-
-_SHOWN = 5
-"""Requests shown of one check, the last ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +53,20 @@ def dumps(report: Report) -> str:
         report=report,
         sections=sections,
         drills=[_drill(timeline) for timeline in report.drills],
-        shown=_SHOWN,
         version=__version__,
     )
+
+
+def require_writable(path: Path) -> None:
+    """Raise UsageError where a file cannot be put there: better now than after a drill of minutes."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", remedy="give another --report"
+        ) from None
 
 
 def write(path: Path, report: Report) -> None:

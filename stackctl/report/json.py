@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from typing import Any
 
+from stackctl.chaos.timeline import Timeline
 from stackctl.verify.model import Report
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def dumps(report: Report) -> str:
@@ -26,15 +29,36 @@ def dumps(report: Report) -> str:
                     "title": result.check.title,
                     "step": result.check.step,
                     "ok": result.finding.ok,
+                    "skipped": result.finding.skipped,
                     "expected": result.finding.expected,
                     "seen": result.finding.seen,
-                    "next_step": result.finding.next_step,
+                    "next_step": "" if result.finding.ok else result.finding.next_step,
                     "seconds": round(result.seconds, 3),
                     "standin": result.standin,
+                    "evidence": [asdict(exchange) for exchange in result.evidence],
                 }
                 for result in report.results
             ],
+            "drills": [_drill(timeline) for timeline in report.drills],
         },
         indent=2,
         ensure_ascii=False,
     )
+
+
+def _drill(timeline: Timeline) -> dict[str, Any]:
+    return {
+        "alert": timeline.alert,
+        "service": timeline.service,
+        "stages": {stage: round(at, 3) for stage, at in timeline.seconds.items()},
+        "spans": [
+            {
+                "name": span.name,
+                "seconds": round(span.seconds, 3),
+                "least": span.least,
+                "most": span.most,
+                "slow": span.slow,
+            }
+            for span in timeline.spans()
+        ],
+    }

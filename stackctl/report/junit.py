@@ -19,6 +19,7 @@ def dumps(report: Report) -> str:
         name=f"stackctl verify {report.project}",
         tests=str(len(report.results)),
         failures=str(len(report.failed)),
+        skipped=str(len(report.skipped)),
         time=f"{report.seconds:.3f}",
     )
     for section, group in groupby(report.results, key=lambda result: result.check.section):
@@ -29,6 +30,7 @@ def dumps(report: Report) -> str:
             name=section,
             tests=str(len(results)),
             failures=str(sum(not result.finding.ok for result in results)),
+            skipped=str(sum(result.finding.skipped for result in results)),
             timestamp=report.started.isoformat(timespec="seconds"),
         )
         for result in results:
@@ -40,10 +42,14 @@ def dumps(report: Report) -> str:
                 time=f"{result.seconds:.3f}",
             )
             finding = result.finding
+            if finding.skipped:
+                ET.SubElement(case, "skipped", message=_clean(finding.seen))
             if not finding.ok:
                 message = _clean(f"expected {finding.expected}; seen {finding.seen}")
                 failure = ET.SubElement(case, "failure", message=message)
-                failure.text = _clean(f"{result.check.id}\nnext: {finding.next_step}")
+                failure.text = _clean(
+                    f"{result.check.id}\nwaited: {result.seconds:.1f} s\nnext: {finding.next_step}"
+                )
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True)
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What stands for passed, for failed, and before a remedy."""
+    """What stands for passed, for failed, for not asked, and before a remedy."""
 
     good: str
     bad: str
+    skipped: str
     remedy: str
 
 
-_SIGNS = Marks("✔", "✘", "→")
-_LETTERS = Marks("ok  ", "FAIL", "->")
+_SIGNS = Marks("✔", "✘", "-", "→")
+_LETTERS = Marks("ok  ", "FAIL", "skip", "->")
 
 
 def marks(encoding: str) -> Marks:

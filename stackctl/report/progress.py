@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 
 from rich.console import Console
@@ -81,6 +82,51 @@ class Display:
                 ),
             )
         return table
+
+
+class Waiting:
+    """Shows which checks are still waited for, and what a drill waits for: a line each off a terminal."""
+
+    def __init__(self, console: Console, names: Iterable[str]) -> None:
+        self._console = console
+        self._names = set(names)
+        self._states: dict[str, str] = {}
+        self._status = console.status(f"{len(self._names)} checks") if console.is_terminal else None
+
+    def __enter__(self) -> Waiting:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._status:
+            self._status.stop()
+
+    def finished(self, name: str) -> None:
+        """Note that a check is done."""
+        self._names.discard(name)
+        self._update()
+
+    def tell(self, subject: str, state: str) -> None:
+        """Show how it stands with what a drill is done to; told twice, it is shown once."""
+        if self._states.get(subject) == state:
+            return
+        self._states[subject] = state
+        if self._status:
+            self._update()
+        else:
+            self._console.print(Text(f"{subject}: {state}"), soft_wrap=True)
+
+    def _update(self) -> None:
+        if self._status:
+            lines = [f"{subject}: {state}" for subject, state in self._states.items()]
+            names = f"waiting for {', '.join(sorted(self._names))}" if self._names else "done"
+            self._status.update(Text("\n".join([names, *lines])))
 
 
 def _standin(progress: Progress) -> str:

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.report.marks import marks
+from stackctl.report.marks import Marks, marks
 from stackctl.verify.model import Report, Result
 
 
@@ -19,7 +19,7 @@ def print_report(console: Console, report: Report) -> None:
         if result.check.section != section:
             section = result.check.section
             console.print(Text(f"\n{section}", style="bold"))
-        console.print(_result(result, signs.good if result.finding.ok else signs.bad))
+        console.print(_result(result, signs))
     console.print(_summary(report))
 
 
@@ -31,28 +31,32 @@ def overview(console: Console, report: Report) -> RenderableType:
         sections.setdefault(result.check.section, []).append(result)
     lines = []
     for section, results in sections.items():
-        passed = sum(result.finding.ok for result in results)
-        ok = passed == len(results)
-        mark = Text(signs.good if ok else signs.bad, style="green" if ok else "red")
-        lines.append((mark, Text(f"{section}: {passed} of {len(results)}")))
-    failed = (_result(result, signs.bad) for result in report.failed)
+        asked = [result for result in results if not result.finding.skipped]
+        passed = sum(result.finding.ok for result in asked)
+        lines.append((_mark(passed == len(asked), signs), Text(f"{section}: {passed} of {len(asked)}")))
+    failed = (_result(result, signs) for result in report.failed)
     return Group(_rows(lines, indent=0), *failed, _summary(report))
 
 
 def _summary(report: Report) -> Text:
-    passed = len(report.results) - len(report.failed)
-    summary = f"\n{passed} of {len(report.results)} checks passed in {report.seconds:.1f} s"
+    asked = len(report.results) - len(report.skipped)
+    skipped = f", {len(report.skipped)} skipped" if report.skipped else ""
+    summary = f"\n{report.passed} of {asked} checks passed{skipped} in {report.seconds:.1f} s"
     return Text(summary, style="green" if report.ok else "red")
 
 
-def _result(result: Result, mark: str) -> RenderableType:
+def _mark(ok: bool, signs: Marks) -> Text:
+    return Text(signs.good, style="green") if ok else Text(signs.bad, style="red")
+
+
+def _result(result: Result, signs: Marks) -> RenderableType:
     finding = result.finding
-    style = "green" if finding.ok else "red"
+    mark = Text(signs.skipped, style="dim") if finding.skipped else _mark(finding.ok, signs)
     standin = " (stand-in)" if result.standin else ""
     head = Text.assemble(result.check.title, (standin, "dim"))
     if finding.ok:
         head.append(f": {finding.seen}", style="dim")
-    line = _rows([(Text(mark, style=style), head)], indent=2)
+    line = _rows([(mark, head)], indent=2)
     if finding.ok:
         return line
     rows = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stackctl.verify.model import Check, Context, Finding
+from stackctl.verify.notifications import TEST_ALERT
 
 
 async def _status(context: Context) -> Finding:
@@ -21,7 +22,14 @@ async def _status(context: Context) -> Finding:
 
 async def _active(context: Context) -> Finding:
     alerts = await context.alertmanager.alerts()
-    critical = [one for one in alerts if one.labels.get("severity") == "critical"]
+    # What is silenced or inhibited tells nobody; `verify notifications` may be at work beside this.
+    critical = [
+        one
+        for one in alerts
+        if one.labels.get("severity") == "critical"
+        and one.status.state != "suppressed"
+        and one.labels.get("alertname") != TEST_ALERT
+    ]
     names = sorted(
         f"{one.labels.get('alertname')} of {one.labels.get('service', '?')} ({one.status.state})"
         for one in alerts

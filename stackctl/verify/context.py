@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from stackctl.applications import WITH_HEALTH, Present, Target
 from stackctl.chaos.journal import Journal
@@ -20,14 +20,20 @@ from stackctl.stack.state import State
 from stackctl.verify.drills import Drills
 from stackctl.verify.end_to_end import Load
 from stackctl.verify.model import Context
+from stackctl.verify.notifications import SLACK_CHANNELS
 
 _LOADED = "rust-core-engine"
 _SINK_NAMES = {"Slack": "slack", "PagerDuty": "pagerduty", "e-mail": "email"}
 
 
 @contextlib.asynccontextmanager
-async def open_context(project: Project) -> AsyncIterator[Context]:
-    """Open the clients of a project's services, and close them at the end."""
+async def open_context(
+    project: Project, waiting: Callable[[str, str], None]
+) -> AsyncIterator[Context]:
+    """Open the clients of a project's services, and close them at the end.
+
+    `waiting` is told of a service and its alert's state while a drill waits.
+    """
     settings = project.settings
     present = project.present()
     talking = next((name for name in WITH_HEALTH if name in present.targets), None)
@@ -53,7 +59,13 @@ async def open_context(project: Project) -> AsyncIterator[Context]:
             load=application_load(project, present),
             sink=sink if present.demo else None,
             real_channels=real_channels(settings),
-            drills=Drills(project.engine(), Journal(project.state)),
+            drills=Drills(
+                project.engine(),
+                Journal(project.state),
+                settings,
+                {service.name: service for service in project.services},
+                waiting,
+            ),
         )
 
 
@@ -64,6 +76,17 @@ def real_channels(settings: Settings) -> frozenset[str]:
         for channel, (_, names) in CHANNELS.items()
         if all(settings.values[name].text is not None for name in names)
     )
+
+
+def destinations(settings: Settings) -> str:
+    """Say in words where alerts really go: the channels that are set up. Empty where none is."""
+    real = real_channels(settings)
+    where = {
+        "slack": f"Slack ({', '.join(SLACK_CHANNELS)})",
+        "pagerduty": "PagerDuty",
+        "email": f"e-mail ({settings['ALERTMANAGER_EMAIL_TO']})",
+    }
+    return ", ".join(text for channel, text in where.items() if channel in real)
 
 
 def _dashboards(state: State) -> tuple[str, ...]:

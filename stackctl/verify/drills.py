@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stackctl.chaos.timeline import Timeline
-from stackctl.verify.model import Check, Context, Finding
+from stackctl.verify.model import Check, Context, Finding, not_asked
 
 if TYPE_CHECKING:
     from stackctl.chaos.journal import Journal
+    from stackctl.settings import Settings
     from stackctl.stack.engine import Engine
+    from stackctl.stack.services import Service
 
 ALERT = "ServiceDown"
 
 
 @dataclass
 class Drills:
-    """What a drill needs of this machine, and the timelines of those that were made."""
+    """What a drill needs of this machine, and the timelines of those that were begun."""
 
     engine: Engine
     journal: Journal
+    settings: Settings
+    services: Mapping[str, Service]
+    waiting: Callable[[str, str], None] = lambda _service, _state: None
+    """Told of a service's alert while a drill waits for it."""
     timelines: list[Timeline] = field(default_factory=list)
 
     def refusal(self, service: str) -> str | None:
@@ -34,11 +41,16 @@ class Drills:
         return f"{service} is not this stack's, {whose(container)}"
 
     async def run(self, service: str, context: Context) -> Timeline:
-        """Stop the service, see the alert through, heal. Raises StackctlError where the alert does not do its part."""
+        """Stop the service, see the alert through, heal.
+
+        Raises NotSteady where it is not ready before, StackctlError where the alert does not do its part.
+        """
         from stackctl.chaos import drill
         from stackctl.chaos.faults import FAULTS
+        from stackctl.chaos.steady import require_ready
 
-        timeline = await drill.run(
+        await require_ready(self.engine, self.settings, self.services[service])
+        return await drill.run(
             FAULTS["stop"],
             service,
             ALERT,
@@ -48,19 +60,18 @@ class Drills:
             alertmanager=context.alertmanager,
             sink=None if context.real_channels else context.sink,
             timeout=None,
-            reached=lambda _stage, _seconds: None,
-            waiting=lambda _text: None,
+            begun=self.timelines.append,
+            reached=lambda stage, seconds: self.waiting(service, f"{stage} after {seconds:.1f} s"),
+            waiting=lambda state: self.waiting(service, state),
         )
-        self.timelines.append(timeline)
-        return timeline
 
 
 async def _drill(service: str, context: Context) -> Finding:
     if service in context.left_out:
-        return Finding(True, f"{ALERT} of {service}", f"not asked: {service} is not there")
+        return not_asked(f"{ALERT} of {service}", f"{service} is not there")
     refusal = context.drills.refusal(service)
     if refusal is not None:
-        return Finding(True, f"{ALERT} of {service}", f"not asked: {refusal}")
+        return not_asked(f"{ALERT} of {service}", refusal)
     timeline = await context.drills.run(service, context)
     spans = timeline.spans()
     slow = [span for span in spans if span.slow]
@@ -68,8 +79,18 @@ async def _drill(service: str, context: Context) -> Finding:
         not slow,
         f"{ALERT} of {service} fires, is told and is resolved, as fast as it is configured",
         "; ".join(f"{span.name} {span.describe()}" for span in spans),
-        f"look at {slow[0].name}: stackctl status, stackctl verify prometheus" if slow else "",
+        _SLOW_NEXT.get(slow[0].name, "stackctl verify prometheus.rule-health") if slow else "",
     )
+
+
+_SLOW_NEXT = {
+    "to pending": "stackctl verify prometheus.scrapes",
+    "to Alertmanager": "stackctl verify prometheus.notifications",
+    "to the channel": "stackctl logs alertmanager",
+    "to resolved": "stackctl verify prometheus.scrapes",
+    "the end to the channel": "stackctl logs alertmanager",
+}
+"""Way that took too long → what to look at."""
 
 
 CHECKS = (
@@ -80,6 +101,7 @@ CHECKS = (
         "rust-core-engine",
         functools.partial(_drill, "rust-core-engine"),
         drill=True,
+        once=True,
     ),
     Check(
         "end-to-end.drill",
@@ -88,5 +110,6 @@ CHECKS = (
         "python-ai-service",
         functools.partial(_drill, "python-ai-service"),
         drill=True,
+        once=True,
     ),
 )

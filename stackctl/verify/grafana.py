@@ -64,7 +64,9 @@ async def _source_health(context: Context) -> Finding:
         bool(sources) and not wrong,
         "Grafana reaches every data source",
         "; ".join(f"{name} at {why}" for name, why in wrong.items()) or f"{len(sources)} answer",
-        f"stackctl logs {next(iter(wrong)).lower()}" if wrong else "stackctl logs grafana",
+        f"see that {next(iter(wrong))}'s address is right in grafana/provisioning/datasources"
+        if wrong
+        else "stackctl logs grafana",
     )
 
 

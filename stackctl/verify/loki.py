@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from stackctl.verify.model import Check, Context, Finding
+from stackctl.verify.counters import grown
+from stackctl.verify.model import Check, Context, Finding, not_asked
 
 _LAST_MINUTES = 5
 _LOST_MINUTES = 15
@@ -24,7 +25,7 @@ async def _ready(context: Context) -> Finding:
 
 async def _lines(context: Context) -> Finding:
     if context.log_job is None:
-        return Finding(True, "no application runs, so no lines are expected", "not asked")
+        return not_asked("an application's log lines", "no application runs")
     query = f'{{job="{context.log_job}"}}'
     now = time.time_ns()
     streams = await context.loki.query_range(query, start=now - _LAST_MINUTES * 60 * 10**9, end=now)
@@ -53,7 +54,7 @@ async def _labels(context: Context) -> Finding:
 async def _rejected(context: Context) -> Finding:
     lost = {}
     for name, metric in _LOST.items():
-        query = f"sum(increase({metric}[{_LOST_MINUTES}m]))"
+        query = f"sum({grown(metric, _LOST_MINUTES * 60)})"
         number = sum(sample.value[1] for sample in await context.prometheus.query(query))
         if number >= 1:
             lost[name] = number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,11 +14,15 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.verify.tally import Tally
 
 if TYPE_CHECKING:
     from stackctl.chaos.timeline import Timeline
     from stackctl.verify.drills import Drills
     from stackctl.verify.end_to_end import Load
+
+
+_EVIDENCE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Context:
     real_channels: frozenset[str]
     """The channels that are set up, as the sink names them: slack, pagerduty, email."""
     drills: Drills
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,13 @@ class Finding:
     expected: str
     seen: str
     next_step: str = ""
+    skipped: bool = False
+    """Whether nothing was looked at: `seen` says why. It is no failure, and proves nothing."""
+
+
+def not_asked(expected: str, why: str) -> Finding:
+    """Give the finding of a check that does not apply here."""
+    return Finding(True, expected, f"not asked: {why}", skipped=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,8 @@ class Check:
     """Whether it takes more than a few seconds or puts something on the stack: run when asked for by name, or all."""
     drill: bool = False
     """Whether it breaks something on purpose: run when asked for by name, or drills."""
+    once: bool = False
+    """Whether it is asked once, for asking again would do again what others notice."""
 
     @property
     def section(self) -> str:
@@ -79,7 +93,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A check's last finding, and how many seconds it took to come to it."""
+    """A check's last finding, and how many seconds after its first question that came."""
 
     check: Check
     finding: Finding
@@ -87,6 +101,11 @@ class Result:
     standin: bool = False
     exchanges: tuple[Exchange, ...] = ()
     """What was asked for the last finding, and what the services answered."""
+
+    @property
+    def evidence(self) -> tuple[Exchange, ...]:
+        """The last of them, as many as anybody reads."""
+        return self.exchanges[-_EVIDENCE:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +125,16 @@ class Report:
         return tuple(result for result in self.results if not result.finding.ok)
 
     @property
+    def skipped(self) -> tuple[Result, ...]:
+        """The results of which nothing was asked."""
+        return tuple(result for result in self.results if result.finding.skipped)
+
+    @property
+    def passed(self) -> int:
+        """How many are as expected."""
+        return len(self.results) - len(self.failed) - len(self.skipped)
+
+    @property
     def ok(self) -> bool:
-        """Tell whether everything is as expected."""
+        """Tell whether everything that was asked is as expected."""
         return not self.failed

@@ -1,4 +1,4 @@
-"""Section 9.4 of the plan, to its end: a test alert of every severity and component reaches exactly its channels.
+"""Step 7 of the plan, to its end: a test alert of every severity and component reaches exactly its channels.
 
 Each check sends an alert of its own through the real Alertmanager, and ends it. Where a channel is not set up, the
 demo's sink stands in its place and shows every message; of a real channel only Alertmanager's counters can be seen.
@@ -9,154 +9,254 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import itertools
+import time
 import uuid
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from stackctl.clients.sink import Message, SinkClient
-from stackctl.errors import ServiceError
+from stackctl.chaos.timeline import Timer, route_seconds
+from stackctl.clients.sink import Message
 from stackctl.polling import until
-from stackctl.verify.model import Check, Context, Finding
+from stackctl.verify.counters import grown
+from stackctl.verify.model import Check, Context, Finding, not_asked
 
 SEVERITIES = ("critical", "warning", "info")
 COMPONENTS = ("infrastructure", "trading", "ai", "database")
 
-_ALERT = "StackctlVerify"
+TEST_ALERT = "StackctlVerify"
 _SUMMARY = "A test alert of stackctl verify: nothing is wrong"
 _RUNBOOK = "https://github.com/bot-core/bot-core/blob/main/docs/runbooks/SERVICE_DOWN_RUNBOOK.md"
 _LIFETIME = dt.timedelta(minutes=5)
 """After this an alert ends by itself, should nobody be left to end it."""
 _PAUSE = 0.5
-_WAIT = 60.0
-"""Seconds for a message to come: the longest group_wait is 30 s, the group_interval 10 s."""
-_SILENCE = 35.0
-"""Seconds without a message after which none comes any more."""
+_MARGIN = 5.0
+"""Seconds after the longest wait of a route by which every message has come, a wrong one too."""
+_LATE = 30.0
+"""Seconds more that are waited for one that is missing."""
+_REFUSED_SECONDS = 300.0
 
 Key = tuple[str, str]
-"""Channel, and which of it: Slack's channel, PagerDuty's severity, the beginning of a mail's subject."""
+"""Channel, and which of it: Slack's channel, PagerDuty's severity, a mail's mark in its subject and its recipient."""
 
-_BY_SEVERITY: dict[str, frozenset[Key]] = {
-    "critical": frozenset(
-        {
-            ("pagerduty", "critical"),
-            ("email", "[CRITICAL]"),
-            ("slack", "#critical-alerts"),
-            ("slack", "#bot-core-alerts"),
-        }
+_TEAM = "team@bot-core.io"
+"""The plan's recipient, which mails to the sink have."""
+_BUSINESS_HOURS = "business-hours"
+_RECEIVERS: Mapping[str, tuple[Key, ...]] = {
+    "log-only": (),
+    "critical-alerts": (
+        ("pagerduty", "critical"),
+        ("email", f"[CRITICAL] to {_TEAM}"),
+        ("slack", "#critical-alerts"),
     ),
-    "warning": frozenset({("slack", "#bot-core-alerts")}),
-    "info": frozenset(),
+    "default": (("slack", "#bot-core-alerts"),),
+    "warning-alerts": (("slack", "#bot-core-alerts"),),
+    _BUSINESS_HOURS: (("email", f"[BOT-CORE] to {_TEAM}"),),
+    "trading-team": (("slack", "#trading-alerts"),),
+    "ai-team": (("slack", "#ai-alerts"),),
+    "dba-team": (("slack", "#database-alerts"),),
 }
-_BUSINESS_HOURS: Key = ("email", "[BOT-CORE]")
-_BY_COMPONENT: dict[str, Key] = {
-    "trading": ("slack", "#trading-alerts"),
-    "ai": ("slack", "#ai-alerts"),
-    "database": ("slack", "#database-alerts"),
+_BY_SEVERITY: Mapping[str, tuple[str, ...]] = {
+    "critical": ("critical-alerts", "default"),
+    "warning": ("warning-alerts", _BUSINESS_HOURS),
+    "info": ("log-only",),
 }
+_BY_COMPONENT = {"trading": "trading-team", "ai": "ai-team", "database": "dba-team"}
+
+SLACK_CHANNELS = tuple(
+    sorted({which for keys in _RECEIVERS.values() for name, which in keys if name == "slack"})
+)
 
 
-def expected(severity: str, component: str, at: dt.datetime) -> set[Key]:
-    """Give who must be told of an alert at this time (the plan's section 3: routes and business hours in UTC)."""
-    keys = set(_BY_SEVERITY[severity])
-    if severity == "warning" and at.weekday() < 5 and 9 <= at.hour < 17:
-        keys.add(_BUSINESS_HOURS)
-    if severity != "info" and component in _BY_COMPONENT:
-        keys.add(_BY_COMPONENT[component])
-    return keys
+def receivers(severity: str, component: str) -> set[str]:
+    """Give the receivers of an alert (the plan's section 5.1, as corrected in docs/MONITORING_GUIDE.md)."""
+    team = _BY_COMPONENT.get(component) if severity != "info" else None
+    return {*_BY_SEVERITY[severity], *([team] if team else [])}
+
+
+def expected(severity: str, component: str, at: dt.datetime) -> Counter[Key]:
+    """Give who must be told of an alert at this time, and how often; business hours are in UTC."""
+    closed = at.weekday() >= 5 or not 9 <= at.hour < 17
+    return Counter(
+        key
+        for receiver in receivers(severity, component)
+        if not (receiver == _BUSINESS_HOURS and closed)
+        for key in _RECEIVERS[receiver]
+    )
 
 
 def key_of(message: Message) -> Key:
     """Give what a message counts as."""
     if message.channel == "email":
-        return "email", message.title.partition("]")[0] + "]"
+        return "email", f"{message.title.partition(']')[0]}] to {message.target}"
     return message.channel, message.target
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was seen of one half of an alert's life: the sink's messages, and what real channels have not taken."""
+
+    messages: list[Message] = field(default_factory=list)
+    missing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exercise:
+    """One test alert: its labels, and who must be told of it."""
+
+    context: Context
+    labels: Mapping[str, str]
+    began: dt.datetime
+    after: int
+    wanted: Counter[Key]
+    """In the sink."""
+    real: list[str]
+    """Channels that are counted, one that is told twice twice."""
+
+    async def post(self, ends: dt.datetime) -> None:
+        """Hand the alert in, as it is until `ends`."""
+        alert = {
+            "labels": self.labels,
+            "annotations": {
+                "summary": _SUMMARY,
+                "description": f"Sent for {self.labels['service']}",
+                "runbook_url": _RUNBOOK,
+            },
+            "startsAt": self.began.isoformat(),
+            "endsAt": ends.isoformat(),
+        }
+        await self.context.alertmanager.post_alerts([alert])
+
+    async def told(self, status: str, timer: Timer) -> _Told:
+        """Give what is seen once every message that can come has come, and those that must are there or late.
+
+        A message to somebody who should not be told comes as late as the slowest route's, so that is waited for.
+        """
+        route = await self.context.alertmanager.route()
+        settling = max(route_seconds(route, timer)) + _MARGIN
+        settled = time.monotonic() + settling
+
+        async def ask() -> _Told:
+            tally, alertmanager = self.context.tally, self.context.alertmanager
+            return _Told(
+                await self._messages(status),
+                await tally.missing(alertmanager, self.real) if self.real else {},
+            )
+
+        return await until(
+            ask,
+            lambda seen: (
+                time.monotonic() >= settled
+                and not seen.missing
+                and Counter(map(key_of, seen.messages)) >= self.wanted
+            ),
+            seconds=settling + _LATE,
+            pause=_PAUSE,
+        )
+
+    async def _messages(self, status: str) -> list[Message]:
+        service = self.labels["service"]
+        return [
+            one
+            for one in (
+                await self.context.sink.messages(after=self.after) if self.context.sink else []
+            )
+            if one.status == status and (service in one.title or service in one.text)
+        ]
+
+    async def routed_to(self) -> set[str]:
+        """Give the receivers that Alertmanager has chosen for it."""
+        return {
+            one.name
+            for alert in await self.context.alertmanager.alerts()
+            if alert.labels.get("service") == self.labels["service"]
+            for one in alert.receivers
+        }
 
 
 async def _exercise(severity: str, component: str, context: Context) -> Finding:
     sink = context.sink
-    if sink is None:
-        return Finding(
-            True, "the demo's sink shows what is sent", "not asked: the stack runs without the demo"
+    if sink is None and not context.real_channels:
+        return not_asked(
+            "a channel that is told", "no channel is set up, and the demo's sink is not there"
         )
     service = f"stackctl-verify-{uuid.uuid4().hex[:8]}"
-    labels = {
-        "alertname": _ALERT,
-        "severity": severity,
-        "component": component,
-        "service": service,
-    }
     began = dt.datetime.now(dt.UTC)
-    after = await sink.last()
-    wanted = {
-        key for key in expected(severity, component, began) if key[0] not in context.real_channels
-    }
-    counts = await context.alertmanager.notification_counts()
+    keys = expected(severity, component, began)
+    exercise = _Exercise(
+        context,
+        {
+            "alertname": TEST_ALERT,
+            "severity": severity,
+            "component": component,
+            "service": service,
+        },
+        began,
+        after=await sink.last() if sink else 0,
+        wanted=Counter({key: n for key, n in keys.items() if key[0] not in context.real_channels})
+        if sink
+        else Counter(),
+        real=[channel for channel, _ in keys.elements() if channel in context.real_channels],
+    )
+    await context.tally.begin(context.alertmanager)
+    context.tally.expect(exercise.real)
     try:
-        await _post(context, labels, began, began + _LIFETIME)
-        fired = await _collect(sink, service, "firing", wanted, after)
+        await exercise.post(began + _LIFETIME)
+        fired = await exercise.told("firing", "group_wait")
+        routed = await exercise.routed_to()
+        context.tally.expect(exercise.real)
     finally:
-        await _post(context, labels, began, dt.datetime.now(dt.UTC))
-    resolved = await _collect(sink, service, "resolved", wanted, after)
+        await exercise.post(dt.datetime.now(dt.UTC))
+    resolved = await exercise.told("resolved", "group_interval")
+    routes = _routed(routed, receivers(severity, component))
     problems = [
-        *_compared("when it fired", fired, wanted),
-        *_compared("when it was resolved", resolved, wanted),
-        *itertools.chain.from_iterable(_rendering(one, service) for one in (*fired, *resolved)),
-        *await _real_failures(context, counts),
+        *routes,
+        *_compared("when it fired", fired, exercise),
+        *_compared("when it was resolved", resolved, exercise),
+        *itertools.chain.from_iterable(
+            _rendering(one, service) for one in (*fired.messages, *resolved.messages)
+        ),
     ]
-    told = ", ".join(sorted(f"{channel} {which}" for channel, which in wanted)) or "nobody"
+    told = sorted(" ".join(key) for key in exercise.wanted) + [
+        f"the real {channel} ({number})" for channel, number in Counter(exercise.real).items()
+    ]
+    counted = ", and the real channels took theirs" if exercise.real else ""
     return Finding(
         not problems,
-        f"told when it fires and when it is resolved: {told}",
-        "; ".join(problems) or f"{len(fired)} messages when it fired, {len(resolved)} resolved",
-        "stackctl logs alertmanager; stackctl alerts route"
-        f" severity={severity} component={component}",
+        f"told when it fires and when it is resolved: {', '.join(told) or 'nobody'}",
+        "; ".join(problems)
+        or f"{len(fired.messages)} messages when it fired, {len(resolved.messages)} resolved{counted}",
+        f"stackctl alerts route severity={severity} component={component}"
+        if routes
+        else "stackctl logs alertmanager",
     )
 
 
-async def _post(
-    context: Context, labels: dict[str, str], starts: dt.datetime, ends: dt.datetime
-) -> None:
-    alert = {
-        "labels": labels,
-        "annotations": {
-            "summary": _SUMMARY,
-            "description": f"Sent for {labels['service']}",
-            "runbook_url": _RUNBOOK,
-        },
-        "startsAt": starts.isoformat(),
-        "endsAt": ends.isoformat(),
-    }
-    await context.alertmanager.post_alerts([alert])
+def _routed(seen: set[str], wanted: set[str]) -> list[str]:
+    if seen == wanted:
+        return []
+    return [f"routed to {_listed(seen)}, not to {_listed(wanted)}"]
 
 
-async def _collect(
-    sink: SinkClient, service: str, status: str, wanted: set[Key], after: int
-) -> list[Message]:
-    """Give this alert's messages once all that are wanted are there, or when the time is over.
-
-    Where nobody is to be told, that is the time in which anybody would have been.
-    """
-
-    async def ask() -> list[Message]:
-        return [
-            one
-            for one in await sink.messages(after=after)
-            if one.status == status and (service in one.title or service in one.text)
-        ]
-
-    return await until(
-        ask,
-        lambda found: bool(wanted) and {key_of(one) for one in found} >= wanted,
-        seconds=_WAIT if wanted else _SILENCE,
-        pause=_PAUSE,
-    )
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nobody"
 
 
-def _compared(when: str, found: Iterable[Message], wanted: set[Key]) -> list[str]:
-    seen = {key_of(one) for one in found}
-    return [
-        *(f"{' '.join(key)} was not told {when}" for key in sorted(wanted - seen)),
-        *(f"{' '.join(key)} was told {when} and should not be" for key in sorted(seen - wanted)),
+def _compared(when: str, told: _Told, exercise: _Exercise) -> list[str]:
+    seen, wanted = Counter(map(key_of, told.messages)), exercise.wanted
+    problems = [
+        f"{channel} took {number} of {due} notifications of this run's test alerts, {when}"
+        for channel, (number, due) in told.missing.items()
     ]
+    for key in sorted({*seen, *wanted}):
+        name = " ".join(key)
+        if not seen[key]:
+            problems.append(f"{name} was not told {when}")
+        elif not wanted[key]:
+            problems.append(f"{name} was told {when} and should not be")
+        elif seen[key] != wanted[key]:
+            problems.append(f"{name} was told {seen[key]} times {when}")
+    return problems
 
 
 def _rendering(message: Message, service: str) -> list[str]:
@@ -164,7 +264,7 @@ def _rendering(message: Message, service: str) -> list[str]:
     text = f"{message.title}\n{message.text}"
     name = " ".join(key_of(message))
     problems = [f"{name} shows {mark!r}" for mark in ("<no value>", "{{") if mark in text]
-    if _ALERT not in message.title or service not in message.title:
+    if TEST_ALERT not in message.title or service not in message.title:
         problems.append(f"the title for {name} names neither alert nor service: {message.title!r}")
     if message.channel != "pagerduty" and _SUMMARY not in text:
         problems.append(f"{name} does not show the summary")
@@ -173,31 +273,22 @@ def _rendering(message: Message, service: str) -> list[str]:
     return problems
 
 
-async def _real_failures(context: Context, before: dict[str, tuple[float, float]]) -> list[str]:
-    after = await context.alertmanager.notification_counts()
-    nothing = (0.0, 0.0)
-    return [
-        f"Alertmanager could not deliver to {channel}"
-        for channel in sorted(context.real_channels)
-        if after.get(channel, nothing)[1] > before.get(channel, nothing)[1]
-    ]
-
-
 async def _refused_nothing(context: Context) -> Finding:
-    try:
-        counts = await context.alertmanager.notification_counts()
-    except ServiceError as error:
-        return Finding(
-            False, "counters of notifications", error.message, "stackctl logs alertmanager"
-        )
-    failed = {channel: failures for channel, (_, failures) in counts.items() if failures}
-    sent = sum(total for total, _ in counts.values())
+    window = grown("alertmanager_notifications_failed_total", _REFUSED_SECONDS)
+    sent = await context.prometheus.query("sum(alertmanager_notifications_total)")
+    samples = await context.prometheus.query(f"sum by (integration) ({window})")
+    failed = [
+        f"{one.metric.get('integration')}: {one.value[1]:.0f} failed"
+        for one in samples
+        if one.value[1] > 0
+    ]
+    if not sent:
+        failed.append("Prometheus has no counters of Alertmanager")
     return Finding(
         not failed,
-        "no channel has refused a notification",
-        ", ".join(f"{channel}: {number:.0f} failed" for channel, number in failed.items())
-        or f"{sent:.0f} sent, none failed",
-        "stackctl logs alertmanager",
+        f"no channel has refused a notification in the last {_REFUSED_SECONDS / 60:.0f} minutes",
+        ", ".join(failed) or f"{sent[0].value[1]:.0f} sent since its start, none failed of late",
+        "stackctl logs alertmanager" if sent else "stackctl verify prometheus.other-targets",
     )
 
 
@@ -206,10 +297,11 @@ CHECKS = (
         Check(
             f"notifications.{severity}-{component}",
             f"An alert reaches exactly its channels: {severity}, {component}",
-            "9.4 Alertmanager Verification: Trigger test alert",
+            "Step 7: Verify notification delivery",
             "alertmanager",
             functools.partial(_exercise, severity, component),
             slow=True,
+            once=True,
         )
         for severity in SEVERITIES
         for component in COMPONENTS

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from stackctl.chaos.timeline import seconds
 from stackctl.clients.base import HttpClient
+from stackctl.clients.prometheus import Target
+from stackctl.stack.services import SERVICES
+from stackctl.verify.counters import grown
 from stackctl.verify.model import Check, Context, Finding
 
 _SCRAPE_SHARE = 0.5
 _CLOCK_SECONDS = 3.0
+_LOST = {"dropped": "dropped", "errors": "could not be sent"}
 _DROPPED_SECONDS = 300.0
 _START_SECONDS = 30.0
 """Prometheus looks for Alertmanagers after 5 s first, and scrapes its own counters every 15 s."""
@@ -32,7 +38,10 @@ async def _ready(context: Context) -> Finding:
 async def _expected_targets(context: Context) -> Finding:
     wanted = context.expected_jobs
     states = dict.fromkeys(wanted, "no target")
-    for target in await context.prometheus.targets():
+    targets = await context.prometheus.targets()
+    # The one that is wrong is the one to look at.
+    targets.sort(key=lambda target: target.health != "down")
+    for target in targets:
         # One target of a job that is down is not hidden by another that is up.
         if target.job in states and not states[target.job].startswith("down"):
             down = target.health == "down"
@@ -43,8 +52,17 @@ async def _expected_targets(context: Context) -> Finding:
         not wrong,
         f"{len(wanted)} jobs up: {', '.join(wanted)}",
         seen or f"{len(wanted)} jobs up{_left_out(context)}",
-        f"stackctl logs {next(iter(wrong))}" if wrong else "",
+        _logs_of(next(iter(wrong)), targets, context) if wrong else "",
     )
+
+
+def _logs_of(job: str, targets: Iterable[Target], context: Context) -> str:
+    """Give where to look for what is wrong with a job: at the service that is scraped for it, if it is ours."""
+    for target in targets:
+        host = urlsplit(target.scrape_url).hostname
+        if target.job == job and host in SERVICES:
+            return f"stackctl logs {host}"
+    return f"open {context.prometheus.base_url}/targets"
 
 
 def _left_out(context: Context) -> str:
@@ -114,12 +132,18 @@ async def _sample_metric(context: Context) -> Finding:
 
 
 async def _alertmanager_known(context: Context) -> Finding:
-    known = await context.prometheus.alertmanagers()
+    known, targets = await asyncio.gather(
+        context.prometheus.alertmanagers(), context.prometheus.targets()
+    )
+    # At rest it sends nothing, so that a wrong address shows nowhere else: what it scrapes is at the right one.
+    scraped = {one.address for one in targets if one.job == "alertmanager" and one.health == "up"}
+    addresses = {urlsplit(url).netloc for url in known}
     return Finding(
-        bool(known),
-        "Prometheus sends to an Alertmanager",
-        ", ".join(known) or "it knows none",
-        "look at `alerting:` in prometheus.yml, then stackctl logs prometheus",
+        bool(addresses & scraped),
+        "Prometheus sends to the Alertmanager that it scrapes",
+        f"it sends to {', '.join(sorted(addresses)) or 'none'},"
+        f" and scrapes {', '.join(sorted(scraped)) or 'none'}",
+        "look at `alerting:` in prometheus.yml, then stackctl reload",
     )
 
 
@@ -130,13 +154,17 @@ async def _notifications(context: Context) -> Finding:
     age = (dt.datetime.now(dt.UTC) - max(status.started, began)).total_seconds()
     # While either starts nothing can be delivered: Prometheus has found no Alertmanager yet, and sends again later.
     window = min(_DROPPED_SECONDS, max(1.0, age - _START_SECONDS))
-    query = f"increase(prometheus_notifications_dropped_total[{window:.0f}s])"
-    dropped = sum(sample.value[1] for sample in await context.prometheus.query(query))
+    lost = []
+    for what in ("dropped", "errors"):
+        query = f"sum({grown(f'prometheus_notifications_{what}_total', window)})"
+        number = sum(sample.value[1] for sample in await context.prometheus.query(query))
+        if number > 0:
+            lost.append(f"{number:.0f} {_LOST[what]}")
     return Finding(
-        dropped == 0,
-        "no notification dropped in the last five minutes, but for the start of either program",
-        f"{dropped:.0f} dropped" if dropped else "none dropped",
-        "stackctl logs alertmanager",
+        not lost,
+        "every notification of the last five minutes reached Alertmanager, but for the start of either program",
+        ", ".join(lost) or "none dropped, none refused",
+        "stackctl verify prometheus.alertmanager, then stackctl logs alertmanager",
     )
 
 
@@ -167,8 +195,8 @@ async def _probes(context: Context) -> Finding:
             [*(f"{one.get('job')} of {one.get('instance')} fails" for one in failed), *silent]
         )
         or f"{len(samples)} probes succeed",
-        f"stackctl logs {failed[0].get('service', 'blackbox-exporter')}"
-        if failed
+        f"stackctl logs {failed[0].get('service')}"
+        if failed and failed[0].get("service") in SERVICES
         else "stackctl logs blackbox-exporter",
     )
 
@@ -199,7 +227,7 @@ async def _scrape_durations(context: Context) -> Finding:
             if longest
             else "none"
         ),
-        f"stackctl status; stackctl logs {slow[0].job}" if slow else "stackctl logs prometheus",
+        _logs_of(slow[0].job, slow, context) if slow else "stackctl logs prometheus",
     )
 
 
@@ -227,13 +255,12 @@ async def _clocks(context: Context) -> Finding:
         context.loki,
         context.grafana,
     )
-    times = await asyncio.gather(*(client.clock() for client in clients))
-    now = dt.datetime.now(dt.UTC)
-    # An answer's Date has whole seconds, and the answers come one after the other.
+    skews = await asyncio.gather(*(client.clock_skew() for client in clients))
+    # An answer's Date has whole seconds.
     off = {
-        client.service: (at - now).total_seconds()
-        for client, at in zip(clients, times, strict=True)
-        if abs((at - now).total_seconds()) > _CLOCK_SECONDS
+        client.service: skew
+        for client, skew in zip(clients, skews, strict=True)
+        if abs(skew) > _CLOCK_SECONDS
     }
     return Finding(
         not off,
@@ -250,7 +277,7 @@ CHECKS = (
     Check(
         "prometheus.ready",
         "Prometheus is ready",
-        _PLAN + "before the first step",
+        "beyond the plan",
         "prometheus",
         _ready,
     ),

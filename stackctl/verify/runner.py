@@ -74,21 +74,23 @@ async def run(
 ) -> Report:
     """Run the checks and give the report.
 
-    A check that does not hold is asked again until `timeout` seconds after the start: a stack that has just come up
-    needs a scrape or two. `standins` tells by service whether a stand-in answers; `finished` is called at each result.
+    A check that does not hold is asked again for `timeout` seconds, unless it is to be asked once: a stack that has
+    just come up needs a scrape or two. `standins` tells by service whether a stand-in answers; `finished` is called at
+    each result.
     """
     started = dt.datetime.now(dt.UTC)
     began = time.monotonic()
     room = asyncio.Semaphore(_AT_ONCE)
 
     async def one(check: Check) -> Result:
+        asked = time.monotonic()
         while True:
             notes: list[Exchange] = []
             exchanges.set(notes)
             async with room:
                 finding = await _ask(check, context)
-            seconds = time.monotonic() - began
-            if finding.ok or seconds + _PAUSE > timeout:
+            seconds = time.monotonic() - asked
+            if finding.ok or check.once or seconds + _PAUSE > timeout:
                 standin = standins.get(check.service, False)
                 result = Result(check, finding, seconds, standin, tuple(notes))
                 finished(result)
@@ -101,8 +103,9 @@ async def run(
     found = {result.check.id: result for result in (*harmless, *drilled)}
     results = [found[check.id] for check in checks]
     seconds = time.monotonic() - began
-    timelines = tuple(context.drills.timelines)
-    return Report(project, images, started, seconds, tuple(results), timelines)
+    return Report(
+        project, images, started, seconds, tuple(results), tuple(context.drills.timelines)
+    )
 
 
 async def _ask(check: Check, context: Context) -> Finding:

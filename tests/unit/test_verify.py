@@ -9,6 +9,7 @@ import dataclasses
 import datetime as dt
 import json
 import re
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from html.parser import HTMLParser
@@ -34,9 +35,10 @@ from stackctl.report import json as json_report
 from stackctl.stack.services import EXPECTED_JOBS
 from stackctl.verify import runner
 from stackctl.verify.drills import Drills
-from stackctl.verify.model import Check, Context, Finding, Report, Result
+from stackctl.verify.model import Check, Context, Finding, Report, Result, not_asked
 from tests.support.http import Reply, Request, Server, as_json, serving
 
+JOBS = (*EXPECTED_JOBS, "kong", "alertmanager")
 NOW = "2026-01-02T03:04:05.678Z"
 
 
@@ -59,7 +61,7 @@ def target(job: str, health: str = "up", error: str = "") -> dict[str, object]:
 def config(path: str = "/metrics", *jobs: str) -> object:
     scrapes = [
         {"job_name": job, "metrics_path": path, "static_configs": [{"targets": [f"{job}:1"]}]}
-        for job in jobs or (*EXPECTED_JOBS, "kong")
+        for job in jobs or JOBS
     ]
     return success({"yaml": yaml.safe_dump({"scrape_configs": scrapes})})
 
@@ -74,12 +76,12 @@ def rule(health: str = "ok", error: str = "") -> dict[str, object]:
     }
 
 
-def alert(severity: str) -> dict[str, object]:
+def alert(severity: str, name: str = "X", state: str = "active") -> dict[str, object]:
     return {
-        "labels": {"alertname": "X", "severity": severity, "service": "a"},
+        "labels": {"alertname": name, "severity": severity, "service": "a"},
         "startsAt": NOW,
         "endsAt": NOW,
-        "status": {"state": "active", "silencedBy": [], "inhibitedBy": []},
+        "status": {"state": state, "silencedBy": [], "inhibitedBy": []},
     }
 
 
@@ -112,15 +114,13 @@ RIGHT: dict[str, Any] = {
     "/-/ready": "ready",
     "/api/v1/status/buildinfo": success({"version": "2.53.3"}),
     "/api/v1/status/runtimeinfo": success({"startTime": NOW}),
-    "/api/v1/targets": success(
-        {"activeTargets": [target(job) for job in (*EXPECTED_JOBS, "kong")]}
-    ),
+    "/api/v1/targets": success({"activeTargets": [target(job) for job in JOBS]}),
     "/api/v1/status/config": config(),
     "/api/v1/rules": success(
         {"groups": [{"name": "g", "file": "f", "interval": 15, "rules": [rule()]}]}
     ),
     "/api/v1/alertmanagers": success(
-        {"activeAlertmanagers": [{"url": "http://alertmanager:9093"}]}
+        {"activeAlertmanagers": [{"url": "http://alertmanager:1/api/v2/alerts"}]}
     ),
     "/api/v2/status": {
         "versionInfo": {"version": "0.28.1"},
@@ -128,7 +128,11 @@ RIGHT: dict[str, Any] = {
         "cluster": {"status": "disabled"},
         "uptime": NOW,
     },
-    "/api/v2/alerts": [alert("warning")],
+    "/api/v2/alerts": [
+        alert("warning"),
+        alert("critical", name="StackctlVerify"),
+        alert("critical", state="suppressed"),
+    ],
     "/api/v2/receivers": [{"name": name} for name in RECEIVERS],
     "/api/health": {"database": "ok", "version": "10.2.2"},
     "/api/user": {"login": "admin"},
@@ -139,8 +143,10 @@ RIGHT: dict[str, Any] = {
     "/api/search": [{"uid": "system-overview", "title": "System Overview"}],
     "/ready": "ready",
     "/loki/api/v1/labels": success(["job", "container_name", "level"]),
-    "/d/system-overview": "<html>",
-    "/metrics": Reply(b'alertmanager_notifications_total{integration="slack"} 2\n'),
+    "/api/dashboards/uid/system-overview": {
+        "dashboard": {"uid": "system-overview", "panels": [{"title": "CPU"}]}
+    },
+    "/metrics": Reply(),
 }
 
 
@@ -151,6 +157,9 @@ class Stack:
         self.server = server
         self.up: dict[str, float] = dict.fromkeys(EXPECTED_JOBS, 1)
         self.dropped = 0.0
+        self.unsent = 0.0
+        self.refused = 0.0
+        self.sent = [2.0]
         self.lost = 0.0
         self.corruptions = 0.0
         self.probe = 1.0
@@ -169,8 +178,15 @@ class Stack:
         )
 
     def _query(self, request: Request) -> Reply:
+        if b"alertmanager_notifications" in request.body:
+            failed = b"_failed" in request.body
+            counts = [self.refused] if failed else self.sent
+            slack = {"integration": "slack"}
+            found = [{"metric": slack, "value": [0, str(count)]} for count in counts]
+            return as_json(success({"resultType": "vector", "result": found}))
         values = {
             b"notifications_dropped": self.dropped,
+            b"notifications_errors": self.unsent,
             b"loki_discarded": self.lost,
             b"promtail_dropped": 0.0,
             b"wal_corruptions": self.corruptions,
@@ -205,13 +221,13 @@ def stack() -> Iterator[Stack]:
 
 
 @contextlib.asynccontextmanager
-async def context_of(url: str) -> AsyncIterator[Context]:
+async def context_of(url: str, timeout: float = 1.5) -> AsyncIterator[Context]:
     async with (
-        PrometheusClient(url, timeout=1.5) as prometheus,
-        AlertmanagerClient(url, timeout=1.5) as alertmanager,
+        PrometheusClient(url, timeout=timeout) as prometheus,
+        AlertmanagerClient(url, timeout=timeout) as alertmanager,
         # As long as a line that is lost is waited for.
-        LokiClient(url, timeout=0.5) as loki,
-        GrafanaClient(url, password=SecretStr("x"), timeout=1.5) as grafana,
+        LokiClient(url, timeout=min(timeout, 0.5)) as loki,
+        GrafanaClient(url, password=SecretStr("x"), timeout=timeout) as grafana,
     ):
         yield Context(
             prometheus,
@@ -226,22 +242,26 @@ async def context_of(url: str) -> AsyncIterator[Context]:
             load=None,
             sink=None,
             real_channels=frozenset(),
-            drills=Drills(engine=None, journal=None),  # type: ignore[arg-type]
+            drills=Drills(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
         )
+
+
+async def run_in(context: Context, checks: tuple[Check, ...], timeout: float = 0.0) -> Report:
+    return await runner.run(
+        checks,
+        context,
+        project="bot-core",
+        images="local",
+        standins={"grafana": True},
+        timeout=timeout,
+        finished=lambda _: None,
+    )
 
 
 def verify(stack: Stack, *names: str, timeout: float = 0.0) -> Report:
     async def run() -> Report:
         async with context_of(stack.server.url) as context:
-            return await runner.run(
-                runner.select(names),
-                context,
-                project="bot-core",
-                images="local",
-                standins={"grafana": True},
-                timeout=timeout,
-                finished=lambda _: None,
-            )
+            return await run_in(context, runner.select(names), timeout)
 
     return asyncio.run(run())
 
@@ -255,9 +275,7 @@ def test_a_right_stack_passes_every_check(stack: Stack) -> None:
 
 
 def targets(job: str, health: str, error: str) -> object:
-    jobs = [
-        target(name, *((health, error) if name == job else ())) for name in (*EXPECTED_JOBS, "kong")
-    ]
+    jobs = [target(name, *((health, error) if name == job else ())) for name in JOBS]
     return success({"activeTargets": jobs})
 
 
@@ -273,6 +291,7 @@ def rules(*found: object) -> object:
     return success({"groups": groups})
 
 
+CHECKS = runner.CHECKS
 QUICK = runner.select([])
 
 WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
@@ -347,19 +366,48 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "lost lines": ("loki.lost", lambda s: setattr(s, "lost", 5.0), "5 refused by Loki"),
     "refused notifications": (
         "notifications.failures",
-        lambda s: s.set(
-            "/metrics",
-            Reply(
-                b'alertmanager_notifications_total{integration="slack"} 2\n'
-                b'alertmanager_notifications_failed_total{integration="slack",reason="other"} 1\n'
-            ),
-        ),
+        lambda s: setattr(s, "refused", 1.0),
         "slack: 1 failed",
     ),
-    "no page": (
+    "no counters of notifications": (
+        "notifications.failures",
+        lambda s: setattr(s, "sent", []),
+        "has no counters",
+    ),
+    "a dashboard that is not there": (
         "end-to-end.dashboards",
-        lambda s: s.set("/d/system-overview", Reply(b"")),
-        "empty: system-overview",
+        lambda s: s.set("/api/dashboards/uid/system-overview", Reply(b"{}", 404)),
+        "system-overview: grafana at",
+    ),
+    "a dashboard without panels": (
+        "end-to-end.dashboards",
+        lambda s: s.set(
+            "/api/dashboards/uid/system-overview", {"dashboard": {"uid": "system-overview"}}
+        ),
+        "system-overview: no panels",
+    ),
+    "an alertmanager at a wrong address": (
+        "prometheus.alertmanager",
+        lambda s: s.set(
+            "/api/v1/alertmanagers",
+            success({"activeAlertmanagers": [{"url": "http://alertmanger:1/api/v2/alerts"}]}),
+        ),
+        "it sends to alertmanger:1, and scrapes alertmanager:1",
+    ),
+    "notifications that cannot be sent": (
+        "prometheus.notifications",
+        lambda s: setattr(s, "unsent", 2.0),
+        "2 could not be sent",
+    ),
+    "a clock that is ahead": (
+        "prometheus.clocks",
+        lambda s: s.set("/metrics", Reply(date="Fri, 01 Jan 2100 00:00:00 -0000")),
+        "loki is off by +",
+    ),
+    "a date that is none": (
+        "prometheus.clocks",
+        lambda s: s.set("/metrics", Reply(date="Mon, 01 Jan 99999999999999999999 00:00:00 GMT")),
+        "has no Date",
     ),
     "no target at all": (
         "prometheus.other-targets",
@@ -376,7 +424,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "no alertmanager": (
         "prometheus.alertmanager",
         lambda s: s.set("/api/v1/alertmanagers", success({"activeAlertmanagers": []})),
-        "none",
+        "it sends to none",
     ),
     "dropped notifications": (
         "prometheus.notifications",
@@ -466,12 +514,23 @@ def test_every_check_is_spoiled_above() -> None:
     assert {check for check, _, _ in WRONG.values()} == {check.id for check in QUICK}
 
 
-def test_a_stack_that_is_down_fails_every_check_in_bounded_time(stack: Stack) -> None:
+def test_a_stack_that_is_down_fails_every_check(stack: Stack) -> None:
     url = stack.server.url
     stack.server.url = re.sub(r":\d+$", ":9", url)
-    report = verify(stack)
+    assert len(verify(stack).failed) == len(QUICK)
+
+
+def test_a_stack_that_accepts_and_never_answers_fails_every_check() -> None:
+    async def run() -> Report:
+        with socket.create_server(("127.0.0.1", 0), backlog=128) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            async with context_of(url, timeout=0.05) as context:
+                return await run_in(context, QUICK)
+
+    report = asyncio.run(run())
     assert len(report.failed) == len(QUICK)
-    assert report.seconds < 5
+    seen = " ".join(result.finding.seen for result in report.results)
+    assert "within 0.05 s" in seen
 
 
 def test_a_check_is_asked_again_until_it_holds(
@@ -482,7 +541,23 @@ def test_a_check_is_asked_again_until_it_holds(
     stack.server.routes["/api/v1/targets"] = lambda _: as_json(next(answers))
     report = verify(stack, "prometheus.targets", timeout=5)
     assert report.ok
-    assert 0.1 < report.results[0].seconds < 5
+    assert next(answers, None) is None
+
+
+def test_a_check_that_others_notice_is_asked_once(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def failing(_: Context) -> Finding:
+        asked.append(1)
+        return Finding(False, "x", "y", "z")
+
+    check = Check("loki.once", "Once", "beyond the plan", "loki", failing, once=True)
+    monkeypatch.setattr(runner, "CHECKS", (check,))
+    assert not verify(stack, timeout=5).ok
+    assert asked == [1]
+    assert all(one.once for one in CHECKS if one.drill or one.id.startswith("notifications.c"))
 
 
 def test_a_bug_in_a_check_is_a_failed_result_and_hides_no_other(
@@ -512,26 +587,46 @@ def report_with(seen: str) -> Report:
 
     good = Check("loki.ready", "Loki takes lines", "9.3", "loki", nothing)
     bad = Check("grafana.health", "Grafana is healthy", "9.2", "grafana", nothing)
+    other = Check("end-to-end.load", "Load is answered", "9.5", "rust-core-engine", nothing)
+    exchange = Exchange("GET http://x", "ok", "{}")
     return Report(
         "bot-core",
         "local",
         dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
         1.5,
         (
-            Result(good, Finding(True, "ready", "ready"), 0.1),
+            Result(
+                good,
+                Finding(True, "ready", "ready", "stackctl logs loki"),
+                0.1,
+                exchanges=(exchange,) * 9,
+            ),
             Result(
                 bad, Finding(False, "database ok", seen, "stackctl logs grafana"), 1.2, standin=True
             ),
+            Result(other, not_asked("an application", "none runs"), 0.0),
         ),
     )
 
 
 def test_json_report_keeps_its_schema(stack: Stack) -> None:
     schema = json.loads((terminal_folder() / "schema.json").read_text())
-    for report in (report_with("x"), verify(stack)):
-        document = json.loads(json_report.dumps(report))
-        jsonschema.validate(document, schema, format_checker=jsonschema.FormatChecker())
-    assert document["ok"] is True
+    documents = []
+    for report in (drilled(), verify(stack)):
+        documents.append(json.loads(json_report.dumps(report)))
+        jsonschema.validate(documents[-1], schema, format_checker=jsonschema.FormatChecker())
+    failed, right = documents
+    assert (failed["ok"], right["ok"]) == (False, True)
+    good, bad, skipped = failed["checks"]
+    assert (good["next_step"], bad["next_step"]) == ("", "stackctl logs grafana")
+    assert good["evidence"] == [{"request": "GET http://x", "outcome": "ok", "answer": "{}"}] * 5
+    assert [one["skipped"] for one in (good, bad, skipped)] == [False, False, True]
+    assert skipped["seen"] == "not asked: none runs"
+    (drill,) = failed["drills"]
+    assert drill["stages"]["channel"] == 150
+    (slow,) = [span for span in drill["spans"] if span["slow"]]
+    assert (slow["name"], slow["seconds"], slow["most"]) == ("to the channel", 9.5, 0)
+    assert right["drills"] == []
 
 
 def terminal_folder() -> Any:
@@ -540,11 +635,18 @@ def terminal_folder() -> Any:
 
 def test_junit_report_is_xml_whatever_was_seen() -> None:
     root = ET.fromstring(junit.dumps(report_with("bad \x00 <&> \ud800 text")))  # noqa: S314 - our own text
-    assert root.attrib["tests"] == "2"
-    assert root.attrib["failures"] == "1"
-    failure = root.find(".//failure")
-    assert failure is not None
+    assert (root.attrib["tests"], root.attrib["failures"], root.attrib["skipped"]) == (
+        "3",
+        "1",
+        "1",
+    )
+    (failure,) = root.findall(".//failure")
     assert "<&>" in failure.attrib["message"]
+    assert failure.text == "grafana.health\nwaited: 1.2 s\nnext: stackctl logs grafana"
+    (skipped,) = root.findall(".//testcase/skipped")
+    assert skipped.attrib["message"] == "not asked: none runs"
+    suites = {one.attrib["name"]: one.attrib["skipped"] for one in root.findall("testsuite")}
+    assert suites == {"loki": "0", "grafana": "0", "end-to-end": "1"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
@@ -567,13 +669,16 @@ def test_terminal_report_fits_80_columns_without_colour(encoding: str) -> None:
         "next",
         "stackctl logs grafana",
         "(stand-in)",
-        "1 of 2",
+        "1 of 2 checks passed, 1 skipped",
+        "not asked: none runs",
     ):
         assert word in text
 
 
 def drilled() -> Report:
-    pace = Pace(scrape_interval=10, evaluation_interval=15, hold=120, group_wait=0)
+    pace = Pace(
+        scrape_interval=10, evaluation_interval=15, hold=120, group_wait=0, group_interval=10
+    )
     seconds: dict[Stage, float] = {
         "fault": 0.5,
         "pending": 20.0,
@@ -601,10 +706,11 @@ def test_html_report_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path
     assert tags.open == []
     assert tags.seen["script"] == tags.seen["link"] == tags.seen["img"] == 0
     assert tags.seen["details"] == 2
-    assert tags.seen["pre"] == 5
+    assert tags.seen["pre"] == 10
     assert "The last 5 of 9 requests." in text
     assert "&lt;script&gt;" in text
     assert "1 of 2 checks failed" in text
+    assert "stackctl logs loki" not in text
     for words in (
         "19.5 s (configured 0 to 25 s)",
         "120.0 s (configured 120 to 135 s)",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.errors import ServiceError
 from stackctl.stack.state import open_state
 from stackctl.verify import end_to_end, notifications, runner
 from stackctl.verify.drills import Drills
@@ -29,27 +30,91 @@ from stackctl.verify.model import Check, Context, Finding
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, Server, as_json, serving
 
-SUBJECTS = {"[CRITICAL]": "[CRITICAL] ", "[BOT-CORE]": "[BOT-CORE] "}
+CONFIG = """
+route:
+  group_wait: 0s
+  group_interval: 0s
+  routes:
+    - { matchers: [severity = warning], group_wait: 50ms }
+"""
+
+CRITICAL = (
+    ("pagerduty", "critical", ""),
+    ("email", "team@bot-core.io", "[CRITICAL] "),
+    ("slack", "#critical-alerts", ""),
+    ("slack", "#bot-core-alerts", ""),
+)
+WARNING = (("slack", "#bot-core-alerts", ""),)
+OFFICE = ("email", "team@bot-core.io", "[BOT-CORE] ")
+TRADING = ("slack", "#trading-alerts", "")
+AI = ("slack", "#ai-alerts", "")
+DATABASE = ("slack", "#database-alerts", "")
+PLAN: dict[tuple[str, str], tuple[tuple[str, str, str], ...]] = {
+    ("critical", "infrastructure"): CRITICAL,
+    ("critical", "trading"): (*CRITICAL, TRADING),
+    ("critical", "ai"): (*CRITICAL, AI),
+    ("critical", "database"): (*CRITICAL, DATABASE),
+    ("warning", "infrastructure"): WARNING,
+    ("warning", "trading"): (*WARNING, TRADING),
+    ("warning", "ai"): (*WARNING, AI),
+    ("warning", "database"): (*WARNING, DATABASE),
+    ("info", "infrastructure"): (),
+    ("info", "trading"): (),
+    ("info", "ai"): (),
+    ("info", "database"): (),
+}
+"""The plan's table: severity and component → channel, target, and how a mail's subject begins."""
+
+RECEIVERS = {
+    "critical": ["critical-alerts", "default"],
+    "warning": ["warning-alerts", "business-hours"],
+    "info": ["log-only"],
+}
+TEAMS = {"trading": ["trading-team"], "ai": ["ai-team"], "database": ["dba-team"]}
+
+
+def at_work(at: dt.datetime) -> bool:
+    return at.weekday() < 5 and 9 <= at.hour < 17
 
 
 class Fake:
     """Alertmanager and the sink as one, and the application with its metrics and log lines."""
 
     def __init__(self, server: Server) -> None:
+        self.server = server
         self.url = server.url
         self.messages: list[dict[str, Any]] = []
         self.known: set[tuple[str, bool]] = set()
-        self.lost: set[notifications.Key] = set()
-        self.extra: set[notifications.Key] = set()
+        self.posted: list[dict[str, str]] = []
+        self.lost: set[str] = set()
+        """Targets that get nothing."""
+        self.extra: list[tuple[str, str, str]] = []
+        """What is sent beside the plan's."""
+        self.late: list[tuple[str, str, str]] = []
+        """What is sent when somebody has looked once."""
+        self.recipient = "team@bot-core.io"
+        self.real: frozenset[str] = frozenset()
+        """Channels that are not the sink's."""
+        self.no_route: set[str] = set()
         self.resolves = True
-        self.failures = 0
+        self.requests: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
         self.text = f"{notifications._SUMMARY} {notifications._RUNBOOK}"
         self.runs: list[str] = []
         self.status = 200
         self.uncounted = 0
         self.unlogged = 0
+        self.garbled = ""
         server.routes |= {
             "/api/v2/alerts": self._alerts,
+            "/api/v2/status": as_json(
+                {
+                    "versionInfo": {"version": "0"},
+                    "config": {"original": CONFIG},
+                    "cluster": {"status": "disabled"},
+                    "uptime": "2026-01-01T00:00:00Z",
+                }
+            ),
             "/messages": self._messages,
             "/metrics": self._metrics,
             "/api/health": self._health,
@@ -58,6 +123,8 @@ class Fake:
         }
 
     def _alerts(self, request: Request) -> Reply:
+        if request.method == "GET":
+            return as_json([self._held(labels) for labels in self.posted])
         (alert,) = json.loads(request.body)
         labels = alert["labels"]
         starts, ends = (dt.datetime.fromisoformat(alert[name]) for name in ("startsAt", "endsAt"))
@@ -65,33 +132,61 @@ class Fake:
         if (labels["service"], ended) in self.known or (ended and not self.resolves):
             return Reply()
         self.known.add((labels["service"], ended))
-        keys = notifications.expected(labels["severity"], labels["component"], starts)
-        title = f"{labels['alertname']} on {labels['service']}"
-        for channel, which in sorted((keys | self.extra) - self.lost):
-            self.messages.append(
-                {
-                    "id": len(self.messages) + 1,
-                    "channel": channel,
-                    "target": "team@example.org" if channel == "email" else which,
-                    "status": "resolved" if ended else "firing",
-                    "title": SUBJECTS.get(which, "") + title,
-                    "text": self.text,
-                }
-            )
-        if ended:
-            self.failures *= 2
+        self.posted.append(labels)
+        told = [*PLAN[labels["severity"], labels["component"]], *self.extra]
+        if labels["severity"] == "warning" and at_work(starts):
+            told.append(OFFICE)
+        for channel, target, subject in told:
+            self.requests[channel] += 1
+            if target in self.lost:
+                self.failures[channel] += 1
+            elif channel not in self.real:
+                self._send(labels, channel, target, subject, ended)
         return Reply()
 
+    def _held(self, labels: dict[str, str]) -> dict[str, object]:
+        names = RECEIVERS[labels["severity"]] + (
+            TEAMS.get(labels["component"], []) if labels["severity"] != "info" else []
+        )
+        now = "2026-01-01T00:00:00Z"
+        return {
+            "labels": labels,
+            "startsAt": now,
+            "endsAt": now,
+            "status": {"state": "active"},
+            "receivers": [{"name": name} for name in names if name not in self.no_route],
+        }
+
+    def _send(
+        self, labels: dict[str, str], channel: str, target: str, subject: str, ended: bool
+    ) -> None:
+        self.messages.append(
+            {
+                "id": len(self.messages) + 1,
+                "channel": channel,
+                "target": self.recipient if channel == "email" else target,
+                "status": "resolved" if ended else "firing",
+                "title": f"{subject}{labels['alertname']} on {labels['service']}",
+                "text": self.text,
+            }
+        )
+
     def _messages(self, request: Request) -> Reply:
-        after = int(parse_qs(request.query)["after"][0])
-        return as_json([one for one in self.messages if one["id"] > after])
+        after = int(parse_qs(request.query).get("after", ["0"])[0])
+        shown = [one for one in self.messages if one["id"] > after]
+        while self.posted and self.late:
+            self._send(self.posted[-1], *self.late.pop(), ended=False)
+        return as_json(shown)
 
     def _metrics(self, _request: Request) -> Reply:
+        counted = {"_total": self.requests, "_failed_total": self.failures}
         lines = [
-            'alertmanager_notifications_total{integration="slack"} 9',
-            f'alertmanager_notifications_failed_total{{integration="slack"}} {self.failures}',
-            f'http_requests_total{{endpoint="/api/health",status="200"}} {len(self.runs)}',
+            f'alertmanager_notification_requests{name}{{integration="{channel}"}} {number}'
+            for name, counter in counted.items()
+            for channel, number in counter.items()
         ]
+        number = self.garbled or len(self.runs)
+        lines.append(f'http_requests_total{{endpoint="/api/health",status="200"}} {number}')
         return Reply("\n".join(lines).encode())
 
     def _health(self, request: Request) -> Reply:
@@ -112,7 +207,7 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     """The right state of things, and waits that are short."""
-    for name, value in (("_WAIT", 0.1), ("_SILENCE", 0.05), ("_PAUSE", 0.01)):
+    for name, value in (("_LATE", 0.1), ("_MARGIN", 0.0), ("_PAUSE", 0.01)):
         monkeypatch.setattr(notifications, name, value)
     for name, number in (("REQUESTS", 30), ("_SCRAPE_WAIT", 0.1), ("_PAUSE", 0.01)):
         monkeypatch.setattr(end_to_end, name, number)
@@ -128,6 +223,8 @@ def run(
     demo: bool = True,
     drills: Drills | None = None,
 ) -> Finding:
+    fake.real = real
+
     async def ask() -> Finding:
         async with (
             PrometheusClient(fake.url) as prometheus,
@@ -151,7 +248,7 @@ def run(
                 else None,
                 sink=sink if demo else None,
                 real_channels=real,
-                drills=drills or Drills(engine=None, journal=None),  # type: ignore[arg-type]
+                drills=drills or Drills(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
             )
             (chosen,) = runner.select([check])
             return await chosen.run(context)
@@ -166,30 +263,52 @@ SLOW = [check.id for check in runner.CHECKS if check.slow]
 def test_each_slow_check_passes_where_all_is_right(fake: Fake, check: str) -> None:
     finding = run(fake, check)
     assert finding.ok, finding
+    assert finding.skipped == check.startswith("dashboards.")
 
 
 @pytest.mark.parametrize("check", SLOW)
 def test_without_the_demo_nothing_is_asked(fake: Fake, check: str) -> None:
     finding = run(fake, check, demo=False)
     assert finding.ok
-    assert "not asked" in finding.seen
-    assert fake.runs == []
+    assert finding.skipped
+    assert finding.seen.startswith("not asked: ")
+    assert (fake.runs, fake.posted) == ([], [])
 
 
 WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
     "a channel that is not told": (
         "notifications.critical-trading",
-        lambda f: f.lost.add(("slack", "#trading-alerts")),
+        lambda f: f.lost.add("#trading-alerts"),
         "slack #trading-alerts was not told when it fired",
     ),
     "a channel that should not be told": (
         "notifications.warning-ai",
-        lambda f: f.extra.add(("slack", "#trading-alerts")),
+        lambda f: f.extra.append(TRADING),
         "slack #trading-alerts was told when it fired and should not be",
+    ),
+    "somebody who is told late and should not be": (
+        "notifications.warning-ai",
+        lambda f: f.late.append(TRADING),
+        "slack #trading-alerts was told when it fired and should not be",
+    ),
+    "a message that comes twice": (
+        "notifications.critical-ai",
+        lambda f: f.extra.append(AI),
+        "slack #ai-alerts was told 2 times when it fired",
+    ),
+    "a mail to somebody else": (
+        "notifications.critical-infrastructure",
+        lambda f: setattr(f, "recipient", "boss@bot-core.io"),
+        "email [CRITICAL] to boss@bot-core.io was told when it fired and should not be",
+    ),
+    "a route that is missing": (
+        "notifications.critical-database",
+        lambda f: f.no_route.add("dba-team"),
+        "routed to critical-alerts, default, not to critical-alerts, dba-team, default",
     ),
     "somebody who is told of what is for the list only": (
         "notifications.info-database",
-        lambda f: f.extra.add(("slack", "#bot-core-alerts")),
+        lambda f: f.extra.append(WARNING[0]),
         "should not be",
     ),
     "no word of the end": (
@@ -227,29 +346,104 @@ def test_a_stack_wrong_in_one_way_fails_that_check(
     spoil(fake)
     finding = run(fake, check)
     assert not finding.ok
-    assert seen in finding.seen
+    assert seen in finding.seen, finding
     assert finding.next_step
 
 
-def test_a_real_channel_is_judged_by_alertmanagers_counters(fake: Fake) -> None:
-    fake.lost = {("slack", "#critical-alerts"), ("slack", "#bot-core-alerts")}
-    assert run(fake, "notifications.critical-infrastructure", real=frozenset({"slack"})).ok
-    fake.failures = 1
-    finding = run(fake, "notifications.critical-infrastructure", real=frozenset({"slack"}))
-    assert "Alertmanager could not deliver to slack" in finding.seen
+REAL = frozenset({"slack", "email", "pagerduty"})
 
 
-@pytest.mark.parametrize(
-    ("severity", "component"),
-    list(itertools.product(notifications.SEVERITIES, notifications.COMPONENTS)),
-)
+@pytest.mark.parametrize("demo", [True, False])
+def test_of_a_real_channel_alertmanagers_counters_must_rise_with_or_without_the_demo(
+    fake: Fake, demo: bool
+) -> None:
+    check = "notifications.critical-trading"
+    finding = run(fake, check, real=REAL, demo=demo)
+    assert finding.ok, finding
+    assert not finding.skipped
+    assert "the real slack (3)" in finding.expected
+    assert [labels["severity"] for labels in fake.posted] == ["critical", "critical"]
+    fake.lost = {"#trading-alerts"}
+    finding = run(fake, check, real=REAL, demo=demo)
+    assert not finding.ok
+    assert "slack took 2 of 3 notifications of this run's test alerts, when it fired" in (
+        finding.seen
+    )
+    assert "took 2 of 6" not in finding.seen
+    assert "email took" not in finding.seen
+
+
+def test_a_real_channel_that_is_asked_nothing_fails(fake: Fake) -> None:
+    original = fake._alerts
+
+    def swallowed(request: Request) -> Reply:
+        reply = original(request)
+        fake.requests.clear()
+        return reply
+
+    fake.server.routes["/api/v2/alerts"] = swallowed
+    finding = run(fake, "notifications.warning-infrastructure", real=frozenset({"slack"}))
+    assert "slack took 0 of 1" in finding.seen
+    assert "slack took 0 of 2" in finding.seen
+
+
+def test_only_what_is_set_up_is_expected_without_the_demo(fake: Fake) -> None:
+    fake.lost = {"#critical-alerts", "#bot-core-alerts", "critical"}
+    finding = run(
+        fake, "notifications.critical-infrastructure", real=frozenset({"email"}), demo=False
+    )
+    assert finding.ok, finding
+    assert finding.expected.endswith("resolved: the real email (1)")
+
+
+@pytest.mark.parametrize("value", ["abc", "NaN", "+Inf"])
+def test_a_counter_that_is_no_number_is_an_error_with_its_name(fake: Fake, value: str) -> None:
+    fake.garbled = value
+    with pytest.raises(ServiceError, match="its http_requests_total is "):
+        run(fake, "end-to-end.load")
+
+
+def test_a_load_that_could_not_begin_is_made_when_asked_again(fake: Fake) -> None:
+    metrics = fake.server.routes["/metrics"]
+
+    async def twice() -> tuple[bool, int]:
+        load = Load(fake.url, Target("fake", 80, "/metrics"), "/api/health")
+        fake.server.routes["/metrics"] = Reply(status=503)
+        with pytest.raises(ServiceError):
+            await load.outcome()
+        fake.server.routes["/metrics"] = metrics
+        first = await load.outcome()
+        return first is await load.outcome(), first.made.answers["200"]
+
+    assert asyncio.run(twice()) == (True, 30)
+
+
+@pytest.mark.parametrize(("severity", "component"), list(PLAN))
 def test_who_is_told_is_the_plans_table(severity: str, component: str) -> None:
-    monday = dt.datetime(2026, 11, 23, 16, 59, tzinfo=dt.UTC)
-    sunday = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
-    at_work, at_rest = (notifications.expected(severity, component, at) for at in (monday, sunday))
-    assert at_work - at_rest == ({("email", "[BOT-CORE]")} if severity == "warning" else set())
-    assert (("pagerduty", "critical") in at_rest) == (severity == "critical")
-    assert bool(at_rest) == (severity != "info")
+    def listed(at: dt.datetime) -> list[tuple[str, str]]:
+        return sorted(notifications.expected(severity, component, at).elements())
+
+    def planned(*rows: tuple[str, str, str]) -> list[tuple[str, str]]:
+        return sorted(
+            (channel, f"{subject}to {target}" if channel == "email" else target)
+            for channel, target, subject in rows
+        )
+
+    always = PLAN[severity, component]
+    office = (*always, OFFICE) if severity == "warning" else always
+    monday, sunday = (
+        dt.datetime(2026, 11, 23, tzinfo=dt.UTC),
+        dt.datetime(2026, 11, 22, tzinfo=dt.UTC),
+    )
+    for hour, minute in ((9, 0), (16, 59)):
+        assert listed(monday.replace(hour=hour, minute=minute)) == planned(*office)
+        assert listed(sunday.replace(hour=hour, minute=minute)) == planned(*always)
+    for hour, minute in ((8, 59), (17, 0)):
+        assert listed(monday.replace(hour=hour, minute=minute)) == planned(*always)
+    assert notifications.receivers(severity, component) == {
+        *RECEIVERS[severity],
+        *(TEAMS.get(component, []) if severity != "info" else []),
+    }
 
 
 @pytest.mark.parametrize("check", [check for check in runner.CHECKS if check.drill])
@@ -258,18 +452,14 @@ def test_a_drill_does_not_stop_what_is_not_this_stacks(
 ) -> None:
     engine = MemoryEngine(container(check.service, name="theirs", attached=True, project="bot"))
     journal = Journal(open_state("bot-core"))
-    finding = run(fake, check.id, drills=Drills(engine, journal))
+    drills = Drills(engine, journal, settings=None, services={})  # type: ignore[arg-type]
+    finding = run(fake, check.id, drills=drills)
     assert finding.ok
+    assert finding.skipped
     assert finding.seen == (
         f"not asked: {check.service} is not this stack's, its container theirs belongs to the Compose project bot"
     )
     assert (engine.done, journal.open_faults()) == ([], [])
-
-
-def test_a_drill_of_the_stacks_own_service_is_asked(fake: Fake, state_dir: Path) -> None:
-    engine = MemoryEngine(container("rust-core-engine"))
-    assert Drills(engine, Journal(open_state("bot-core"))).refusal("rust-core-engine") is None
-    assert Drills(MemoryEngine(), Journal(open_state("bot-core"))).refusal("redis") is None
 
 
 def test_slow_checks_run_when_asked_for() -> None:
