@@ -33,7 +33,9 @@ def overview(console: Console, report: Report) -> RenderableType:
     for section, results in sections.items():
         asked = [result for result in results if not result.finding.skipped]
         passed = sum(result.finding.ok for result in asked)
-        lines.append((_mark(passed == len(asked), signs), Text(f"{section}: {passed} of {len(asked)}")))
+        lines.append(
+            (_mark(passed == len(asked), signs), Text(f"{section}: {passed} of {len(asked)}"))
+        )
     failed = (_result(result, signs) for result in report.failed)
     return Group(_rows(lines, indent=0), *failed, _summary(report))
 
