@@ -7,7 +7,7 @@ PYTHON ?= python3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test unit config e2e bench lint format dashboards clean
+.PHONY: help up down test unit config e2e bench lint format dashboards pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ format: $(VENV)/.installed ## Format the code
 
 dashboards: $(VENV)/.installed ## Write the dashboards' JSON from their source
 	$(BIN)/python -m dashboards
+
+pictures: $(VENV)/.installed ## The running stack's dashboards, drawn by Chromium into docs/images
+	$(BIN)/python -m tests.pictures
 
 clean: ## Remove what the other targets made here
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

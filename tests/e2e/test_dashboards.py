@@ -12,7 +12,8 @@ import pytest
 from stackctl.snapshot import dashboard as dashboards
 from stackctl.stack import bundle
 from tests.config.contract import SCRAPED, SERIES
-from tests.e2e.conftest import Stack, docker
+from tests.e2e.conftest import MARK, Stack, docker
+from tests.support.docs import GUIDE
 from tests.support.http import wait_until
 
 pytestmark = pytest.mark.docker
@@ -65,6 +66,16 @@ def test_the_machines_network_is_not_that_of_a_container(stack: Stack) -> None:
         name for name in names if not name.startswith(("lo", "veth", "docker", "br-"))
     } <= interfaces
     assert query(stack, "node_network_receive_bytes_total") == []
+
+
+def test_a_deployment_as_the_guide_tells_it_is_found_by_the_dashboards_tag(stack: Stack) -> None:
+    (body,) = re.findall(r"-d '([^']*)' \S+/api/annotations", GUIDE)
+    url = f"{stack.settings.url('grafana')}/api/annotations"
+    with httpx.Client(auth=("admin", f"{MARK}-grafana_password")) as client:
+        posted = client.post(url, content=body, headers={"Content-Type": "application/json"})
+        assert posted.status_code == 200, posted.text
+        found = client.get(url, params={"tags": "deployment", "type": "annotation"}).json()
+    assert json.loads(body)["text"] in [one["text"] for one in found]
 
 
 @pytest.mark.parametrize("name", bundle.dashboards())
