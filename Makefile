@@ -13,14 +13,19 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml
+	@scripts/ensure-python.sh $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --editable . --group dev
 	@touch $@
 
-.PHONY: engine
+.PHONY: engine local-set
 engine:
 	@scripts/ensure-docker.sh
+
+local-set: $(VENV)/.installed
+	@scripts/ensure-docker.sh --local-set
+	$(BIN)/stackctl images build
 
 up: engine $(VENV)/.installed ## Bring the stack up, whatever is missing for it first
 	$(BIN)/stackctl up
@@ -31,19 +36,17 @@ down: $(VENV)/.installed ## Stop the stack; its data stays
 test: lint unit config e2e ## All checks and tests, fast ones first
 
 unit: $(VENV)/.installed ## Tests without Docker
+	@scripts/ensure-test-tools.sh zsh fish
 	$(BIN)/pytest -n auto --dist worksteal tests/unit
 
-config: engine $(VENV)/.installed ## The real promtool, amtool and compose over the configuration
-	$(BIN)/stackctl images build
+config: local-set ## The real promtool, amtool and compose over the configuration
 	$(BIN)/pytest tests/config
 
-e2e: engine $(VENV)/.installed ## A real Docker Engine: one stack up, verify, chaos, down
-	@scripts/ensure-test-tools.sh
-	$(BIN)/stackctl images build
+e2e: local-set ## A real Docker Engine: one stack up, verify, chaos, down
+	@scripts/ensure-test-tools.sh docker-registry
 	$(BIN)/pytest tests/e2e
 
-bench: engine $(VENV)/.installed ## Measure against docker compose; writes docs/BENCHMARKS.md
-	$(BIN)/stackctl images build
+bench: local-set ## Measure against docker compose; writes docs/BENCHMARKS.md
 	$(BIN)/python -m tests.bench
 
 lint: $(VENV)/.installed ## ruff (lint and format) and mypy (strict)

@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Sees to a running Docker Engine with Compose 2.20 or newer, and to mmdebstrap for the local image set.
+# Sees to a running Docker Engine with Compose 2.20 or newer, and to mmdebstrap where the local image set has to be built.
 #
-# Where both answer already, it changes nothing. As root on Debian it installs the packages and starts
-# the daemon. Anywhere else it says what to install and exits 1: a laptop's engine is its owner's choice.
+#   ensure-docker.sh [--local-set]     --local-set: that set will be built, whatever a registry has
+#
+# Where all is there, it changes nothing. As root on Debian it installs the packages and starts the daemon. Anywhere else
+# it says what to install and exits 1: a laptop's engine is its owner's choice.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
 
 readonly MINIMUM_COMPOSE=2.20
 readonly ENGINE_SUITE=trixie # the first Debian release with Compose 2
-readonly DAEMON_LOG=/var/log/dockerd.log
-
-say() { printf 'ensure-docker: %s\n' "$*" >&2; }
-die() { say "$*"; exit 1; }
+readonly BASE_IMAGE=stackctl/base:local
+readonly DAEMON_LOG=$SYSROOT/var/log/dockerd.log
+readonly PULL_SECONDS=60
 
 engine_answers() { docker info >/dev/null 2>&1; }
 
@@ -19,8 +22,6 @@ compose_is_recent() {
   version=$(docker compose version --short 2>/dev/null) || return 1
   [ "$(printf '%s\n%s\n' "$MINIMUM_COMPOSE" "${version#v}" | sort -V | head -n 1)" = "$MINIMUM_COMPOSE" ]
 }
-
-is_debian_root() { [ "$(id -u)" = 0 ] && [ -r /etc/debian_version ] && command -v apt-get >/dev/null; }
 
 # The mirror is the one that this machine's own apt settings name, so that a mirrored network works too.
 debian_mirror() {
@@ -32,33 +33,23 @@ debian_mirror() {
 # PACKAGE/SUITE comes from the newer one.
 add_engine_suite() {
   local mirror
-  [ "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" = "$ENGINE_SUITE" ] && return
-  apt-get update -qq
+  [ "$(os_release VERSION_CODENAME)" = "$ENGINE_SUITE" ] && return
+  apt-get update -qq >&2 || die "apt-get update failed, as it says above"
   mirror=$(debian_mirror)
-  [ -n "$mirror" ] || die "apt names no Debian mirror; install Docker Engine 25+ and Compose $MINIMUM_COMPOSE+ by hand"
-  cat >/etc/apt/sources.list.d/stackctl-engine.sources <<EOF
+  [ -n "$mirror" ] || die "apt names no Debian mirror: install Docker Engine 25+ and Compose $MINIMUM_COMPOSE+ by hand"
+  cat >"$SYSROOT/etc/apt/sources.list.d/stackctl-engine.sources" <<EOF
 Types: deb
 URIs: $mirror
 Suites: $ENGINE_SUITE
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 EOF
-  printf 'Package: *\nPin: release n=%s\nPin-Priority: 1\n' "$ENGINE_SUITE" >/etc/apt/preferences.d/stackctl-engine
-}
-
-install_packages() {
-  local log
-  log=$(mktemp)
-  export DEBIAN_FRONTEND=noninteractive
-  if ! { add_engine_suite && apt-get update -qq && apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
-    die "installing $* failed (the last lines above; all of it in $log)"
-  fi
-  rm -f "$log"
+  printf 'Package: *\nPin: release n=%s\nPin-Priority: 1\n' "$ENGINE_SUITE" >"$SYSROOT/etc/apt/preferences.d/stackctl-engine"
 }
 
 start_daemon() {
-  if [ -d /run/systemd/system ]; then
+  say "starting dockerd"
+  if [ -d "$SYSROOT/run/systemd/system" ]; then
     systemctl start docker
   else
     setsid nohup dockerd >>"$DAEMON_LOG" 2>&1 </dev/null &
@@ -71,20 +62,37 @@ start_daemon() {
   die "dockerd did not answer within 30 s (log: $DAEMON_LOG)"
 }
 
-main() {
+see_to_engine() {
   local wanted=()
   command -v dockerd >/dev/null || engine_answers || wanted+=("docker.io/$ENGINE_SUITE" "docker-cli/$ENGINE_SUITE" iptables)
   compose_is_recent || wanted+=("docker-compose/$ENGINE_SUITE")
-  if is_debian_root; then
-    command -v mmdebstrap >/dev/null || wanted+=(mmdebstrap)
+  if may_install && [ "$(os_release ID)" = debian ]; then
     if [ "${#wanted[@]}" -gt 0 ]; then
-      say "installing ${wanted[*]} from Debian's packages"
-      install_packages "${wanted[@]}"
+      add_engine_suite
+      apt_install "${wanted[@]}"
     fi
-    engine_answers || { say "starting dockerd"; start_daemon; }
+    engine_answers || start_daemon
   fi
   engine_answers || die "no Docker Engine answers: install Docker Engine 25+ (or Docker Desktop) and start it, then run this again"
   compose_is_recent || die "Docker Compose $MINIMUM_COMPOSE or newer is missing: install the docker-compose-plugin package, then run this again"
 }
 
-main "$@"
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+# One image stands for all: where a registry gives it, `up` needs no local set.
+upstream_answers() {
+  local image
+  image=$(sed -n 's/.*{PROMETHEUS_IMAGE:-\([^}]*\)}.*/\1/p' compose/docker-compose.yml)
+  has_image "$image" || timeout "$PULL_SECONDS" docker pull --quiet "$image" >/dev/null 2>&1
+}
+
+# Where it may not be installed, stackctl says so once it comes to that.
+see_to_mmdebstrap() {
+  if command -v mmdebstrap >/dev/null || has_image "$BASE_IMAGE" || ! may_install; then return; fi
+  if [ "${1:-}" = --local-set ] || ! upstream_answers; then
+    apt_install mmdebstrap
+  fi
+}
+
+see_to_engine
+see_to_mmdebstrap "$@"

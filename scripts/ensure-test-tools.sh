@@ -1,26 +1,30 @@
 #!/usr/bin/env bash
-# Sees to what only the end-to-end tests need beside Docker: a container registry, for those of the images.
+# Sees to programs that only tests need: shells that complete commands, a container registry.
 #
-# As root on Debian it installs docker-registry, and leaves its service stopped: the tests start one of their own.
-# Anywhere else it says what is missing and exits 0: those tests are skipped then.
+#   ensure-test-tools.sh PACKAGE...
+#
+# As root of a machine with apt it installs what is missing. Anywhere else it says so and exits 0: those tests are then
+# skipped, and fail in CI.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
 
-say() { printf 'ensure-test-tools: %s\n' "$*" >&2; }
+is_here() {
+  # The upstream registry's program has a shorter name than Debian's.
+  command -v "$1" >/dev/null || { [ "$1" = docker-registry ] && command -v registry >/dev/null; }
+}
 
-command -v docker-registry >/dev/null || command -v registry >/dev/null && exit 0
-if [ "$(id -u)" != 0 ] || [ ! -r /etc/debian_version ] || ! command -v apt-get >/dev/null; then
-  say "no docker-registry here: the tests of mirror and lock are skipped"
+missing=()
+for tool in "$@"; do
+  is_here "$tool" || missing+=("$tool")
+done
+[ "${#missing[@]}" -gt 0 ] || exit 0
+if ! may_install || ! (apt_install "${missing[@]}"); then
+  say "without ${missing[*]} tests are skipped"
+  [ -z "${CI:-}" ] || exit 1
   exit 0
 fi
-say "installing docker-registry from Debian's packages"
-log=$(mktemp)
-export DEBIAN_FRONTEND=noninteractive
-if ! { apt-get update -qq && apt-get install -y --no-install-recommends docker-registry; } >"$log" 2>&1; then
-  tail -n 20 "$log" >&2
-  say "installing docker-registry failed (the last lines above; all of it in $log)"
-  exit 1
-fi
-rm -f "$log"
-if [ -d /run/systemd/system ]; then
+# The tests start one of their own.
+if [[ " ${missing[*]} " == *" docker-registry "* ]] && [ -d "$SYSROOT/run/systemd/system" ]; then
   systemctl disable --now docker-registry
 fi

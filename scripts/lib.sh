@@ -1,0 +1,23 @@
+# What the scripts share: how they speak, and packages from apt where those may be installed. To be sourced.
+
+readonly SYSROOT=${SYSROOT:-} # another folder for /, which only the tests of these scripts set
+
+say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# Root of a machine with apt is asked for nothing; anybody else is told what to install.
+may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+os_release() { [ -r "$SYSROOT/etc/os-release" ] && (. "$SYSROOT/etc/os-release" && eval "echo \"\${$1:-}\""); }
+
+# What apt says is shown only where it fails.
+apt_install() {
+  local log
+  log=$(mktemp)
+  say "installing $*"
+  if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    die "installing $* failed (the last lines above; all of it in $log)"
+  fi
+  rm -f "$log"
+}
