@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import calendar
+import datetime as dt
 import itertools
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -94,7 +98,16 @@ BY_SEVERITY = {
     "info": ["log-only"],
 }
 BY_COMPONENT = {"trading": "trading-team", "ai": "ai-team", "database": "dba-team"}
-COMPONENTS = (*BY_COMPONENT, "infrastructure", "application", "external", "websocket", "business")
+COMPONENTS = sorted(
+    {
+        rule["labels"]["component"]
+        for folder in ("prometheus/alerts", "loki/rules/fake")
+        for path in (bundle.monitoring() / folder).glob("*.yml")
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for rule in group["rules"]
+    }
+)
+"""Every component that some alert carries."""
 
 
 @pytest.mark.parametrize("severity", BY_SEVERITY)
@@ -119,6 +132,7 @@ def test_every_alert_reaches_its_severitys_and_its_teams_channel(severity: str) 
         )
         return "" if done.returncode == 0 else f"{component}: {done.stdout}{done.stderr}"
 
+    assert set(BY_COMPONENT) <= set(COMPONENTS)
     with ThreadPoolExecutor(2) as pool:
         assert [wrong for wrong in pool.map(route, COMPONENTS) if wrong] == []
 
@@ -137,19 +151,48 @@ def test_an_alert_without_a_severity_is_not_lost() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_business_hours_are_weekdays_from_nine_to_five_utc() -> None:
+HOURS = {
+    "2026-11-23 08:59": False,  # a Monday
+    "2026-11-23 09:00": True,
+    "2026-11-24 12:00": True,
+    "2026-11-27 16:59": True,  # a Friday
+    "2026-11-27 17:00": False,
+    "2026-11-27 23:00": False,
+    "2026-11-28 12:00": False,
+    "2026-11-29 12:00": False,
+    "2026-11-30 00:00": False,
+}
+
+
+@pytest.mark.parametrize("moment", HOURS)
+def test_warnings_are_mailed_in_business_hours_alone(moment: str) -> None:
     config = yaml.safe_load((rendered().config / "alertmanager" / "alertmanager.yml").read_text())
     (hours,) = config["time_intervals"]
-    (interval,) = hours["time_intervals"]
-    assert interval["weekdays"] == ["monday:friday"]
-    assert interval["times"] == [{"start_time": "09:00", "end_time": "17:00"}]
-    assert interval["location"] == "UTC"
     limited = {
         route["receiver"]: route["active_time_intervals"]
         for route in config["route"]["routes"]
-        if "active_time_intervals" in route
+        if "active_time_intervals" in route or "mute_time_intervals" in route
     }
     assert limited == {"business-hours": [hours["name"]]}
+    at = dt.datetime.fromisoformat(moment).replace(tzinfo=dt.UTC)
+    assert any(covers(interval, at) for interval in hours["time_intervals"]) == HOURS[moment]
+
+
+def covers(interval: Mapping[str, Any], moment: dt.datetime) -> bool:
+    """Tell whether a time interval of Alertmanager has this moment; the end of a time range is not in it.
+
+    See prometheus.io/docs/alerting/latest/configuration, time_interval; of its fields the three that are used here.
+    """
+    assert set(interval) == {"weekdays", "times", "location"}
+    local = moment.astimezone(ZoneInfo(interval["location"]))
+    clock = f"{local:%H:%M}"
+    days = [calendar.day_name[index].lower() for index in range(7)]
+    ranges = [one.partition(":") for one in interval["weekdays"]]
+    on = any(
+        days.index(first) <= local.weekday() <= days.index(last or first)
+        for first, _, last in ranges
+    )
+    return on and any(one["start_time"] <= clock < one["end_time"] for one in interval["times"])
 
 
 def alert(number: int, severity: str, *, resolved: bool) -> dict[str, object]:
@@ -267,10 +310,17 @@ def test_inhibition_names_alerts_that_exist() -> None:
         for rule in group["rules"]
     }
     for rule in config["inhibit_rules"]:
-        (source,) = rule["source_matchers"]
-        assert alerts[source.removeprefix("alertname = ")] == "critical"
+        (source,) = named(rule["source_matchers"])
+        assert alerts[source] == "critical"
         for target in rule["target_matchers"]:
-            operator, names = target.removeprefix("alertname ").split(" ", 1)
-            for name in names.strip('"').split("|"):
+            for name in named([target]):
                 assert name in alerts
-                assert operator == "!=" or alerts[name] == "warning"
+                assert "!=" in target or alerts[name] == "warning"
+
+
+def named(matchers: list[str]) -> list[str]:
+    """Give the alerts that the matchers of an inhibition rule name."""
+    values = [
+        one.partition(" ")[2].lstrip("=!~ ") for one in matchers if one.startswith("alertname ")
+    ]
+    return [name for value in values for name in value.strip('"').split("|")]

@@ -34,17 +34,22 @@ GROUPS = {
     "slo",
 }
 SEVERITIES = {"critical": 50, "warning": 30, "info": 10}
-COMPONENTS = {
-    "infrastructure",
-    "application",
-    "trading",
-    "ai",
-    "database",
-    "external",
-    "websocket",
-    "messaging",
-    "business",
+CATEGORIES = {
+    ("critical", "infrastructure"): 10,
+    ("critical", "application"): 8,
+    ("critical", "trading"): 12,
+    ("critical", "ai"): 6,
+    ("critical", "database"): 8,
+    ("critical", "external"): 6,
+    ("warning", "infrastructure"): 10,
+    ("warning", "application"): 6,
+    ("warning", "trading"): 4,
+    ("warning", "ai"): 4,
+    ("warning", "database"): 4,
+    ("warning", "websocket"): 2,
 }
+"""The plan's categories, as the label `component` has them; it counts RabbitMQ (`messaging`) as infrastructure."""
+COMPONENTS = {component for _, component in CATEGORIES} | {"messaging", "business"}
 RUNBOOKS = "https://github.com/bot-core/bot-core/blob/main/docs/runbooks/"
 
 
@@ -69,6 +74,13 @@ EXPRESSIONS = {rule.get("alert") or rule["record"]: rule["expr"] for rule in ALE
 def test_the_plans_numbers() -> None:
     assert {group["name"] for group in groups("prometheus/alerts")} == GROUPS
     assert Counter(rule["labels"]["severity"] for rule in ALERTS) == SEVERITIES
+    kinds = [(rule["labels"]["severity"], rule["labels"]["component"]) for rule in ALERTS]
+    counted = Counter(
+        (severity, "infrastructure" if component == "messaging" else component)
+        for severity, component in kinds
+        if severity != "info"
+    )
+    assert counted == CATEGORIES
     names = Counter(rule["alert"] for rule in ALERTS + LOG_ALERTS)
     assert [name for name, number in names.items() if number > 1] == []
 
@@ -81,7 +93,9 @@ def test_no_two_alerts_ask_the_same() -> None:
 @pytest.mark.parametrize("rule", ALERTS + LOG_ALERTS, ids=lambda rule: rule["alert"])
 def test_an_alert_carries_what_its_reader_needs(rule: dict[str, Any]) -> None:
     labels, annotations = rule["labels"], rule["annotations"]
+    assert labels["severity"] in SEVERITIES
     assert labels["component"] in COMPONENTS
+    assert set(labels) <= {"severity", "component", "service"}
     assert annotations["summary"]
     assert re.search(r"\{\{ \$(value|labels)", annotations["summary"] + annotations["description"])
     assert annotations["runbook_url"].startswith(RUNBOOKS)
@@ -110,16 +124,42 @@ def documents() -> Iterator[dict[str, Any]]:
         yield yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def test_every_alert_has_a_unit_test_both_ways() -> None:
-    fires: set[str] = set()
-    silent: set[str] = set()
+def cases() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Give every case of an alert in the unit tests, after the test that it belongs to."""
     for document in documents():
         for test in document["tests"]:
             for case in test.get("alert_rule_test", []):
-                (fires if case.get("exp_alerts") else silent).add(case["alertname"])
+                yield test, case
+
+
+def test_every_alert_has_a_unit_test_that_sees_it_silent_and_then_firing() -> None:
     names = {rule["alert"] for rule in ALERTS}
-    assert names - fires == set()
-    assert names - silent == set()
+    both: set[str] = set()
+    for document in documents():
+        for test in document["tests"]:
+            states: dict[str, set[bool]] = {}
+            for case in test.get("alert_rule_test", []):
+                states.setdefault(case["alertname"], set()).add(bool(case.get("exp_alerts")))
+            both |= {name for name, seen in states.items() if seen == {True, False}}
+    assert names - both == set()
+
+
+def test_no_alert_fires_where_nothing_is_known() -> None:
+    document = yaml.safe_load((PROMETHEUS / "tests" / "silence.yml").read_text(encoding="utf-8"))
+    assert {"../alerts/*.yml", "../recording-rules/*.yml"} <= set(document["rule_files"])
+    (nothing,) = (test for test in document["tests"] if not test["input_series"])
+    asked = [case for case in nothing["promql_expr_test"] if case["expr"] == "ALERTS"]
+    assert [case["exp_samples"] for case in asked] == [[], []]
+
+
+def test_an_alert_that_fires_says_whose_it_is() -> None:
+    wrong = {
+        case["alertname"]
+        for _, case in cases()
+        for fired in case.get("exp_alerts", ())
+        if not fired["exp_labels"].get("service")
+    }
+    assert wrong == set()
 
 
 def test_every_record_has_a_unit_test() -> None:
