@@ -9,6 +9,7 @@ import json
 import math
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -758,6 +759,33 @@ def test_every_panel_of_every_dashboard_is_on_the_page(
     for one in described.panels:
         assert one.title in document.text
     assert (tmp_path / "out.html").stat().st_mode & 0o777 == 0o600
+
+
+def value_of(expr: str) -> float:
+    """Give each query a value of its own, above those that have words."""
+    return 2 + zlib.crc32(expr.encode()) % 9000 / 100
+
+
+def own_value(request: Request) -> Reply:
+    (expr,) = parse_qs(request.body.decode())["query"]
+    points = [(NOW.timestamp() - back, str(value_of(expr))) for back in (15, 0)]
+    return matrix(({"le": "1", "name": "one", "job": "one", "service": "one"}, points))
+
+
+@pytest.mark.parametrize("name", bundle.dashboards())
+def test_every_panel_shows_what_its_own_queries_found(name: str) -> None:
+    described = dashboard.load(name, SHIPPED)
+    with serving(routes(own_value, streams("a line", job="kong"))) as server:
+        answers = ask(described, server)
+    sections = render(described, answers).split("<section ")[1:]
+    drawn = [pair for pair in zip(described.panels, answers, strict=True) if pair[0].type != "row"]
+    for (one, answer), section in zip(drawn, sections, strict=True):
+        shown = html.unescape(section.partition("<details>")[0])
+        assert one.title in shown
+        for found in answer.series if one.type in {"stat", "gauge", "timeseries"} else ():
+            looks = one.appearance(found.name)
+            assert found.last == value_of(answer.expressions[found.ref_id])
+            assert format_value(found.last, looks.unit, looks.decimals) in shown, one.title
 
 
 def test_without_a_name_the_file_is_called_by_dashboard_and_time(
