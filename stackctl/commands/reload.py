@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from stackctl.commands.common import Session, pass_session
+from stackctl.errors import StackctlError
 
 
 @click.command(epilog="\b\nExamples:\n  stackctl reload")
 @pass_session
-@click.pass_context
-def reload(ctx: click.Context, session: Session) -> None:
+def reload(session: Session) -> None:
     """Have the running programs read a changed configuration, without a gap in what they record.
 
     Every program checks the new configuration first: if one refuses it, nothing changes. Prometheus, Alertmanager
@@ -28,9 +28,12 @@ def reload(ctx: click.Context, session: Session) -> None:
     project = session.project
     choices = project.choices
     if not passes_checks(session, choices):
-        ctx.exit(1)
+        raise StackctlError(
+            "a program refuses the configuration, so nothing was changed",
+            remedy="correct what it says above",
+        )
     with exclusive(project.state, "reload"):
-        done = render(
+        render(
             project.settings,
             project.secrets,
             project.state,
@@ -40,14 +43,19 @@ def reload(ctx: click.Context, session: Session) -> None:
             present=project.present(),
         )
         copies.refresh(project.engine(), project.state, copies.kept(project.state))
-        touched = reloading.reloadable(done.changed)
-        asyncio.run(reloading.reload(project.settings, touched))
-    for name in touched:
-        session.out.print(f"{name} has read its configuration again")
-    for name in reloading.unattended(done.changed):
+        changed = reloading.changed(project.state)
+
+        def done(name: str) -> None:
+            reloading.note_read(project.state, reloading.files_of(name, changed))
+            session.out.print(f"{name} has read its configuration again")
+
+        asyncio.run(reloading.reload(project.settings, reloading.reloadable(changed), done))
+        unattended = reloading.unattended(changed)
+        reloading.note_read(project.state, unattended)
+    for name in unattended:
         session.out.print(f"{name} is found changed by its reader within seconds")
-    waiting = reloading.waiting(done.changed)
+    waiting = reloading.waiting(changed)
     if waiting:
         session.err.print(f"for `stackctl up`: {', '.join(waiting)}", style="yellow")
-    if not done.changed:
+    if not changed:
         session.out.print("nothing has changed")

@@ -23,7 +23,7 @@ from python_on_whales.exceptions import (
     NoSuchImage,
     NoSuchNetwork,
 )
-from python_on_whales.utils import run
+from python_on_whales.utils import get_docker_exception_type, run
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stackctl.applications import Present
@@ -48,6 +48,8 @@ SCRATCH_LABEL = "stackctl.scratch"
 PROCESS_LABEL = "stackctl.process"
 """The process that made it: what one that was killed has left is removed by the next `up` or `down`."""
 
+_ANSWER_SECONDS = 30.0
+"""How long the engine may take for a question that costs it nothing."""
 _REMOVAL_SECONDS = 10.0
 _PIECE = 1024 * 1024
 
@@ -215,6 +217,7 @@ class Engine:
 
     @cached_property
     def _info(self) -> EngineInfo:
+        self._listed("name=^$", stopped=False)
         with _translated("docker info"):
             info = self._client.system.info()
         asked = dt.datetime.now(dt.UTC)
@@ -326,28 +329,46 @@ class Engine:
         return {state.service: state for state in map(self._state_of, both)}
 
     def _of_project(self) -> list[_Inspected]:
-        with _translated("docker container list"):
-            found = self._client.container.list(
-                all=True, filters=[("label", f"{_PROJECT_LABEL}={self.project}")]
-            )
-        return self._inspect([one.id for one in found])
+        return self._inspect(self._listed(f"label={_PROJECT_LABEL}={self.project}", stopped=True))
 
     def _on_network(self, network: str, *, stopped: bool) -> list[_Inspected]:
-        with _translated("docker container list"):
-            found = self._client.container.list(all=stopped, filters=[("network", network)])
-        return self._inspect([one.id for one in found])
+        return self._inspect(self._listed(f"network={network}", stopped=stopped))
+
+    def _listed(self, wanted: str, *, stopped: bool) -> list[str]:
+        every = ["--all"] if stopped else []
+        return self._ask(
+            "container", "list", "--quiet", "--no-trunc", *every, "--filter", wanted
+        ).split()
+
+    def _ask(self, *arguments: str) -> str:
+        """Run a command that only asks the engine, and give what it printed.
+
+        Raises EngineError where it fails or has no answer in time: who waits for readiness must not wait for ever for
+        an engine that takes the connection and never says a word.
+        """
+        with _translated(f"docker {arguments[0]} {arguments[1]}"):
+            command = [*map(str, self._client.client_config.docker_cmd), *arguments]
+            try:
+                done = subprocess.run(
+                    command, capture_output=True, check=False, timeout=_ANSWER_SECONDS
+                )
+            except subprocess.TimeoutExpired:
+                raise EngineError(
+                    f"the Docker daemon does not answer within {_ANSWER_SECONDS:.0f} s",
+                    remedy="restart Docker",
+                ) from None
+            if done.returncode:
+                kind = get_docker_exception_type(done.stderr)
+                raise kind(command, done.returncode, done.stdout, done.stderr)
+        return done.stdout.decode()
 
     def _inspect(self, containers: Sequence[str]) -> list[_Inspected]:
         """Look at containers in one call, where the library would make one for each; without those that are gone."""
         if not containers:
             return []
-        command = [*self._client.client_config.docker_cmd, "container", "inspect"]
         try:
-            with _translated("docker container inspect"):
-                found: list[_Inspected] = json.loads(
-                    run([*command, *containers], return_stderr=False)
-                )
-                return found
+            found: list[_Inspected] = json.loads(self._ask("container", "inspect", *containers))
+            return found
         except _NoContainerError:
             if len(containers) == 1:
                 return []
@@ -587,7 +608,7 @@ class Engine:
 
         It is a container by this name, in place of one that has it. Raises EngineError if it fails.
         """
-        self._remove(name)
+        self.remove(name)
         self._run_once(
             image,
             command,
@@ -614,8 +635,11 @@ class Engine:
             networks=["none"],
         )
 
-    def _remove(self, name: str) -> None:
-        """Remove a container by its name and wait until the name is free: the engine may be removing it already."""
+    def remove(self, name: str) -> None:
+        """Remove a container by its name, with the volumes that have none, and wait until the name is free.
+
+        The engine may be removing it already; no harm if it is not there.
+        """
         attempts = Retrying(
             stop=stop_after_delay(_REMOVAL_SECONDS),
             wait=wait_fixed(0.1),
@@ -626,7 +650,7 @@ class Engine:
             with attempt:
                 if self.container(name) is not None:
                     with contextlib.suppress(_NoContainerError), _translated("docker rm"):
-                        self._client.container.remove(name, force=True)
+                        self._client.container.remove(name, force=True, volumes=True)
 
     def _run_once(self, image: str, command: Sequence[str], **options: Any) -> str:
         output = bytearray()

@@ -13,7 +13,16 @@ from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.readiness import Progress
-from stackctl.stack import adaptation, copies, doctor, image_lock, images, joining
+from stackctl.stack import (
+    adaptation,
+    copies,
+    doctor,
+    image_lock,
+    images,
+    joining,
+    reloading,
+    renewal,
+)
 from stackctl.stack.images import Choice, Resolved
 from stackctl.stack.joining import Missing
 from stackctl.stack.lock import exclusive
@@ -97,8 +106,11 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         stale = copies.kept(project.state)
         made = adaptation.adapt(engine, info, project.settings, project.state)
         before = engine.containers()
+        if chosen.demo and renewal.renew(project, engine):
+            observer.note("MongoDB of the demo begins empty: its password is another")
         observer.step("starting the containers")
         engine.up(pull=resolved.name == "upstream" or bool(chosen.app_files))
+        reloading.note_started(project.state)
         if stale:
             copies.remove(engine, but=made)
         after = engine.containers()

@@ -1,15 +1,22 @@
-"""Which program reads which rendered files, and how it is told to read them again."""
+"""Which program reads which rendered files, how it is told to read them again, and what it has read.
+
+What was written and what the programs have read are two things: a reload may fail, and `render` only writes. So what
+was read is kept on record, by file.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.settings import Settings
+from stackctl.stack.state import State
 
+_RECORD = "loaded.json"
 _BY_ITSELF = ("grafana/dashboards/", "prometheus/targets/")
 """Folders whose reader looks for changes by itself. Prometheus must not even be told of changed targets: a reload
 at the moment that a file of targets becomes empty keeps its old ones (prometheus/prometheus#12858)."""
@@ -36,11 +43,8 @@ _READERS: Mapping[
 
 def reloadable(changed: Iterable[str]) -> list[str]:
     """Give the services that can read these changed files anew while they run."""
-    return [
-        service
-        for service, (folder, _) in _READERS.items()
-        if any(name.startswith(folder) and not name.startswith(_BY_ITSELF) for name in changed)
-    ]
+    names = list(changed)
+    return [service for service in _READERS if files_of(service, names)]
 
 
 def unattended(changed: Iterable[str]) -> list[str]:
@@ -54,13 +58,61 @@ def waiting(changed: Iterable[str]) -> list[str]:
     return [name for name in changed if not name.startswith(known)]
 
 
-async def reload(settings: Settings, services: Sequence[str]) -> None:
-    """Tell these services. Raises ServiceError for the first that does not take its configuration."""
+def changed(state: State) -> list[str]:
+    """Give the rendered files, by path below `config/`, that are not what was read last; those that are gone, too.
+
+    Without a record, after an `up` of an older stackctl, those are all that can be read anew.
+    """
+    present, read = _present(state), state.read_json(_RECORD)
+    folders = tuple(folder for folder, _ in _READERS.values())
+    known = read or {
+        name: digest for name, digest in present.items() if not name.startswith(folders)
+    }
+    return sorted(name for name in {*present, *known} if present.get(name) != known.get(name))
+
+
+def note_started(state: State) -> None:
+    """Put on record that every program has been started with what is rendered now."""
+    state.write_json(_RECORD, _present(state))
+
+
+def note_read(state: State, files: Iterable[str]) -> None:
+    """Put on record that these files have been read as they are now."""
+    present, read = _present(state), state.read_json(_RECORD)
+    for name in files:
+        read.pop(name, None)
+        if name in present:
+            read[name] = present[name]
+    state.write_json(_RECORD, read)
+
+
+def files_of(service: str, names: Iterable[str]) -> list[str]:
+    """Give those of these files that a service which is told reads anew."""
+    folder, _ = _READERS[service]
+    return [name for name in names if name.startswith(folder) and not name.startswith(_BY_ITSELF)]
+
+
+def _present(state: State) -> dict[str, str]:
+    return {
+        path.relative_to(state.config).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in state.config.rglob("*")
+        if path.is_file()
+    }
+
+
+async def reload(settings: Settings, services: Sequence[str], done: Callable[[str], None]) -> None:
+    """Tell these services, and call `done` with each that has read its configuration.
+
+    All are told before the first that does not take its configuration is raised, as ServiceError.
+    """
 
     async def tell(service: str) -> None:
         _, client = _READERS[service]
         async with client(settings.url(service)) as one:
             await one.reload()
+        done(service)
 
-    steps: list[Awaitable[None]] = [tell(service) for service in services]
-    await asyncio.gather(*steps)
+    ended = await asyncio.gather(*map(tell, services), return_exceptions=True)
+    for failure in ended:
+        if failure is not None:
+            raise failure

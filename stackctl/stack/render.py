@@ -53,7 +53,7 @@ _READS: Mapping[str, tuple[str, ...]] = {
     "blackbox-exporter": ("config/blackbox",),
     "redis-exporter": ("secrets/redis_exporter_passwords",),
     "redis": ("secrets/redis_conf",),
-    "rabbitmq": ("secrets/rabbitmq_conf",),
+    "rabbitmq": ("secrets/rabbitmq_conf", "secrets/rabbitmq_definitions"),
     "mongodb": ("secrets/mongodb_password",),
     "demo": ("secrets/redis_password", "secrets/rabbitmq_password"),
 }

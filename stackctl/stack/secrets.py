@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stackctl.applications import Present
@@ -62,7 +64,7 @@ class Secrets:
             write_atomic(state.secrets / name, content or defaults.get(name, ""), MOUNTED_FILE)
         write_atomic(
             state.secrets / "mongodb-exporter.env",
-            f"MONGODB_URI={self._mongodb_uri()}\n",
+            f"MONGODB_URI={_env_quoted(self._mongodb_uri())}\n",
             PRIVATE_FILE,
         )
 
@@ -79,12 +81,40 @@ class Secrets:
                 {f"redis://{watched.address if watched else 'redis:6379'}": redis if known else ""}
             ),
             "rabbitmq_password": rabbitmq,
-            # A literal in single quotes is taken as it is (RabbitMQ's new configuration format).
-            "rabbitmq_conf": f"default_user = {USER}\ndefault_pass = '{rabbitmq}'\n",
+            "rabbitmq_conf": "load_definitions = /run/secrets/rabbitmq_definitions.json\n",
+            "rabbitmq_definitions": json.dumps(self._rabbitmq_definitions(rabbitmq)),
             "mongodb_password": self._text("MONGODB_PASSWORD"),
             "slack_webhook_url": self._text("ALERTMANAGER_SLACK_WEBHOOK_URL"),
             "pagerduty_key": self._text("ALERTMANAGER_PAGERDUTY_KEY"),
             "smtp_password": self._text("ALERTMANAGER_SMTP_PASSWORD"),
+        }
+
+    def fingerprint(self, name: str) -> str:
+        """Give what tells a secret from another of the same name, and nothing else of it."""
+        return hmac.digest(
+            self.fingerprint_key, f"{name}\0{self._text(name)}".encode(), "sha256"
+        ).hex()[:16]
+
+    def _rabbitmq_definitions(self, password: str) -> Mapping[str, Any]:
+        """Give the user and what it may do, which the broker takes over at every start, whatever its data has.
+
+        The hash is what RabbitMQ keeps itself: SHA-256 after a salt of four bytes
+        (rabbitmq.com/docs/passwords, "Computing Password Hash"). The salt is the same as long as the password is,
+        so that the container is not made anew at every `up`.
+        """
+        salt = bytes.fromhex(self.fingerprint("RABBITMQ_PASSWORD"))[:4]
+        digest = hashlib.sha256(salt + password.encode()).digest()
+        user = {
+            "name": USER,
+            "password_hash": base64.b64encode(salt + digest).decode(),
+            "hashing_algorithm": "rabbit_password_hashing_sha256",
+            "tags": ["administrator"],
+        }
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        return {
+            "users": [user],
+            "vhosts": [{"name": "/"}],
+            "permissions": [{"user": USER, "vhost": "/", **everything}],
         }
 
     def _mongodb_uri(self) -> str:
@@ -112,6 +142,16 @@ def _kept(state: State) -> dict[str, str]:
     return generated
 
 
+def _env_quoted(text: str) -> str:
+    """Quote text for a .env file of Compose, which replaces variables and escapes in double quotes.
+
+    `$$` is a dollar sign (docs.docker.com/reference/compose-file/interpolation). Text in single quotes is taken as it
+    is, but for the quote, which cannot be in it after a backslash.
+    """
+    escaped = _escaped(text).replace("$", "$$")
+    return f'"{escaped}"'
+
+
 def _escaped(text: str) -> str:
-    """Escape text for a double-quoted argument in redis.conf."""
+    """Escape text for double quotes in redis.conf and .env files."""
     return text.replace("\\", "\\\\").replace('"', '\\"')

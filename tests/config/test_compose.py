@@ -125,6 +125,30 @@ def test_prometheus_admin_api_is_on_where_it_is_asked_for(rendered: Path) -> Non
     assert [flag for flag in found if "admin-api" in flag] == ["--web.enable-admin-api"]
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "pa$$word@h/?authSource=$external",
+        "p${GRAFANA_PORT}@h",
+        "p${@h",
+        "p #1@h",
+        "it's@h",
+        'a"b\\n\\@h\\',
+        "\\'${'}\"$X @h",
+    ],
+)
+def test_compose_gives_the_address_of_mongodb_on_byte_for_byte(
+    state_dir: Path, clean_environment: pytest.MonkeyPatch, rest: str
+) -> None:
+    uri = f"mongodb://u:{rest}"
+    found = settings.load(environ={"MONGODB_EXPORTER_URI": uri})
+    state = open_state(found.project)
+    render(found, Secrets(found, state), state, images={}, present=present(found, demo=True))
+    given = config(state.compose_env)["services"]["mongodb-exporter"]["environment"]["MONGODB_URI"]
+    # `config` writes a dollar sign as one would have to write it into a compose file.
+    assert given.replace("$$", "$") == uri
+
+
 def test_the_plans_corrections_of_flags(rendered: Path) -> None:
     found = config(rendered)["services"]
     assert "--cluster.listen-address=" in found["alertmanager"]["command"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
 
 import psutil
@@ -109,6 +110,43 @@ def test_no_secret_is_in_a_command_line_or_a_report(stack: Stack) -> None:
     for form in ("table", "json", "junit"):
         done = stack.run("verify", "--format", form)
         assert MARK not in done.stdout + done.stderr
+
+
+def test_changed_passwords_are_taken_over_by_every_program(stack: Stack) -> None:
+    old = stack.env_file.read_text()
+    # With what a configuration file could take for its own; dotenv reads \\' as a quote.
+    changed = {
+        "RABBITMQ_PASSWORD": f'{MARK}-it\'s "new" ${{x}} #1',
+        "MONGODB_PASSWORD": f"{MARK}-it's/new@ $x #1",
+        "REDIS_EXPORTER_PASSWORD": f'{MARK}-it\'s "new" #1',
+    }
+    lines = [line for line in old.splitlines() if line.partition("=")[0] not in changed]
+    quoted = [name + "='" + text.replace("'", "\\'") + "'" for name, text in changed.items()]
+    try:
+        stack.env_file.write_text("\n".join([*lines, *quoted]) + "\n")
+        done = stack.run("up", timeout=180)
+        assert done.returncode == 0, done.stderr
+        assert "MongoDB of the demo begins empty" in done.stderr
+        assert authenticates(stack, changed["RABBITMQ_PASSWORD"])
+        assert not authenticates(stack, f"{MARK}-rabbitmq_password")
+        again = stack.run("up")
+        assert "nothing to change" in again.stdout, again.stdout
+        verified = stack.run("verify", "--timeout", "60")
+        assert verified.returncode == 0, verified.stdout
+    finally:
+        stack.env_file.write_text(old)
+        assert stack.run("up", timeout=180).returncode == 0
+    assert authenticates(stack, f"{MARK}-rabbitmq_password")
+
+
+def authenticates(stack: Stack, password: str) -> bool:
+    """Tell whether RabbitMQ takes this password."""
+    command = ["docker", "exec", "-i", stack.container("rabbitmq"), "rabbitmqctl", "--quiet"]
+    done = subprocess.run(
+        [*command, "authenticate_user", "stackctl"], input=password, text=True, check=False
+    )
+    assert done.returncode in {0, 65}, "65 is what it ends with where it refuses"
+    return done.returncode == 0
 
 
 def test_networks_are_the_projects_own(stack: Stack) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
+import json
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -215,7 +218,12 @@ def test_secrets_are_written_the_way_each_reader_takes_them() -> None:
     state, _ = run(PASSWORDS)
     files = {path.name: path.read_text() for path in state.secrets.iterdir()}
     assert files["redis_conf"] == 'requirepass "marked-redis\\"secret"\n'
-    assert files["mongodb-exporter.env"].endswith(":marked-mongodb%2Fsecret@mongodb:27017\n")
+    assert files["mongodb-exporter.env"].endswith(':marked-mongodb%2Fsecret@mongodb:27017"\n')
+    # RabbitMQ is given what it keeps itself: four bytes of salt, and the SHA-256 of them and the password.
+    assert "marked-rabbitmq" not in files["rabbitmq_conf"] + files["rabbitmq_definitions"]
+    (user,) = json.loads(files["rabbitmq_definitions"])["users"]
+    known = base64.b64decode(user["password_hash"])
+    assert known[4:] == hashlib.sha256(known[:4] + b"marked-rabbitmq-secret").digest()
     assert files["grafana_password"] == "marked-grafana-secret"
 
 

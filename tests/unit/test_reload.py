@@ -1,0 +1,131 @@
+"""`reload` without Docker: what is told to whom goes by what each program has read, not by what was written now."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from stackctl.errors import ServiceError
+from stackctl.stack import reloading
+from stackctl.stack.state import open_state, write_atomic
+from tests.support.cli import run_here
+
+pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
+
+PAGERDUTY = {"ALERTMANAGER_PAGERDUTY_KEY": "k"}
+"""With it Alertmanager's configuration is another."""
+
+
+@dataclass
+class Programs:
+    """The programs that can be told, and what they were told."""
+
+    told: list[str] = field(default_factory=list)
+    refusing: set[str] = field(default_factory=set)
+
+    def client(self, service: str) -> type:
+        programs = self
+
+        class Client:
+            def __init__(self, _: str) -> None:
+                pass
+
+            async def __aenter__(self) -> Client:
+                return self
+
+            async def __aexit__(self, *_: object) -> None:
+                pass
+
+            async def reload(self) -> None:
+                programs.told.append(service)
+                if service in programs.refusing:
+                    raise ServiceError(f"{service} does not answer", service=service)
+
+        return Client
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
+    """A stack that has read what is rendered without any setting."""
+    monkeypatch.chdir(tmp_path)
+    found = Programs()
+    monkeypatch.setattr("stackctl.commands.render.passes_checks", lambda *_: True)
+    readers = {
+        service: (folder, found.client(service))
+        for service, (folder, _) in reloading._READERS.items()
+    }
+    monkeypatch.setattr(reloading, "_READERS", readers)
+    assert run_here("render").returncode == 0
+    reloading.note_started(open_state("bot-core"))
+    return found
+
+
+def said(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line for line in done.stderr.splitlines() if line.startswith("stackctl: ")]
+
+
+def test_what_has_been_read_is_not_told_again(programs: Programs) -> None:
+    assert "nothing has changed" in run_here("reload").stdout
+    done = run_here("reload", env=PAGERDUTY)
+    assert "alertmanager has read its configuration again" in done.stdout
+    assert "nothing has changed" in run_here("reload", env=PAGERDUTY).stdout
+    assert programs.told == ["alertmanager"]
+
+
+def test_what_was_only_rendered_is_told(programs: Programs) -> None:
+    assert run_here("render", env=PAGERDUTY).returncode == 0
+    assert run_here("reload", env=PAGERDUTY).returncode == 0
+    assert programs.told == ["alertmanager"]
+
+
+def test_after_a_reload_that_failed_the_next_one_tries_again(programs: Programs) -> None:
+    programs.refusing = {"alertmanager"}
+    state = open_state("bot-core")
+    rules = state.config / "prometheus" / "recording-rules" / "system.yml"
+    read = rules.read_bytes()
+    write_atomic(rules, read + b"# other than what Prometheus has read\n", 0o644)
+    reloading.note_started(state)
+    done = run_here("reload", env=PAGERDUTY)
+    assert done.returncode == 1
+    assert said(done) == ["stackctl: alertmanager does not answer"]
+    # The other one has read its own all the same.
+    assert "prometheus has read its configuration again" in done.stdout
+    done = run_here("reload", env=PAGERDUTY)
+    assert done.returncode == 1
+    programs.refusing = set()
+    done = run_here("reload", env=PAGERDUTY)
+    assert done.returncode == 0
+    assert "alertmanager has read" in done.stdout
+    assert sorted(programs.told) == ["alertmanager", "alertmanager", "alertmanager", "prometheus"]
+
+
+def test_what_waits_for_up_is_said_until_up(programs: Programs) -> None:
+    state = open_state("bot-core")
+    write_atomic(state.config / "loki" / "loki-config.yml", "# what Loki was started with\n", 0o644)
+    reloading.note_started(state)
+    for _ in range(2):
+        assert "for `stackctl up`: loki/loki-config.yml" in run_here("reload").stderr
+    reloading.note_started(state)
+    assert "nothing has changed" in run_here("reload").stdout
+
+
+def test_without_a_record_everything_that_can_be_told_is_told(programs: Programs) -> None:
+    (open_state("bot-core").folder / "loaded.json").unlink()
+    done = run_here("reload")
+    assert done.returncode == 0
+    assert sorted(programs.told) == ["alertmanager", "blackbox-exporter", "prometheus"]
+    assert "stackctl up" not in done.stderr
+
+
+def test_a_configuration_that_is_refused_is_one_line(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackctl.commands.render.passes_checks", lambda *_: False)
+    done = run_here("reload", env=PAGERDUTY)
+    assert done.returncode == 1
+    (line,) = said(done)
+    assert "nothing was changed" in line
+    assert programs.told == []

@@ -1,0 +1,82 @@
+"""The demo's MongoDB begins anew with another password, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from stackctl.backup import transfer
+from stackctl.settings import load
+from stackctl.stack.project import Project
+from stackctl.stack.renewal import renew
+from stackctl.stack.state import open_state
+from tests.support.engine import MemoryEngine, container
+
+pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
+
+VOLUME = "bot-core_mongodb_data"
+
+
+class DataEngine(MemoryEngine):
+    """An engine that has volumes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(container("mongodb"), container("redis"))
+        self.there = {VOLUME, "bot-core_redis_data"}
+        monkeypatch.setattr(transfer, "remove", lambda names: self.there.difference_update(names))
+
+    def volumes(self, made: Collection[str] = ()) -> list[str]:
+        return sorted(self.there)
+
+    def remove(self, name: str) -> None:
+        assert VOLUME in self.there, "the volume can only go after the container"
+        del self.states[name]
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> DataEngine:
+    return DataEngine(monkeypatch)
+
+
+def project(password: str | None = None) -> Project:
+    environ = {"MONGODB_PASSWORD": password} if password else {}
+    return Project(load(environ=environ), open_state("bot-core"))
+
+
+def test_another_password_and_a_lost_one_begin_anew(engine: DataEngine) -> None:
+    engine.there.clear()
+    assert not renew(project("one"), engine)
+    engine.there = {VOLUME, "bot-core_redis_data"}
+    assert not renew(project("one"), engine)
+    assert set(engine.states) == {"mongodb", "redis"}
+    assert renew(project("two"), engine)
+    assert set(engine.states) == {"redis"}
+    assert engine.there == {"bot-core_redis_data"}
+    # Generated ones, and then those of a state folder that was lost.
+    renew(project(), engine)
+    engine.there.add(VOLUME)
+    assert not renew(project(), engine)
+    (project().state.folder / "secrets.json").unlink()
+    assert renew(project(), engine)
+
+
+def test_one_that_is_cut_off_is_done_again(
+    engine: DataEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(_: Collection[str]) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(transfer, "remove", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            renew(project("two"), engine)
+    assert renew(project("two"), engine)
+    assert VOLUME not in engine.there
+
+
+def test_the_record_tells_nothing_of_the_password(engine: DataEngine, state_dir: Path) -> None:
+    renew(project("marked-secret"), engine)
+    (record,) = (path for path in state_dir.rglob("mongodb.json"))
+    assert "marked-secret" not in record.read_text()
