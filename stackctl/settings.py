@@ -33,6 +33,10 @@ OVERRIDE_FILE = "stackctl.override.yml"
 
 _PREFIX = "STACKCTL_"
 _ENVIRONMENT_ONLY = ("STACKCTL_DEBUG", "STACKCTL_STATE_DIR")
+_ENVIRONMENT = "environment"
+_FILE = "_FILE"
+"""The end of the name of the setting that gives a secret by its file, as the images on Docker Hub have it."""
+_MAX_SECRET = 64 * 1024
 _ALIKE = 0.85
 """How alike a name must be to a setting's to count as a slip; an application's own names are less so."""
 
@@ -323,7 +327,15 @@ def _rows() -> Iterator[Setting]:
         yield Setting(name, None, _text, "password; generated where it is not given", secret=True)
 
 
-SETTINGS: Mapping[str, Setting] = {row.name: row for row in _rows()}
+def _with_files() -> Iterator[Setting]:
+    for row in _rows():
+        yield row
+        if row.secret:
+            name = f"{row.name}{_FILE}"
+            yield Setting(name, None, _text, f"file that has {row.name}, in the place of it")
+
+
+SETTINGS: Mapping[str, Setting] = {row.name: row for row in _with_files()}
 
 _PORT_VARIABLES = frozenset(name for name, _ in PUBLISHED_PORTS.values())
 _JOINING = frozenset(
@@ -338,7 +350,10 @@ _GROUPS: tuple[tuple[str, Callable[[Setting], bool]], ...] = (
     ("Notifications", lambda row: row.name.startswith("ALERTMANAGER_") and row.parse is not _image),
     ("Images", lambda row: row.parse in {_image, _mirror, _index}),
     ("Your own bot-core", lambda row: row.name in _JOINING),
-    ("Passwords and credentials", lambda row: row.secret),
+    (
+        "Passwords and credentials",
+        lambda row: row.secret or SETTINGS[row.name.removesuffix(_FILE)].secret,
+    ),
     ("The stack", lambda _: True),
 )
 """Heading → what belongs below it; a setting is below the first that takes it."""
@@ -413,8 +428,15 @@ class Settings:
         return "localhost" if self.host in {"127.0.0.1", "[::1]"} else self.host
 
     def doubts(self) -> list[tuple[str, str]]:
-        """Give (what is odd, remedy) for each name in the file that looks like a setting and is none."""
+        """Give (what is odd, remedy) for each name in the file that looks like a setting and is none.
+
+        A secret's file that others can read is odd as well.
+        """
         found = []
+        for row in SETTINGS.values():
+            path = self.values[f"{row.name}{_FILE}"] if row.secret else None
+            if path is not None and self.values[row.name].origin == _origin_in_file(path):
+                found += _loose(row.name, str(path.text))
         for name, origin in self.others.items():
             close = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=_ALIKE)
             if name in _ENVIRONMENT_ONLY:
@@ -448,6 +470,9 @@ def load(
             remedy="use small letters, digits, - and _, and begin with a letter or digit",
         )
     values = {row.name: _resolve(row, environ, from_file) for row in SETTINGS.values()}
+    for row in SETTINGS.values():
+        if row.secret:
+            values[row.name] = _either(row, values[row.name], values[f"{row.name}{_FILE}"])
     others = {name: origin for name, (_, origin) in from_file.items() if name not in SETTINGS}
     return Settings(name, values, others)
 
@@ -456,11 +481,15 @@ def _resolve(
     row: Setting, environ: Mapping[str, str], from_file: Mapping[str, tuple[str, str]]
 ) -> Value:
     if environ.get(row.name):
-        raw, origin = environ[row.name], "environment"
+        raw, origin = environ[row.name], _ENVIRONMENT
     elif row.name in from_file and from_file[row.name][0]:
         raw, origin = from_file[row.name]
     else:
         return Value(row.default, "default" if row.default is not None else "not set")
+    return _parsed(row, raw, origin)
+
+
+def _parsed(row: Setting, raw: str, origin: str) -> Value:
     try:
         text = row.parse(raw)
     except ValueError as reason:
@@ -475,6 +504,49 @@ def _resolve(
     from pydantic import SecretStr
 
     return Value(SecretStr(text), origin)
+
+
+def _either(row: Setting, given: Value, path: Value) -> Value:
+    """Give a secret that is set itself or by its file; of both, the one in the environment.
+
+    Raises UsageError where both are set in the same place, or the file cannot be read or has no such value.
+    """
+    if path.text is None:
+        return given
+    if given.text is not None:
+        if (given.origin == _ENVIRONMENT) == (path.origin == _ENVIRONMENT):
+            raise UsageError(
+                f"{row.name} ({given.origin}) and {row.name}{_FILE} ({path.origin}) are both set",
+                remedy="remove one of them",
+            )
+        if given.origin == _ENVIRONMENT:
+            return given
+    origin = _origin_in_file(path)
+    remedy = f"name a file in {row.name}{_FILE} that has it"
+    try:
+        with Path(str(path.text)).expanduser().open("rb") as stream:
+            raw = stream.read(_MAX_SECRET + 1).decode()
+    except OSError as error:
+        reason = f"{row.name}: {origin} cannot be read: {error.strerror or error}"
+        raise UsageError(reason, remedy=remedy) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{row.name}: {origin} is no UTF-8 text", remedy=remedy) from None
+    # As a shell's $(<file) takes it, which is how the images do.
+    raw = raw.rstrip("\n")
+    if not raw or len(raw) > _MAX_SECRET:
+        what = "is empty" if not raw else f"is longer than {_MAX_SECRET} bytes"
+        raise UsageError(f"{row.name}: {origin} {what}", remedy=remedy)
+    return _parsed(row, raw, origin)
+
+
+def _origin_in_file(path: Value) -> str:
+    return f"{path.text} ({path.origin})"
+
+
+def _loose(name: str, path: str) -> list[tuple[str, str]]:
+    mode = Path(path).expanduser().stat().st_mode
+    remedy = f"chmod 600 {path}"
+    return [(f"{path}, which has {name}, can be read by others", remedy)] if mode & 0o044 else []
 
 
 def _read_env_file(path: Path | None) -> dict[str, tuple[str, str]]:

@@ -217,14 +217,12 @@ class Engine:
 
     @cached_property
     def _info(self) -> EngineInfo:
+        # `docker info` waits for ever for a daemon that says nothing, and ends well where there is none.
         self._listed("name=^$", stopped=False)
         with _translated("docker info"):
             info = self._client.system.info()
         asked = dt.datetime.now(dt.UTC)
         if info.server_version is None:
-            # `docker info` ends well without a daemon and lists the reason: any call to the daemon says it.
-            with _translated("docker version"):
-                self._client.container.list()
             raise EngineError("the Docker daemon gives no version", remedy="restart Docker")
         try:
             compose = self._client.compose.version()
@@ -660,6 +658,7 @@ class Engine:
                 list(command),
                 user="0:0",
                 read_only=True,
+                security_options=["no-new-privileges"],
                 pull="never",
                 remove=True,
                 stream=True,
@@ -688,6 +687,7 @@ class Engine:
                 networks=["none"],
                 cap_drop=["ALL"],
                 read_only=True,
+                security_options=["no-new-privileges"],
                 labels=scratch_labels(self.project),
             )
         try:

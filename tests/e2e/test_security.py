@@ -63,6 +63,24 @@ def test_only_the_proxy_has_the_docker_socket(stack: Stack) -> None:
     assert holders == {"docker-socket-proxy"}
 
 
+def test_who_has_the_hosts_files_cannot_call_the_docker_socket(stack: Stack) -> None:
+    # A read-only mount would not keep anybody from it.
+    script = (
+        "import pathlib, socket, sys\n"
+        "for path in pathlib.Path(sys.argv[1]).rglob('docker.sock'):\n"
+        "    try:\n"
+        "        socket.socket(socket.AF_UNIX).connect(str(path))\n"
+        "        print('reached', path)\n"
+        "    except PermissionError:\n"
+        "        print('refused', path)\n"
+        "print('looked')\n"
+    )
+    for service, folder in (("cadvisor", "/rootfs/run"), ("node-exporter", "/host/run")):
+        said = docker("exec", stack.container(service), "python3", "-c", script, folder)
+        assert "looked" in said, said
+        assert "reached" not in said, said
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

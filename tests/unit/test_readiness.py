@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackctl import readiness, settings
+from stackctl.errors import EngineError
 from stackctl.readiness import NotReady, Progress
 from stackctl.settings import Settings
+from stackctl.stack.engine import Engine
 from stackctl.stack.services import SERVICES, ContainerHealth, HttpProbe, Service
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, serving
@@ -139,3 +143,19 @@ def test_every_http_probe_asks_a_published_port() -> None:
     for service in SERVICES.values():
         if isinstance(service.probe, HttpProbe):
             assert (service.probe.via or service.name) in settings.PUBLISHED_PORTS
+
+
+def test_an_engine_that_never_answers_ends_the_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = tmp_path / "docker"
+    command.write_text("#!/bin/sh\nexec sleep 600\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("stackctl.stack.engine._ANSWER_SECONDS", 0.05)
+    waiting = readiness.wait([], Engine("p"), at("x:9"), timeout=1, changed=lambda _: None)
+    with pytest.raises(EngineError, match="does not answer within") as caught:
+        asyncio.run(waiting)
+    assert caught.value.remedy
+    with pytest.raises(EngineError, match="does not answer within"):
+        Engine("p").info()

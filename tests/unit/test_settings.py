@@ -120,6 +120,77 @@ def test_secrets_do_not_show_in_repr_and_do_not_come_as_text() -> None:
         found.secret("PROMETHEUS_PORT")
 
 
+def secret_file(folder: Path, content: bytes = b"from-a-file\n", mode: int = 0o600) -> Path:
+    path = folder / "password"
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def test_a_secret_can_be_given_by_its_file(tmp_path: Path) -> None:
+    path = secret_file(tmp_path)
+    file = env(tmp_path, f"GRAFANA_PASSWORD_FILE={path}\n")
+    found = load(env_file=file, environ={})
+    assert found.secret("GRAFANA_PASSWORD") == SecretStr("from-a-file")
+    assert found.values["GRAFANA_PASSWORD"].origin == f"{path} ({file}:1)"
+    assert found.doubts() == []
+    # What is in the environment wins, whichever of the two it is.
+    found = load(env_file=file, environ={"GRAFANA_PASSWORD": "p"})
+    assert found.secret("GRAFANA_PASSWORD") == SecretStr("p")
+    file = env(tmp_path, "GRAFANA_PASSWORD=p\n")
+    found = load(env_file=file, environ={"GRAFANA_PASSWORD_FILE": str(path)})
+    assert found.secret("GRAFANA_PASSWORD") == SecretStr("from-a-file")
+
+
+def test_every_secret_can_be_given_by_its_file_and_nothing_else() -> None:
+    by_file = {name.removesuffix("_FILE") for name in SETTINGS if name.endswith("_FILE")}
+    assert by_file == {name for name, row in SETTINGS.items() if row.secret}
+    assert len(by_file) == 8
+
+
+def test_a_secrets_file_that_others_can_read_is_odd(tmp_path: Path) -> None:
+    path = secret_file(tmp_path, mode=0o644)
+    found = load(environ={"GRAFANA_PASSWORD_FILE": str(path)})
+    said = f"{path}, which has GRAFANA_PASSWORD, can be read by others"
+    assert found.doubts() == [(said, f"chmod 600 {path}")]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (b"\xff", "is no UTF-8 text"),
+        (b"hush-hush\nhush-hush", "it has a control character"),
+        (b"hush-hush" * 10_000, "is longer than 65536 bytes"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_a_secrets_file_that_has_none_is_told_without_showing_it(
+    tmp_path: Path, content: bytes | None, says: str
+) -> None:
+    path = secret_file(tmp_path, content or b"")
+    if content is None:
+        path.unlink()
+    with pytest.raises(UsageError) as caught:
+        load(environ={"GRAFANA_PASSWORD_FILE": str(path)})
+    assert says in caught.value.message
+    assert str(path) in caught.value.message
+    assert "GRAFANA_PASSWORD" in caught.value.line
+    assert "hush-hush" not in caught.value.line
+    assert "\n" not in caught.value.line
+
+
+def test_a_secret_that_is_set_twice_in_the_same_place_is_refused(tmp_path: Path) -> None:
+    path = secret_file(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        load(environ={"GRAFANA_PASSWORD": "hush-hush", "GRAFANA_PASSWORD_FILE": str(path)})
+    assert caught.value.line == (
+        "GRAFANA_PASSWORD (environment) and GRAFANA_PASSWORD_FILE (environment) are both set;"
+        " remove one of them"
+    )
+
+
 @pytest.mark.parametrize(
     ("bind", "host"),
     [
