@@ -159,9 +159,14 @@ def test_changed_passwords_are_taken_over_by_every_program(stack: Stack) -> None
 
 def authenticates(stack: Stack, password: str) -> bool:
     """Tell whether RabbitMQ takes this password."""
-    command = ["docker", "exec", "-i", stack.container("rabbitmq"), "rabbitmqctl", "--quiet"]
+    # Without its prompt, which --quiet takes away, it never reads its stdin.
+    command = ["docker", "exec", "-i", stack.container("rabbitmq"), "rabbitmqctl"]
     done = subprocess.run(
-        [*command, "authenticate_user", "stackctl"], input=password, text=True, check=False
+        [*command, "authenticate_user", "stackctl"],
+        input=password,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode in {0, 65}, "65 is what it ends with where it refuses"
     return done.returncode == 0
