@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from stackctl.stack.engine import Engine
 
 _LOOK_SECONDS = 0.2
+_AHEAD = 1000
+"""How many lines may wait for a slow reader: a service that logs faster waits too, and not in memory."""
 _YEAR_MINUTES = 365 * 24 * 60.0
 
 
@@ -109,7 +111,7 @@ def _read(engine: Engine, ids: Mapping[str, str], tail: int) -> Iterator[tuple[s
 
 def _followed(engine: Engine, ids: Mapping[str, str], tail: int) -> Iterator[tuple[str, bytes]]:
     """Give the services' lines as they come, until all have ended. Raises EngineError where one cannot be read."""
-    arrived: SimpleQueue[tuple[str, bytes] | StackctlError | None] = SimpleQueue()
+    arrived: Queue[tuple[str, bytes] | StackctlError | None] = Queue(_AHEAD)
 
     def read(service: str) -> None:
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import WSCloseCode, WSMsgType
@@ -98,7 +100,30 @@ def test_requests_are_counted_by_the_template_of_their_route() -> None:
     assert read(role, durations, method="GET", endpoint="/api/health") == 2
 
 
-def test_every_request_is_logged_with_its_query(caplog: pytest.LogCaptureFixture) -> None:
+class Clock:
+    """The clock of the server's own measurements: it goes on by what the server waits for, and by nothing else."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self._sleep = asyncio.sleep
+        monkeypatch.setattr("botdemo.app.time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr("botdemo.app.asyncio.sleep", self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let a request's wait pass at once; whatever else sleeps does so for real."""
+        if seconds == LATENCY:
+            self.now += seconds
+        else:
+            await self._sleep(seconds)
+
+
+LATENCY = 0.731
+
+
+def test_every_request_is_logged_with_its_query(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Clock(monkeypatch)
     caplog.set_level(logging.INFO, logger="botdemo")
 
     async def scenario(client: Client) -> None:
@@ -106,18 +131,17 @@ def test_every_request_is_logged_with_its_query(caplog: pytest.LogCaptureFixture
 
     visit(make_role(ENGINE), scenario)
     (message,) = (r.getMessage() for r in caplog.records if "run=abc" in r.getMessage())
-    method, path, status, _, milliseconds, unit = message.split()
-    assert (method, path, status, unit) == ("GET", "/api/health?run=abc", "200", "ms")
-    assert 0 <= float(milliseconds) < 1000
+    assert message == "GET /api/health?run=abc 200 in 0.0 ms"
 
 
 def test_errors_and_latency_spare_health_metrics_and_control(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    Clock(monkeypatch)
     role = make_role(ENGINE)
 
     async def scenario(client: Client) -> None:
-        await client.put("/demo/control", json={"error_ratio": 1, "latency_seconds": 0.05})
+        await client.put("/demo/control", json={"error_ratio": 1, "latency_seconds": LATENCY})
         failed = await client.get("/api/trades?run=abc")
         assert failed.status == 500
         for path in ("/api/health", "/metrics", "/demo/control"):
@@ -125,8 +149,8 @@ def test_errors_and_latency_spare_health_metrics_and_control(
 
     visit(role, scenario)
     seconds = "http_request_duration_seconds_sum"
-    assert read(role, seconds, endpoint="/api/trades") >= 0.05
-    assert read(role, seconds, endpoint="/api/health") < 0.05
+    assert read(role, seconds, endpoint="/api/trades") == pytest.approx(LATENCY)
+    assert read(role, seconds, endpoint="/api/health") == 0
     errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
     assert errors == ["GET /api/trades?run=abc failed: internal error"]
 
