@@ -112,18 +112,26 @@ def test_a_line_carries_the_image_that_wrote_it(stack: Stack) -> None:
         assert {labels.get("image") for labels in series} == {image.strip()}
 
 
-def test_what_only_alertmanager_holds_is_shown(stack: Stack) -> None:
-    url = f"{stack.settings.url('alertmanager')}/api/v2/alerts"
-    labels = {"alertname": "PanicLogged", "severity": "critical", "service": "rust-core-engine"}
-    httpx.post(url, json=[{"labels": labels}]).raise_for_status()
-    try:
-        rows = json.loads(stack.run("alerts", "--format", "json").stdout)
-        (row,) = (one for one in rows if one["alert"] == "PanicLogged")
-        assert (row["state"], row["severity"]) == ("firing", "critical")
-        assert row["receivers"] == ["critical-alerts", "default"]
-    finally:
-        ended = dt.datetime.now(dt.UTC).isoformat()
-        httpx.post(url, json=[{"labels": labels, "endsAt": ended}]).raise_for_status()
+def test_an_alert_on_log_lines_is_shown_though_prometheus_has_it_not(stack: Stack) -> None:
+    line = "thread 'main' panicked at src/order.rs:12:5"
+    labels = {"job": "rust-core-engine", "service": "rust-core-engine", "level": "error"}
+    # Old enough to be over soon, and young enough for the ruler, which looks once a minute.
+    at = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=3)
+    stream = {"stream": labels, "values": [[f"{at.timestamp():.0f}000000000", line]]}
+    push = f"{stack.settings.url('loki')}/loki/api/v1/push"
+    httpx.post(push, json={"streams": [stream]}).raise_for_status()
+    rows: list[dict[str, Any]] = []
+
+    def shown() -> bool:
+        found = json.loads(stack.run("alerts", "--format", "json").stdout)
+        rows[:] = [one for one in found if one["alert"] == "PanicLogged"]
+        return bool(rows)
+
+    assert wait_until(shown, 90)
+    (row,) = rows
+    assert (row["state"], row["severity"]) == ("firing", "critical")
+    assert row["service"] == "rust-core-engine"
+    assert row["receivers"] == ["critical-alerts", "default"]
 
 
 def test_no_rule_fails_and_evaluation_is_a_small_part_of_the_interval(stack: Stack) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -14,7 +15,7 @@ from aiohttp import web
 from multidict import MultiDict
 from prometheus_client import CollectorRegistry, Gauge
 
-from standins.loki import VERSION, rules
+from standins.loki import VERSION, ruler, rules
 from standins.loki.config import Config
 from standins.loki.ingest import Ingester, PushError
 from standins.loki.logql.evaluate import QueryError
@@ -42,8 +43,10 @@ _SEAL_EVERY = 5.0
 _log = logging.getLogger("standins.loki.api")
 
 
-def application(config: Config, store: Store) -> web.Application:
-    """Give the application over an open store; it seals and expires segments while it runs."""
+def application(
+    config: Config, store: Store, groups: Sequence[ruler.Group] = ()
+) -> web.Application:
+    """Give the application over an open store; it seals and expires segments, and evaluates rules, while it runs."""
     registry = metrics.registry("loki", VERSION)
     app = server.application(
         registry,
@@ -51,8 +54,11 @@ def application(config: Config, store: Store) -> web.Application:
         max_body=_MAX_REQUEST,
         timeout=config.limits.query_timeout / NANOSECONDS + 5,
     )
-    _Api(config, store, registry).register(app)
+    served = _Api(config, store, registry)
+    served.register(app)
     server.background(app, lambda: _maintain(config, store))
+    for group in groups:
+        server.background(app, functools.partial(ruler.run, group, config.ruler, served.vector))
     return app
 
 
@@ -119,6 +125,12 @@ class _Api:
     async def _query_range(self, form: Mapping[str, str], _request: web.Request) -> Any:
         return await self._run(range_request(form, time.time_ns()))
 
+    async def vector(self, expression: str, at: int) -> ruler.Vector:
+        """Evaluate an expression at a time in nanoseconds. Raises what a query raises."""
+        request = instant_request({"query": expression, "time": str(at)}, at)
+        vector: ruler.Vector = (await self._run(request))["result"]
+        return vector
+
     async def _run(self, request: Request) -> Any:
         async with self._slots:
             prepared = Prepared(request, self._store, self._config.limits, self._config.align_steps)
@@ -152,7 +164,7 @@ class _Api:
 
     async def _rules(self, _request: web.Request) -> web.Response:
         try:
-            groups = rules.groups(self._config.rules)
+            groups = rules.groups(self._config.ruler.folder)
         except (OSError, ValueError) as error:
             return web.Response(status=500, text=f"{error}\n")
         if not groups:

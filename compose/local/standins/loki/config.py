@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,6 +78,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class RulerConfig:
+    """`ruler`: where its rules are, which Alertmanagers it tells, and what it adds to an alert."""
+
+    folder: Path | None
+    alertmanagers: tuple[str, ...] = ()
+    external_url: str = ""
+    datasource_uid: str = ""
+    external_labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What the stand-in acts on."""
 
@@ -85,7 +96,7 @@ class Config:
     port: int
     log_level: int
     folder: Path
-    rules: Path | None
+    ruler: RulerConfig
     align_steps: bool
     compaction_interval: int
     limits: Limits
@@ -133,7 +144,7 @@ def _config(document: dict[str, Any]) -> Config:
         port=int(server.get("http_listen_port", 3100)),
         log_level=level,
         folder=Path(prefix) / "standin",
-        rules=_ruler(document),
+        ruler=_ruler(document),
         align_steps=_bool(_section(document, "query_range"), "align_queries_with_step", False),
         compaction_interval=_duration(compactor, "compaction_interval", "10m"),
         limits=_limits(
@@ -143,18 +154,24 @@ def _config(document: dict[str, Any]) -> Config:
     )
 
 
-def _ruler(document: dict[str, Any]) -> Path | None:
+def _ruler(document: dict[str, Any]) -> RulerConfig:
     ruler = _section(document, "ruler")
-    url = ruler.get("alertmanager_url")
-    if url:
-        for one in str(url).split(","):
-            if urlsplit(one).scheme not in {"http", "https"} or not urlsplit(one).hostname:
-                raise ValueError(f"ruler.alertmanager_url: {one!r} is no address")
+    urls = tuple(str(ruler["alertmanager_url"]).split(",")) if ruler.get("alertmanager_url") else ()
+    for one in urls:
+        if urlsplit(one).scheme not in {"http", "https"} or not urlsplit(one).hostname:
+            raise ValueError(f"ruler.alertmanager_url: {one!r} is no address")
     storage = _section(ruler, "storage")
     if storage.get("type", "local") != "local":
         raise ValueError(f"ruler.storage.type: the stand-in has local only, not {storage['type']}")
     folder = _section(storage, "local").get("directory")
-    return Path(folder) if folder else None
+    labels = _section(ruler, "external_labels")
+    return RulerConfig(
+        folder=Path(folder) if folder else None,
+        alertmanagers=tuple(one.rstrip("/") for one in urls),
+        external_url=str(ruler.get("external_url") or "").rstrip("/"),
+        datasource_uid=str(ruler.get("datasource_uid") or ""),
+        external_labels={str(name): str(value) for name, value in labels.items()},
+    )
 
 
 def _limits(section: dict[str, Any], retention_enabled: bool) -> Limits:

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from standins.loki import VERSION, api, config, rules
+from standins.loki import VERSION, api, config, ruler, rules
 from standins.loki.store import Store
 from standins.shared import flags, logs, server
 from standins.shared.logs import fields
@@ -33,16 +33,14 @@ def main(arguments: list[str]) -> None:
         return
     try:
         store = Store(settings.folder, time.time_ns(), retention=settings.limits.retention)
-        groups = rules.groups(settings.rules)
+        groups = ruler.groups(rules.groups(settings.ruler.folder))
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    if groups:
-        _log.warning("the stand-in evaluates no rules", extra=fields(files=", ".join(groups)))
     _log.info(
         "Loki started",
         extra=fields(version=VERSION, standin=True, lines=store.lines, segments=store.segments),
     )
     try:
-        server.serve(api.application(settings, store), settings.address, settings.port)
+        server.serve(api.application(settings, store, groups), settings.address, settings.port)
     finally:
         store.close()

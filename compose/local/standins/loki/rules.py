@@ -1,4 +1,4 @@
-"""Lists the rule groups of the ruler's local folder. The stand-in evaluates none of them."""
+"""Lists the rule groups of the ruler's local folder."""
 
 from __future__ import annotations
 
