@@ -104,7 +104,7 @@ class Group:
 
 
 def groups(files: Mapping[str, Iterable[Any]]) -> tuple[Group, ...]:
-    """Read rule groups, by file. Raises ValueError for what is no alerting rule, or asks for what the stand-in lacks."""
+    """Read rule groups, by file. Raises ValueError for what is no alerting rule or asks for what the stand-in lacks."""
     return tuple(_group(file, group) for file, found in files.items() for group in found)
 
 
