@@ -119,6 +119,11 @@ def test_a_request_is_counted_and_its_log_line_comes_back_from_loki(stack: Stack
     assert wait_until(arrived, 30)
 
 
+def test_what_the_broker_says_is_in_its_containers_log(stack: Stack) -> None:
+    done = stack.run("logs", "rabbitmq", "--tail", "1000")
+    assert "Server startup complete" in done.stdout
+
+
 def test_every_expected_job_carries_its_service_label(stack: Stack) -> None:
     answer = httpx.get(
         f"{stack.settings.url('prometheus')}/api/v1/query", params={"query": "up"}
