@@ -13,7 +13,7 @@ _LOST = {
     "refused by Loki": "loki_discarded_samples_total",
     "dropped by Promtail": "promtail_dropped_entries_total",
 }
-_LABELS = ("job", "container_name", "level")
+_LABELS = ("job", "container_name", "image", "level")
 
 
 async def _ready(context: Context) -> Finding:

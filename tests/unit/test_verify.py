@@ -142,7 +142,7 @@ RIGHT: dict[str, Any] = {
     "/api/datasources/proxy/uid/alertmanager/api/v2/status": {"cluster": {"status": "disabled"}},
     "/api/search": [{"uid": "system-overview", "title": "System Overview"}],
     "/ready": "ready",
-    "/loki/api/v1/labels": success(["job", "container_name", "level"]),
+    "/loki/api/v1/labels": success(["job", "container_name", "image", "level"]),
     "/api/dashboards/uid/system-overview": {
         "dashboard": {"uid": "system-overview", "panels": [{"title": "CPU"}]}
     },
