@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,7 +143,7 @@ def _head(runs: int) -> Iterator[str]:
     )
 
 
-def _table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(title: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     yield ""
     yield f"## {title}"
     yield ""
