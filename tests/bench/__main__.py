@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
@@ -306,7 +307,7 @@ def rest(bench: Bench) -> Iterator[str]:
 
 def _cpu_limits(bench: Bench) -> dict[str, float]:
     """Give each service's limit in processors."""
-    services = {}
+    services: dict[str, Any] = {}
     for name in ("docker-compose.yml", "demo.yml"):
         services |= yaml.safe_load((bundle.compose() / name).read_text())["services"]
     return {

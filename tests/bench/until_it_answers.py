@@ -1,4 +1,4 @@
-"""Ends once an address answers with a 200. It imports next to nothing, for Python's own start counts in what is measured."""
+"""Ends once an address answers with a 200; imports little, for Python's own start counts in what is measured."""
 
 import http.client
 import sys
