@@ -52,6 +52,8 @@ class Server:
     routes: dict[str, Answer]
     requests: list[Request] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
+    sent: int = 0
+    """Bytes of endless bodies that clients, or the buffers on the way to them, have taken."""
 
 
 @contextlib.contextmanager
@@ -88,7 +90,7 @@ def serving(routes: dict[str, Answer]) -> Iterator[Server]:
                 self.end_headers()
                 with contextlib.suppress(OSError):
                     while not server.stopping.is_set():
-                        self.wfile.write(reply.body)
+                        server.sent += self.wfile.write(reply.body)
                 self.close_connection = True
                 return
             self.send_header("Content-Length", str(len(reply.body)))

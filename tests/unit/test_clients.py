@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -69,6 +71,7 @@ CALLS: dict[str, tuple[str, Call]] = {
     "build": ("/api/v1/status/buildinfo", prometheus("build_info")),
     "runtime": ("/api/v1/status/runtimeinfo", prometheus("started")),
     "am-status": ("/api/v2/status", alertmanager("status")),
+    "am-route": ("/api/v2/status", alertmanager("route")),
     "am-alerts": ("/api/v2/alerts", alertmanager("alerts")),
     "am-silences": ("/api/v2/silences", alertmanager("silences")),
     "am-receivers": ("/api/v2/receivers", alertmanager("receivers")),
@@ -166,15 +169,20 @@ def test_a_slow_service_costs_the_timeout_and_no_more() -> None:
         asyncio.run(targets_within(0.2, server.url))
 
 
-def test_an_endless_body_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "MAX_BODY", 1024 * 1024)
-    path, call = CALLS["targets"]
-    endless = Reply(b"x" * 65536, endless=True)
+BUFFERS = 16 << 20
+"""What the kernel's buffers of a connection may take beside what the client reads."""
+
+
+def test_of_an_endless_body_no_more_is_read_than_a_client_keeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(base, "MAX_BODY", 1 << 20)
     with (
-        serving({path: endless}) as server,
-        pytest.raises(ServiceError, match=r"larger than 1 MiB|within"),
+        serving({"/api/v1/targets": Reply(b"x" * 65536, endless=True)}) as server,
+        pytest.raises(ServiceError, match="larger than 1 MiB"),
     ):
-        asyncio.run(call(server.url))
+        asyncio.run(targets_within(30, server.url))
+    assert 1 << 20 < server.sent < (1 << 20) + BUFFERS
 
 
 def test_an_endless_trickle_is_cut_off() -> None:
@@ -201,20 +209,132 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(max_examples=12, deadline=None)
-@given(ANY_JSON)
-def test_any_json_gives_a_value_or_a_service_error(value: object) -> None:
-    routes = {path: as_json(value) for path, _ in CALLS.values()}
+def data(value: object) -> object:
+    return {"status": "success", "data": value}
 
-    async def ask_each(url: str) -> None:
-        for _, call in CALLS.values():
-            try:
-                await call(url)
-            except ServiceError as error:
-                assert "\n" not in error.message
 
-    with serving(dict(routes)) as server:
-        asyncio.run(ask_each(server.url))
+LABELS = {"job": "a", "service": "b"}
+NOW = "2026-01-02T03:04:05Z"
+ALERT = {"labels": LABELS, "annotations": {}, "state": "firing", "activeAt": NOW, "value": "1e+00"}
+RULE = {
+    "name": "R",
+    "query": "up",
+    "type": "alerting",
+    "health": "ok",
+    "duration": 60,
+    "labels": LABELS,
+    "alerts": [ALERT],
+}
+TARGET = {
+    "labels": LABELS,
+    "discoveredLabels": {"__address__": "a:1"},
+    "scrapeUrl": "http://a:1/metrics",
+    "health": "up",
+    "lastError": "",
+    "lastScrapeDuration": 0.1,
+    "scrapeInterval": "15s",
+}
+AM_STATUS = {
+    "versionInfo": {"version": "0.26.0"},
+    "config": {"original": "route: {group_wait: 10s, routes: [{matchers: [a = b]}]}"},
+    "cluster": {"status": "disabled"},
+    "uptime": NOW,
+}
+SILENCE = {
+    "id": "s",
+    "status": {"state": "active"},
+    "matchers": [{"name": "a", "value": "b", "isRegex": False, "isEqual": True}],
+    "startsAt": NOW,
+    "endsAt": NOW,
+    "createdBy": "me",
+    "comment": "c",
+}
+SOURCE = {"uid": "x", "name": "Loki", "type": "loki", "url": "http://loki:3100"}
+STREAM = {"stream": LABELS, "values": [["1700000000000000001", "line"]]}
+
+VALID: dict[str, object] = {
+    "targets": data({"activeTargets": [TARGET]}),
+    "config": data({"yaml": "scrape_configs: [{job_name: a}]"}),
+    "rules": data({"groups": [{"name": "g", "file": "f", "interval": 15, "rules": [RULE]}]}),
+    "alerts": data({"alerts": [ALERT]}),
+    "query": data({"resultType": "vector", "result": [{"metric": LABELS, "value": [1, "2"]}]}),
+    "range": data({"resultType": "matrix", "result": [{"metric": LABELS, "values": [[1, "2"]]}]}),
+    "alertmanagers": data({"activeAlertmanagers": [{"url": "http://a:9093/api/v2/alerts"}]}),
+    "build": data({"version": "2.48.0"}),
+    "runtime": data({"startTime": NOW}),
+    "am-status": AM_STATUS,
+    "am-route": AM_STATUS,
+    "am-alerts": [
+        {
+            "labels": LABELS,
+            "startsAt": NOW,
+            "endsAt": NOW,
+            "status": {"state": "active", "silencedBy": [], "inhibitedBy": []},
+            "receivers": [{"name": "default"}],
+        }
+    ],
+    "am-silences": [SILENCE],
+    "am-receivers": [{"name": "default"}],
+    "loki-labels": data(["job"]),
+    "loki-lines": data({"resultType": "streams", "result": [STREAM]}),
+    "health": {"database": "ok", "version": "10.2.2"},
+    "user": {"login": "admin"},
+    "sources": [SOURCE],
+    "source-health": {"status": "OK", "message": ""},
+    "search": [{"uid": "x", "title": "X", "url": "/d/x"}],
+    "dashboard": {"dashboard": {"uid": "x", "panels": []}},
+}
+"""Call → an answer as it is documented."""
+
+
+def places(value: object) -> list[tuple[object, ...]]:
+    """Give the ways to everything in a JSON value, itself first."""
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    return [(), *((key, *rest) for key, one in inner for rest in places(one))]
+
+
+def with_other(value: Any, place: tuple[Any, ...], other: object) -> Any:
+    """Give a JSON value with something else in one place."""
+    if not place:
+        return other
+    changed = copy.copy(value)
+    changed[place[0]] = with_other(value[place[0]], place[1:], other)
+    return changed
+
+
+def asked(name: str, content: bytes) -> object:
+    """Give what a call makes of a body."""
+
+    async def answer(*_: object, **__: object) -> bytes:
+        return content
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base.HttpClient, "_request", answer)
+        return asyncio.run(CALLS[name][1]("http://x"))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_answer_as_documented_is_taken(name: str) -> None:
+    assert asked(name, json.dumps(VALID[name]).encode())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.sampled_from(sorted(CALLS)))
+def test_an_answer_that_is_wrong_in_one_place_gives_a_value_or_a_service_error(
+    drawn: st.DataObject, name: str
+) -> None:
+    place = drawn.draw(st.sampled_from(places(VALID[name])))
+    wrong = with_other(VALID[name], place, drawn.draw(ANY_JSON))
+    try:
+        asked(name, json.dumps(wrong).encode())
+    except ServiceError as error:
+        assert "\n" not in error.message
 
 
 @settings(max_examples=50, deadline=None)
@@ -297,3 +417,48 @@ def test_loki_gives_lines_with_nanoseconds() -> None:
         found = asyncio.run(CALLS["loki-lines"][1](server.url))
     assert isinstance(found, list)
     assert found[0].entries == [Entry(1700000000000000001, "one")]
+
+
+METRICS = b"""
+alertmanager_notification_requests_total{integration="slack",receiver_name="a}b"} 7
+alertmanager_notification_requests_total{integration="slack",receiver_name="c"} 1
+alertmanager_notification_requests_total{integration="email"} 2
+alertmanager_notification_requests_failed_total{integration="slack"} 3
+alertmanager_notifications_total{integration="slack"} 99
+"""
+
+
+def test_what_was_delivered_is_what_was_asked_and_did_not_fail() -> None:
+    with serving({"/metrics": Reply(METRICS)}) as server:
+        assert asyncio.run(alertmanager("delivered")(server.url)) == {"slack": 5, "email": 2}
+        server.routes["/metrics"] = Reply(METRICS.replace(b"} 7", b"} many"))
+        with pytest.raises(ServiceError, match="_requests_total is 'many'"):
+            asyncio.run(alertmanager("delivered")(server.url))
+
+
+def test_a_clock_that_never_answers_costs_the_timeout() -> None:
+    with (
+        serving({"/metrics": Reply(delay=20)}) as server,
+        pytest.raises(ServiceError, match=r"no answer within 0\.5 s"),
+    ):
+        asyncio.run(prometheus("clock_skew")(server.url))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40))
+@example("Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
+@example("Fri, 02 Jan 2026 03:04:05")
+@example("Fri, 02 Jan 2026 03:04:05 -0000")
+@example("Fri, 02 Jan 0001 03:04:05 +9999")
+def test_any_date_gives_seconds_or_a_service_error(date: str) -> None:
+    async def ask() -> float:
+        async with PrometheusClient("http://x") as client:
+            client._client = httpx.AsyncClient(
+                transport=httpx.MockTransport(lambda _: httpx.Response(200, headers={"Date": date}))
+            )
+            return await client.clock_skew()
+
+    try:
+        assert isinstance(asyncio.run(ask()), float)
+    except ServiceError as error:
+        assert "has no Date" in error.message

@@ -97,6 +97,31 @@ def test_a_latency_is_from_the_request_to_the_end_of_its_answer(
     assert outcome.seconds == 1.75
 
 
+BUFFERS = 16 << 20
+"""What the kernel's buffers of a connection may take beside what is read."""
+
+
+def test_of_an_answer_without_end_so_much_is_read_and_no_more(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "MAX_BODY", 1 << 20)
+    server.routes["/endless"] = Reply(b"x" * 65536, endless=True)
+    outcome = asyncio.run(load.put(f"{server.url}/endless", requests=2, concurrency=1))
+    assert outcome.answers == {"more than 1 MiB": 2}
+    assert outcome.latencies == ()
+    assert not outcome.ok
+    assert server.sent < 2 * ((1 << 20) + BUFFERS)
+
+
+def test_an_answer_that_trickles_is_waited_for_so_long_and_no_longer(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "TIMEOUT", 0.1)
+    server.routes["/trickle"] = Reply(b" ", endless=True)
+    outcome = asyncio.run(load.put(f"{server.url}/trickle", requests=2, concurrency=2))
+    assert outcome.answers == {"Timeout": 2}
+
+
 def test_the_requests_of_a_run_carry_its_name_and_their_number(server: Server) -> None:
     asyncio.run(load.put(f"{server.url}/api/health", requests=5, concurrency=2, run="abc"))
     queries = [parse_qs(request.query) for request in server.requests]
