@@ -152,7 +152,13 @@ class Session:
             if fault.abandoned
         ]
         for note in (*notes, *journal.unreadable()):
-            self.err.print(f"stackctl: {note}", style="yellow", markup=False, highlight=False)
+            self.err.print(
+                f"stackctl: {note}",
+                style="yellow",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
         return project
 
     @cached_property

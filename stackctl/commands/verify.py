@@ -139,6 +139,6 @@ def verify(
         click.echo(json.dumps(done) if output == "json" else junit.dumps(done))
     if report is not None:
         html.write(report, done)
-        session.err.print(f"report: {report}", markup=False)
+        session.err.print(f"report: {report}", markup=False, soft_wrap=True)
     if not done.ok:
         ctx.exit(1)

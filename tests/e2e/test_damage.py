@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from stackctl.settings import PUBLISHED_PORTS
@@ -74,6 +77,93 @@ def test_a_corrupt_write_ahead_log_is_repaired_and_told(stack: Stack) -> None:
     finally:
         docker("restart", prometheus)
     verified = stack.run("verify", "prometheus", "--timeout", "60")
+    assert verified.returncode == 0, verified.stdout
+
+
+@contextlib.contextmanager
+def spoiled(stack: Stack, name: str, old: str, new: str) -> Iterator[None]:
+    """A rendered file with something else in it while the body runs; the programs are told by the caller."""
+    path = stack.folder / "state" / PROJECT / "config" / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    try:
+        yield
+    finally:
+        path.write_text(text)
+
+
+def reload_prometheus(stack: Stack) -> None:
+    assert httpx.post(f"{stack.settings.url('prometheus')}/-/reload").status_code == 200
+
+
+def restart_grafana(stack: Stack) -> None:
+    docker("restart", stack.container("grafana"))
+    url = f"{stack.settings.url('grafana')}/api/health"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(url).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    assert wait_until(answers, 60)
+
+
+SPOILED = {
+    "a target that was removed": (
+        "prometheus/prometheus.yml",
+        "job_name: redis\n",
+        "job_name: valkey\n",
+        reload_prometheus,
+        "prometheus.targets",
+        "redis: no target",
+    ),
+    "an alertmanager at a wrong address": (
+        "prometheus/prometheus.yml",
+        "alertmanagers:\n    - static_configs:\n        - targets: [alertmanager:9093]",
+        "alertmanagers:\n    - static_configs:\n        - targets: [alertmanger:9093]",
+        reload_prometheus,
+        "prometheus.alertmanager",
+        "it sends to alertmanger:9093",
+    ),
+    "a data source at a wrong address": (
+        "grafana/provisioning/datasources/datasources.yml",
+        "http://loki:3100",
+        "http://lokki:3100",
+        restart_grafana,
+        "grafana.datasource-health",
+        "Loki at http://lokki:3100",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "told", "check", "says"), SPOILED.values(), ids=SPOILED
+)
+def test_what_is_configured_wrongly_fails_its_check(
+    stack: Stack,
+    name: str,
+    old: str,
+    new: str,
+    told: Callable[[Stack], None],
+    check: str,
+    says: str,
+) -> None:
+    assert stack.run("verify", check).returncode == 0
+    try:
+        with spoiled(stack, name, old, new):
+            told(stack)
+            # What was found before the change may still be there for a moment.
+            assert wait_until(
+                lambda: stack.run("verify", check, "--timeout", "0").returncode == 1, 30
+            )
+            done = stack.run("verify", check, "--timeout", "0")
+            assert done.returncode == 1
+            assert says in " ".join(done.stdout.split())
+    finally:
+        told(stack)
+    verified = stack.run("verify", check, "--timeout", "60")
     assert verified.returncode == 0, verified.stdout
 
 

@@ -85,6 +85,25 @@ def test_verify_all_sends_notifications_and_load(stack: Stack) -> None:
     assert channels == {"slack", "pagerduty", "email"}
 
 
+def test_a_real_channel_is_told_only_with_send_and_must_take_its_messages(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = "notifications.critical-trading"
+    with monkeypatch.context() as patch:
+        # Real for stackctl, which then only has Alertmanager's counters; the demo's sink takes them all the same.
+        patch.setenv("ALERTMANAGER_SLACK_WEBHOOK_URL", "http://notification-sink:8025/slack")
+        assert stack.run("up", timeout=180).returncode == 0
+        refused = stack.run("verify", check)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "Slack (#ai-alerts, " in refused.stderr
+        done = stack.run("verify", check, "--send", "--format", "json", timeout=240)
+        (result,) = json.loads(done.stdout)["checks"]
+        assert result["ok"], result
+        assert "the real slack (3)" in result["expected"]
+        assert "alerts go to real channels: Slack" in done.stderr
+    assert stack.run("up", timeout=180).returncode == 0
+
+
 def test_a_channel_that_refuses_fails_its_check(stack: Stack) -> None:
     control = f"{stack.settings.url('notification-sink')}/demo/control"
     assert httpx.put(control, json={"error_ratio": 1}).status_code == 200
@@ -327,6 +346,7 @@ def test_service_down_fires_reaches_alertmanager_and_resolves(stack: Stack) -> N
         "told to a channel",
         "healed",
         "resolved in both",
+        "its end told to a channel",
     ]
     # The rule's `for` is two minutes, by the time of Prometheus' own evaluations.
     _, active_since = samples(stack, "ALERTS_FOR_STATE")[-1]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stackctl.chaos import drill
+from stackctl.chaos import drill, steady
 from stackctl.chaos.faults import FAULTS, claim, heal_all, injected
 from stackctl.chaos.journal import FILE, Journal, NotSteady
 from stackctl.chaos.timeline import Pace, Timeline
@@ -24,8 +26,13 @@ from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.errors import EngineError, StackctlError, UsageError
+from stackctl.settings import load
 from stackctl.stack.engine import Engine
+from stackctl.stack.services import application
 from stackctl.stack.state import open_state
+from stackctl.verify import runner
+from stackctl.verify.drills import Drills, _drill
+from stackctl.verify.model import Check, Context, Finding
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, as_json, serving
@@ -273,6 +280,7 @@ class AlertingStack:
         resolves: bool = True,
         tells: bool = True,
         tells_the_end: bool = True,
+        told_late: int = 0,
     ) -> None:
         self.engine = engine
         self.tells = tells
@@ -282,6 +290,7 @@ class AlertingStack:
         self.flaky = 0
         self.sent = False
         self.tells_the_end = tells_the_end
+        self.told_late = told_late
 
     def alerts(self, _: Request) -> Reply:
         self.flaky += 1
@@ -303,7 +312,7 @@ class AlertingStack:
         return as_json([found] if there else [])
 
     def messages(self, _: Request) -> Reply:
-        if not self.tells or (self.looks_down < 5 and not self.sent):
+        if not self.tells or (self.looks_down < 5 + self.told_late and not self.sent):
             return as_json([])
         self.sent = True
         title = f"{LABELS['alertname']} on {LABELS['service']}"
@@ -449,3 +458,151 @@ def test_an_unknown_alert_or_one_that_is_active_already_is_refused_before_the_fa
         with pytest.raises(drill.DrillError, match="is not resolved"):
             run_drill(engine, journal, server.url, timeout=0.5, force=True)
     assert engine.done == [("stop", "id-loki"), ("start", "id-loki")]
+
+
+def verified(
+    stack: AlertingStack, journal: Journal, *, left_out: tuple[str, ...] = ()
+) -> tuple[Finding, Drills, list[str]]:
+    """What `verify` makes of a drill of Loki."""
+    said: list[str] = []
+    drills = Drills(
+        stack.engine,
+        journal,
+        load(environ={}),
+        {"loki": application("loki")},
+        lambda service, state: said.append(f"{service}: {state}"),
+    )
+
+    async def run(url: str) -> Finding:
+        async with (
+            PrometheusClient(url) as prometheus,
+            AlertmanagerClient(url) as alertmanager,
+            SinkClient(url) as sink,
+        ):
+            context = Context(
+                prometheus,
+                alertmanager,
+                loki=None,  # type: ignore[arg-type]
+                grafana=None,  # type: ignore[arg-type]
+                expected_jobs=(),
+                left_out=left_out,
+                expected_dashboards=(),
+                dashboards=Path(),
+                log_job=None,
+                load=None,
+                sink=sink,
+                real_channels=frozenset(),
+                drills=drills,
+            )
+            check = Check(
+                "loki.drill", "x", "x", "loki", functools.partial(_drill, "loki"), once=True
+            )
+            report = await runner.run(
+                (check,),
+                context,
+                project="p",
+                images=None,
+                standins={},
+                timeout=0,
+                finished=lambda _: None,
+            )
+            assert report.drills == tuple(drills.timelines)
+            return report.results[0].finding
+
+    with serving(stack.routes()) as server:  # type: ignore[arg-type]
+        return asyncio.run(run(server.url)), drills, said
+
+
+def test_verify_sees_a_drill_through_and_says_how_it_stands(journal: Journal) -> None:
+    engine = MemoryEngine(container("loki"))
+    finding, drills, said = verified(AlertingStack(engine), journal)
+    assert finding.ok, finding
+    assert "to the channel" in finding.seen
+    assert "slow" not in finding.seen
+    assert "channel-resolved" in drills.timelines[0].seconds
+    assert "loki: ServiceDown is pending in Prometheus, not in Alertmanager" in said
+    assert any(line.startswith("loki: firing after ") for line in said)
+    assert engine.done == [("stop", "id-loki"), ("start", "id-loki")]
+
+
+def test_a_stage_that_takes_longer_than_configured_fails_the_check(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count(0.0, 1.0)
+    monkeypatch.setattr(drill, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    stack = AlertingStack(MemoryEngine(container("loki")), told_late=12)
+    finding, _, _ = verified(stack, journal)
+    assert not finding.ok
+    assert re.search(r"to the channel \d+\.0 s \(configured 5 to 5 s, slow\)", finding.seen)
+    assert finding.next_step == "stackctl logs alertmanager"
+
+
+def test_a_drill_that_fails_keeps_its_course_and_is_not_tried_again(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drill, "_SLACK", 0.4)
+    engine = MemoryEngine(container("loki"))
+    finding, drills, _ = verified(AlertingStack(engine, reaches=False), journal)
+    assert "did not reach Alertmanager" in finding.seen
+    assert list(drills.timelines[0].seconds) == ["fault", "pending", "firing"]
+    assert [verb for verb, _ in engine.done] == ["stop", "start"]
+
+
+def test_a_service_that_is_not_ready_is_not_drilled(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steady, "_SECONDS", 0.05)
+    engine = MemoryEngine(container("loki", health="starting"))
+    finding, drills, _ = verified(AlertingStack(engine), journal)
+    assert not finding.ok
+    assert "loki is not ready before the fault" in finding.seen
+    assert (engine.done, drills.timelines) == ([], [])
+
+
+def test_a_service_that_is_not_there_is_skipped(journal: Journal) -> None:
+    engine = MemoryEngine(container("loki"))
+    finding, _, _ = verified(AlertingStack(engine), journal, left_out=("loki",))
+    assert (finding.ok, finding.skipped, engine.done) == (True, True, [])
+
+
+def test_two_drills_at_once_do_not_wait_for_one_anothers_docker(journal: Journal) -> None:
+    met = threading.Barrier(2, timeout=5)
+
+    class Meeting(MemoryEngine):
+        def stop(self, container: str, *, timeout: int = 10) -> None:
+            # It ends only if the other drill's stop has begun.
+            met.wait()
+            super().stop(container, timeout=timeout)
+
+    engines = [Meeting(container("loki")), Meeting(container("loki"))]
+    journals = [journal, Journal(open_state("other"))]
+
+    async def one(engine: MemoryEngine, its: Journal, url: str) -> Timeline:
+        async with (
+            PrometheusClient(url) as prometheus,
+            AlertmanagerClient(url) as alertmanager,
+        ):
+            return await drill.run(
+                FAULTS["stop"],
+                "loki",
+                "ServiceDown",
+                engine=engine,
+                journal=its,
+                prometheus=prometheus,
+                alertmanager=alertmanager,
+                sink=None,
+                timeout=30,
+                begun=lambda _: None,
+                reached=lambda _stage, _seconds: None,
+                waiting=lambda _: None,
+            )
+
+    async def both(urls: list[str]) -> list[Timeline]:
+        return list(await asyncio.gather(*map(one, engines, journals, urls)))
+
+    with (
+        serving(AlertingStack(engines[0]).routes()) as first,  # type: ignore[arg-type]
+        serving(AlertingStack(engines[1]).routes()) as second,  # type: ignore[arg-type]
+    ):
+        timelines = asyncio.run(both([first.url, second.url]))
+    assert all("resolved" in timeline.seconds for timeline in timelines)
