@@ -32,6 +32,10 @@ OVERRIDE_FILE = "stackctl.override.yml"
 """A Compose file of this name in the current folder is merged over all others."""
 
 _PREFIX = "STACKCTL_"
+_LONGEST = 32_768
+"""Characters of a value: what a program is called with has a limit in the kernel, too."""
+_SHOWN = 80
+"""Characters of a wrong value that an error shows."""
 _ENVIRONMENT_ONLY = ("STACKCTL_DEBUG", "STACKCTL_STATE_DIR")
 _ENVIRONMENT = "environment"
 _FILE = "_FILE"
@@ -67,9 +71,10 @@ def _text(value: str) -> str:
 
 
 def _port(value: str) -> str:
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
+    # Not by `int` alone, which refuses thousands of digits with words of its own.
+    if not re.fullmatch(r"0*[1-9][0-9]{0,4}", value) or int(value.lstrip("0")) > 65535:
         raise ValueError("a port is a whole number from 1 to 65535")
-    return str(int(value))
+    return value.lstrip("0")
 
 
 def _address(value: str) -> str:
@@ -464,10 +469,10 @@ def load(
     environ = os.environ if environ is None else environ
     from_file = _read_env_file(env_file)
     name = project or environ.get("COMPOSE_PROJECT_NAME") or DEFAULT_PROJECT
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
         raise UsageError(
-            f"the project name {name!r} is not one that Compose takes",
-            remedy="use small letters, digits, - and _, and begin with a letter or digit",
+            f"the project name {_shortened(name)!r} is not one that Compose takes",
+            remedy="use at most 63 small letters, digits, - and _, and begin with a letter or digit",
         )
     values = {row.name: _resolve(row, environ, from_file) for row in SETTINGS.values()}
     for row in SETTINGS.values():
@@ -491,10 +496,12 @@ def _resolve(
 
 def _parsed(row: Setting, raw: str, origin: str) -> Value:
     try:
+        if len(raw) > _LONGEST:
+            raise ValueError(f"it has more than {_LONGEST} characters")
         text = row.parse(raw)
     except ValueError as reason:
         # There may be a password where none belongs.
-        shown = "" if row.secret else " {!r}".format(re.sub(r"//[^/@]*@", "//****@", raw))
+        shown = "" if row.secret else f" {_shortened(re.sub(r'//[^/@]*@', '//****@', raw))!r}"
         raise UsageError(
             f"{row.name}{shown} ({origin}) is not valid: {reason}",
             remedy=f"correct {row.name} or remove it",
@@ -549,22 +556,38 @@ def _loose(name: str, path: str) -> list[tuple[str, str]]:
     return [(f"{path}, which has {name}, can be read by others", remedy)] if mode & 0o044 else []
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _read_env_file(path: Path | None) -> dict[str, tuple[str, str]]:
     """Give name → (value, origin) of a .env file; an absent default file is an empty one."""
     chosen = path or Path(ENV_FILE)
     try:
-        text = chosen.read_text(encoding="utf-8")
+        text = read_env(chosen)
     except FileNotFoundError:
         if path is None:
             return {}
         raise UsageError(
             f"{path} does not exist", remedy="give --env-file a file that does"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{chosen} cannot be read: {error}", remedy="make it a readable UTF-8 text file"
-        ) from None
     return parse_env(text, str(chosen))
+
+
+def read_env(path: Path) -> str:
+    """Give the text of a .env file, without the mark that Windows' editors put before it.
+
+    Raises FileNotFoundError, and UsageError for a file that cannot be read or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(
+            f"{path} cannot be read: {reason}", remedy="make it a readable UTF-8 text file"
+        ) from None
 
 
 def parse_env(text: str, origin: str) -> dict[str, tuple[str, str]]:

@@ -31,7 +31,7 @@ def init(session: Session, force: bool, stdout: bool) -> None:
     written over.
     """
     from stackctl import starter
-    from stackctl.settings import ENV_FILE, OVERRIDE_FILE
+    from stackctl.settings import ENV_FILE, OVERRIDE_FILE, read_env
     from stackctl.stack.state import PRIVATE_FILE, write_atomic
 
     env, override = session.env_file or Path(ENV_FILE), Path(OVERRIDE_FILE)
@@ -41,7 +41,7 @@ def init(session: Session, force: bool, stdout: bool) -> None:
             f"{' and '.join(map(str, there))} {'is' if len(there) == 1 else 'are'} there already",
             remedy="--force adds what is missing and keeps what is set; --stdout prints",
         )
-    texts = {env: starter.env_text(_text(env) if force and env in there else "", str(env))}
+    texts = {env: starter.env_text(read_env(env) if force and env in there else "", str(env))}
     if stdout or override not in there:
         texts[override] = starter.override_text()
     if stdout:
@@ -59,12 +59,3 @@ def init(session: Session, force: bool, stdout: bool) -> None:
         )
     if override not in texts:
         session.out.print(f"{override}: yours, kept as it is")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise StackctlError(
-            f"{path} cannot be read: {error}", remedy="make it a readable UTF-8 text file"
-        ) from None

@@ -192,6 +192,30 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("stackctl: ")
 
 
+@pytest.mark.parametrize("content", [None, b"\xff\xfeL\x00"])
+def test_what_cannot_be_brought_up_to_date_is_one_line_and_stays(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    if content is None:
+        (tmp_path / ".env").mkdir()
+    else:
+        (tmp_path / ".env").write_bytes(content)
+    done = run_here("init", "--force")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"stackctl: \.env cannot be read: .+; make it .+\n", done.stderr)
+    assert not (tmp_path / "stackctl.override.yml").exists()
+
+
+def test_a_file_of_windows_keeps_what_is_set(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("\ufeff# Ours.\r\nLOKI_PORT=4100\r\n".encode())
+    assert run_here("init", "--force").returncode == 0
+    text = (tmp_path / ".env").read_bytes()
+    assert b"\r" not in text
+    assert b"\xef\xbb\xbf" not in text
+    assert values(text.decode()) == {"LOKI_PORT": "4100"}
+    assert b"# Ours.\nLOKI_PORT=4100\n" in text
+
+
 def test_stdout_prints_and_writes_nothing(tmp_path: Path) -> None:
     done = run_here("init", "--stdout")
     assert done.returncode == 0

@@ -39,7 +39,7 @@ def test_project_name_comes_from_flag_then_environment_then_default() -> None:
     assert load(environ={}).project == "bot-core"
 
 
-@pytest.mark.parametrize("name", ["Upper", "-x", "with space", "ä"])
+@pytest.mark.parametrize("name", ["a" * 64, "Upper", "-x", "with space", "ä"])
 def test_a_project_name_that_compose_refuses_is_refused_here(name: str) -> None:
     with pytest.raises(UsageError, match="not one that Compose takes") as caught:
         load(project=name, environ={})
@@ -70,6 +70,53 @@ def test_a_missing_env_file_is_refused_only_if_it_was_asked_for(
     assert load(environ={}).project == "bot-core"
     with pytest.raises(UsageError, match="does not exist"):
         load(env_file=tmp_path / "none", environ={})
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufeffLOKI_PORT=4100\r\nGRAFANA_PORT=4101\r\n", "LOKI_PORT=4100\rGRAFANA_PORT=4101\r"]
+)
+def test_a_file_of_another_system_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".env").write_bytes(text.encode())
+    found = load(env_file=tmp_path / ".env", environ={})
+    assert (found["LOKI_PORT"], found["GRAFANA_PORT"]) == ("4100", "4101")
+    assert found.others == {}
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(env_file=tmp_path, environ={})
+    assert caught.value.line == (
+        f"{tmp_path} cannot be read: Is a directory; make it a readable UTF-8 text file"
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"LOKI_PORT": "9" * 30_000},
+        {"PROMETHEUS_IMAGE": "a" * 300_000},
+        {"GRAFANA_PASSWORD": "a" * 300_000},
+        {"BINANCE_API_URL": "ftp://" + "a" * 10_000},
+    ],
+)
+def test_a_value_without_an_end_is_refused_in_a_short_line(values: dict[str, str]) -> None:
+    (name,) = values
+    with pytest.raises(UsageError) as caught:
+        load(environ=values)
+    assert caught.value.line.startswith(name)
+    assert len(caught.value.line) < 300
+    assert "sys." not in caught.value.line
+
+
+@pytest.mark.parametrize(("value", "port"), [("9090", "9090"), ("0080", "80"), ("65535", "65535")])
+def test_a_port_is_a_plain_number(value: str, port: str) -> None:
+    assert load(environ={"LOKI_PORT": value})["LOKI_PORT"] == port
+
+
+@pytest.mark.parametrize("value", ["0", "00", "65536", "-1", "1.5", "1e3", "\u0663", "99999"])
+def test_what_is_no_port_is_refused(value: str) -> None:
+    with pytest.raises(UsageError, match="LOKI_PORT"):
+        load(environ={"LOKI_PORT": value})
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
