@@ -156,7 +156,7 @@ def test_what_is_no_matcher(text: str) -> None:
         (["silence", "add", "A", "--for", "87601h"], "is longer than 87600h, ten years"),
         (["silence", "add", "A", "--for", f"{'9' * 18}h"], "is longer than 87600h, ten years"),
         (["silence", "add", "A", "--for", f"{'9' * 5000}h"], "is not a duration such as 90s"),
-        (["silence", "A", "--for", "1h"], "No such command 'A'"),
+        (["silence", "A", "--for", "1h"], "has no command 'A'"),
         (["--format", "json", "rules"], "--format before 'rules' is for the active alerts"),
     ],
 )
