@@ -251,7 +251,7 @@ def _ports(
         )
         return
     own = {state.name for state in engine.containers().values() if not state.attached}
-    publishers = engine.publishers()
+    publishers = engine.publishers(address)
     wanted: dict[int, str] = {}
     good = True
     for service in services:

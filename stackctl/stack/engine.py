@@ -50,6 +50,9 @@ PROCESS_LABEL = "stackctl.process"
 
 _ANSWER_SECONDS = 30.0
 """How long the engine may take for a question that costs it nothing."""
+_EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - they are read
+"""What stands for all of a machine's addresses; the first is Podman's."""
+
 _REMOVAL_SECONDS = 10.0
 _PIECE = 1024 * 1024
 
@@ -248,8 +251,11 @@ class Engine:
             clock_offset=_time(info.system_time) - asked if info.system_time else None,
         )
 
-    def publishers(self) -> dict[int, str]:
-        """Give the TCP ports that running containers of any project publish → the container's name."""
+    def publishers(self, address: str) -> dict[int, str]:
+        """Give the TCP ports that running containers of any project publish → the container's name.
+
+        Only those are meant that are in the way of a port on `address`.
+        """
         with _translated("docker container list"):
             running = self._client.container.list()
         return {
@@ -258,6 +264,8 @@ class Engine:
             for port, binds in (container["NetworkSettings"]["Ports"] or {}).items()
             if port.endswith("/tcp")
             for bound in binds or ()
+            if bound["HostIp"] == address
+            or not _EVERY_ADDRESS.isdisjoint({bound["HostIp"], address})
         }
 
     def up(self, *, pull: bool, services: Sequence[str] = ()) -> None:
@@ -421,7 +429,6 @@ class Engine:
         for found in self._inspect([container]):
             binds = (found["NetworkSettings"]["Ports"] or {}).get(f"{port}/tcp")
             if binds:
-                # Podman has none for all addresses.
                 return binds[0]["HostIp"] or "0.0.0.0", int(binds[0]["HostPort"])  # noqa: S104 - it is read
         return None
 

@@ -75,7 +75,7 @@ def pull(
     wanted = [
         images.pinned(images.reference(image, settings, "upstream"), pins)
         for image in images.catalogue(demo=demo)
-        if not image.built_here
+        if not image.built_here or settings[image.variable] is not None
     ]
     ended = threading.Event()
     pool = ThreadPoolExecutor(_AT_ONCE)

@@ -97,5 +97,5 @@ class MemoryEngine(Engine):
     def strangers(self, known: Collection[str]) -> list[str]:
         return [name for name in self.others if name not in known]
 
-    def publishers(self) -> dict[int, str]:
+    def publishers(self, address: str) -> dict[int, str]:
         return self.published_ports

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from dataclasses import dataclass, replace
@@ -377,3 +378,44 @@ def test_a_network_is_missing_only_where_the_engine_says_so(
     with pytest.raises(EngineError) as caught:
         saying(said, tmp_path, monkeypatch).neighbours("n")
     assert caught.value.message == told
+
+
+@pytest.mark.parametrize(
+    ("address", "in_the_way"),
+    [
+        ("127.0.0.1", {1: "a", 3: "a", 5: "a"}),
+        ("192.0.2.7", {1: "a", 4: "a", 5: "a"}),
+        ("0.0.0.0", {1: "a", 3: "a", 4: "a", 5: "a"}),
+    ],
+)
+def test_who_publishes_a_port_on_an_address(
+    address: str, in_the_way: dict[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bound(address: str, port: int) -> list[dict[str, str]]:
+        return [{"HostIp": address, "HostPort": str(port)}]
+
+    ports = {
+        "80/tcp": bound("0.0.0.0", 1),
+        "81/udp": bound("0.0.0.0", 2),
+        "82/tcp": bound("127.0.0.1", 3),
+        "83/tcp": bound("192.0.2.7", 4),
+        "84/tcp": bound("", 5),
+        "85/tcp": None,
+    }
+    inspected = [{"Id": "1" * 64, "Name": "/a", "NetworkSettings": {"Ports": ports}}]
+    (tmp_path / "inspected.json").write_text(json.dumps(inspected))
+    program = tmp_path / "docker"
+    program.write_text(
+        f"""#!/bin/sh
+case "$*" in
+  *"container inspect"*) cat {tmp_path}/inspected.json ;;
+  *"container list"*) echo {"1" * 64} ;;
+esac
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert Engine("bot-core").publishers(address) == in_the_way
+    assert Engine("bot-core").published("a", 82) == ("127.0.0.1", 3)
+    assert Engine("bot-core").published("a", 84) == ("0.0.0.0", 5)
+    assert Engine("bot-core").published("a", 85) is None

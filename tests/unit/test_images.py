@@ -233,6 +233,8 @@ def test_a_demo_of_ones_own_is_pulled_and_none_is_built() -> None:
     assert resolved(engine, settings_of(DEMO_IMAGE="own/demo:1")).name == "upstream"
     assert "own/demo:1" in engine.images
     assert engine.builds == 0
+    pulled(engine, settings_of(DEMO_IMAGE="own/demo:1"))
+    assert engine.pulls.count("own/demo:1") == 2
 
 
 def test_the_demos_image_is_built_once_on_pythons_own() -> None:
