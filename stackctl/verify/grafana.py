@@ -41,8 +41,8 @@ async def _sources(context: Context) -> Finding:
     return Finding(
         not missing,
         f"data sources {', '.join(_EXPECTED_SOURCES)}",
-        ", ".join(names) or "none",
-        "look at grafana/provisioning/datasources, then stackctl logs grafana",
+        f"missing: {', '.join(missing)}" if missing else ", ".join(names),
+        "look at grafana/provisioning/datasources in the folder that `stackctl render` names",
     )
 
 
@@ -64,7 +64,7 @@ async def _source_health(context: Context) -> Finding:
         bool(sources) and not wrong,
         "Grafana reaches every data source",
         "; ".join(f"{name} at {why}" for name, why in wrong.items()) or f"{len(sources)} answer",
-        f"see that {next(iter(wrong))}'s address is right in grafana/provisioning/datasources"
+        f"correct {next(iter(wrong))}'s address in grafana/provisioning/datasources"
         if wrong
         else "stackctl logs grafana",
     )
@@ -77,7 +77,7 @@ async def _dashboards(context: Context) -> Finding:
         bool(found) and not missing,
         f"dashboards {', '.join(context.expected_dashboards)}",
         f"missing: {', '.join(missing)}" if missing else ", ".join(found.values()) or "none",
-        "look at grafana/provisioning/dashboards, then stackctl logs grafana",
+        "stackctl logs grafana, for a dashboard that it could not read",
     )
 
 

@@ -39,8 +39,6 @@ async def _expected_targets(context: Context) -> Finding:
     wanted = context.expected_jobs
     states = dict.fromkeys(wanted, "no target")
     targets = await context.prometheus.targets()
-    # The one that is wrong is the one to look at.
-    targets.sort(key=lambda target: target.health != "down")
     for target in targets:
         # One target of a job that is down is not hidden by another that is up.
         if target.job in states and not states[target.job].startswith("down"):
@@ -57,8 +55,11 @@ async def _expected_targets(context: Context) -> Finding:
 
 
 def _logs_of(job: str, targets: Iterable[Target], context: Context) -> str:
-    """Give where to look for what is wrong with a job: at the service that is scraped for it, if it is ours."""
-    for target in targets:
+    """Give where to look for what is wrong with a job: at the service that is scraped for it, if it is ours.
+
+    That is an exporter for a job such as redis.
+    """
+    for target in sorted(targets, key=lambda target: target.health == "up"):
         host = urlsplit(target.scrape_url).hostname
         if target.job == job and host in SERVICES:
             return f"stackctl logs {host}"
@@ -143,7 +144,7 @@ async def _alertmanager_known(context: Context) -> Finding:
         "Prometheus sends to the Alertmanager that it scrapes",
         f"it sends to {', '.join(sorted(addresses)) or 'none'},"
         f" and scrapes {', '.join(sorted(scraped)) or 'none'}",
-        "look at `alerting:` in prometheus.yml, then stackctl reload",
+        "correct `alerting:` in prometheus/prometheus.yml",
     )
 
 
@@ -164,7 +165,7 @@ async def _notifications(context: Context) -> Finding:
         not lost,
         "every notification of the last five minutes reached Alertmanager, but for the start of either program",
         ", ".join(lost) or "none dropped, none refused",
-        "stackctl verify prometheus.alertmanager, then stackctl logs alertmanager",
+        "stackctl verify prometheus.alertmanager",
     )
 
 

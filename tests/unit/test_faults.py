@@ -471,6 +471,19 @@ def test_the_command_asks_for_a_word_before_it_breaks_what_is_not_this_stacks(
     assert "--attached" in chaos(engine, clean_environment, *kind.split(), "--help").output
 
 
+def test_a_drill_says_beforehand_which_real_channels_it_alerts(
+    journal: Journal, clean_environment: pytest.MonkeyPatch
+) -> None:
+    clean_environment.setattr(Project, "engine", lambda *_, **__: ChaosEngine(container("redis")))
+    # Nothing listens there, so that nothing is done.
+    env = {"ALERTMANAGER_PAGERDUTY_KEY": "very-secret", "PROMETHEUS_PORT": "9"}
+    done = run_here("chaos", "stop", "redis", "--expect", "RedisDown", "--force", env=env)
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert first == "RedisDown goes to real channels: PagerDuty"
+    assert "does not accept connections" in second
+
+
 def test_the_list_names_what_is_not_this_stacks(
     journal: Journal, clean_environment: pytest.MonkeyPatch
 ) -> None:

@@ -444,7 +444,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "missing data source": (
         "grafana.datasources",
         lambda s: s.set("/api/datasources", SOURCES[:1]),
-        "Prometheus",
+        "missing: Loki",
     ),
     "data source with a wrong address": (
         "grafana.datasource-health",
@@ -466,7 +466,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "missing dashboard": (
         "grafana.dashboards",
         lambda s: s.set("/api/search", []),
-        "system-overview",
+        "missing: system-overview",
     ),
     "loki not ready": ("loki.ready", lambda s: s.set("/ready", Reply(b"", 503)), "503"),
     "loki loses lines": (
@@ -493,7 +493,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "missing receiver": (
         "alertmanager.receivers",
         lambda s: s.set("/api/v2/receivers", [{"name": "default"}]),
-        "critical-alerts",
+        "missing: ai-team, business-hours, critical-alerts",
     ),
 }
 
@@ -505,9 +505,30 @@ def test_a_stack_wrong_in_one_way_fails_that_check(
     spoil(stack)
     (result,) = verify(stack, check).results
     assert not result.finding.ok
-    assert seen in f"{result.finding.seen} {result.finding.expected}"
+    assert seen in result.finding.seen
     assert result.finding.expected
     assert result.finding.next_step
+
+
+@pytest.mark.parametrize(
+    ("url", "step"),
+    [
+        ("http://redis-exporter:9121/metrics", "stackctl logs redis-exporter"),
+        ("http://10.0.0.7:9121/metrics", "open {url}/targets"),
+    ],
+)
+def test_a_target_that_is_down_leads_to_the_service_that_is_scraped(
+    stack: Stack, url: str, step: str
+) -> None:
+    others = [target(job) for job in JOBS if job != "redis"]
+    for check, wrong in (
+        ("prometheus.targets", target("redis", "down", "refused")),
+        ("prometheus.scrapes", {**target("redis"), "lastScrapeDuration": 9.0}),
+    ):
+        its = {**wrong, "scrapeUrl": url}
+        stack.set("/api/v1/targets", success({"activeTargets": [*others, its]}))
+        (result,) = verify(stack, check).results
+        assert result.finding.next_step == step.format(url=stack.server.url)
 
 
 def test_every_check_is_spoiled_above() -> None:
