@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from stackctl.stack.engine import ContainerState, Engine
 
 _MARGIN_SECONDS = 30.0
+_INSISTENCE = 5
+"""Interruptions after which a healing that they cut off is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +263,9 @@ def heal(engine: Engine, journal: Journal, record: OpenFault) -> None:
                 fault.heal(engine, record)
                 break
             except EngineError:
-                # A terminal's Ctrl-C ends the docker command too: what was cut off in that way is done again.
-                if len(interruptions) == before:
+                # A terminal's Ctrl-C ends the docker command too: what was cut off in that way is done again, unless
+                # somebody means it, for an engine may never answer. The journal keeps the fault then.
+                if len(interruptions) in {before, _INSISTENCE}:
                     raise
         journal.end(record)
 

@@ -73,7 +73,7 @@ def verify(
 ) -> None:
     """Prove that the stack works: the plan's section 9 as a checklist. Exit 1 if a check fails.
 
-    SECTION is one of prometheus, grafana, loki, alertmanager, dashboards, notifications, end-to-end; CHECK an id
+    SECTION is one of prometheus, grafana, loki, alertmanager, notifications, dashboards, end-to-end; CHECK an id
     such as prometheus.targets. Without any, everything is checked but what takes longer than a few seconds or puts
     load on the stack; `--all` adds that.
     """

@@ -29,8 +29,8 @@ CHECKS: tuple[Check, ...] = (
     *loki.CHECKS,
     *alertmanager.CHECKS,
     *drills.CHECKS[:1],
-    *dashboards.CHECKS,
     *notifications.CHECKS,
+    *dashboards.CHECKS,
     *end_to_end.CHECKS,
     *drills.CHECKS[1:],
 )

@@ -221,10 +221,11 @@ class ImpatientEngine(ChaosEngine):
     """Ctrl-C comes during the first attempts to start a container, and ends the docker command too."""
 
     attempts = 0
+    interrupted = 2
 
     def start(self, container: str) -> None:
         self.attempts += 1
-        if self.attempts < 3:
+        if self.attempts <= self.interrupted:
             signal.raise_signal(signal.SIGINT)
             raise EngineError("docker start failed (exit 130)")
         super().start(container)
@@ -237,6 +238,15 @@ def test_a_healing_that_ctrl_c_cut_off_is_done_again(journal: Journal) -> None:
     assert engine.attempts == 3
     assert engine.states["loki"].running
     assert journal.open_faults() == []
+
+
+def test_who_insists_leaves_a_healing_that_hangs_to_another_day(journal: Journal) -> None:
+    engine = ImpatientEngine(container("loki", status="exited"))
+    engine.interrupted = 1000
+    with pytest.raises(KeyboardInterrupt):
+        heal(engine, journal, journal.begin("kill", "loki", "id-loki"))
+    assert engine.attempts == 5
+    assert [fault.service for fault in journal.open_faults()] == ["loki"]
 
 
 def test_processes_that_write_the_journal_at_once_keep_each_others_faults(
