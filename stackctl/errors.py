@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stackctl.redaction import redacted
+
 
 class StackctlError(Exception):
     """Something the user can act on, printed as one line without a traceback.
@@ -49,7 +51,13 @@ class UsageError(StackctlError):
 
 
 class EngineError(StackctlError):
-    """The Docker Engine or Compose is missing, too old, not running, or refused an operation."""
+    """The Docker Engine or Compose is missing, too old, not running, or refused an operation.
+
+    It often says what the engine said, which may repeat what it was given: known secrets are taken out of it.
+    """
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(redacted(message), remedy=redacted(remedy) if remedy else None)
 
 
 class ServiceError(StackctlError):

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def restore(session: Session, file: Path, yes: bool) -> None:
     """Put the data of a backup in the place of the project's. The stack must be down.
 
-    FILE is checked as a whole before anything is touched.
+    FILE is checked as a whole before anything is touched. What it replaces stays until the new data has been
+    unpacked beside it once, for which Docker's disk needs the room; a restore that fails until then changes nothing.
     """
     from stackctl.backup.restore import restore as restore_data
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stackctl.applications import Present
-from stackctl.settings import GENERATED_SECRETS, Settings
+from stackctl.redaction import remember
+from stackctl.settings import GENERATED_SECRETS, SETTINGS, Settings
 from stackctl.stack.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class Secrets:
         """Take what the settings give and what an earlier run generated, and make up and keep the rest."""
         self._settings = settings
         self._generated = _kept(state)
+        for name, row in SETTINGS.items():
+            if row.secret:
+                remember(self._text(name))
 
     def get(self, name: str) -> SecretStr | None:
         """Give the secret of this setting's name: the user's, else the generated one, else None."""
@@ -59,7 +63,9 @@ class Secrets:
         `defaults` are the contents, by file, of what is not set; anything else that is not set is an empty file. A
         Redis that is not the demo's is asked without a password unless the user gave one.
         """
-        state.secrets.mkdir(mode=0o700, exist_ok=True)
+        state.secrets.mkdir(exist_ok=True)
+        # The files in it can be read by everybody who can enter it.
+        state.secrets.chmod(0o700)
         for name, content in self._mounted_files(present).items():
             write_atomic(state.secrets / name, content or defaults.get(name, ""), MOUNTED_FILE)
         write_atomic(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from stackctl.settings import PUBLISHED_PORTS
+from stackctl.stack import bundle
 from tests.e2e.conftest import PROJECT, Stack, containers, docker, free_offset
 from tests.support.cli import stackctl
 from tests.support.forward import forwarded
@@ -40,6 +42,77 @@ def test_a_full_disk_is_one_line_with_the_remedy(tmp_path: Path) -> None:
         assert not list(tmp_path.rglob(".*.*")), "a temporary file was left"
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_backup_for_which_there_is_no_room_is_one_line_and_stops_nothing(
+    stack: Stack, tmp_path: Path
+) -> None:
+    running = containers()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], check=True)
+    try:
+        line = one_line(stack.run("backup", str(tmp_path / "b.tar.gz")), 1)
+        assert "no space left on device" in line.lower()
+        assert not list(tmp_path.iterdir())
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert containers() == running
+    states = docker("ps", "--filter", f"label=com.docker.compose.project={PROJECT}", "-q")
+    assert len(states.split()) == len(running)
+    assert "No open fault." in stack.run("chaos", "heal").stdout
+
+
+def test_a_container_that_dies_in_a_loop_is_told_with_its_last_lines(stack: Stack) -> None:
+    old = stack.env_file.read_text()
+    try:
+        # Prometheus cannot read what the blackbox exporter is configured with.
+        image = "BLACKBOX_EXPORTER_IMAGE=stackctl/prometheus:local"
+        stack.env_file.write_text(f"{old}{image}\n")
+        done = stack.run("up", "--timeout", "100", timeout=150)
+        line = one_line(done, 1)
+        assert "blackbox-exporter" in line
+        assert "blackbox-exporter: it dies in a loop" in done.stderr, done.stderr
+        assert "gave up after" not in done.stderr
+        # Its last words are those of Prometheus.
+        assert "/etc/blackbox/blackbox.yml" in done.stderr
+    finally:
+        stack.env_file.write_text(old)
+        assert stack.run("up", timeout=180).returncode == 0
+
+
+def test_a_rule_that_prometheus_refuses_leaves_what_is_loaded(stack: Stack, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    for name in ("stackctl", "compose", "docs", "infrastructure"):
+        shutil.copytree(bundle.root() / name, checkout / name)
+    rules = checkout / "infrastructure/monitoring/prometheus/alerts/infrastructure.yml"
+    text = rules.read_text()
+    first = text.index("expr: ")
+    rules.write_text(f"{text[:first]}expr: up ==\n        # {text[first:]}")
+    number = text[:first].count("\n") + 1
+
+    def loaded() -> object:
+        answer = httpx.get(f"{stack.settings.url('prometheus')}/api/v1/rules")
+        return [
+            (group["name"], [rule["query"] for rule in group["rules"]])
+            for group in answer.json()["data"]["groups"]
+        ]
+
+    before = loaded()
+    done = subprocess.run(
+        [sys.executable, "-m", "stackctl", *stack.command("reload")],
+        env={**os.environ, **stack.environment, "PYTHONPATH": str(checkout)},
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = one_line(done, 1)
+    assert "nothing was changed" in line
+    assert f"infrastructure.yml: {number}:" in done.stdout, done.stdout
+    assert loaded() == before
+    verified = stack.run("reload")
+    assert verified.returncode == 0, verified.stderr
+    assert "nothing has changed" in verified.stdout
 
 
 def test_a_corrupt_write_ahead_log_is_repaired_and_told(stack: Stack) -> None:

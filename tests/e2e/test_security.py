@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import subprocess
+import threading
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from stackctl.settings import PUBLISHED_PORTS
+from stackctl.settings import PUBLISHED_PORTS, SETTINGS
 from stackctl.stack.services import SERVICES
-from tests.e2e.conftest import MARK, PROJECT, Stack, docker
+from tests.e2e.conftest import MARK, PROJECT, Stack, docker, free_offset
+from tests.support.cli import stackctl
 
 pytestmark = pytest.mark.docker
 
@@ -128,6 +133,111 @@ def test_no_secret_is_in_a_command_line_or_a_report(stack: Stack) -> None:
     for form in ("table", "json", "junit"):
         done = stack.run("verify", "--format", form)
         assert MARK not in done.stdout + done.stderr
+
+
+MARKED = "stackctl-e2e-marked"
+SECRETS = {
+    "GRAFANA_PASSWORD": f"{MARK}-grafana",
+    "REDIS_EXPORTER_PASSWORD": f"{MARK}-redis",
+    "RABBITMQ_PASSWORD": f"{MARK}-rabbitmq",
+    "MONGODB_PASSWORD": f"{MARK}-mongodb",
+    "MONGODB_EXPORTER_URI": f"mongodb://reader:{MARK}-uri@127.0.0.1:1/?authSource=$external",
+    "ALERTMANAGER_SLACK_WEBHOOK_URL": f"http://127.0.0.1:1/{MARK}-slack",
+    "ALERTMANAGER_PAGERDUTY_KEY": f"{MARK}-pagerduty",
+    "ALERTMANAGER_SMTP_PASSWORD": f"{MARK}-smtp",
+}
+"""Every secret there is. None of the channels leads anywhere."""
+
+
+class Watch(threading.Thread):
+    """Looks at the command lines of all processes of the machine, over and over, until it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.ended = threading.Event()
+        self.looks = 0
+        self.found: set[str] = set()
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            for process in psutil.process_iter():
+                with contextlib.suppress(psutil.Error):
+                    words = " ".join(process.cmdline())
+                    if MARK in words:
+                        self.found.add(words)
+            self.looks += 1
+
+
+def test_every_secret_is_in_its_files_and_nowhere_else(stack: Stack, tmp_path: Path) -> None:
+    assert set(SECRETS) == {name for name, row in SETTINGS.items() if row.secret}
+    offset = free_offset()
+    lines = [f"{name}={port + offset}" for name, port in PUBLISHED_PORTS.values()]
+    lines += [f"{name}='{value}'" for name, value in SECRETS.items()]
+    mail = {"SMTP_HOST": "127.0.0.1", "EMAIL_FROM": "a@b.example", "EMAIL_TO": "c@d.example"}
+    lines += [f"ALERTMANAGER_{name}={value}" for name, value in mail.items()]
+    lines.append("ALERTMANAGER_SMTP_USERNAME=u")
+    env_file = tmp_path / "marked.env"
+    env_file.write_text("\n".join(lines) + "\n")
+    state, out = tmp_path / "state", tmp_path / "out"
+    out.mkdir()
+    env = {"STACKCTL_STATE_DIR": str(state), "STACKCTL_DEBUG": "1"}
+
+    def run(*arguments: str) -> str:
+        options = ("-p", MARKED, "--env-file", str(env_file))
+        done = stackctl(*options, *arguments, env=env, cwd=out, timeout=240)
+        assert MARK not in done.stdout + done.stderr, arguments
+        return done.stdout + done.stderr
+
+    watch = Watch()
+    watch.start()
+    try:
+        run("up", "--images", "local", "--no-demo")
+        names = docker(
+            "ps",
+            "-a",
+            "--filter",
+            f"label=com.docker.compose.project={MARKED}",
+            "--format",
+            "{{.Names}}",
+        ).split()
+        assert f"{MARKED}-mongodb-exporter" in names
+        for name in names:
+            shown = docker("inspect", name)
+            # It takes its address from its environment and from nowhere else.
+            allowed = 1 if name == f"{MARKED}-mongodb-exporter" else 0
+            assert shown.count(MARK) == allowed, name
+            assert MARK not in docker("logs", name), name
+        said = docker("exec", f"{MARKED}-mongodb-exporter", "cat", "/proc/1/environ")
+        assert f"MONGODB_URI={SECRETS['MONGODB_EXPORTER_URI']}\0" in said
+        run("verify", "--send", "--report", "report.html")
+        run("config", "--format", "json")
+        run("doctor")
+        run("snapshot", "-o", "snapshot.html", "system-overview")
+        run("backup", "backup.tar.gz")
+        run("reload")
+        run("logs", "alertmanager")
+    finally:
+        run("down", "--volumes", "--yes")
+        watch.ended.set()
+        watch.join()
+    assert watch.looks > 10
+    assert watch.found == set()
+    assert {path.name for path in out.iterdir()} == {
+        "report.html",
+        "snapshot.html",
+        "backup.tar.gz",
+    }
+    for path in out.iterdir():
+        content = path.read_bytes()
+        assert MARK.encode() not in (gzip.decompress(content) if path.suffix == ".gz" else content)
+    holders = {
+        path.relative_to(state / MARKED).as_posix()
+        for path in state.rglob("*")
+        if path.is_file() and MARK.encode() in path.read_bytes()
+    }
+    assert holders
+    assert all(name.startswith("secrets/") for name in holders), holders
+    assert (state / MARKED / "secrets").stat().st_mode & 0o777 == 0o700
 
 
 def test_changed_passwords_are_taken_over_by_every_program(stack: Stack) -> None:

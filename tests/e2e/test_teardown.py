@@ -24,7 +24,27 @@ def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
             (f"project={PROJECT}", "volume=mongo-data"),
         )
     }
+    network = docker("network", "create", f"{PROJECT}_theirs").strip()
+    image = "stackctl/base:local"
+    beside = docker(
+        "run", "-d", "--network", network, "-v", f"{sorted(others)[0]}:/data", image, "sleep", "600"
+    ).strip()
+    labels = (
+        "--label",
+        f"com.docker.compose.project={PROJECT}",
+        "--label",
+        "com.docker.compose.service=api",
+    )
+    stranger = docker("create", *labels, image, "true").strip()
     try:
+        # Compose would take one that carries the project's name, whoever made it.
+        before = containers()
+        refused = stack.run("down", "--volumes", "--yes")
+        assert refused.returncode == 1
+        (line,) = [one for one in refused.stderr.splitlines() if one.startswith("stackctl: ")]
+        assert "containers that are not stackctl's" in line
+        assert containers() == before
+        docker("rm", stranger)
         done = stack.run("down")
         assert done.returncode == 0, done.stderr
         assert containers() == {}
@@ -37,7 +57,11 @@ def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
         assert others <= set(docker("volume", "ls", "-q").split())
         assert set(docker("volume", "ls", "-q", "--filter", mine).split()) <= others
         assert "was not up" in stack.run("down").stdout
+        assert beside in docker("ps", "-q", "--no-trunc")
+        assert network in docker("network", "ls", "-q", "--no-trunc")
     finally:
+        docker("rm", "--force", beside)
+        docker("network", "rm", network)
         docker("volume", "rm", *others)
 
 

@@ -6,15 +6,19 @@ import base64
 import hashlib
 import itertools
 import json
+import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 from dotenv import dotenv_values
+from hypothesis import strategies as st
 
 from stackctl import settings, yaml_text
 from stackctl.applications import present
+from stackctl.errors import EngineError, UsageError
 from stackctl.stack import bundle
 from stackctl.stack.check import Verdict
 from stackctl.stack.engine import Neighbour
@@ -210,8 +214,19 @@ def test_secrets_are_in_the_secret_files_and_nowhere_else() -> None:
     found = "".join(path.read_text() for path in state.secrets.iterdir())
     for mark in ("slack", "pagerduty", "smtp", "grafana", "redis", "rabbitmq", "mongodb"):
         assert f"marked-{mark}" in found
-    assert stat.S_IMODE(state.secrets.stat().st_mode) == 0o700
     assert stat.S_IMODE((state.secrets / "mongodb-exporter.env").stat().st_mode) == 0o600
+
+
+def test_nobody_else_can_enter_the_folders_around_a_secret() -> None:
+    state, _ = run(PASSWORDS)
+    # Even where somebody has opened them since.
+    state.secrets.chmod(0o755)
+    state.folder.chmod(0o755)
+    state, _ = run(PASSWORDS)
+    for folder in (state.secrets, state.folder):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for path in state.secrets.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) in {0o444, 0o600}, path
 
 
 def test_secrets_are_written_the_way_each_reader_takes_them() -> None:
@@ -225,6 +240,20 @@ def test_secrets_are_written_the_way_each_reader_takes_them() -> None:
     known = base64.b64decode(user["password_hash"])
     assert known[4:] == hashlib.sha256(known[:4] + b"marked-rabbitmq-secret").digest()
     assert files["grafana_password"] == "marked-grafana-secret"
+
+
+def test_what_an_engine_repeats_of_a_secret_is_not_shown() -> None:
+    uri = "mongodb://reader:marked-mongodb-${word@db:27017/?authSource=$external"
+    state, _ = run({**SLACK, **PASSWORDS, "MONGODB_EXPORTER_URI": uri})
+    generated = json.loads((state.folder / "secrets.json").read_text())["MONGODB_PASSWORD"]
+    error = EngineError(
+        f"cannot read {uri}: marked-mongodb-${{word is no template; {SLACK['ALERTMANAGER_SLACK_WEBHOOK_URL']}",
+        remedy=f"use {PASSWORDS['GRAFANA_PASSWORD']}",
+    )
+    assert error.line == "cannot read ****: **** is no template; ****; use ****"
+    # A generated one is not in use where the user gave one, and known where nobody did.
+    run()
+    assert EngineError(generated).line == "****"
 
 
 def test_generated_passwords_are_strong_kept_and_the_users_win() -> None:
@@ -300,3 +329,68 @@ def test_the_check_goes_by_what_the_settings_join_too(
 def test_prometheus_admin_api_is_off_unless_asked_for(value: str | None, prefix: str) -> None:
     state, _ = run({"PROMETHEUS_ADMIN_API": value} if value else {})
     assert dotenv_values(state.compose_env)["PROMETHEUS_ADMIN_API_OFF"] == prefix
+
+
+TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF), max_size=12)
+"""Anything that a line can have: quotes, colons, braces, what YAML takes for something else."""
+SETTINGS_OF_ANY_KIND = st.fixed_dictionaries(
+    {},
+    optional={
+        **{name: TEXT.map(lambda text: f"marked-{text}") for name in settings.GENERATED_SECRETS},
+        "ALERTMANAGER_PAGERDUTY_KEY": TEXT.map(lambda text: f"marked-{text}"),
+        "ALERTMANAGER_SMTP_PASSWORD": TEXT.map(lambda text: f"marked-{text}"),
+        "ALERTMANAGER_SMTP_USERNAME": TEXT,
+        "ALERTMANAGER_SLACK_WEBHOOK_URL": TEXT.map(
+            lambda text: f"https://hooks.example/marked-{text}"
+        ),
+        "MONGODB_EXPORTER_URI": TEXT.map(lambda text: f"mongodb://u:marked-{text}@h"),
+        "ALERTMANAGER_SMTP_HOST": st.just("smtp.example"),
+        "ALERTMANAGER_EMAIL_FROM": st.just("yes@no.example"),
+        "ALERTMANAGER_EMAIL_TO": st.just("a@b.example, c@d.example"),
+        "BINANCE_API_URL": TEXT.map(lambda text: f"https://api.example/?{text}"),
+        "STACKCTL_KUBERNETES": st.sampled_from(["true", "false"]),
+        "PROMETHEUS_RETENTION_TIME": st.just("1y"),
+        "STACKCTL_HOST": st.just("2001:db8::1"),
+    },
+)
+
+
+@pytest.fixture
+def small_monitoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration without dashboards and rules, which no setting goes into and which take long to render."""
+    folder = tmp_path / "monitoring"
+    without = shutil.ignore_patterns("dashboards", "alerts", "recording-rules", "rules", "tests")
+    shutil.copytree(bundle.monitoring(), folder, ignore=without)
+    monkeypatch.setattr(bundle, "monitoring", lambda: folder)
+
+
+@hypothesis.settings(
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+    max_examples=10,
+    deadline=None,
+)
+@hypothesis.given(environ=SETTINGS_OF_ANY_KIND, demo=st.booleans())
+def test_any_settings_give_valid_files_with_no_secret_in_them(
+    small_monitoring: None, environ: dict[str, str], demo: bool
+) -> None:
+    try:
+        state, _ = run(environ, demo=demo)
+    except UsageError as refused:
+        assert "\n" not in refused.line
+        return
+    files = [path for path in state.config.rglob("*") if path.is_file()]
+    for path in files:
+        assert b"marked-" not in path.read_bytes(), path
+    for path in files:
+        if path.suffix in {".yml", ".yaml"}:
+            content = yaml_text.load(path.read_text())
+            assert yaml_text.load(yaml_text.dump(content)) == content, path
+    assert "marked-" not in state.compose_env.read_text()
+    assert dotenv_values(state.compose_env)["STACKCTL_SECRETS"] == str(state.secrets)
+    alertmanager = yaml_text.load((state.config / "alertmanager" / "alertmanager.yml").read_text())
+    name = environ.get("ALERTMANAGER_SMTP_USERNAME")
+    if name and "smtp_from" in alertmanager["global"] and "ALERTMANAGER_SMTP_HOST" in environ:
+        assert alertmanager["global"].get("smtp_auth_username") in {name, None}
+    passwords = environ.get("REDIS_EXPORTER_PASSWORD")
+    if passwords:
+        assert (state.secrets / "redis_password").read_text() == passwords

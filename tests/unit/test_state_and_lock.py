@@ -18,6 +18,7 @@ import pytest
 from stackctl.errors import StackctlError
 from stackctl.settings import load
 from stackctl.stack.lock import exclusive
+from stackctl.stack.project import Project
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state, write_atomic
 
@@ -120,6 +121,41 @@ def test_a_folder_of_a_newer_stackctl_is_refused_and_kept(state_dir: Path) -> No
         open_state("bot-core")
     assert "update stackctl" in (caught.value.remedy or "")
     assert (folder / "format").read_text() == "2\n"
+
+
+@pytest.mark.parametrize("text", ["", "one\n", "-1\n", "1.5"])
+def test_a_folder_whose_format_cannot_be_read_is_refused_in_one_line(
+    state_dir: Path, text: str
+) -> None:
+    folder = open_state("bot-core").folder
+    (folder / "format").write_text(text)
+    with pytest.raises(StackctlError) as caught:
+        open_state("bot-core")
+    assert str(folder) in caught.value.message
+    assert "\n" not in caught.value.line
+    assert caught.value.remedy
+
+
+def test_a_folder_of_an_older_stackctl_is_taken_over(
+    state_dir: Path, clean_environment: pytest.MonkeyPatch
+) -> None:
+    # As the first ones wrote it: no format, a lock whose record has less, choices of which some came later.
+    folder = state_dir / "bot-core"
+    folder.mkdir(parents=True, mode=0o755)
+    (folder / "lock").write_text('{"command": "down", "pid": 1, "since": "then"}')
+    (folder / "secrets.json").write_text('{"GRAFANA_PASSWORD": "of-the-first-up"}')
+    (folder / "project.json").write_text('{"demo": false, "images": "local"}')
+    state = open_state("bot-core")
+    assert (folder / "format").read_text() == "1\n"
+    assert mode(folder) == 0o700
+    project = Project(load(environ={}), state)
+    password = project.secrets.get("GRAFANA_PASSWORD")
+    assert password is not None
+    assert password.get_secret_value() == "of-the-first-up"
+    assert project.secrets.get("REDIS_EXPORTER_PASSWORD") is not None
+    assert (project.choices.demo, project.choices.images) == (False, "local")
+    with exclusive(state, "up") as hold:
+        assert hold.down_cut_off
 
 
 def test_after_a_killed_holder_its_compose_is_waited_for(
