@@ -31,7 +31,6 @@ ABSENT = {
     "mongodb_rs_members_health": "the demo's MongoDB is in no replica set",
     "mongodb_mongod_replset_member_replication_lag": "the demo's MongoDB is in no replica set",
     "probe_ssl_earliest_cert_expiry": "no probe of the demo goes over TLS",
-    "model_load_failures_total": "only there once a model was not loaded",
     "node_timex_offset_seconds": "some virtual machines let no container read the clock's state",
 }
 """Series that rules or dashboards read and the demo need not have, and why."""
