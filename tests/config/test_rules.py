@@ -119,6 +119,29 @@ def test_a_rule_reads_series_that_exist(name: str) -> None:
     assert wrong == set()
 
 
+def scrape_jobs(path: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / path).read_text(encoding="utf-8"))[
+        "scrape_configs"
+    ]
+    return found
+
+
+def test_every_target_says_what_service_it_tells_of() -> None:
+    for job in scrape_jobs("prometheus.yml"):
+        # Binance's target is written by stackctl, with its label.
+        assert job.get("static_configs") or job["job_name"] == "binance-api"
+        assert all(one["labels"]["service"] for one in job.get("static_configs", ()))
+    for job in scrape_jobs("fragments/kubernetes.yml"):
+        assert "service" in {rule.get("target_label") for rule in job["relabel_configs"]}, job
+
+
+def test_every_target_is_scraped_as_often_as_the_plan_says() -> None:
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))
+    usual = config["global"]["scrape_interval"]
+    found = {job.get("scrape_interval", usual) for job in config["scrape_configs"]}
+    assert found == {"10s", "15s"}
+
+
 def documents() -> Iterator[dict[str, Any]]:
     for path in TESTS:
         yield yaml.safe_load(path.read_text(encoding="utf-8"))
