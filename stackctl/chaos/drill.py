@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, ParamSpec, TypeVar
 
-from stackctl.chaos.faults import Fault, claim, heal
+from stackctl.chaos.faults import Fault, heal, provided
 from stackctl.chaos.journal import Journal, NotSteady
 from stackctl.chaos.timeline import Pace, Stage, Timeline, route_seconds, seconds
 from stackctl.clients.alertmanager import Alert as Notified
@@ -70,8 +70,9 @@ async def run(
     heard = sink if rule.labels.get("severity") != "info" else None
     told = _Inbox(heard, alert, service, await heard.last() if heard else 0)
     lasting = fault.lasting(limit)
-    record = await _in_thread(claim, engine, journal, lasting, service)
+    plan = await _in_thread(provided, engine, journal, lasting, service)
     begun(timeline)
+    record = journal.begin(lasting.name, service, plan.container.id, plan.details)
     began = time.monotonic()
 
     def reach(stage: Stage) -> None:

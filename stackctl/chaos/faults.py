@@ -220,14 +220,11 @@ _ALL = (
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _ALL}
 
 
-def claim(engine: Engine, journal: Journal, fault: Fault, service: str) -> OpenFault:
-    """See to all that the fault needs, and write it into the journal. Whoever calls does it then, and heals it.
-
-    Raises as `Fault.plan` does, and NotSteady where another process was quicker.
-    """
+def provided(engine: Engine, journal: Journal, fault: Fault, service: str) -> Plan:
+    """Plan the fault and see to what it needs, so that it can be done at once. Raises as `Fault.plan` does."""
     plan = fault.plan(engine, journal, service)
     fault.provide(engine)
-    return journal.begin(fault.name, service, plan.container.id, plan.details)
+    return plan
 
 
 @contextlib.contextmanager
@@ -237,7 +234,8 @@ def injected(engine: Engine, journal: Journal, fault: Fault, service: str) -> It
     The journal has the fault before it is done and until it is healed. Raises as `Fault.plan` does, and StackctlError
     where the fault cannot be done.
     """
-    record = claim(engine, journal, fault, service)
+    plan = provided(engine, journal, fault, service)
+    record = journal.begin(fault.name, service, plan.container.id, plan.details)
     try:
         fault.inject(engine, record)
         yield record

@@ -49,7 +49,9 @@ class Drills:
         from stackctl.chaos.faults import FAULTS
         from stackctl.chaos.steady import require_ready
 
-        await require_ready(self.engine, self.settings, self.services[service])
+        known = self.services.get(service)
+        if known is not None:
+            await require_ready(self.engine, self.settings, known)
         return await drill.run(
             FAULTS["stop"],
             service,

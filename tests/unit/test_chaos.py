@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import pytest
 
 from stackctl.chaos import drill, steady
-from stackctl.chaos.faults import FAULTS, claim, heal_all, injected
+from stackctl.chaos.faults import FAULTS, heal_all, injected, provided
 from stackctl.chaos.journal import FILE, Journal, NotSteady
 from stackctl.chaos.timeline import Pace, Timeline
 from stackctl.clients.alertmanager import AlertmanagerClient
@@ -35,7 +35,7 @@ from stackctl.verify.drills import Drills, _drill
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
-from tests.support.http import Reply, Request, as_json, serving
+from tests.support.http import Reply, Request, as_json, serving, wait_until
 
 
 @pytest.fixture
@@ -111,7 +111,8 @@ def test_of_two_processes_that_want_the_same_service_one_gets_it(journal: Journa
 
     def claim_it() -> None:
         try:
-            claim(engine, journal, fault, "loki")
+            plan = provided(engine, journal, fault, "loki")
+            journal.begin("stop", "loki", plan.container.id)
             outcomes.append("got it")
         except NotSteady as error:
             outcomes.append(error.message)
@@ -563,6 +564,24 @@ def test_a_service_that_is_not_there_is_skipped(journal: Journal) -> None:
     engine = MemoryEngine(container("loki"))
     finding, _, _ = verified(AlertingStack(engine), journal, left_out=("loki",))
     assert (finding.ok, finding.skipped, engine.done) == (True, True, [])
+
+
+def test_what_is_half_done_is_not_healed_before_it_is_done(journal: Journal) -> None:
+    class Stopping(MemoryEngine):
+        overtaken = False
+
+        def stop(self, container: str, *, timeout: int = 10) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            # Time for whoever does not wait for this.
+            self.overtaken = wait_until(lambda: ("start", container) in self.done, 0.1)
+            super().stop(container, timeout=timeout)
+
+    engine = Stopping(container("loki"))
+    with serving(AlertingStack(engine).routes()) as server, pytest.raises(KeyboardInterrupt):  # type: ignore[arg-type]
+        run_drill(engine, journal, server.url)
+    assert not engine.overtaken
+    assert engine.done == [("stop", "id-loki"), ("start", "id-loki")]
+    assert journal.open_faults() == []
 
 
 def test_two_drills_at_once_do_not_wait_for_one_anothers_docker(journal: Journal) -> None:
