@@ -3,8 +3,8 @@
 #
 #   ensure-test-tools.sh PACKAGE...
 #
-# As root of a machine with apt it installs what is missing. Anywhere else it says so and exits 0: those tests are then
-# skipped, and fail in CI.
+# As root of a machine with apt it installs what is missing. Where it cannot, it says so: those tests are then skipped, and
+# in CI it exits 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
