@@ -63,21 +63,23 @@ def test_only_2xx_is_well(answer: str, ok: bool) -> None:
 
 def test_never_more_at_once_than_asked_for_and_as_many_as_asked_for(server: Server) -> None:
     busy, most, lock = 0, 0, threading.Lock()
+    # None is answered before four are there.
+    together = threading.Barrier(4, timeout=30)
 
     def answer(_request: Request) -> Reply:
         nonlocal busy, most
         with lock:
             busy += 1
             most = max(most, busy)
-        server.stopping.wait(0.02)
+        together.wait()
         with lock:
             busy -= 1
         return Reply()
 
     server.routes["/slow"] = answer
-    outcome = asyncio.run(load.put(f"{server.url}/slow", requests=30, concurrency=4))
-    assert outcome.answers == {"200": 30}
-    assert len(outcome.latencies) == 30
+    outcome = asyncio.run(load.put(f"{server.url}/slow", requests=32, concurrency=4))
+    assert outcome.answers == {"200": 32}
+    assert len(outcome.latencies) == 32
     assert outcome.latencies == tuple(sorted(outcome.latencies))
     assert most == 4
 
