@@ -244,7 +244,7 @@ def test_changed_passwords_are_taken_over_by_every_program(stack: Stack) -> None
     old = stack.env_file.read_text()
     # With what a configuration file could take for its own; dotenv reads \\' as a quote.
     changed = {
-        "RABBITMQ_PASSWORD": f'{MARK}-it\'s "new" ${{x}} #1',
+        "RABBITMQ_PASSWORD": f'{MARK}-it\'s "new" $x #1',
         "MONGODB_PASSWORD": f"{MARK}-it's/new@ $x #1",
         "REDIS_EXPORTER_PASSWORD": f'{MARK}-it\'s "new" #1',
     }
