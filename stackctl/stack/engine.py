@@ -295,13 +295,10 @@ class Engine:
 
     def remove_scratch(self) -> None:
         """Remove the containers and volumes that commands made for themselves and, being killed, did not remove."""
-        with _translated("docker rm"):
-            for one in self._client.container.list(
-                all=True, filters=[("label", f"{SCRATCH_LABEL}={self.project}")]
-            ):
-                if _is_abandoned(one.config.labels or {}):
-                    with contextlib.suppress(NoSuchContainer):
-                        one.remove(force=True, volumes=True)
+        scratch = f"label={SCRATCH_LABEL}={self.project}"
+        for one in self._inspect(self._listed(scratch, stopped=True)):
+            if _is_abandoned(_labels_of(one)):
+                self.remove(_name_of(one))
         with _translated("docker volume rm"):
             for volume in self._client.volume.list(
                 filters=[("label", f"{SCRATCH_LABEL}={self.project}")]
@@ -653,7 +650,7 @@ class Engine:
         )
         for attempt in attempts:
             with attempt:
-                if self.container(name) is not None:
+                if self._inspect([name]):
                     with contextlib.suppress(_NoContainerError), _translated("docker rm"):
                         self._client.container.remove(name, force=True, volumes=True)
 

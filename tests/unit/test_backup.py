@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import tarfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -806,8 +807,8 @@ def test_ctrl_c_waits_for_a_request_that_the_engine_would_go_on_with(
 def test_a_second_ctrl_c_ends_a_command_that_is_never_answered(
     fake_command: Callable[[str], None],
 ) -> None:
-    # The script would go on for ever: only its end by the second signal lets this test end.
-    fake_command(f"kill -INT {os.getpid()}; sleep 0.05; kill -INT {os.getpid()}; exec sleep 600")
+    # Nothing but the second signal ends it: two that come at once may count as one, so it goes on sending them.
+    fake_command(f"while :; do kill -INT {os.getpid()}; sleep 0.05; done")
     with pytest.raises(KeyboardInterrupt):
         transfer.create("v", {})
 
@@ -828,6 +829,31 @@ def test_volumes_of_somebody_elses_are_those_without_the_projects_label(
         'case "$*" in *label=com.docker.compose.project=p) echo mine;; *) printf "mine\\nother\\n";; esac'
     )
     assert transfer.foreign(["mine", "other", "gone"], "p") == {"other"}
+
+
+def test_what_a_killed_command_made_for_itself_is_removed_and_what_a_live_one_has_is_not(
+    fake_command: Callable[[str], None], tmp_path: Path
+) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    labels = {"stackctl.scratch": "p", "stackctl.process": "PID"}
+    found = [
+        {"Id": name, "Name": f"/{name}", "Config": {"Labels": {**labels, "stackctl.process": pid}}}
+        for name, pid in (("dead", str(gone.pid)), ("alive", str(os.getpid())))
+    ]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    (tmp_path / "dead.json").write_text(json.dumps(found[:1]))
+    calls = tmp_path / "calls"
+    fake_command(
+        f'echo "$*" >> {calls}; case "$*" in *"container list"*) echo dead alive;;'
+        f' *"inspect dead alive") cat {tmp_path}/found.json;; *inspect*dead) cat {tmp_path}/dead.json;; esac'
+    )
+    Engine("p").remove_scratch()
+    said = calls.read_text()
+    assert "label=stackctl.scratch=p" in said
+    removed = [line for line in said.splitlines() if " rm " in line]
+    assert len(removed) == 1
+    assert removed[0].split()[-1] == "dead"
 
 
 # The commands
