@@ -170,10 +170,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         engine = project.whole_engine()
         _refuse_failures(list(doctor.strangers(engine, project.choices.app_services)))
         found = {name: state for name, state in engine.containers().items() if not state.attached}
-        journal = Journal(project.state)
-        for line in journal.unreadable():
-            observer.note(line)
-        for fault in faults.heal_all(engine, journal):
+        for fault in faults.heal_all(engine, Journal(project.state)):
             observer.note(f"healed: {fault.describe()}")
         if found:
             observer.step(f"stopping {len(found)} containers")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,7 +28,9 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import load
+from stackctl.stack import copies
 from stackctl.stack.engine import Engine
+from stackctl.stack.project import Project
 from stackctl.stack.services import application
 from stackctl.stack.state import open_state
 from stackctl.verify import runner
@@ -144,6 +147,35 @@ def test_a_record_that_cannot_be_read_stays_and_keeps_no_other_from_being_healed
         done = run_here("chaos", command)
         assert done.returncode == code
         assert "record 1 of" in done.stderr
+
+
+class EndingEngine(MemoryEngine):
+    """Takes its containers down as Compose does."""
+
+    def down(self, *, timeout: int | None = None) -> None:
+        self.done.append(("down", ""))
+
+    def remove_networks(self, networks: Sequence[str]) -> None:
+        self.done.append(("remove networks", ""))
+
+    def remove_scratch(self) -> None:
+        self.done.append(("remove scratch", ""))
+
+
+def test_down_heals_what_can_be_read_says_what_cannot_and_goes_on(
+    journal: Journal, state_dir: Path, clean_environment: pytest.MonkeyPatch
+) -> None:
+    engine = EndingEngine(container("loki", status="exited"))
+    clean_environment.setattr(Project, "engine", lambda *_, **__: engine)
+    clean_environment.setattr(copies, "remove", lambda _: None)
+    path = state_dir / "bot-core" / FILE
+    path.write_text('{"faults": [{"kind": "stop"}]}')
+    journal.begin("stop", "loki", "id-loki")
+    done = run_here("down")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"record 1 of {path} cannot be read") == 1
+    assert "healed: stop of loki" in done.stderr
+    assert engine.done[:2] == [("start", "id-loki"), ("down", "")]
 
 
 @pytest.mark.parametrize("text", ['{"faults": 7}', "[]", "{"])
