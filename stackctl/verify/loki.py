@@ -34,7 +34,7 @@ async def _lines(context: Context) -> Finding:
         bool(lines),
         f"lines of {query} in the last {_LAST_MINUTES} minutes",
         f"{len(lines)} lines, such as: {lines[0][:60]}" if lines else "none",
-        f"stackctl logs promtail; stackctl logs {context.log_job}",
+        "stackctl logs promtail",
     )
 
 

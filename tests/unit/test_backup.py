@@ -189,7 +189,9 @@ def test_a_place_where_no_file_can_be(tmp_path: Path, place: str) -> None:
         archive.refuse_existing(tmp_path / place, force=True)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(at=st.integers(0, 10**9), flip=st.integers(1, 255))
 def test_one_wrong_byte_anywhere_is_found(whole: Path, at: int, flip: int) -> None:
     content = bytearray(whole.read_bytes())
@@ -205,7 +207,9 @@ def test_one_wrong_byte_anywhere_is_found(whole: Path, at: int, flip: int) -> No
         assert found == {"grafana_data": GRAFANA, "loki_data": LOKI}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(part=st.floats(0, 1, exclude_max=True))
 def test_a_file_that_is_cut_short_is_found(whole: Path, part: float) -> None:
     content = whole.read_bytes()
