@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from stackctl.applications import APPLICATIONS, parse_target
 from stackctl.errors import UsageError
+from stackctl.redaction import remember
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
@@ -510,6 +511,7 @@ def _parsed(row: Setting, raw: str, origin: str) -> Value:
         return Value(text, origin)
     from pydantic import SecretStr
 
+    remember(text)
     return Value(SecretStr(text), origin)
 
 

@@ -7,7 +7,7 @@ import datetime as dt
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -22,10 +22,12 @@ class Hold:
     """The lock as a command has it. `down_cut_off` tells of a `down` that nothing has finished since."""
 
     down_cut_off: bool
+    _keep: Callable[[Hold], None]
 
     def settle(self) -> None:
-        """Note that the `down` that was cut off has been finished."""
+        """Put on record that the `down` that was cut off has been finished."""
         self.down_cut_off = False
+        self._keep(self)
 
 
 @contextlib.contextmanager
@@ -48,9 +50,12 @@ def exclusive(state: State, command: str) -> Iterator[Hold]:
             ) from None
         before = _read(stream)
         killed = before.get("command")
-        hold = Hold(killed == "down" or before.get("down_cut_off") is True)
         started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         record = {"command": command, "pid": os.getpid(), "since": started}
+        hold = Hold(
+            killed == "down" or before.get("down_cut_off") is True,
+            lambda hold: _write(stream, record, hold),
+        )
         # Others are told of this holder while it waits, too.
         _write(stream, record, hold)
         if killed is not None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from stackctl.applications import Present
 from stackctl.redaction import remember
-from stackctl.settings import GENERATED_SECRETS, SETTINGS, Settings
+from stackctl.settings import GENERATED_SECRETS, Settings
 from stackctl.stack.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
 
 if TYPE_CHECKING:
@@ -34,9 +34,8 @@ class Secrets:
         """Take what the settings give and what an earlier run generated, and make up and keep the rest."""
         self._settings = settings
         self._generated = _kept(state)
-        for name, row in SETTINGS.items():
-            if row.secret:
-                remember(self._text(name))
+        for text in self._generated.values():
+            remember(text)
 
     def get(self, name: str) -> SecretStr | None:
         """Give the secret of this setting's name: the user's, else the generated one, else None."""

@@ -213,6 +213,8 @@ def test_a_down_that_was_cut_off_is_told_until_it_is_settled(state_dir: Path) ->
     with exclusive(state, "up") as hold:
         assert hold.down_cut_off
         hold.settle()
+        # One that is killed from here on has finished it.
+        assert "down" not in (state.folder / "lock").read_text()
     with exclusive(state, "up") as hold:
         assert not hold.down_cut_off
 
