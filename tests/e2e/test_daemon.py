@@ -80,7 +80,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         daemon.load(sorted({wanted[one.name] for one in services.select(demo=False)}))
         yield Own(daemon, environment)
         # Its containers' files are mounts below the folder until they are gone.
-        daemon.docker("rm", "--force", *daemon.docker("ps", "-aq").split())
+        if left := daemon.docker("ps", "-aq").split():
+            daemon.docker("rm", "--force", *left)
 
 
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:
