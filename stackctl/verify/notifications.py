@@ -155,13 +155,14 @@ class _Exercise:
         )
 
     async def _messages(self, status: str) -> list[Message]:
-        service = self.labels["service"]
+        """Give its messages in the sink, but for those of channels that are counted, should they be sent there."""
+        service, sink = self.labels["service"], self.context.sink
         return [
             one
-            for one in (
-                await self.context.sink.messages(after=self.after) if self.context.sink else []
-            )
-            if one.status == status and (service in one.title or service in one.text)
+            for one in (await sink.messages(after=self.after) if sink else [])
+            if one.status == status
+            and one.channel not in self.context.real_channels
+            and (service in one.title or service in one.text)
         ]
 
     async def routed_to(self) -> set[str]:

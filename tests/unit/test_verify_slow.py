@@ -93,8 +93,6 @@ class Fake:
         self.late: list[tuple[str, str, str]] = []
         """What is sent when somebody has looked once."""
         self.recipient = "team@bot-core.io"
-        self.real: frozenset[str] = frozenset()
-        """Channels that are not the sink's."""
         self.no_route: set[str] = set()
         self.resolves = True
         self.requests: Counter[str] = Counter()
@@ -140,7 +138,7 @@ class Fake:
             self.requests[channel] += 1
             if target in self.lost:
                 self.failures[channel] += 1
-            elif channel not in self.real:
+            else:
                 self._send(labels, channel, target, subject, ended)
         return Reply()
 
@@ -223,8 +221,6 @@ def run(
     demo: bool = True,
     drills: Drills | None = None,
 ) -> Finding:
-    fake.real = real
-
     async def ask() -> Finding:
         async with (
             PrometheusClient(fake.url) as prometheus,
