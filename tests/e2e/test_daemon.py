@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.settings import load
-from stackctl.stack import images, services
+from stackctl.stack import images
+from tests.support.cli import stackctl
 from tests.support.dockerd import OwnDaemon, own_daemon, why_not
 from tests.support.http import wait_until
 
@@ -45,7 +45,7 @@ class Own:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command, and restart the daemon as soon as it is so far."""
         with self.started(*arguments) as process:
-            assert when(process), process.communicate()
+            assert when(process)
             self.daemon.stop()
             self.daemon.start()
             out, err = process.communicate(timeout=300)
@@ -54,7 +54,12 @@ class Own:
 
 def says_that_it_starts(process: subprocess.Popen[str]) -> bool:
     assert process.stderr is not None
-    return any("starting the containers" in line for line in process.stderr)
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if "starting the containers" in line:
+            return True
+    raise AssertionError("".join(seen))
 
 
 def asks_prometheus(process: subprocess.Popen[str]) -> bool:
@@ -75,9 +80,10 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
     (folder / "engine").mkdir()
     environment = {"STACKCTL_STATE_DIR": str(folder / "state")}
     with own_daemon(folder / "engine") as daemon:
-        settings = load(environ={})
-        wanted = images.references(settings, "local")
-        daemon.load(sorted({wanted[one.name] for one in services.select(demo=False)}))
+        # All of the set, and as it is now: otherwise it is built, for which this network has no way out.
+        built = stackctl("images", "build", timeout=900)
+        assert built.returncode == 0, built.stderr
+        daemon.load(["stackctl/base:local", *sorted({one.local for one in images.catalogue()})])
         yield Own(daemon, environment)
         # Its containers' files are mounts below the folder until they are gone.
         if left := daemon.docker("ps", "-aq").split():
