@@ -8,7 +8,8 @@ die() { say "$*"; exit 1; }
 # Root of a machine with apt is asked for nothing; anybody else is told what to install.
 may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
-os_release() { [ -r "$SYSROOT/etc/os-release" ] && (. "$SYSROOT/etc/os-release" && eval "echo \"\${$1:-}\""); }
+# A field of os-release(5), nothing where there is none.
+os_release() { sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" "$SYSROOT/etc/os-release" 2>/dev/null || true; }
 
 # What apt says is shown only where it fails.
 apt_install() {

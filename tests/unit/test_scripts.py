@@ -88,7 +88,7 @@ class Machine:
 
     def release(self, name: str, codename: str) -> None:
         """Say which distribution it is."""
-        (self.root / "etc/os-release").write_text(f"ID={name}\nVERSION_CODENAME={codename}\n")
+        (self.root / "etc/os-release").write_text(f'ID={name}\nVERSION_CODENAME="{codename}"\n')
 
     def has(self, *names: str, compose: str = "2.26.1") -> Machine:
         """Give it an engine with Compose, and files of `state`."""
@@ -299,3 +299,10 @@ def test_a_tool_that_cannot_be_had_fails_ci_and_nobody_else(machine: Machine, ro
         done = machine.run("ensure-test-tools", "fish", CI=ci, TMPDIR=str(machine.root))
         assert done.returncode == code
         assert done.stderr.endswith("ensure-test-tools: without fish tests are skipped\n")
+
+
+def test_a_debian_that_has_the_engines_suite_already_gets_no_other(machine: Machine) -> None:
+    machine.release("debian", "trixie")
+    assert bare(machine).run("ensure-docker").returncode == 0
+    assert "docker.io/trixie" in machine.installed
+    assert machine.added == []
