@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from collections.abc import Sequence
 
 from stackctl.snapshot import dashboard as dashboards
 from stackctl.snapshot import queries, timerange
@@ -31,9 +32,16 @@ async def _panels(name: str, context: Context) -> Finding:
     return Finding(
         bool(asked) and not wrong,
         f"data for every query of {dashboard.title}",
-        "; ".join(wrong) or f"{len(asked)} panels with data",
+        "; ".join(wrong) or _data(asked),
         "the query in Prometheus, and the target that its series are of in stackctl verify prometheus",
     )
+
+
+def _data(asked: Sequence[tuple[Panel, Answer]]) -> str:
+    """Say how many panels have data, and which have a reason for having none."""
+    excused = [panel.title for panel, answer in asked if answer.empty]
+    counted = f"{len(asked) - len(excused)} panels with data"
+    return f"{counted}; none, for a reason, in {', '.join(excused)}" if excused else counted
 
 
 def _wrong(panel: Panel, answer: Answer) -> list[str]:

@@ -33,7 +33,9 @@ def test_every_query_of_every_dashboard_has_data(stack: Stack) -> None:
     assert {check["id"] for check in report["checks"]} == {
         f"dashboards.{name}" for name in bundle.dashboards()
     }
-    assert all(re.fullmatch(r"\d+ panels with data", check["seen"]) for check in report["checks"])
+    assert all(
+        re.match(r"[1-9]\d* panels with data(;|$)", check["seen"]) for check in report["checks"]
+    )
 
 
 def test_every_series_that_is_read_is_there(stack: Stack) -> None:

@@ -151,6 +151,17 @@ def test_nothing_is_right_where_the_dashboard_says_so(
     assert verified(tmp_path, described, values={"used": NUMBER}).ok is ok
 
 
+def test_a_panel_that_is_rightly_empty_is_not_counted_as_one_with_data(tmp_path: Path) -> None:
+    found = verified(
+        tmp_path,
+        panel("stat", "used"),
+        panel("stat", "gone", title="Replicas", defaults={"noValue": "One server"}),
+        values={"used": NUMBER},
+    )
+    assert found.ok
+    assert found.seen == "1 panels with data; none, for a reason, in Replicas"
+
+
 def test_what_says_so_must_not_fail_either(tmp_path: Path) -> None:
     described = panel("stat", "broken(", defaults={"noValue": "No alert fires"})
     assert not verified(tmp_path, described, values={}).ok
