@@ -60,7 +60,7 @@ def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
         assert beside in docker("ps", "-q", "--no-trunc")
         assert network in docker("network", "ls", "-q", "--no-trunc")
     finally:
-        docker("rm", "--force", beside)
+        docker("rm", "--force", beside, stranger)
         docker("network", "rm", network)
         docker("volume", "rm", *others)
 
