@@ -35,6 +35,7 @@ _ORDER = (
     "backup",
     "interruption",
     "damage",
+    "daemon",
     "teardown",
     "remote",
 )
