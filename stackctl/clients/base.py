@@ -11,6 +11,7 @@ import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -226,9 +227,12 @@ def local_http_client(timeout: float, *, auth: tuple[str, str] | None = None) ->
     Proxies of the environment are for the internet. The services speak plain HTTP, so no certificates are loaded,
     which would cost more than all requests of a `verify` together; https:// would find no trust at all.
     """
-    return httpx.AsyncClient(
-        auth=auth, timeout=timeout, trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    )
+    return httpx.AsyncClient(auth=auth, timeout=timeout, trust_env=False, verify=_no_trust())
+
+
+@cache
+def _no_trust() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _detail(content: bytes) -> str:

@@ -207,7 +207,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     """The right state of things, and waits that are short."""
     for name, value in (("_LATE", 0.1), ("_MARGIN", 0.0), ("_PAUSE", 0.01)):
         monkeypatch.setattr(notifications, name, value)
-    for name, number in (("REQUESTS", 30), ("_SCRAPE_WAIT", 0.1), ("_PAUSE", 0.01)):
+    for name, number in (("REQUESTS", 10), ("_SCRAPE_WAIT", 0.1), ("_PAUSE", 0.01)):
         monkeypatch.setattr(end_to_end, name, number)
     with serving({}) as server:
         yield Fake(server)
@@ -320,17 +320,17 @@ WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
     "a failing request": (
         "end-to-end.load",
         lambda f: setattr(f, "status", 503),
-        "30 times 503",
+        "10 times 503",
     ),
     "requests that are not counted": (
         "end-to-end.metrics",
         lambda f: setattr(f, "uncounted", 1),
-        "it grew by 29",
+        "it grew by 9",
     ),
     "a log line that is lost": (
         "end-to-end.logs",
         lambda f: setattr(f, "unlogged", 1),
-        "29 lines",
+        "9 lines",
     ),
 }
 
@@ -411,7 +411,7 @@ def test_a_load_that_could_not_begin_is_made_when_asked_again(fake: Fake) -> Non
         first = await load.outcome()
         return first is await load.outcome(), first.made.answers["200"]
 
-    assert asyncio.run(twice()) == (True, 30)
+    assert asyncio.run(twice()) == (True, 10)
 
 
 @pytest.mark.parametrize(("severity", "component"), list(PLAN))

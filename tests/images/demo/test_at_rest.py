@@ -13,7 +13,7 @@ from botdemo.roles.base import Role
 from botdemo.simulation.chance import activity
 from botdemo.simulation.trading import LISTED, TradingDesk
 from botdemo.switches import EngineSwitches
-from tests.unit.demo.helpers import (
+from tests.images.demo.helpers import (
     ANALYST,
     APPLICATIONS,
     DASHBOARD,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from botdemo.roles.base import Role
-from tests.unit.demo.helpers import (
+from tests.images.demo.helpers import (
     ANALYST,
     APPLICATIONS,
     ENGINE,
