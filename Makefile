@@ -7,10 +7,10 @@ PYTHON ?= python3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test unit unit-images config e2e bench lint format dashboards pictures clean
+.PHONY: help up down test unit thorough config e2e bench lint format dashboards pictures clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml
 	@scripts/ensure-python.sh $(PYTHON)
@@ -33,14 +33,14 @@ up: engine $(VENV)/.installed ## Bring the stack up, whatever is missing for it 
 down: $(VENV)/.installed ## Stop the stack; its data stays
 	$(BIN)/stackctl down
 
-test: lint unit unit-images config e2e ## All checks and tests, fast ones first
+test: lint unit thorough config e2e ## All checks and tests, fast ones first
 
-unit: $(VENV)/.installed ## Tests without Docker
+unit: $(VENV)/.installed ## Tests without Docker, the quick ones
+	$(BIN)/pytest -n auto --dist worksteal -m 'not thorough' tests/unit
+
+thorough: $(VENV)/.installed ## Those that take longer: by examples, in processes, of the code in our images
 	@scripts/ensure-test-tools.sh zsh fish
-	$(BIN)/pytest -n auto --dist worksteal tests/unit
-
-unit-images: $(VENV)/.installed ## Tests of the demo's and the stand-ins' own code, without Docker
-	$(BIN)/pytest -n auto --dist worksteal tests/images
+	$(BIN)/pytest -n auto --dist worksteal -m thorough tests/unit tests/images
 
 config: local-set ## The real promtool, amtool and compose over the configuration
 	$(BIN)/pytest tests/config

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+IMAGES = REPOSITORY / "tests" / "images"
+"""Tests of the code that our images run."""
 
 
 def pytest_configure() -> None:
@@ -43,7 +45,16 @@ def docker_answers() -> bool:
     return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what takes long by its kind, before pytest chooses by marks; see to the Docker tests."""
+    for item in items:
+        if item.get_closest_marker("hypothesis") or IMAGES in item.path.parents:
+            item.add_marker(pytest.mark.thorough)
+    _skip_without_docker(config, items)
+
+
+def _skip_without_docker(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip the Docker tests, loudly, where there is no engine; in CI let them run and fail instead."""
     marked = [item for item in items if item.get_closest_marker("docker")]
     if not marked or os.environ.get("CI") or docker_answers():

@@ -251,6 +251,7 @@ INTERRUPTED = textwrap.dedent("""
 """)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_heal(state_dir: Path, number: signal.Signals) -> None:
     with subprocess.Popen(
@@ -267,6 +268,7 @@ def test_signals_heal(state_dir: Path, number: signal.Signals) -> None:
     assert Journal(open_state("bot-core")).open_faults() == []
 
 
+@pytest.mark.thorough
 def test_kill_minus_nine_leaves_the_fault_in_the_journal_as_abandoned(state_dir: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True

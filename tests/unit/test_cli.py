@@ -48,6 +48,7 @@ def test_every_command_has_help_that_ends_with_examples(command: list[str]) -> N
     assert "Usage: " in head
 
 
+@pytest.mark.thorough
 def test_help_lists_every_command_without_loading_any() -> None:
     script = (
         "import sys; from stackctl.cli import cli\n"
@@ -61,6 +62,7 @@ def test_help_lists_every_command_without_loading_any() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("words", [["config", "LOKI_PORT"], ["logs", "rust-core"], ["init"]])
 def test_a_run_in_this_process_is_as_one_in_its_own(words: list[str], tmp_path: Path) -> None:
     (tmp_path / "stackctl.override.yml").touch()
@@ -120,12 +122,14 @@ def test_a_group_without_a_command_shows_its_help() -> None:
     assert "Examples:" in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_stream_that_has_no_such_signs_gets_letters() -> None:
     done = stackctl("doctor", env={"PATH": "/nonexistent", "PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (1, "")
     assert "-> install Docker Engine" in done.stdout
 
 
+@pytest.mark.thorough
 def test_what_an_encoding_has_not_does_not_stop_a_command() -> None:
     done = stackctl("alerts", "route", "--help", env={"PYTHONIOENCODING": "latin-1"})
     assert (done.returncode, done.stderr) == (0, "")
@@ -207,6 +211,7 @@ def test_render_prints_the_folder_that_has_compose_env(state_dir: Path) -> None:
     assert (state_dir / "other" / "compose.env").is_file()
 
 
+@pytest.mark.thorough
 def test_a_reader_that_leaves_is_no_traceback() -> None:
     done = subprocess.run(  # noqa: S602 - a pipe is the point
         f"{sys.executable} -m stackctl urls | true",

@@ -116,6 +116,7 @@ def test_errors_are_silent(line: str, env: dict[str, str]) -> None:
     assert ask(line, **env).stderr == ""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "line", ["stackctl ", "stackctl config ", "stackctl logs ", "stackctl runbook "]
 )
@@ -216,6 +217,7 @@ TABS = [
 _CLEAR_LINE = "\x15"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shell", SHELLS)
 def test_tab_completes_in_the_real_shell(shell: str) -> None:
     in_shell(shell)

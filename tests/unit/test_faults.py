@@ -249,6 +249,7 @@ def test_who_insists_leaves_a_healing_that_hangs_to_another_day(journal: Journal
     assert [fault.service for fault in journal.open_faults()] == ["loki"]
 
 
+@pytest.mark.thorough
 def test_processes_that_write_the_journal_at_once_keep_each_others_faults(
     journal: Journal, state_dir: Path
 ) -> None:

@@ -542,6 +542,7 @@ esac
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_command_while_it_waits_for_a_registry(
     tmp_path: Path, number: signal.Signals

@@ -106,6 +106,7 @@ def test_lines_do_not_pile_up_before_a_slow_reader() -> None:
     assert not wait_until(lambda: engine.given > _AHEAD + 2, 0.1)
 
 
+@pytest.mark.thorough
 def test_a_reader_that_leaves_ends_what_is_followed_without_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # Python looks for a browser once in the life of a process, so that these have one of their own.
+@pytest.mark.thorough
 def test_the_browser_gets_the_page(grafana: Server, browser: Path) -> None:
     done = stackctl("open")
     assert done.returncode == 0, done.stderr
@@ -53,11 +54,13 @@ def test_the_browser_gets_the_page(grafana: Server, browser: Path) -> None:
     assert "user admin; the password is in" in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_dashboard(grafana: Server, browser: Path) -> None:
     assert stackctl("open", "grafana", "--dashboard", "system-overview").returncode == 0
     assert browser.read_text() == f"{grafana.url}/d/system-overview\n"
 
 
+@pytest.mark.thorough
 def test_without_a_browser_the_address_is_printed(
     grafana: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.thorough
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 MIRROR = "http://mirror.example/debian"
 UPSTREAM = "prom/prometheus:v2.48.0"

@@ -739,6 +739,7 @@ def run(
     return invoke
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", bundle.dashboards())
 def test_every_panel_of_every_dashboard_is_on_the_page(
     name: str, both: Callable[..., Server], run: Callable[..., Any], tmp_path: Path
@@ -772,6 +773,7 @@ def own_value(request: Request) -> Reply:
     return matrix(({"le": "1", "name": "one", "job": "one", "service": "one"}, points))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", bundle.dashboards())
 def test_every_panel_shows_what_its_own_queries_found(name: str) -> None:
     described = dashboard.load(name, SHIPPED)

@@ -91,6 +91,7 @@ HOLDER = textwrap.dedent("""
 """)
 
 
+@pytest.mark.thorough
 def test_the_lock_names_its_holder_and_ends_with_it(state_dir: Path) -> None:
     state = open_state("bot-core")
     with subprocess.Popen(
@@ -158,6 +159,7 @@ def test_a_folder_of_an_older_stackctl_is_taken_over(
         assert hold.down_cut_off
 
 
+@pytest.mark.thorough
 def test_after_a_killed_holder_its_compose_is_waited_for(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +233,7 @@ def test_a_record_of_which_half_was_written_is_one_of_a_holder_that_was_killed(
     assert waited == ["bot-core"]
 
 
+@pytest.mark.thorough
 def test_what_a_killed_process_was_writing_is_removed(state_dir: Path) -> None:
     state = open_state("bot-core")
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:

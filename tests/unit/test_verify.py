@@ -630,6 +630,7 @@ def report_with(seen: str) -> Report:
     )
 
 
+@pytest.mark.thorough
 def test_json_report_keeps_its_schema(stack: Stack) -> None:
     schema = json.loads((terminal_folder() / "schema.json").read_text())
     documents = []

@@ -165,6 +165,7 @@ def test_alerts_are_shown_anew_and_asked_again_where_one_does_not_answer(
     assert found == ["ServiceDown", "it answered 503", "ServiceDown"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_a_quiet_130(server: Server, number: signal.Signals) -> None:
     with subprocess.Popen(
