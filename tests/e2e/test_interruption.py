@@ -124,8 +124,8 @@ def test_the_next_up_goes_on(
     command = tuple(str(file) if word == "FILE" else word for word in command)
     if command[0] == "backup":
         assert stack.run("up", timeout=180).returncode == 0
-    # A container of its own is missing, so that `up` has something to do.
-    docker("rm", "--force", stack.container("blackbox-exporter"))
+    # A container is missing, so that `up` has something to do, and for longer than the point is away.
+    docker("rm", "--force", stack.container("rabbitmq"))
     text = interrupt(stack, command, said, seconds, number)
     assert "Traceback" not in text
     state = stack.folder / "state" / PROJECT
