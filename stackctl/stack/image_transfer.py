@@ -8,6 +8,7 @@ import json
 import re
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _AT_ONCE = 3
 _ATTEMPTS = 4
 _WAIT = wait_exponential(multiplier=1, max=10)
 _LOOK_SECONDS = 0.2
+_PAUSE_SECONDS = 0.02
 _BUFFER = 1024 * 1024
 _WORTH_TELLING = 1_000_000
 _TRANSIENT = re.compile(
@@ -90,15 +92,23 @@ def pull(
         ended.set()
         pool.shutdown(wait=False, cancel_futures=True)
         # The threads wait for their `docker pull`, which a SIGTERM to this process alone would let go on. More than
-        # once, for a thread may have been about to begin one.
-        while left := [future for future in running if not future.done()]:
-            for child in psutil.Process().children():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.terminate()
-            wait(left, timeout=_LOOK_SECONDS)
+        # once, for a thread may have been about to begin one; and a thread that was just being started is in no list.
+        while _told_to_end() or not all(map(Future.done, running)):
+            time.sleep(_PAUSE_SECONDS)
         raise
     finally:
         pool.shutdown()
+
+
+def _told_to_end() -> int:
+    """Tell the programs that this process has started to end, and give how many of them still run."""
+    told = 0
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                child.terminate()
+                told += 1
+    return told
 
 
 def _pull(engine: Engine, say: Say, ended: threading.Event, reference: str) -> Pulled:
