@@ -19,6 +19,7 @@ from stackctl.stack.services import Alive, ContainerHealth, HttpProbe, LogRoundT
 
 _PROBE_TIMEOUT = 3.0
 _PAUSE = 0.3
+_LOOK_SECONDS = 1.0
 _LOOP_RESTARTS = 3
 _MAX_BODY = 8 * 1024 * 1024
 
@@ -157,6 +158,9 @@ class _Prober:
         self._engine = engine
         self._settings = settings
         self._client = client
+        self._looking = asyncio.Lock()
+        self._look_again = 0.0
+        self._states: dict[str, ContainerState] = {}
 
     async def probe(self, service: Service, container: str) -> None:
         try:
@@ -209,8 +213,20 @@ class _Prober:
         if not state.running or state.health not in {"none", "healthy"}:
             raise _Waiting(f"container {state.status}, health check: {state.health}")
 
+    async def _seen(self, container: str) -> ContainerState | None:
+        """Give a container as a look at all of them has found it within the last second.
+
+        A look of its own for each would cost more than what is being started, which it shares the processor with.
+        """
+        async with self._looking:
+            if time.monotonic() >= self._look_again:
+                found = await asyncio.to_thread(self._engine.containers)
+                self._states = {state.id: state for state in found.values()}
+                self._look_again = time.monotonic() + _LOOK_SECONDS
+        return self._states.get(container)
+
     async def _raise_if_hopeless(self, container: str) -> None:
-        state = await asyncio.to_thread(self._engine.container, container)
+        state = await self._seen(container)
         if state is None:
             raise _Failed("its container is gone")
         if state.status in {"exited", "dead"}:

@@ -14,7 +14,7 @@ from stackctl import readiness, settings
 from stackctl.errors import EngineError
 from stackctl.readiness import NotReady, Progress
 from stackctl.settings import Settings
-from stackctl.stack.engine import Engine
+from stackctl.stack.engine import ContainerState, Engine
 from stackctl.stack.services import SERVICES, ContainerHealth, HttpProbe, Service
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, serving
@@ -128,6 +128,26 @@ def test_all_are_asked_at_once() -> None:
     with serving({f"/{number}": answer for number in range(10)}) as server:
         wait(server.url, MemoryEngine(container("prometheus")), *services)
     assert len(server.requests) == 10
+
+
+def test_one_look_at_the_containers_serves_all_that_are_not_ready() -> None:
+    class Counting(MemoryEngine):
+        looks = 0
+
+        def containers(self) -> dict[str, ContainerState]:
+            self.looks += 1
+            return super().containers()
+
+    engine = Counting(container("prometheus"))
+    services = [
+        Service("prometheus", "monitoring", HttpProbe(f"/{number}", via="prometheus"))
+        for number in range(10)
+    ]
+    with serving({}) as server, pytest.raises(NotReady) as caught:
+        wait(server.url, engine, *services, timeout=0)
+    assert len(caught.value.progress) == 10
+    # One is for whom to wait; a machine that is slow may need more than a second for the rest.
+    assert 2 <= engine.looks <= 4
 
 
 def test_look_gives_a_word_for_every_service() -> None:
