@@ -566,13 +566,12 @@ def test_a_signal_ends_the_command_while_it_waits_for_a_registry(
     )
     assert process.stderr is not None
     assert any("again in 1 s: " in line for line in process.stderr)
-    there = len(pulls.read_text().splitlines())
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.splitlines()[-1] == "stackctl: interrupted"
-    # The other two of the three may have begun their second attempt just then.
-    assert len(pulls.read_text().splitlines()) <= there + 2
+    # The three that had begun are tried for seven seconds: whoever does not hear the signal goes on to the others.
+    assert len(set(pulls.read_text().splitlines())) <= 3
 
 
 # Save and load
