@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -16,23 +18,15 @@ from stackctl.readiness import Progress
 _STYLES = {"waiting": "yellow", "ready": "green", "failed": "red"}
 
 
-class Display:
-    """Shows steps, notes and the readiness of services while a command is at work. A context manager."""
+class _Shown:
+    """A context manager that keeps something on a terminal while its body runs; elsewhere there is nothing to keep."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._rows: dict[str, Progress] = {}
-        self._step = ""
-        self._began = time.monotonic()
-        self._live = (
-            Live(console=console, transient=True, refresh_per_second=4, get_renderable=self._render)
-            if console.is_terminal
-            else None
-        )
+    def __init__(self, shown: Live | Status | None) -> None:
+        self._shown = shown
 
-    def __enter__(self) -> Display:
-        if self._live:
-            self._live.start()
+    def __enter__(self) -> Self:
+        if self._shown:
+            self._shown.start()
         return self
 
     def __exit__(
@@ -41,13 +35,28 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._live:
-            self._live.stop()
+        if self._shown:
+            self._shown.stop()
+
+
+class Display(_Shown):
+    """Shows steps, notes and the readiness of services while a command is at work. A context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._rows: dict[str, Progress] = {}
+        self._step = ""
+        self._began = time.monotonic()
+        super().__init__(
+            Live(console=console, transient=True, refresh_per_second=4, get_renderable=self._render)
+            if console.is_terminal
+            else None
+        )
 
     def step(self, text: str) -> None:
         """Say what begins now."""
         self._step = text
-        if not self._live:
+        if not self._shown:
             self._line(text)
 
     def note(self, text: str) -> None:
@@ -57,7 +66,7 @@ class Display:
     def progress(self, progress: Progress) -> None:
         """Show how far a service is."""
         self._rows[progress.service] = progress
-        if not self._live:
+        if not self._shown:
             reason = "" if progress.state == "ready" else f": {progress.reason}"
             self._line(
                 f"{progress.service}{_standin(progress)} {progress.state} after {progress.seconds:.1f} s{reason}"
@@ -84,7 +93,7 @@ class Display:
         return table
 
 
-class Waiting:
+class Waiting(_Shown):
     """Shows which checks are still waited for, and what a drill waits for: a line each off a terminal."""
 
     def __init__(self, console: Console, names: Iterable[str]) -> None:
@@ -92,20 +101,7 @@ class Waiting:
         self._names = set(names)
         self._states: dict[str, str] = {}
         self._status = console.status(f"{len(self._names)} checks") if console.is_terminal else None
-
-    def __enter__(self) -> Waiting:
-        if self._status:
-            self._status.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._status:
-            self._status.stop()
+        super().__init__(self._status)
 
     def finished(self, name: str) -> None:
         """Note that a check is done."""
