@@ -227,13 +227,15 @@ def test_what_is_configured_wrongly_fails_its_check(
     try:
         with spoiled(stack, name, old, new):
             told(stack)
-            # What was found before the change may still be there for a moment.
-            assert wait_until(
-                lambda: stack.run("verify", check, "--timeout", "0").returncode == 1, 30
-            )
-            done = stack.run("verify", check, "--timeout", "0")
-            assert done.returncode == 1
-            assert says in " ".join(done.stdout.split())
+            said: list[str] = []
+
+            # For a moment there is what was found before the change, and then nothing at all.
+            def fails() -> bool:
+                done = stack.run("verify", check, "--timeout", "0")
+                said.append(" ".join(done.stdout.split()))
+                return done.returncode == 1 and says in said[-1]
+
+            assert wait_until(fails, 30), said[-1]
     finally:
         told(stack)
     verified = stack.run("verify", check, "--timeout", "60")
