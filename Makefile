@@ -52,10 +52,11 @@ e2e: local-set ## A real Docker Engine: one stack up, verify, chaos, down
 bench: local-set ## Measure against docker compose; writes docs/BENCHMARKS.md
 	$(BIN)/python -m tests.bench
 
-lint: $(VENV)/.installed ## ruff (lint and format) and mypy (strict)
+lint: $(VENV)/.installed ## ruff (lint and format), mypy (strict), import-linter (layers)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.installed ## Format the code
 	$(BIN)/ruff check --fix .

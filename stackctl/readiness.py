@@ -12,9 +12,10 @@ import httpx
 
 from stackctl.clients.base import local_http_client
 from stackctl.clients.loki import LokiClient
+from stackctl.docker.engine import Engine
+from stackctl.docker.inspected import ContainerState
 from stackctl.errors import ServiceError, StackctlError
 from stackctl.settings import Settings
-from stackctl.stack.engine import ContainerState, Engine
 from stackctl.stack.services import Alive, ContainerHealth, HttpProbe, LogRoundTrip, Service
 
 _PROBE_TIMEOUT = 3.0

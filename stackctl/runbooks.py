@@ -7,10 +7,9 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stackctl import yaml_text
+from stackctl import bundle, yaml_text
 from stackctl.errors import UsageError
 from stackctl.settings import nearest
-from stackctl.stack import bundle
 
 _RULES = ("prometheus/alerts", "loki/rules/fake")
 

@@ -22,8 +22,8 @@ from typing import Any
 
 import aiohttp
 
+from stackctl import bundle
 from stackctl.snapshot.views import COLUMN
-from stackctl.stack import bundle
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from stackctl import __version__
+from stackctl.docker.transfer import ROOT
 from stackctl.errors import StackctlError, UsageError
 from stackctl.stack.state import temporary_beside
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead
 
 FORMAT = 1
-ROOT = "volume"
-"""The folder that a volume's content is under, in its tar."""
 
 _MANIFEST = "manifest.json"
 _MAX_MANIFEST = 1024 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stackctl.backup.transfer import PROJECT_LABEL
+from stackctl.docker.inspected import PROJECT_LABEL
 from stackctl.stack import images
 from stackctl.stack.project import Project
 

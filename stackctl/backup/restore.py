@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from stackctl.backup import archive, data, transfer, unfinished
+from stackctl.backup import archive, data, unfinished
 from stackctl.backup.archive import Manifest, Reader, Volume
+from stackctl.docker import transfer
+from stackctl.docker.programs import scratch_labels
 from stackctl.errors import StackctlError
-from stackctl.stack.engine import scratch_labels
 from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Project
 

@@ -11,14 +11,15 @@ import tempfile
 from pathlib import Path
 
 from stackctl import readiness
-from stackctl.backup import archive, data, transfer, unfinished
+from stackctl.backup import archive, data, unfinished
 from stackctl.backup.archive import Manifest
 from stackctl.chaos.faults import FAULTS, injected
 from stackctl.chaos.journal import Journal
+from stackctl.docker import transfer
+from stackctl.docker.inspected import ContainerState
 from stackctl.errors import StackctlError
+from stackctl.observer import Observer
 from stackctl.stack import services
-from stackctl.stack.engine import ContainerState
-from stackctl.stack.lifecycle import Observer
 from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Project
 

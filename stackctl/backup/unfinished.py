@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from stackctl.backup import transfer
+from stackctl.docker import transfer
 from stackctl.errors import StackctlError
 from stackctl.stack.state import State
 

@@ -17,7 +17,8 @@ from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import nearest
 
 if TYPE_CHECKING:
-    from stackctl.stack.engine import ContainerState, Engine
+    from stackctl.docker.engine import Engine
+    from stackctl.docker.inspected import ContainerState
 
 _MARGIN_SECONDS = 30.0
 _INSISTENCE = 5

@@ -11,12 +11,13 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from stackctl import bundle
 from stackctl.chaos.journal import Details, OpenFault
 from stackctl.errors import EngineError, StackctlError
-from stackctl.stack import bundle
 
 if TYPE_CHECKING:
-    from stackctl.stack.engine import ContainerState, Engine
+    from stackctl.docker.engine import Engine
+    from stackctl.docker.inspected import ContainerState
 
 IMAGE = "stackctl/nettools:1"
 

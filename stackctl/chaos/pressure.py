@@ -15,7 +15,8 @@ from stackctl.chaos.journal import Details, OpenFault
 from stackctl.errors import EngineError, StackctlError
 
 if TYPE_CHECKING:
-    from stackctl.stack.engine import ContainerState, Engine
+    from stackctl.docker.engine import Engine
+    from stackctl.docker.inspected import ContainerState
 
 _MIB = 1024 * 1024
 _FILE = ".stackctl-fill"

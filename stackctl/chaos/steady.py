@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from stackctl import readiness
 from stackctl.chaos.journal import NotSteady
+from stackctl.docker.engine import Engine
 from stackctl.readiness import NotReady
 from stackctl.settings import Settings
-from stackctl.stack.engine import Engine
 from stackctl.stack.services import Service
 
 _SECONDS = 15.0

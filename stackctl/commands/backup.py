@@ -24,11 +24,11 @@ def backup(session: Session, file: Path, force: bool) -> None:
     from rich.filesize import decimal
 
     from stackctl.backup.save import save
+    from stackctl.observer import Observer
     from stackctl.report.progress import Display
-    from stackctl.stack import lifecycle
 
     with Display(session.err) as display:
-        observer = lifecycle.Observer(display.step, display.note, display.progress)
+        observer = Observer(display.step, display.note, display.progress)
         manifest = save(session.project, file, force=force, observer=observer)
     parts = ", ".join(f"{one.name} ({decimal(one.size)})" for one in manifest.volumes)
     session.out.print(f"{file}: {decimal(file.stat().st_size)}, with {parts}.", soft_wrap=True)

@@ -18,7 +18,7 @@ from stackctl.errors import UsageError
 if TYPE_CHECKING:
     from stackctl.chaos.journal import Journal
     from stackctl.chaos.timeline import Stage, Timeline
-    from stackctl.stack.engine import Engine
+    from stackctl.docker.engine import Engine
 
 _STAGES: dict[Stage, str] = {
     "fault": "fault in place",

@@ -215,7 +215,7 @@ def watch(
     from rich.table import Table
     from rich.text import Text
 
-    from stackctl.cli import EXIT_INTERRUPTED
+    from stackctl.commands import EXIT_INTERRUPTED
 
     if output != "table":
         raise UsageError("--watch shows the table", remedy="leave --watch or --format out")

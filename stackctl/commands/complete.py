@@ -47,7 +47,7 @@ def _alerts() -> Iterable[str]:
 
 
 def _dashboards() -> Iterable[str]:
-    from stackctl.stack import bundle
+    from stackctl import bundle
 
     return bundle.dashboards()
 
@@ -60,7 +60,7 @@ def _checks() -> Iterable[str]:
 
 def _topics() -> Iterable[str]:
     from stackctl import topics
-    from stackctl.cli import COMMANDS
+    from stackctl.commands import COMMANDS
 
     return sorted({*topics.names(), *COMMANDS})
 

@@ -17,7 +17,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that has SHELL complete stackctl's commands, options and arguments with Tab."""
     from click.shell_completion import get_completion_class
 
-    from stackctl.cli import COMPLETE_VARIABLE
+    from stackctl.commands import COMPLETE_VARIABLE
 
     found = get_completion_class(shell)
     if found is None:

@@ -25,8 +25,9 @@ def down(session: Session, volumes: bool, yes: bool, timeout: int | None) -> Non
 
     The data stays in its volumes unless --volumes is given.
     """
+    from stackctl import lifecycle
+    from stackctl.observer import Observer
     from stackctl.report.progress import Display
-    from stackctl.stack import lifecycle
 
     project = session.project
     if volumes and not yes:
@@ -36,7 +37,7 @@ def down(session: Session, volumes: bool, yes: bool, timeout: int | None) -> Non
         if lost:
             confirm(f"This removes {', '.join(lost)} for good. Go on?")
     with Display(session.err) as display:
-        observer = lifecycle.Observer(display.step, display.note, display.progress)
+        observer = Observer(display.step, display.note, display.progress)
         removed = lifecycle.down(project, volumes=volumes, timeout=timeout, observer=observer)
     if removed:
         session.out.print(

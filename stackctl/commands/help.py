@@ -23,7 +23,7 @@ def help_(ctx: click.Context, session: Session, words: tuple[str, ...]) -> None:
     Where a topic has the name of a command, both are there.
     """
     from stackctl import topics
-    from stackctl.cli import COMMANDS
+    from stackctl.commands import COMMANDS
 
     if not words:
         click.echo(ctx.find_root().get_help())

@@ -15,7 +15,7 @@ from stackctl.commands.common import Finite, Session, pass_session
 from stackctl.errors import StackctlError, UsageError
 
 if TYPE_CHECKING:
-    from stackctl.stack.engine import Engine
+    from stackctl.docker.engine import Engine
 
 _LOOK_SECONDS = 0.2
 _AHEAD = 1000

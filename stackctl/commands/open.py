@@ -34,8 +34,8 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
     """
     import webbrowser
 
+    from stackctl import bundle
     from stackctl.settings import nearest
-    from stackctl.stack import bundle
 
     (chosen,) = session.project.select((service,))
     if chosen.page is None:

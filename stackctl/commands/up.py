@@ -12,7 +12,7 @@ from stackctl.commands.urls import print_urls
 from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
-    from stackctl.stack.engine import Engine
+    from stackctl.docker.engine import Engine
     from stackctl.stack.images import Choice
 
 
@@ -53,14 +53,15 @@ def up(
 
     What is there already is kept: a second `up` changes nothing and says so.
     """
+    from stackctl import lifecycle
+    from stackctl.observer import Observer
     from stackctl.readiness import NotReady
     from stackctl.report.progress import Display
-    from stackctl.stack import lifecycle
     from stackctl.stack.project import Wish
 
     project = session.project
     with Display(session.err) as display:
-        observer = lifecycle.Observer(display.step, display.note, display.progress)
+        observer = Observer(display.step, display.note, display.progress)
         try:
             done = lifecycle.up(
                 project,

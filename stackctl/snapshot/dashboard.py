@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from stackctl import bundle
 from stackctl.clients.base import CamelModel
 from stackctl.errors import StackctlError, UsageError
 from stackctl.settings import nearest
-from stackctl.stack import bundle
 
 
 class Grid(BaseModel):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from stackctl.docker.endpoint import Endpoint
+from stackctl.docker.engine import START_INTERVAL_API, Engine, EngineInfo
 from stackctl.settings import Settings
 from stackctl.stack import copies, overlay
 from stackctl.stack.copies import Copy
-from stackctl.stack.endpoint import Endpoint
-from stackctl.stack.engine import START_INTERVAL_API, Engine, EngineInfo
 from stackctl.stack.overlay import RESET
 from stackctl.stack.state import State, write_atomic
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackctl.stack.engine import Engine
+from stackctl.docker.engine import Engine
 
 _AT_ONCE = 2
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stackctl.backup import transfer
+from stackctl.docker import transfer
+from stackctl.docker.engine import COPY_LABEL, Engine
 from stackctl.errors import StackctlError
-from stackctl.stack.engine import COPY_LABEL, Engine
 from stackctl.stack.overlay import RESET
 from stackctl.stack.state import MOUNTED_FILE, State
 

@@ -15,11 +15,8 @@ from typing import Literal
 import psutil
 
 from stackctl.applications import APPLICATIONS, Present
-from stackctl.errors import EngineError
-from stackctl.settings import PUBLISHED_PORTS, Settings
-from stackctl.stack import adaptation
-from stackctl.stack.endpoint import Endpoint, is_loopback
-from stackctl.stack.engine import (
+from stackctl.docker.endpoint import Endpoint, is_loopback
+from stackctl.docker.engine import (
     ADAPTING_COMPOSE,
     MINIMUM_COMPOSE,
     MINIMUM_ENGINE,
@@ -27,6 +24,9 @@ from stackctl.stack.engine import (
     Engine,
     EngineInfo,
 )
+from stackctl.errors import EngineError
+from stackctl.settings import PUBLISHED_PORTS, Settings
+from stackctl.stack import adaptation
 from stackctl.stack.joining import Seen
 from stackctl.stack.render import CHANNELS
 from stackctl.stack.services import Service

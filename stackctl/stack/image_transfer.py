@@ -28,10 +28,10 @@ from tenacity import (
     wait_exponential,
 )
 
+from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
 from stackctl.settings import Settings
 from stackctl.stack import image_bundle, image_lock, images, state
-from stackctl.stack.engine import Engine
 from stackctl.stack.image_bundle import Bundled, Content, Manifest
 from stackctl.stack.image_lock import Lock
 from stackctl.stack.images import SetName

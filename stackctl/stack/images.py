@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from stackctl import yaml_text
+from stackctl import bundle, yaml_text
+from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
 from stackctl.settings import Settings
-from stackctl.stack import bundle, state
-from stackctl.stack.engine import Engine
+from stackctl.stack import state
 
 if TYPE_CHECKING:
     from stackctl.stack.image_lock import Lock

@@ -10,11 +10,11 @@ from typing import Any
 
 from stackctl import yaml_text
 from stackctl.applications import APPLICATIONS, Target
-from stackctl.backup import transfer
+from stackctl.docker import transfer
+from stackctl.docker.engine import Engine, merged
 from stackctl.errors import UsageError
 from stackctl.settings import OVERRIDE_FILE, Settings, nearest
 from stackctl.stack import images, services
-from stackctl.stack.engine import Engine, merged
 from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.state import State, write_atomic
 

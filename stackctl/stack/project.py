@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from stackctl import applications
 from stackctl import settings as settings_module
 from stackctl.applications import Present
+from stackctl.docker import endpoint
 from stackctl.settings import Settings
-from stackctl.stack import endpoint, services
+from stackctl.stack import services
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.services import Service
 from stackctl.stack.state import State, open_state
 
 if TYPE_CHECKING:
-    from stackctl.stack.engine import Engine
+    from stackctl.docker.engine import Engine
     from stackctl.stack.images import SetName
 
 _CHOICES = "project.json"
@@ -94,7 +95,7 @@ class Project:
     def engine(self, choices: Choices | None = None) -> Engine:
         """Give the engine for this project as it was started, or as it would be with these choices."""
         # It takes a fifth of a second to load, and many a command needs none.
-        from stackctl.stack.engine import Engine
+        from stackctl.docker.engine import Engine
 
         chosen = choices or self.choices
         app_files = list(map(Path, chosen.app_files))
@@ -211,7 +212,7 @@ def open_project(*, name: str | None, env_file: Path | None) -> Project:
 def _engine_host() -> str | None:
     where = endpoint.known()
     if where is None:
-        from stackctl.stack.engine import reached
+        from stackctl.docker.failures import reached
 
         where = reached()
     return where.host

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackctl import yaml_text
+from stackctl import bundle, yaml_text
 from stackctl.applications import Present
 from stackctl.errors import StackctlError
 from stackctl.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
-from stackctl.stack import bundle, services, watching
+from stackctl.stack import services, watching
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, write_atomic
 

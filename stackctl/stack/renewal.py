@@ -6,8 +6,8 @@ old one, which nobody may know any more. Nothing but the demo uses that data, so
 
 from __future__ import annotations
 
-from stackctl.backup import transfer
-from stackctl.stack.engine import Engine
+from stackctl.docker import transfer
+from stackctl.docker.engine import Engine
 from stackctl.stack.project import Project
 
 _RECORD = "mongodb.json"

@@ -23,13 +23,11 @@ from typing import Any
 
 from platformdirs import user_state_path
 
+from stackctl.docker.inspected import COMPOSE_ENV
 from stackctl.errors import StackctlError
 
 FORMAT = 1
 """The layout of a project's folder. A change that an older stackctl could not read needs the next number."""
-
-COMPOSE_ENV = "compose.env"
-"""The name also tells containers that stackctl made from others: Compose notes its .env files in a label."""
 
 PRIVATE_FILE = 0o600
 MOUNTED_FILE = 0o444

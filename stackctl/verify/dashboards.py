@@ -9,11 +9,11 @@ import datetime as dt
 import functools
 from collections.abc import Sequence
 
+from stackctl import bundle
 from stackctl.snapshot import dashboard as dashboards
 from stackctl.snapshot import queries, timerange
 from stackctl.snapshot.dashboard import Panel
 from stackctl.snapshot.queries import Answer
-from stackctl.stack import bundle
 from stackctl.verify.model import Check, Context, Finding, not_asked
 
 _RANGE = "now-15m"

@@ -25,9 +25,9 @@ from typing import Any
 import psutil
 import yaml
 
+from stackctl import bundle
+from stackctl.docker.engine import Engine
 from stackctl.settings import PUBLISHED_PORTS, Settings, load
-from stackctl.stack import bundle
-from stackctl.stack.engine import Engine
 from tests.bench.measure import Command, Figures, in_turn, ratios
 from tests.e2e.conftest import free_offset
 

@@ -10,9 +10,9 @@ import pytest
 
 from stackctl import settings
 from stackctl.applications import present
+from stackctl.docker.endpoint import Endpoint
+from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.stack import adaptation, copies
-from stackctl.stack.endpoint import Endpoint
-from stackctl.stack.engine import Engine, EngineInfo
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state

@@ -8,8 +8,8 @@ import pytest
 
 from stackctl import settings
 from stackctl.applications import present
+from stackctl.docker.engine import Engine
 from stackctl.stack import check, images
-from stackctl.stack.engine import Engine
 from stackctl.stack.render import write_configuration
 
 pytestmark = pytest.mark.docker

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from stackctl import settings
+from stackctl import bundle, settings
 from stackctl.applications import present
-from stackctl.stack import bundle, images, services
+from stackctl.stack import images, services
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import open_state

@@ -15,9 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from stackctl import settings
+from stackctl import bundle, settings
 from stackctl.applications import present
-from stackctl.stack import bundle
 from stackctl.stack.render import CHANNELS, render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from stackctl import settings, starter
+from stackctl import bundle, settings, starter
 from stackctl.applications import present
-from stackctl.stack import bundle
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import open_state

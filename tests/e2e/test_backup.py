@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.backup import archive, data, transfer, unfinished
+from stackctl.backup import archive, data, unfinished
 from stackctl.clients.loki import Entry, LokiClient
 from stackctl.clients.prometheus import PrometheusClient
-from stackctl.stack.engine import Engine
+from stackctl.docker import transfer
+from stackctl.docker.engine import Engine
 from stackctl.stack.state import State
 from tests.e2e.conftest import PROJECT, Stack, docker
 from tests.support.cli import stackctl

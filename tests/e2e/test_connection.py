@@ -12,8 +12,8 @@ import pytest
 
 from stackctl.chaos.faults import FAULTS, injected
 from stackctl.chaos.journal import Journal
+from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
-from stackctl.stack.engine import Engine
 from stackctl.stack.state import open_state
 from tests.e2e.conftest import PROJECT, docker
 from tests.support.cli import stackctl

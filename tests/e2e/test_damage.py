@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from stackctl import bundle
 from stackctl.settings import PUBLISHED_PORTS
-from stackctl.stack import bundle
 from tests.e2e.conftest import PROJECT, Stack, containers, docker, free_offset
 from tests.support.cli import stackctl
 from tests.support.forward import forwarded

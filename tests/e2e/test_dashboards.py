@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from stackctl import bundle
 from stackctl.snapshot import dashboard as dashboards
-from stackctl.stack import bundle
 from tests.config.contract import SCRAPED, SERIES
 from tests.e2e.conftest import MARK, Stack, docker
 from tests.support.docs import GUIDE

@@ -6,9 +6,10 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from stackctl.docker.endpoint import DEFAULT
+from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.docker.inspected import ContainerState
 from stackctl.errors import EngineError
-from stackctl.stack.endpoint import DEFAULT
-from stackctl.stack.engine import ContainerState, Engine, EngineInfo
 
 
 def container(service: str, **changes: object) -> ContainerState:

@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from stackctl import settings, yaml_text
+from stackctl import bundle, settings, yaml_text
 from stackctl.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
-from stackctl.backup import transfer
+from stackctl.docker import transfer
+from stackctl.docker.engine import Engine
+from stackctl.docker.inspected import ContainerState, Neighbour
 from stackctl.errors import EngineError, UsageError
-from stackctl.stack import absent, bundle, joining
+from stackctl.stack import absent, joining
 from stackctl.stack.doctor import Finding
-from stackctl.stack.engine import ContainerState, Engine, Neighbour
 from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.promql import metric_names, selected_jobs
 from stackctl.stack.render import Rendering, render

@@ -23,18 +23,19 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stackctl import __version__, yaml_text
-from stackctl.backup import archive, data, restore, save, transfer, unfinished
+from stackctl import __version__, bundle, yaml_text
+from stackctl.backup import archive, data, restore, save, unfinished
 from stackctl.backup.archive import BadBackup, Manifest
 from stackctl.chaos.journal import Journal
 from stackctl.commands.backup import backup as backup_command
 from stackctl.commands.common import Session
 from stackctl.commands.restore import restore as restore_command
+from stackctl.docker import transfer
+from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.docker.programs import SCRATCH_LABEL
 from stackctl.errors import EngineError, StackctlError, UsageError
+from stackctl.observer import Observer
 from stackctl.settings import load
-from stackctl.stack import bundle
-from stackctl.stack.engine import SCRATCH_LABEL, Engine, EngineInfo
-from stackctl.stack.lifecycle import Observer
 from stackctl.stack.project import Choices, Project
 from stackctl.stack.state import open_state
 from tests.support.engine import MemoryEngine, container

@@ -26,10 +26,10 @@ from stackctl.chaos.timeline import Pace, Timeline
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import load
 from stackctl.stack import copies
-from stackctl.stack.engine import Engine
 from stackctl.stack.project import Project
 from stackctl.stack.services import application
 from stackctl.stack.state import open_state

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from stackctl.cli import COMMANDS, cli, main
+from stackctl.cli import cli, main
+from stackctl.commands import COMMANDS
 from tests.support.cli import run_here, stackctl
 
 

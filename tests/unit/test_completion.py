@@ -17,11 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import runbooks
+from stackctl import bundle, runbooks
 from stackctl.chaos.faults import FAULTS
-from stackctl.cli import COMMANDS
+from stackctl.commands import COMMANDS
 from stackctl.settings import PUBLISHED_PORTS, SETTINGS
-from stackctl.stack import bundle
 from stackctl.stack.services import SERVICES
 from stackctl.verify.runner import CHECKS, SECTIONS
 from tests.support.cli import run_here

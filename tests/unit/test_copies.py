@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from stackctl import yaml_text
-from stackctl.backup import transfer
+from stackctl.docker import transfer
 from stackctl.errors import StackctlError
 from stackctl.stack import copies, overlay
 from stackctl.stack.copies import Copy

@@ -12,10 +12,10 @@ import pytest
 
 from stackctl import settings
 from stackctl.applications import present
+from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError
 from stackctl.stack import doctor, services
 from stackctl.stack.doctor import Finding
-from stackctl.stack.engine import EngineInfo
 from stackctl.stack.joining import Missing, Seen
 from tests.support.engine import MemoryEngine, container
 from tests.support.ports import free_port_settings, free_ports

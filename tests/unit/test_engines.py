@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from stackctl import settings
+from stackctl.docker.endpoint import DEFAULT, Endpoint, known, parse
+from stackctl.docker.engine import Engine
+from stackctl.docker.failures import reached
 from stackctl.errors import EngineError, UsageError
 from stackctl.stack import adaptation, doctor, services
 from stackctl.stack.doctor import Finding
-from stackctl.stack.endpoint import DEFAULT, Endpoint, known, parse
-from stackctl.stack.engine import Engine, reached
 from stackctl.stack.project import open_project
 from tests.support.docker import recorded
 from tests.support.ports import free_port_settings

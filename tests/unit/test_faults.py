@@ -22,9 +22,10 @@ from stackctl.chaos import network, pressure, steady
 from stackctl.chaos.faults import FAULTS, heal, heal_all, injected
 from stackctl.chaos.journal import Journal, NotSteady, OpenFault
 from stackctl.cli import cli
+from stackctl.docker.engine import Engine
+from stackctl.docker.inspected import ContainerState, Surroundings, Usage
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import load
-from stackctl.stack.engine import ContainerState, Engine, Surroundings, Usage
 from stackctl.stack.project import Choices, Project, open_project
 from stackctl.stack.services import SERVICES
 from stackctl.stack.state import open_state
@@ -556,7 +557,7 @@ def test_what_a_container_is_on_a_network(
     monkeypatch: pytest.MonkeyPatch, there: dict[str, Any], options: tuple[str, ...]
 ) -> None:
     inspected = {"Id": "0123456789abcdef", "NetworkSettings": {"Networks": {"net": there}}}
-    monkeypatch.setattr(Engine, "_inspect", lambda *_: [inspected])
+    monkeypatch.setattr(Engine, "inspect", lambda *_: [inspected])
     assert Engine("p").connection("db", "net") == options
     assert Engine("p").connection("db", "other") == ()
 

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from stackctl import runbooks, topics
-from stackctl.cli import COMMANDS, cli
+from stackctl.cli import cli
+from stackctl.commands import COMMANDS
 from stackctl.errors import UsageError
 from stackctl.settings import ENV_FILE, OVERRIDE_FILE, SETTINGS, Setting
 from stackctl.stack.services import SERVICES

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from stackctl import readiness, settings
+from stackctl.docker.engine import Engine
+from stackctl.docker.inspected import ContainerState
 from stackctl.errors import EngineError
 from stackctl.readiness import NotReady, Progress
 from stackctl.settings import Settings
-from stackctl.stack.engine import ContainerState, Engine
 from stackctl.stack.services import SERVICES, ContainerHealth, HttpProbe, Service
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, serving
@@ -172,7 +173,7 @@ def test_an_engine_that_never_answers_ends_the_wait(
     command.write_text("#!/bin/sh\nexec sleep 600\n")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr("stackctl.stack.engine._ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("stackctl.docker.command._ANSWER_SECONDS", 0.05)
     waiting = readiness.wait([], Engine("p"), at("x:9"), timeout=1, changed=lambda _: None)
     with pytest.raises(EngineError, match="does not answer within") as caught:
         asyncio.run(waiting)

@@ -16,12 +16,11 @@ import pytest
 from dotenv import dotenv_values
 from hypothesis import strategies as st
 
-from stackctl import settings, yaml_text
+from stackctl import bundle, settings, yaml_text
 from stackctl.applications import present
+from stackctl.docker.inspected import Neighbour
 from stackctl.errors import EngineError, UsageError
-from stackctl.stack import bundle
 from stackctl.stack.check import Verdict
-from stackctl.stack.engine import Neighbour
 from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS, Rendering, render
 from stackctl.stack.secrets import Secrets

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.backup import transfer
+from stackctl.docker import transfer
 from stackctl.settings import load
 from stackctl.stack.project import Project
 from stackctl.stack.renewal import renew

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 import pytest
 from click.testing import CliRunner
 
-from stackctl import __version__
+from stackctl import __version__, bundle
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.commands.common import Session
@@ -32,7 +32,6 @@ from stackctl.snapshot.take import Snapshot
 from stackctl.snapshot.timerange import TimeRange
 from stackctl.snapshot.units import format_value
 from stackctl.snapshot.views import View, view
-from stackctl.stack import bundle
 from tests.support.http import Answer as Route
 from tests.support.http import Reply, Request, Server, as_json, serving
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from stackctl.commands.common import Session, print_table
+from stackctl.docker.inspected import Usage
 from stackctl.stack import services
-from stackctl.stack.engine import Usage
 from stackctl.stack.project import Project
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from stackctl import lifecycle
 from stackctl.cli import cli
+from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
 from stackctl.readiness import NotReady, Progress
-from stackctl.stack import joining, lifecycle
+from stackctl.stack import joining
 from stackctl.stack.doctor import Finding
-from stackctl.stack.engine import EngineInfo
 from stackctl.stack.images import Resolved
 from stackctl.stack.joining import Missing, Seen
 from stackctl.stack.lock import exclusive

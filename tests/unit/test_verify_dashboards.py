@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from stackctl import bundle
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
-from stackctl.stack import bundle
 from stackctl.verify import dashboards
 from stackctl.verify.model import Context, Finding
 from tests.support.http import Reply, Request, as_json, serving

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from stackctl import readiness
-from stackctl.backup import transfer, unfinished
+from stackctl.backup import unfinished
 from stackctl.chaos import faults
 from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
+from stackctl.docker import transfer
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
+from stackctl.observer import Observer
 from stackctl.readiness import Progress
 from stackctl.stack import (
     adaptation,
@@ -29,14 +30,10 @@ from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.render import Rendering, render
 
-
-@dataclass(frozen=True, slots=True)
-class Observer:
-    """Where progress goes: a step that begins, a note to keep, a service's readiness."""
-
-    step: Callable[[str], None]
-    note: Callable[[str], None]
-    progress: Callable[[Progress], None]
+# The new password travels inside the container only: on the command line of no process.
+_SET_PASSWORD = (
+    "grafana cli admin reset-admin-password --password-from-stdin < /run/secrets/grafana_password"  # noqa: S105
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         )
         if asyncio.run(_refuses_password(project)):
             observer.step("setting Grafana's password")
-            engine.grafana_reset_password(after["grafana"].id)
+            engine.execute(after["grafana"].id, ["sh", "-c", _SET_PASSWORD])
         return Up(
             resolved,
             rendering,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stackctl import yaml_text
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
 
 
 def root() -> Path:

@@ -16,12 +16,12 @@ from collections.abc import Collection, Iterator, Mapping
 from types import FrameType
 from typing import IO, Literal
 
-from stackctl.backup.archive import ROOT
+from stackctl.docker.inspected import PROJECT_LABEL
+from stackctl.docker.programs import scratch_labels
 from stackctl.errors import EngineError
-from stackctl.stack.engine import scratch_labels
 
-PROJECT_LABEL = "com.docker.compose.project"
-"""By it Compose knows what is a project's own."""
+ROOT = "volume"
+"""The folder that a volume's content is under, in its tar."""
 
 _EMPTY_TAR = bytes(1024)
 _CHUNK = 1024 * 1024

@@ -1,0 +1,171 @@
+"""What is done to a container that is there, and asked of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from python_on_whales.utils import run
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from stackctl.docker.command import Command
+from stackctl.docker.failures import NoContainerError, translated
+from stackctl.docker.inspected import SERVICE_LABEL, Surroundings, Usage, labels_of, name_of
+from stackctl.errors import EngineError
+
+_REMOVAL_SECONDS = 10.0
+
+
+class Containers(Command):
+    """The engine's containers, each by its ID or name."""
+
+    def stop(self, container: str, *, timeout: int = 10) -> None:
+        """Stop a container: SIGTERM, then SIGKILL after `timeout` seconds."""
+        with translated("docker stop"):
+            self._client.container.stop(container, time=timeout)
+
+    def start(self, container: str) -> None:
+        """Start a stopped container."""
+        with translated("docker start"):
+            self._client.container.start(container)
+
+    def restart(self, container: str, *, timeout: int = 10) -> None:
+        """Stop a container as `stop` does, and start it again."""
+        with translated("docker restart"):
+            self._client.container.restart(container, time=timeout)
+
+    def kill(self, container: str) -> None:
+        """Send SIGKILL to a container's process."""
+        with translated("docker kill"):
+            self._client.container.kill(container)
+
+    def pause(self, container: str) -> None:
+        """Freeze a container's processes."""
+        with translated("docker pause"):
+            self._client.container.pause(container)
+
+    def unpause(self, container: str) -> None:
+        """Let a paused container go on."""
+        with translated("docker unpause"):
+            self._client.container.unpause(container)
+
+    def disconnect(self, container: str, network: str) -> None:
+        """Take a container off a network."""
+        with translated("docker network disconnect"):
+            self._client.network.disconnect(network, container, force=True)
+
+    def connect(self, container: str, network: str, options: Sequence[str] | None = None) -> None:
+        """Put a container back on a network; no harm if it is on it, or if it is gone.
+
+        `options` are those that `connection` gave; without any it gets its service's name.
+        """
+        for found in self.inspect([container]):
+            there = found["NetworkSettings"]["Networks"] or {}
+            # An attempt that failed leaves the network in the list, without its ID.
+            if (there.get(network) or {}).get("NetworkID"):
+                return
+            if options is None:
+                options = ["--alias", labels_of(found).get(SERVICE_LABEL, name_of(found))]
+            command = [*self._client.client_config.docker_cmd, "network", "connect"]
+            with contextlib.suppress(NoContainerError), translated("docker network connect"):
+                # The library's own takes one alias only.
+                run([*command, *options, network, container])
+
+    def connection(self, container: str, network: str) -> tuple[str, ...]:
+        """Give the options of `docker network connect` that put a container on a network as it is on it.
+
+        They are its aliases and the addresses that were chosen for it; those that Docker chose are left to Docker. None
+        where it is not on the network, or gone.
+        """
+        for found in self.inspect([container]):
+            there = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
+            chosen = there.get("IPAMConfig") or {}
+            # Older engines list the short ID among the aliases, and add it again by themselves.
+            aliases = [one for one in there.get("Aliases") or () if one != found["Id"][:12]]
+            options = [
+                *(("--alias", alias) for alias in aliases),
+                *(("--ip", ip) for ip in [chosen.get("IPv4Address")] if ip),
+                *(("--ip6", ip) for ip in [chosen.get("IPv6Address")] if ip),
+            ]
+            return tuple(word for option in options for word in option)
+        return ()
+
+    def surroundings(self, container: str) -> Surroundings:
+        """Give a container's memory limit, networks and writable volumes."""
+        with translated("docker container inspect"):
+            found = self._client.container.inspect(container)
+        return Surroundings(
+            memory_limit_bytes=found.host_config.memory or 0,
+            network_mode=found.host_config.network_mode or "",
+            networks=tuple(found.network_settings.networks or {}),
+            volumes={
+                str(mount.destination): mount.name
+                for mount in found.mounts
+                if mount.type == "volume" and mount.rw and mount.name
+            },
+        )
+
+    def published(self, container: str, port: int) -> tuple[str, int] | None:
+        """Give the engine's address and port at which a container's TCP port is published, None where it is not."""
+        for found in self.inspect([container]):
+            binds = (found["NetworkSettings"]["Ports"] or {}).get(f"{port}/tcp")
+            if binds:
+                return binds[0]["HostIp"] or "0.0.0.0", int(binds[0]["HostPort"])  # noqa: S104 - it is read
+        return None
+
+    def last_logs(self, container: str, lines: int) -> str:
+        """Give the last lines that a container wrote, both streams."""
+        with translated("docker logs"):
+            text = self._client.container.logs(container, tail=lines)
+        assert isinstance(text, str)  # noqa: S101 - the library's type for a call that does not stream
+        return text
+
+    def follow_logs(
+        self, container: str, *, lines: int, follow: bool
+    ) -> Iterator[tuple[str, bytes]]:
+        """Give (stream, line) of a container's log, with its last `lines` lines first."""
+        with translated("docker logs"):
+            stream = self._client.container.logs(container, tail=lines, follow=follow, stream=True)
+            if isinstance(stream, str):
+                raise EngineError("docker logs did not stream")
+            yield from stream
+
+    def usage(self, containers: Sequence[str]) -> dict[str, Usage]:
+        """Give the use of running containers by name; takes the engine about two seconds."""
+        if not containers:
+            return {}
+        with translated("docker stats"):
+            stats = self._client.container.stats(list(containers))
+        return {
+            row.container_name: Usage(row.cpu_percentage, row.memory_used, row.memory_limit)
+            for row in stats
+        }
+
+    def execute(self, container: str, command: Sequence[str]) -> str:
+        """Run a command in a running container and give what it wrote to stdout. Raises EngineError if it fails."""
+        with translated(f"docker exec {command[0]}"):
+            output = self._client.container.execute(container, list(command))
+        assert isinstance(output, str)  # noqa: S101 - the library's type for a call that does not stream
+        return output
+
+    def execute_detached(self, container: str, command: Sequence[str]) -> None:
+        """Start a command in a running container and leave it to itself. Raises EngineError if it does not start."""
+        with translated(f"docker exec {command[0]}"):
+            self._client.container.execute(container, list(command), detach=True)
+
+    def remove(self, name: str) -> None:
+        """Remove a container by its name, with the volumes that have none, and wait until the name is free.
+
+        The engine may be removing it already; no harm if it is not there.
+        """
+        attempts = Retrying(
+            stop=stop_after_delay(_REMOVAL_SECONDS),
+            wait=wait_fixed(0.1),
+            retry=retry_if_exception_type(EngineError),
+            reraise=True,
+        )
+        for attempt in attempts:
+            with attempt:
+                if self.inspect([name]):
+                    with contextlib.suppress(NoContainerError), translated("docker rm"):
+                        self._client.container.remove(name, force=True, volumes=True)

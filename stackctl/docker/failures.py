@@ -1,0 +1,156 @@
+"""What the `docker` command says when it fails, as one line with its remedy; and which engine it reaches."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from python_on_whales import DockerClient
+from python_on_whales.client_config import ClientNotFoundError
+from python_on_whales.exceptions import (
+    DockerException,
+    NoSuchContainer,
+    NoSuchImage,
+    NoSuchNetwork,
+)
+
+from stackctl.docker import endpoint
+from stackctl.docker.endpoint import Endpoint
+from stackctl.errors import EngineError, UsageError
+
+
+class NoContainerError(EngineError):
+    """There is no such container (any more)."""
+
+
+class NoImageError(EngineError):
+    """There is no such image here."""
+
+
+class NoNetworkError(EngineError):
+    """There is no such network."""
+
+
+_GONE: Mapping[type[DockerException], tuple[type[EngineError], str]] = {
+    NoSuchContainer: (NoContainerError, "`stackctl status` shows what there is"),
+    NoSuchImage: (NoImageError, "`stackctl images list` shows what there is"),
+    NoSuchNetwork: (NoNetworkError, "`docker network ls` shows what there is"),
+}
+"""The library's exception → ours, and where to look."""
+
+_NOT_RUNNING = "the Docker daemon is not running"
+
+_REMEDIES: Sequence[tuple[str, str, str]] = (
+    (
+        r"permission denied.*docker\.sock|permission denied.*connect to the Docker daemon",
+        "this user may not use the Docker daemon",
+        "add yourself to the docker group, or use rootless Docker",
+    ),
+    (
+        r"cannot connect to the docker|is the docker daemon running|error during connect"
+        r"|failed to connect to the docker api",
+        _NOT_RUNNING,
+        "start Docker (systemctl start docker, or open Docker Desktop)",
+    ),
+    (
+        # Of a network; of a port it says more before these words.
+        r"error response from daemon: address already in use",
+        "the address that is asked for is taken by another container on the network",
+        "`docker network inspect` says by which; stop that one, and try again",
+    ),
+    (
+        r"port is already allocated|address already in use",
+        "a port of the stack is taken",
+        "`stackctl doctor` says by which process",
+    ),
+    (
+        r"container name .* is already in use",
+        "a container of the same name is there already",
+        "stop and remove it, or give the project another name with -p",
+    ),
+    (
+        r"server gave HTTP response to HTTPS client",
+        "the registry speaks HTTP, and Docker expects HTTPS",
+        "add it to insecure-registries of the Docker daemon (daemon.json), if its network is yours",
+    ),
+    (
+        r"no space left on device",
+        "the disk of Docker is full",
+        "`docker system df` shows what takes it",
+    ),
+)
+
+
+@contextlib.contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn the library's exceptions into one line: what the engine said last, and the remedy where it is known."""
+    try:
+        yield
+    except ClientNotFoundError:
+        raise EngineError(
+            "the docker command is not installed",
+            remedy="install Docker Engine 25 or newer, or Docker Desktop",
+        ) from None
+    except DockerException as error:
+        said = (error.stderr or error.stdout or "").strip()
+        for pattern, message, remedy in _REMEDIES:
+            if re.search(pattern, said, re.IGNORECASE | re.DOTALL):
+                if message == _NOT_RUNNING and (elsewhere := _elsewhere(said)):
+                    raise elsewhere from None
+                detail = last_line(said) if "taken" in message or "same" in message else ""
+                raise EngineError(
+                    f"{message}{': ' + detail if detail else ''}", remedy=remedy
+                ) from None
+        if type(error) in _GONE:
+            kind, remedy = _GONE[type(error)]
+            raise kind(f"{what} failed: {last_line(said)}", remedy=remedy) from None
+        raise EngineError(f"{what} failed (exit {error.return_code}): {last_line(said)}") from None
+
+
+def reached() -> Endpoint:
+    """Find the engine as the `docker` command does: DOCKER_HOST, else DOCKER_CONTEXT, else the context in use.
+
+    Without a `docker` command it is the default one. Raises UsageError for an address or a context that is none.
+    """
+    if where := endpoint.known():
+        return where
+    try:
+        with translated("docker context inspect"):
+            context = DockerClient().context.inspect(None)
+            name, described = context.name, context.endpoints.get("docker")
+    except EngineError as error:
+        if isinstance(error.__context__, ClientNotFoundError):
+            return endpoint.DEFAULT
+        raise UsageError(
+            f"the Docker context cannot be read: {error.message}",
+            remedy="`docker context ls` lists them; `docker context use default` takes this machine's engine",
+        ) from None
+    if described is None or described.host is None:
+        raise UsageError(
+            f"the Docker context {name!r} has no Docker endpoint",
+            remedy="`docker context use default` takes this machine's engine",
+        )
+    return endpoint.parse(described.host, f"the Docker context {name!r}")
+
+
+def _elsewhere(said: str) -> EngineError | None:
+    """Give the error for a remote engine that does not answer, None for one of this machine."""
+    where = reached()
+    if not where.remote:
+        return None
+    # What is before these is the request that was tried.
+    _, _, reason = last_line(said).rpartition("stderr=")
+    _, _, reason = reason.rpartition('": ')
+    reason = reason.removesuffix(". Is the docker daemon running?")
+    return EngineError(
+        f"no engine answers at {where} ({where.origin}): {reason}",
+        remedy="start it, or correct the address; `docker context ls` shows what there is",
+    )
+
+
+def last_line(text: str) -> str:
+    """Give the last line that says something: below it the command may point to its own help."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line for line in lines if not re.match(r"(Run|See) 'docker .*--help'", line)]
+    return said[-1] if said else "it said nothing"

@@ -1,0 +1,121 @@
+"""The images that the engine has."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from python_on_whales import DockerClient
+from python_on_whales.exceptions import DockerException
+
+from stackctl.docker.command import Command
+from stackctl.docker.failures import NoImageError, translated
+
+_PIECE = 1024 * 1024
+
+
+class Images(Command):
+    """The engine's images, each by its reference."""
+
+    def image_id(self, reference: str) -> str | None:
+        """Give the ID of a local image, or None where there is none by that reference."""
+        with contextlib.suppress(NoImageError), translated("docker image inspect"):
+            image = self._client.image.inspect(reference)
+            assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
+            return image.id
+        return None
+
+    def image_labels(self, reference: str) -> dict[str, str]:
+        """Give the labels of a local image, none where it is not there."""
+        with contextlib.suppress(NoImageError), translated("docker image inspect"):
+            image = self._client.image.inspect(reference)
+            assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
+            return image.config.labels or {} if image.config else {}
+        return {}
+
+    def images_with_label(self, label: str) -> set[str]:
+        """Give the IDs of the local images that carry this label."""
+        with translated("docker image list"):
+            return {
+                image.id for image in self._client.image.list(filters=[("label", label)], all=True)
+            }
+
+    def image_digests(self, reference: str) -> dict[str, str]:
+        """Give the digests that registries know a local image by, by repository; none for one that is not here."""
+        with contextlib.suppress(NoImageError), translated("docker image inspect"):
+            image = self._client.image.inspect(reference)
+            assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
+            return dict(one.split("@", 1) for one in image.repo_digests or [])
+        return {}
+
+    def save_images(self, references: Sequence[str]) -> Iterator[bytes]:
+        """Give `docker save` of local images, piece by piece: a tar that has what they share once."""
+        with self._piped("save", *references, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            while piece := process.stdout.read(_PIECE):
+                yield piece
+
+    def load_image(self, archive: Iterable[bytes]) -> None:
+        """Load the images of a tar as `docker save` gives it, piece by piece; a tar that breaks off loads none.
+
+        Raises EngineError where the engine refuses it, and whatever the pieces raise.
+        """
+        with self._piped("load", "--quiet", stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None  # noqa: S101 - it is a pipe
+            # One that refuses the tar early stops reading; its exit code and its last words say why.
+            with contextlib.suppress(BrokenPipeError):
+                for piece in archive:
+                    process.stdin.write(piece)
+                process.stdin.close()
+
+    @contextlib.contextmanager
+    def _piped(
+        self,
+        *arguments: str,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.DEVNULL,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command on images whose data is piped; the library's own lets what it says pass to our stderr."""
+        command = [*map(str, self._client.client_config.docker_cmd), "image", *arguments]
+        with translated(f"docker {arguments[0]}"), tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=said)
+            try:
+                yield process
+                code = process.wait()
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                process.wait()
+                for pipe in (process.stdin, process.stdout):
+                    if pipe is not None:
+                        # What a process that has gone did not take cannot be flushed to it.
+                        with contextlib.suppress(BrokenPipeError):
+                            pipe.close()
+            if code != 0:
+                said.seek(0)
+                raise DockerException(command, code, stderr=said.read())
+
+    def pull(self, reference: str) -> None:
+        """Pull an image. Raises EngineError where no registry gives it."""
+        with translated("docker pull"):
+            self._client.image.pull(reference, quiet=True)
+
+    def import_image(self, archive: Path, reference: str, labels: dict[str, str]) -> None:
+        """Make an image of one layer from a tar archive of a root file system."""
+        changes = [f'LABEL "{name}"="{value}"' for name, value in labels.items()]
+        with translated("docker import"):
+            self._client.image.import_(archive, tag=reference, changes=changes)
+
+    def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
+        """Build all images of a compose file with these build arguments, and give the builder's lines."""
+        builder = DockerClient(compose_files=[build_file])
+        with translated("docker compose build"):
+            lines = builder.compose.build(
+                build_args=dict(arguments), stream_logs=True, progress="plain"
+            )
+            for _, line in lines or ():
+                yield line.decode(errors="replace").rstrip()

@@ -1,0 +1,123 @@
+"""What the engine says of a container, read into types of our own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+COMPOSE_ENV = "compose.env"
+"""The file with the variables of the compose files. Compose notes it on each container: it marks ours."""
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+_STANDIN_LABEL = "stackctl.standin"
+
+Inspected = Mapping[str, Any]
+"""What `docker container inspect` says (Engine API, ContainerInspect)."""
+
+Health = Literal["starting", "healthy", "unhealthy", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """A service's container as the engine sees it."""
+
+    id: str
+    name: str
+    service: str
+    status: str
+    """created, running, paused, restarting, removing, exited or dead (Engine API, ContainerState.Status)."""
+    health: Health
+    exit_code: int
+    restarts: int
+    started: dt.datetime | None
+    image: str
+    standin: bool
+    attached: bool = False
+    """Whether it is another Compose project's, or nobody's, on a network that this stack has joined."""
+    project: str | None = None
+    """Its Compose project, where it has one."""
+
+    @property
+    def running(self) -> bool:
+        """Tell whether its process runs."""
+        return self.status == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A running container of somebody else's: its Compose project, where it has one, and its names on the network."""
+
+    name: str
+    project: str | None
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a container uses: percent of one core, and bytes."""
+
+    cpu_percent: float
+    memory_bytes: int
+    memory_limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a container lives in, as it was created."""
+
+    memory_limit_bytes: int
+    """0 where it has no limit."""
+    network_mode: str
+    networks: tuple[str, ...]
+    volumes: Mapping[str, str]
+    """Path in the container → name of the volume there, of those that it can write to."""
+
+
+def name_of(container: Inspected) -> str:
+    """Give its name, as the `docker` command shows it."""
+    name: str = container["Name"]
+    return name.removeprefix("/")
+
+
+def labels_of(container: Inspected) -> Mapping[str, str]:
+    """Give its labels."""
+    labels: Mapping[str, str] | None = container["Config"]["Labels"]
+    return labels or {}
+
+
+def names_of(container: Inspected) -> set[str]:
+    """Give the names by which a container is known on its networks."""
+    labels = labels_of(container)
+    return {name_of(container), *([labels[SERVICE_LABEL]] if SERVICE_LABEL in labels else [])}
+
+
+def state_of(container: Inspected) -> ContainerState:
+    """Give its state, under the name of its Compose service where it has one."""
+    labels = labels_of(container)
+    state = container["State"]
+    health = (state.get("Health") or {}).get("Status")
+    started = time(state["StartedAt"])
+    return ContainerState(
+        id=container["Id"],
+        name=name_of(container),
+        service=labels.get(SERVICE_LABEL, name_of(container)),
+        status=state["Status"],
+        health=health if health in {"starting", "healthy", "unhealthy"} else "none",
+        exit_code=state["ExitCode"],
+        restarts=container["RestartCount"],
+        # A container that never ran has the year 1 here.
+        started=started if started.year > 1 else None,
+        image=container["Config"]["Image"],
+        standin=labels.get(_STANDIN_LABEL) == "true",
+        project=labels.get(PROJECT_LABEL),
+    )
+
+
+def time(text: str) -> dt.datetime:
+    """Read a time as the engine writes it (RFC 3339)."""
+    # Nanoseconds are more than Python's parser takes.
+    return dt.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))

@@ -1,0 +1,143 @@
+"""Programs that are run once, in containers that are gone afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stackctl.docker.containers import Containers
+from stackctl.docker.failures import translated
+from stackctl.docker.inspected import labels_of, name_of
+
+SCRATCH_LABEL = "stackctl.scratch"
+"""Marks, with the project as its value, a container or volume that a command makes for itself and removes."""
+PROCESS_LABEL = "stackctl.process"
+"""The process that made it: what one that was killed has left is removed by the next `up` or `down`."""
+
+
+class Programs(Containers):
+    """Runs programs of images that are here, each in a container of its own."""
+
+    def run_in_network(self, network: str, image: str, command: Sequence[str]) -> str:
+        """Run a program of an image once on a network and give what it wrote to stdout.
+
+        Raises EngineError if it fails.
+        """
+        program, *arguments = command
+        return self._run_once(
+            image, arguments, entrypoint=program, networks=[network], cap_drop=["ALL"]
+        )
+
+    def run_in_network_of(
+        self, container: str, image: str, command: Sequence[str], *, name: str
+    ) -> None:
+        """Run a command once in a running container's network name space, as root with NET_ADMIN and nothing else.
+
+        It is a container by this name, in place of one that has it. Raises EngineError if it fails.
+        """
+        self.remove(name)
+        self._run_once(
+            image,
+            command,
+            name=name,
+            networks=[f"container:{container}"],
+            cap_drop=["ALL"],
+            cap_add=["NET_ADMIN"],
+        )
+
+    def run_in_volume(self, volume: str, image: str, command: Sequence[str]) -> None:
+        """Run a command of an image once, as root without network, with a volume as its folder `/volume`.
+
+        Does nothing where there is no such volume. Raises EngineError if it fails.
+        """
+        with translated("docker volume inspect"):
+            if not self._client.volume.exists(volume):
+                return
+        program, *arguments = command
+        self._run_once(
+            image,
+            arguments,
+            entrypoint=program,
+            volumes=[(volume, "/volume")],
+            networks=["none"],
+        )
+
+    def try_program(
+        self, image: str, command: Sequence[str], *, entrypoint: str | None, folder: Path, at: str
+    ) -> tuple[int, str]:
+        """Run a program of an image once, with a copy of `folder` at `at` and without network.
+
+        Gives its exit code and what it wrote, both streams. Raises EngineError where it cannot be run.
+        """
+        with translated("docker create"):
+            # A copy, not a mount: the engine may be on another machine. The volume makes room for it in a
+            # read-only container.
+            container = self._client.container.create(
+                image,
+                list(command),
+                entrypoint=entrypoint,
+                volumes=[(at,)],  # type: ignore[list-item]  # without a source it is an anonymous volume
+                networks=["none"],
+                cap_drop=["ALL"],
+                read_only=True,
+                security_options=["no-new-privileges"],
+                labels=scratch_labels(self.project),
+            )
+        try:
+            with translated("docker cp"):
+                self._client.container.copy(f"{folder}/.", (container, at))
+            with translated("docker start"):
+                self._client.container.start(container)
+                code = self._client.container.wait(container)
+                logs = self._client.container.logs(container)
+        finally:
+            with translated("docker rm"):
+                self._client.container.remove(container, force=True, volumes=True)
+        assert isinstance(code, int) and isinstance(logs, str)  # noqa: S101, PT018 - one container, no stream
+        return code, logs
+
+    def _run_once(self, image: str, command: Sequence[str], **options: Any) -> str:
+        output = bytearray()
+        with translated(f"docker run {image}"):
+            lines = self._client.container.run(
+                image,
+                list(command),
+                user="0:0",
+                read_only=True,
+                security_options=["no-new-privileges"],
+                pull="never",
+                remove=True,
+                stream=True,
+                **options,
+            )
+            # Only a stream's stderr is in the error; otherwise it goes to ours.
+            for stream, line in lines:
+                output += line if stream == "stdout" else b""
+        return output.decode(errors="replace")
+
+    def remove_scratch(self) -> None:
+        """Remove the containers and volumes that commands made for themselves and, being killed, did not remove."""
+        scratch = f"label={SCRATCH_LABEL}={self.project}"
+        for one in self.inspect(self.listed(scratch, stopped=True)):
+            if _is_abandoned(labels_of(one)):
+                self.remove(name_of(one))
+        with translated("docker volume rm"):
+            for volume in self._client.volume.list(
+                filters=[("label", f"{SCRATCH_LABEL}={self.project}")]
+            ):
+                if _is_abandoned(volume.labels or {}):
+                    volume.remove()
+
+
+def scratch_labels(project: str) -> dict[str, str]:
+    """Give the labels of what this process makes for itself and removes."""
+    return {SCRATCH_LABEL: project, PROCESS_LABEL: str(os.getpid())}
+
+
+def _is_abandoned(labels: Mapping[str, str]) -> bool:
+    import psutil
+
+    pid = labels.get(PROCESS_LABEL, "")
+    return not (pid.isdecimal() and psutil.pid_exists(int(pid)))
