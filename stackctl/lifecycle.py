@@ -63,7 +63,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             # The engine goes on stopping what a `down` had told it to stop before it was cut off.
             engine = project.whole_engine()
             # Somebody may have started their own under this name since.
-            _refuse_failures(list(doctor.strangers(engine, project.choices.app_services)))
+            _refuse_failures(list(doctor.strangers(engine.look(), project.choices.app_services)))
             observer.note("finishing the `down` that was cut off")
             engine.down()
             hold.settle()
@@ -97,12 +97,14 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         info = engine.info()
         engine = project.engine(chosen)
         project.keep(replace(chosen, volumes=joining.volumes(engine, chosen)))
-        for leftover in engine.remove_leftovers():
+        look = engine.look()
+        before = look.own
+        for leftover in look.leftovers():
+            engine.remove(leftover)
             observer.note(f"removed {leftover}, left by an `up` that was interrupted")
-        engine.remove_scratch()
+        engine.remove_scratch(look)
         stale = copies.kept(project.state)
         made = adaptation.adapt(engine, info, project.settings, project.state)
-        before = engine.containers()
         if chosen.demo and renewal.renew(project, engine):
             observer.note("MongoDB of the demo begins empty: its password is another")
         observer.step("starting the containers")
@@ -112,9 +114,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             copies.remove(engine, but=made)
         after = engine.containers()
         changed = tuple(
-            name
-            for name, state in after.items()
-            if not state.attached and (name not in before or before[name].id != state.id)
+            name for name, state in after.items() if not state.attached and state.id not in before
         )
         observer.step("waiting for readiness")
         ready = asyncio.run(
@@ -165,7 +165,8 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
             )
         # The demo's services go too, whether or not the last `up` had them.
         engine = project.whole_engine()
-        _refuse_failures(list(doctor.strangers(engine, project.choices.app_services)))
+        look = engine.look()
+        _refuse_failures(list(doctor.strangers(look, project.choices.app_services)))
         found = {name: state for name, state in engine.containers().items() if not state.attached}
         for fault in faults.heal_all(engine, Journal(project.state)):
             observer.note(f"healed: {fault.describe()}")
@@ -177,7 +178,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         engine.down(timeout=timeout)
         engine.remove_networks(chosen.app_networks)
         copies.remove(engine)
-        engine.remove_scratch()
+        engine.remove_scratch(look)
         if volumes:
             transfer.remove([*engine.volumes(chosen.volumes), *unnamed])
             chosen = replace(chosen, volumes=())

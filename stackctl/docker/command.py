@@ -25,12 +25,11 @@ class Command:
         self.project = project
         self._client = client
 
-    def listed(self, wanted: str, *, stopped: bool) -> list[str]:
-        """Give the IDs of the containers that a filter of `docker container list` lets through."""
+    def listed(self, wanted: str | None = None, *, stopped: bool) -> list[str]:
+        """Give the IDs of the containers that a filter of `docker container list` lets through, or of all."""
         every = ["--all"] if stopped else []
-        return self.ask(
-            "container", "list", "--quiet", "--no-trunc", *every, "--filter", wanted
-        ).split()
+        which = ["--filter", wanted] if wanted else []
+        return self.ask("container", "list", "--quiet", "--no-trunc", *every, *which).split()
 
     def ask(self, *arguments: str) -> str:
         """Run a command that only asks the engine, and give what it printed.

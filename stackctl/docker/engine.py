@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from python_on_whales import DockerClient
-from python_on_whales.exceptions import DockerException
 
 from stackctl import bundle
 from stackctl.applications import Present
@@ -19,9 +19,7 @@ from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.failures import NoNetworkError, reached, translated
 from stackctl.docker.images import Images
 from stackctl.docker.inspected import (
-    COMPOSE_ENV,
     PROJECT_LABEL,
-    SERVICE_LABEL,
     ContainerState,
     Inspected,
     Neighbour,
@@ -31,6 +29,7 @@ from stackctl.docker.inspected import (
     state_of,
     time,
 )
+from stackctl.docker.look import Look
 from stackctl.docker.programs import Programs
 from stackctl.errors import EngineError
 
@@ -46,19 +45,14 @@ COPY_LABEL = "stackctl.copy"
 """Marks a volume that holds copies of the project's configuration or secrets, and no data."""
 
 
-_EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - they are read
-"""What stands for all of a machine's addresses; the first is Podman's."""
-
-
 _NETWORK_LABEL = "com.docker.compose.network"
-_ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
 # The engine labels a volume that it names itself, but not one that Compose asks for.
 _UNNAMED = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What `docker info` and `docker compose version` say of this engine."""
+    """What `docker info` and `docker version` say of this engine, and of Compose."""
 
     version: str
     compose: str
@@ -151,35 +145,31 @@ class Engine(Programs, Images):
 
     @cached_property
     def _info(self) -> EngineInfo:
-        # `docker info` waits for ever for a daemon that says nothing, and ends well where there is none.
-        self.listed("name=^$", stopped=False)
-        with translated("docker info"):
-            info = self._client.system.info()
+        # The library's own would wait for ever for a daemon that says nothing.
+        info: dict[str, Any] = json.loads(self.ask("info", "--format", "{{json .}}"))
         asked = dt.datetime.now(dt.UTC)
-        if info.server_version is None:
+        if not info.get("ServerVersion"):
             raise EngineError("the Docker daemon gives no version", remedy="restart Docker")
-        try:
-            compose = self._client.compose.version()
-        except DockerException:
+        plugins = {one["Name"]: one for one in info["ClientInfo"].get("Plugins") or ()}
+        compose = re.search(r"\d+(\.\d+)+", plugins.get("compose", {}).get("Version") or "")
+        if compose is None:
             raise EngineError(
                 "Docker Compose is not installed",
                 remedy="install the docker-compose-plugin (or docker-compose) package, 2.20 or newer",
-            ) from None
-        found = re.search(r"\d+(\.\d+)+", compose)
-        with translated("docker version"):
-            server = self._client.version().server
+            )
+        server: dict[str, Any] = json.loads(self.ask("version", "--format", "{{json .Server}}"))
         return EngineInfo(
-            version=info.server_version,
-            compose=found.group() if found else compose.strip(),
-            operating_system=info.operating_system or "",
-            memory_bytes=info.mem_total or 0,
-            cpus=info.n_cpu or 0,
-            root=Path(info.docker_root_dir or "/var/lib/docker"),
-            api=(server and server.api_version) or "0",
-            podman=any(one.name == "Podman Engine" for one in (server and server.components) or []),
-            rootless="name=rootless" in (info.security_options or []),
-            limits_cpu=info.cpu_cfs_quota is not False,
-            clock_offset=time(info.system_time) - asked if info.system_time else None,
+            version=info["ServerVersion"],
+            compose=compose.group(),
+            operating_system=info.get("OperatingSystem") or "",
+            memory_bytes=info.get("MemTotal") or 0,
+            cpus=info.get("NCPU") or 0,
+            root=Path(info.get("DockerRootDir") or "/var/lib/docker"),
+            api=server.get("ApiVersion") or "0",
+            podman=any(one["Name"] == "Podman Engine" for one in server.get("Components") or ()),
+            rootless="name=rootless" in (info.get("SecurityOptions") or ()),
+            limits_cpu=info.get("CpuCfsQuota") is not False,
+            clock_offset=time(info["SystemTime"]) - asked if info.get("SystemTime") else None,
         )
 
     def up(self, *, pull: bool, services: Sequence[str] = ()) -> None:
@@ -198,20 +188,6 @@ class Engine(Programs, Images):
         # Not Compose's own --volumes: it removes whatever volume its files name, whoever made it.
         with translated("docker compose down"):
             self._client.compose.down(timeout=timeout, remove_orphans=True, quiet=True)
-
-    def remove_leftovers(self) -> list[str]:
-        """Remove what an interrupted `compose up` left of containers that it was replacing, and give the names.
-
-        Compose renames the old container to its short ID and its name before it makes the new one; a second `up`
-        then fails over the name. Data is in volumes and stays.
-        """
-        names = [
-            name for name in map(name_of, self._of_project()) if re.match(r"[0-9a-f]{12}_", name)
-        ]
-        with translated("docker container rm"):
-            for name in names:
-                self._client.container.remove(name, force=True)
-        return names
 
     def remove_networks(self, keys: Collection[str]) -> None:
         """Remove the project's networks that its Compose files had under these keys, as far as they are there."""
@@ -232,23 +208,13 @@ class Engine(Programs, Images):
         both = [*self._on_joined_network(), *self._of_project()]
         return {state.service: state for state in map(self._state_of, both)}
 
+    def look(self) -> Look:
+        """Look at all of the engine's containers, whoever has made them."""
+        return Look(self.project, self.inspect(self.listed(stopped=True)))
+
     def container(self, id_: str) -> ContainerState | None:
         """Give one container, or None where it is gone."""
         return next(map(self._state_of, self.inspect([id_])), None)
-
-    def strangers(self, known: Collection[str]) -> list[str]:
-        """Give the names of containers of this project's name that stackctl did not make, but of `known` services."""
-        return sorted(
-            name_of(container)
-            for container in self._of_project()
-            for labels in [labels_of(container)]
-            if labels.get(SERVICE_LABEL) not in known
-            # There is more than one file, with a comma between.
-            and not any(
-                file.endswith(f"/{COMPOSE_ENV}")
-                for file in labels.get(_ENV_FILE_LABEL, "").split(",")
-            )
-        )
 
     def neighbours(self, network: str) -> list[Neighbour]:
         """Give the running containers of others on a network. Raises EngineError where there is no such network."""
@@ -265,23 +231,6 @@ class Engine(Programs, Images):
             for one in self._on_network(network, stopped=False)
             if not self._is_own(one)
         ]
-
-    def publishers(self, address: str) -> dict[int, str]:
-        """Give the TCP ports that running containers of any project publish → the container's name.
-
-        Only those are meant that are in the way of a port on `address`.
-        """
-        with translated("docker container list"):
-            running = self._client.container.list()
-        return {
-            int(bound["HostPort"]): name_of(container)
-            for container in self.inspect([one.id for one in running])
-            for port, binds in (container["NetworkSettings"]["Ports"] or {}).items()
-            if port.endswith("/tcp")
-            for bound in binds or ()
-            if bound["HostIp"] == address
-            or not _EVERY_ADDRESS.isdisjoint({bound["HostIp"], address})
-        }
 
     def _of_project(self) -> list[Inspected]:
         return self.inspect(self.listed(f"label={PROJECT_LABEL}={self.project}", stopped=True))

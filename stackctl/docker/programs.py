@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from stackctl.docker.containers import Containers
 from stackctl.docker.failures import translated
-from stackctl.docker.inspected import labels_of, name_of
-
-SCRATCH_LABEL = "stackctl.scratch"
-"""Marks, with the project as its value, a container or volume that a command makes for itself and removes."""
-PROCESS_LABEL = "stackctl.process"
-"""The process that made it: what one that was killed has left is removed by the next `up` or `down`."""
+from stackctl.docker.look import PROCESS_LABEL, SCRATCH_LABEL, Look, is_abandoned
 
 
 class Programs(Containers):
@@ -117,27 +112,18 @@ class Programs(Containers):
                 output += line if stream == "stdout" else b""
         return output.decode(errors="replace")
 
-    def remove_scratch(self) -> None:
-        """Remove the containers and volumes that commands made for themselves and, being killed, did not remove."""
-        scratch = f"label={SCRATCH_LABEL}={self.project}"
-        for one in self.inspect(self.listed(scratch, stopped=True)):
-            if _is_abandoned(labels_of(one)):
-                self.remove(name_of(one))
+    def remove_scratch(self, look: Look) -> None:
+        """Remove what commands made for themselves and, being killed, did not remove: containers, and volumes."""
+        for name in look.abandoned():
+            self.remove(name)
         with translated("docker volume rm"):
             for volume in self._client.volume.list(
                 filters=[("label", f"{SCRATCH_LABEL}={self.project}")]
             ):
-                if _is_abandoned(volume.labels or {}):
+                if is_abandoned(volume.labels or {}):
                     volume.remove()
 
 
 def scratch_labels(project: str) -> dict[str, str]:
     """Give the labels of what this process makes for itself and removes."""
     return {SCRATCH_LABEL: project, PROCESS_LABEL: str(os.getpid())}
-
-
-def _is_abandoned(labels: Mapping[str, str]) -> bool:
-    import psutil
-
-    pid = labels.get(PROCESS_LABEL, "")
-    return not (pid.isdecimal() and psutil.pid_exists(int(pid)))

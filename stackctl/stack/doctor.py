@@ -24,6 +24,7 @@ from stackctl.docker.engine import (
     Engine,
     EngineInfo,
 )
+from stackctl.docker.look import Look
 from stackctl.errors import EngineError
 from stackctl.settings import PUBLISHED_PORTS, Settings
 from stackctl.stack import adaptation
@@ -63,27 +64,28 @@ def examine(
         info = engine.info()
     except EngineError as error:
         return [Finding("docker", "failure", error.message, error.remedy)]
+    look = engine.look()
     adapts = adaptation.replaces_settings(engine.endpoint, info, settings)
     return [
         *_versions(info, ADAPTING_COMPOSE if adapts else MINIMUM_COMPOSE),
         *_engine(engine.endpoint, info, settings),
         *_resources(engine.endpoint, info),
         *_clock(info),
-        *strangers(engine, app_services),
-        *_ports(engine, info, settings, services),
+        *strangers(look, app_services),
+        *_ports(engine, look, info, settings, services),
         *_channels(settings),
         *_names(settings),
     ]
 
 
-def strangers(engine: Engine, app_services: Collection[str] = ()) -> Iterator[Finding]:
+def strangers(look: Look, app_services: Collection[str] = ()) -> Iterator[Finding]:
     """Look for containers that another Compose file made under the project's name: `up` and `down` would take them."""
-    names = engine.strangers(app_services)
+    names = look.strangers(app_services)
     if names:
         yield Finding(
             "project",
             "failure",
-            f"the project {engine.project} has containers that are not stackctl's: {', '.join(names)}",
+            f"the project {look.project} has containers that are not stackctl's: {', '.join(names)}",
             "give the monitoring another name with -p, or bot-core's own file with --app-file",
         )
 
@@ -237,7 +239,7 @@ def _clock(info: EngineInfo) -> Iterator[Finding]:
 
 
 def _ports(
-    engine: Engine, info: EngineInfo, settings: Settings, services: list[Service]
+    engine: Engine, look: Look, info: EngineInfo, settings: Settings, services: list[Service]
 ) -> Iterator[Finding]:
     address = settings["STACKCTL_BIND_ADDRESS"] or "127.0.0.1"
     # This machine's ports say nothing of another one's; of those only the engine's own can be asked for.
@@ -250,8 +252,8 @@ def _ports(
             "set STACKCTL_BIND_ADDRESS to an address that this machine has",
         )
         return
-    own = {state.name for state in engine.containers().values() if not state.attached}
-    publishers = engine.publishers(address)
+    own = set(look.own.values())
+    publishers = look.publishers(address)
     wanted: dict[int, str] = {}
     good = True
     for service in services:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from stackctl.docker.endpoint import DEFAULT
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.inspected import ContainerState
+from stackctl.docker.look import Look
 from stackctl.errors import EngineError
 
 
@@ -85,7 +87,7 @@ class MemoryEngine(Engine):
     def connection(self, container: str, network: str) -> tuple[str, ...]:
         return self.connections
 
-    def remove_scratch(self) -> None:
+    def remove_scratch(self, look: Look) -> None:
         pass
 
     def info(self) -> EngineInfo:
@@ -95,8 +97,30 @@ class MemoryEngine(Engine):
             raise self.engine_info
         return self.engine_info
 
-    def strangers(self, known: Collection[str]) -> list[str]:
-        return [name for name in self.others if name not in known]
+    def look(self) -> Look:
+        def inspected(name: str, **labels: str) -> dict[str, Any]:
+            """As `docker container inspect` tells it."""
+            ports = [port for port, publisher in self.published_ports.items() if publisher == name]
+            bound = [{"HostIp": "127.0.0.1", "HostPort": str(port)} for port in ports]
+            return {
+                "Id": f"id-{name}",
+                "Name": f"/{name}",
+                "Config": {"Labels": {f"com.docker.compose.{k}": v for k, v in labels.items()}},
+                "NetworkSettings": {"Ports": {"80/tcp": bound}},
+            }
 
-    def publishers(self, address: str) -> dict[int, str]:
-        return self.published_ports
+        env_file = {"project.environment_file": "/state/compose.env"}
+        known = {
+            state.name: {
+                "service": state.service,
+                "project": "theirs" if state.attached else self.project,
+                **({} if state.attached else env_file),
+            }
+            for state in self.states.values()
+        }
+        strangers = {name: {"project": self.project, "service": name} for name in self.others}
+        rest = {name: {} for name in {*self.published_ports.values()} - {*known, *strangers}}
+        return Look(
+            self.project,
+            [inspected(name, **labels) for name, labels in {**rest, **known, **strangers}.items()],
+        )

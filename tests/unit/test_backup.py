@@ -846,14 +846,15 @@ def test_what_a_killed_command_made_for_itself_is_removed_and_what_a_live_one_ha
         {"Id": name, "Name": f"/{name}", "Config": {"Labels": {**labels, "stackctl.process": pid}}}
         for name, pid in (("dead", str(gone.pid)), ("alive", str(os.getpid())))
     ]
+    found += [{**found[0], "Id": "other", "Name": "/other", "Config": {"Labels": {"of": "others"}}}]
     (tmp_path / "found.json").write_text(json.dumps(found))
     (tmp_path / "dead.json").write_text(json.dumps(found[:1]))
     calls = tmp_path / "calls"
     fake_command(
-        f'echo "$*" >> {calls}; case "$*" in *"container list"*) echo dead alive;;'
-        f' *"inspect dead alive") cat {tmp_path}/found.json;; *inspect*dead) cat {tmp_path}/dead.json;; esac'
+        f'echo "$*" >> {calls}; case "$*" in *"container list"*) echo dead alive other;;'
+        f' *"inspect dead alive other") cat {tmp_path}/found.json;; *inspect*dead) cat {tmp_path}/dead.json;; esac'
     )
-    Engine("p").remove_scratch()
+    Engine("p").remove_scratch(Engine("p").look())
     said = calls.read_text()
     assert "label=stackctl.scratch=p" in said
     removed = [line for line in said.splitlines() if " rm " in line]

@@ -27,6 +27,7 @@ from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.docker.engine import Engine
+from stackctl.docker.look import Look
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import load
 from stackctl.stack import copies
@@ -158,7 +159,7 @@ class EndingEngine(MemoryEngine):
     def remove_networks(self, networks: Sequence[str]) -> None:
         self.done.append(("remove networks", ""))
 
-    def remove_scratch(self) -> None:
+    def remove_scratch(self, look: Look) -> None:
         self.done.append(("remove scratch", ""))
 
 

@@ -157,6 +157,32 @@ def test_an_older_compose_will_do_where_nothing_is_taken_out_and_not_elsewhere(
     assert compose("remote-ssh", "2.24.4").level == "ok"
 
 
+@pytest.mark.parametrize("version", [None, ""], ids=["no plugin", "a plugin that is broken"])
+def test_without_compose_it_is_said_what_to_install(
+    version: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = engine("rootful", tmp_path, monkeypatch)
+    path = tmp_path / "bin" / "info.json"
+    info = json.loads(path.read_text())
+    plugins = [{"Name": "buildx", "Version": "0.13"}]
+    info["ClientInfo"]["Plugins"] = (
+        None if version is None else [*plugins, {"Name": "compose", "Version": version}]
+    )
+    path.write_text(json.dumps(info))
+    with pytest.raises(EngineError, match="Docker Compose is not installed") as caught:
+        found.info()
+    assert "docker-compose-plugin" in (caught.value.remedy or "")
+
+
+def test_a_daemon_that_does_not_say_what_it_is_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = engine("rootful", tmp_path, monkeypatch)
+    (tmp_path / "bin" / "info.json").write_text('{"ServerVersion": "", "ServerErrors": ["gone"]}')
+    with pytest.raises(EngineError, match="gives no version"):
+        found.info()
+
+
 @pytest.mark.parametrize(
     ("environ", "failures"),
     [
@@ -416,7 +442,7 @@ esac
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert Engine("bot-core").publishers(address) == in_the_way
+    assert Engine("bot-core").look().publishers(address) == in_the_way
     assert Engine("bot-core").published("a", 82) == ("127.0.0.1", 3)
     assert Engine("bot-core").published("a", 84) == ("0.0.0.0", 5)
     assert Engine("bot-core").published("a", 85) is None

@@ -32,9 +32,6 @@ class StartingEngine(MemoryEngine):
     def up(self, *, pull: bool, services: Sequence[str] = ()) -> None:
         self.done.append(("up", ""))
 
-    def remove_leftovers(self) -> list[str]:
-        return []
-
     def down(self, *, timeout: int | None = None) -> None:
         self.done.append(("down", ""))
 

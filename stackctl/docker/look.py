@@ -1,0 +1,95 @@
+"""A look at all of the engine's containers at once, for a command that wants to know several things of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from stackctl.docker.inspected import (
+    COMPOSE_ENV,
+    PROJECT_LABEL,
+    SERVICE_LABEL,
+    Inspected,
+    labels_of,
+    name_of,
+)
+
+SCRATCH_LABEL = "stackctl.scratch"
+"""Marks, with the project as its value, a container or volume that a command makes for itself and removes."""
+PROCESS_LABEL = "stackctl.process"
+"""The process that made it: what one that was killed has left is removed by the next `up` or `down`."""
+
+_ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
+_EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - they are read
+"""What stands for all of a machine's addresses; the first is Podman's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The containers of the engine at one moment, stopped ones too, seen from one Compose project."""
+
+    project: str
+    containers: Sequence[Inspected]
+
+    @property
+    def own(self) -> Mapping[str, str]:
+        """The IDs of the project's containers → their names."""
+        return {one["Id"]: name_of(one) for one in self._own()}
+
+    def strangers(self, known: Collection[str]) -> list[str]:
+        """Give the names of containers of this project's name that stackctl did not make, but of `known` services."""
+        return sorted(
+            name_of(container)
+            for container in self._own()
+            for labels in [labels_of(container)]
+            if labels.get(SERVICE_LABEL) not in known
+            # There is more than one file, with a comma between.
+            and not any(
+                file.endswith(f"/{COMPOSE_ENV}")
+                for file in labels.get(_ENV_FILE_LABEL, "").split(",")
+            )
+        )
+
+    def publishers(self, address: str) -> dict[int, str]:
+        """Give the TCP ports that containers of any project publish → the container's name.
+
+        Only those are meant that are in the way of a port on `address`.
+        """
+        return {
+            int(bound["HostPort"]): name_of(container)
+            for container in self.containers
+            for port, binds in (container["NetworkSettings"]["Ports"] or {}).items()
+            if port.endswith("/tcp")
+            for bound in binds or ()
+            if bound["HostIp"] == address
+            or not _EVERY_ADDRESS.isdisjoint({bound["HostIp"], address})
+        }
+
+    def leftovers(self) -> list[str]:
+        """Give the names of what an interrupted `compose up` left of containers that it was replacing.
+
+        Compose renames the old container to its short ID and its name before it makes the new one; a second `up`
+        then fails over the name. Data is in volumes.
+        """
+        return [name for name in map(name_of, self._own()) if re.match(r"[0-9a-f]{12}_", name)]
+
+    def abandoned(self) -> list[str]:
+        """Give the names of containers that commands made for themselves and, being killed, did not remove."""
+        return [
+            name_of(container)
+            for container in self.containers
+            for labels in [labels_of(container)]
+            if labels.get(SCRATCH_LABEL) == self.project and is_abandoned(labels)
+        ]
+
+    def _own(self) -> Iterator[Inspected]:
+        return (one for one in self.containers if labels_of(one).get(PROJECT_LABEL) == self.project)
+
+
+def is_abandoned(labels: Mapping[str, str]) -> bool:
+    """Tell whether the process that made a thing with these labels is gone."""
+    import psutil
+
+    pid = labels.get(PROCESS_LABEL, "")
+    return not (pid.isdecimal() and psutil.pid_exists(int(pid)))
