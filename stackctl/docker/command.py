@@ -7,9 +7,8 @@ import subprocess
 from collections.abc import Sequence
 
 from python_on_whales import DockerClient
-from python_on_whales.utils import get_docker_exception_type
 
-from stackctl.docker.failures import NoContainerError, translated
+from stackctl.docker.failures import NoContainerError, failed, translated
 from stackctl.docker.inspected import Inspected
 from stackctl.errors import EngineError
 
@@ -49,8 +48,7 @@ class Command:
                     remedy="restart Docker",
                 ) from None
             if done.returncode:
-                kind = get_docker_exception_type(done.stderr)
-                raise kind(command, done.returncode, done.stdout, done.stderr)
+                raise failed(command, done.returncode, done.stderr)
         return done.stdout.decode()
 
     def inspect(self, containers: Sequence[str]) -> list[Inspected]:

@@ -14,6 +14,7 @@ from python_on_whales.exceptions import (
     NoSuchImage,
     NoSuchNetwork,
 )
+from python_on_whales.utils import get_docker_exception_type
 
 from stackctl.docker import endpoint
 from stackctl.docker.endpoint import Endpoint
@@ -106,6 +107,13 @@ def translated(what: str) -> Iterator[None]:
             kind, remedy = _GONE[type(error)]
             raise kind(f"{what} failed: {last_line(said)}", remedy=remedy) from None
         raise EngineError(f"{what} failed (exit {error.return_code}): {last_line(said)}") from None
+
+
+def failed(command: Sequence[str], code: int, said: bytes) -> DockerException:
+    """Give the library's exception for a command that was run without it, by what it said on stderr."""
+    # The library would fail over what is not UTF-8.
+    text = said.decode(errors="replace").encode()
+    return get_docker_exception_type(text)(list(command), code, stderr=text)
 
 
 def reached() -> Endpoint:

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from python_on_whales import DockerClient
-from python_on_whales.exceptions import DockerException
 
 from stackctl.docker.command import Command
-from stackctl.docker.failures import NoImageError, translated
+from stackctl.docker.failures import NoImageError, failed, translated
 
 _PIECE = 1024 * 1024
 
@@ -97,7 +96,7 @@ class Images(Command):
                             pipe.close()
             if code != 0:
                 said.seek(0)
-                raise DockerException(command, code, stderr=said.read())
+                raise failed(command, code, said.read())
 
     def pull(self, reference: str) -> None:
         """Pull an image. Raises EngineError where no registry gives it."""

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from types import FrameType
 from typing import IO, Literal
 
+from stackctl.docker.failures import failed, translated
 from stackctl.docker.inspected import PROJECT_LABEL
 from stackctl.docker.programs import scratch_labels
 from stackctl.errors import EngineError
@@ -64,9 +65,10 @@ class Transfer:
 
     def _copy_out(self, path: str, sink: IO[bytes] | int) -> bytes:
         command = ["docker", "cp", f"{self._container}:/{path}", "-"]
-        done = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, check=False)
-        if done.returncode:
-            raise _failure("docker cp", done.returncode, done.stderr)
+        with translated("docker cp"):
+            done = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, check=False)
+            if done.returncode:
+                raise failed(command, done.returncode, done.stderr)
         return done.stdout or b""
 
     def copy_in(self, path: str, source: IO[bytes]) -> None:
@@ -84,8 +86,9 @@ class Transfer:
             except BaseException:
                 process.kill()
                 raise
-        if process.returncode:
-            raise _failure("docker cp", process.returncode, said)
+        with translated("docker cp"):
+            if process.returncode:
+                raise failed(command, process.returncode, said)
 
     @contextlib.contextmanager
     def mounted(self, volumes: Mapping[str, str], mode: Literal["ro", "rw"]) -> Iterator[None]:
@@ -154,8 +157,9 @@ def _docker(*arguments: str, given: bytes = b"") -> str:
             raise EngineError(
                 f"docker {arguments[0]}: the engine does not answer", remedy="restart Docker"
             ) from None
-    if process.returncode:
-        raise _failure(f"docker {arguments[0]}", process.returncode, said)
+    with translated(f"docker {arguments[0]}"):
+        if process.returncode:
+            raise failed(["docker", *arguments], process.returncode, said)
     return printed.decode().strip()
 
 
@@ -185,8 +189,3 @@ def _held_back() -> Iterator[list[subprocess.Popen[bytes]]]:
             signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
-
-
-def _failure(what: str, code: int, said: bytes) -> EngineError:
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
-    return EngineError(f"{what} failed (exit {code}): {lines[-1] if lines else 'it said nothing'}")
