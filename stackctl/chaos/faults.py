@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from stackctl.chaos import network, pressure
 from stackctl.chaos.journal import Details, Journal, NotSteady, OpenFault
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import nearest
+from stackctl.signals import held_back
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
@@ -255,7 +254,7 @@ def heal(engine: Engine, journal: Journal, record: OpenFault) -> None:
             f"the journal has an unknown fault {record.kind!r}",
             remedy=nearest(record.kind, list(FAULTS)),
         )
-    with _uninterrupted() as interruptions:
+    with held_back() as interruptions:
         while True:
             before = len(interruptions)
             try:
@@ -286,28 +285,3 @@ def heal_all(engine: Engine, journal: Journal) -> list[OpenFault]:
     if failures:
         raise failures[0]
     return healed
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[list[int]]:
-    """Hold back Ctrl-C, SIGTERM and a hang-up while the body runs, and give those that came: healing goes on.
-
-    The first of them is raised anew at the end, for whoever sent it wants this process to end.
-    """
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield came
-        return
-    kept = {
-        number: signal.signal(number, lambda caught, _: came.append(caught))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        # Who ignores it, as under nohup, goes on to.
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield came
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 import subprocess
-import threading
 from collections.abc import Collection, Iterator, Mapping
-from types import FrameType
 from typing import IO, Literal
 
 from stackctl.docker.failures import failed, translated
 from stackctl.docker.inspected import PROJECT_LABEL
 from stackctl.docker.programs import scratch_labels
 from stackctl.errors import EngineError
+from stackctl.signals import held_back
 
 ROOT = "volume"
 """The folder that a volume's content is under, in its tar."""
@@ -138,8 +136,16 @@ def remove(volumes: Collection[str]) -> None:
 
 def _docker(*arguments: str, given: bytes = b"") -> str:
     """Run a short docker command and give what it printed. Raises EngineError if it fails."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def end() -> None:
+        for process in processes:
+            process.kill()
+
     with (
-        _held_back() as waited_for,
+        # The engine goes on with a request that is cut off, so what it then makes would be there after the cleaning up.
+        # One that does not answer at all must not be waited for by who has asked twice.
+        held_back(insisted=end),
         # In a session of its own the terminal's Ctrl-C does not reach it.
         subprocess.Popen(
             ["docker", *arguments],
@@ -149,7 +155,7 @@ def _docker(*arguments: str, given: bytes = b"") -> str:
             start_new_session=True,
         ) as process,
     ):
-        waited_for.append(process)
+        processes.append(process)
         try:
             printed, said = process.communicate(given, timeout=_ANSWER_SECONDS)
         except subprocess.TimeoutExpired:
@@ -161,31 +167,3 @@ def _docker(*arguments: str, given: bytes = b"") -> str:
         if process.returncode:
             raise failed(["docker", *arguments], process.returncode, said)
     return printed.decode().strip()
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Hold Ctrl-C and SIGTERM back until the body has ended; a second one ends the processes that it gives.
-
-    The engine goes on with a request that is cut off, so what it then makes would be there after the cleaning up. An
-    engine that does not answer at all must not be waited for by who has asked twice.
-    """
-    waited_for: list[subprocess.Popen[bytes]] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield waited_for
-        return
-    came: list[int] = []
-
-    def hold(number: int, _frame: FrameType | None) -> None:
-        for process in waited_for if came else ():
-            process.kill()
-        came.append(number)
-
-    kept = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield waited_for
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])

@@ -1,10 +1,11 @@
-"""What the unit tests share: they do not wait for the disk, nor look for a module that is not there."""
+"""What the unit tests share: no waiting for the disk, no looking for a module that is not there, and folders."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,11 @@ def _sniffio_is_known_to_be_absent() -> Iterator[None]:
 def _secrets_of_other_tests_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test has for a password may be a word of another's error."""
     monkeypatch.setattr("stackctl.redaction._known", set())
+
+
+@pytest.fixture
+def own_folders(state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder to work in and a state folder that are the test's own, with stackctl to be found by its processes."""
+    clean_environment.chdir(tmp_path)
+    # Python finds the checkout's packages by its own path, not by the folder it runs in.
+    clean_environment.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))

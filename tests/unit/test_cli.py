@@ -16,12 +16,7 @@ from stackctl.cli import cli, main
 from stackctl.commands import COMMANDS
 from tests.support.cli import run_here, stackctl
 
-
-@pytest.fixture(autouse=True)
-def _own_folders(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    # Python finds the checkout's packages by its own path, not by the folder it runs in.
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:

@@ -17,16 +17,7 @@ from stackctl.settings import GENERATED_SECRETS, SETTINGS, load, parse_env
 from stackctl.stack import doctor
 from tests.support.cli import run_here
 
-
-@pytest.fixture(autouse=True)
-def _own_folders(
-    state_dir: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    clean_environment: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def test_each_setting_comes_with_its_value_and_origin(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import click
 import pytest
@@ -18,11 +17,7 @@ from stackctl.stack.services import SERVICES
 from stackctl.verify.runner import CHECKS, SECTIONS
 from tests.support.cli import run_here
 
-
-@pytest.fixture(autouse=True)
-def _own_folders(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 each_topic = pytest.mark.parametrize("name", topics.names())

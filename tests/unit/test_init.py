@@ -16,16 +16,7 @@ from stackctl.errors import StackctlError, UsageError
 from stackctl.settings import SETTINGS, Setting, grouped, load, parse_env
 from tests.support.cli import run_here
 
-
-@pytest.fixture(autouse=True)
-def _own_folders(
-    state_dir: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    clean_environment: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def values(text: str) -> dict[str, str]:

@@ -18,16 +18,7 @@ from stackctl.load import Outcome
 from tests.support.cli import run_here
 from tests.support.http import Reply, Request, Server, serving
 
-
-@pytest.fixture(autouse=True)
-def _own_folders(
-    state_dir: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    clean_environment: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 @pytest.fixture

@@ -18,13 +18,7 @@ from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import wait_until
 
-
-@pytest.fixture(autouse=True)
-def _own_folders(
-    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: object
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 class LoggingEngine(MemoryEngine):

@@ -12,18 +12,7 @@ from stackctl.stack.project import Choices, open_project
 from tests.support.cli import run_here, stackctl
 from tests.support.http import Server, serving
 
-
-@pytest.fixture(autouse=True)
-def _own_folders(
-    state_dir: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    clean_environment: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 @pytest.fixture

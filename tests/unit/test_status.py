@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -27,11 +26,7 @@ class RunningEngine(MemoryEngine):
         return {name: Usage(1.0, 2**20, 2**21) for name in containers}
 
 
-@pytest.fixture(autouse=True)
-def _own_folders(
-    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: object
-) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def test_in_a_pipe_nothing_is_cut_or_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -26,16 +25,7 @@ from stackctl.verify.model import Check, Finding, Report, Result
 from tests.support.cli import run_here
 from tests.support.http import Reply, Server, as_json, serving
 
-
-@pytest.fixture(autouse=True)
-def _own_folders(
-    state_dir: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    clean_environment: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 class Views:
