@@ -78,20 +78,24 @@ def prepare_slow(engine: Engine, container: ContainerState, options: Details) ->
             f"{container.service} has no network of its own that could be slowed",
             remedy="take a service that has",
         )
-    return {**options, "name": f"{container.name}-tc", "image": IMAGE}
+    return {**options, "name": f"{container.name}-tc", "image": _image(engine) or IMAGE}
+
+
+def _image(engine: Engine) -> str | None:
+    """Give an image with tc that is here: our own for it, or one of the local set, whose base has it."""
+    from stackctl.stack import images
+
+    local = [one.local for one in images.catalogue()] if images.is_built(engine) else []
+    return next((one for one in (IMAGE, *local) if engine.image_id(one) is not None), None)
 
 
 def provide(engine: Engine) -> None:
-    """Build the image with tc where it is not here. Raises StackctlError where it cannot be built."""
-    from stackctl.stack.images import BASE_IMAGE
-
-    if engine.image_id(IMAGE) is not None:
+    """Build the image with tc where none is here. Raises StackctlError where it cannot be built."""
+    if _image(engine) is not None:
         return
-    local = engine.image_id(BASE_IMAGE) is not None
-    folder = bundle.compose() / "nettools"
     tail = ""
     try:
-        for line in engine.build(folder / "build.yml", {"BASE": BASE_IMAGE} if local else {}):
+        for line in engine.build(bundle.compose() / "nettools" / "build.yml"):
             tail = line or tail
     except EngineError as error:
         raise StackctlError(
@@ -118,7 +122,7 @@ def quicken(engine: Engine, fault: OpenFault) -> None:
     state = engine.container(fault.container)
     if state is None or state.status not in {"running", "paused"}:
         return
-    if engine.image_id(IMAGE) is None:
+    if engine.image_id(fault.details["image"]) is None:
         # The image was removed under the open fault: a new name space is the other way.
         engine.restart(fault.container)
     else:
@@ -128,4 +132,5 @@ def quicken(engine: Engine, fault: OpenFault) -> None:
 def _run(engine: Engine, fault: OpenFault, script: str, *arguments: str) -> None:
     command = ["sh", "-c", script, "sh", *arguments]
     # One name for both ways: a tc that an interrupted stackctl left on its way ends before ours begins.
-    engine.run_in_network_of(fault.container, IMAGE, command, name=fault.details["name"])
+    details = fault.details
+    engine.run_in_network_of(fault.container, details["image"], command, name=details["name"])

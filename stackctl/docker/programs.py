@@ -33,9 +33,11 @@ class Programs(Containers):
         It is a container by this name, in place of one that has it. Raises EngineError if it fails.
         """
         self.remove(name)
+        program, *arguments = command
         self._run_once(
             image,
-            command,
+            arguments,
+            entrypoint=program,
             name=name,
             networks=[f"container:{container}"],
             cap_drop=["ALL"],

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from stackctl.chaos.network import IMAGE
+from stackctl.stack.images import BASE_IMAGE
 from stackctl.stack.services import SERVICES
 from tests.e2e.conftest import PROJECT, Stack, containers, docker
 from tests.support.http import wait_until
@@ -123,9 +123,9 @@ def test_the_file_has_its_size_and_is_gone_after_sigterm(stack: Stack) -> None:
 
 
 def test_slow_delays_answers_or_says_that_the_kernel_cannot(stack: Stack) -> None:
-    # The first call sees to the image, with which this test asks the kernel by itself.
-    first = stack.run("chaos", "slow", "kong", "--delay", "400ms", "--for", "1s", timeout=300)
-    ask = ["run", "--rm", "--network", "none", "--cap-add", "NET_ADMIN", IMAGE, "tc", "qdisc"]
+    first = stack.run("chaos", "slow", "kong", "--delay", "400ms", "--for", "1s")
+    # The kernel is asked by this test itself.
+    ask = ["run", "--rm", "--network", "none", "--cap-add", "NET_ADMIN", BASE_IMAGE, "tc", "qdisc"]
     netem = subprocess.run(
         ["docker", *ask, "add", "dev", "lo", "root", "netem", "delay", "1ms"],
         capture_output=True,
@@ -156,7 +156,7 @@ def queues(stack: Stack) -> str:
         "--rm",
         "--network",
         f"container:{stack.container('kong')}",
-        IMAGE,
+        BASE_IMAGE,
         "tc",
         "qdisc",
         "show",

@@ -72,6 +72,8 @@ class ChaosEngine(MemoryEngine):
         self.images = {network.IMAGE, *(state.image for state in states)}
         self.commands: list[list[str]] = []
         """Whatever changed something, wherever it ran."""
+        self.taken: set[str] = set()
+        """The images that programs were run from, in a network."""
         self.has_shell = True
 
     def restart(self, container: str, *, timeout: int = 10) -> None:
@@ -89,7 +91,7 @@ class ChaosEngine(MemoryEngine):
 
     def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
         services = yaml_text.load(build_file.read_text())["services"]
-        self.done.append(("build", arguments.get("BASE", "")))
+        self.done.append(("build", ""))
         yield "E: Unable to locate package iproute2"
         if "build" in self.fails:
             raise EngineError("docker compose build failed (exit 17)")
@@ -115,6 +117,7 @@ class ChaosEngine(MemoryEngine):
     def run_in_network_of(
         self, container: str, image: str, command: Sequence[str], *, name: str
     ) -> None:
+        self.taken.add(image)
         self._run("run in network", container, command)
 
     def run_in_volume(self, volume: str, image: str, command: Sequence[str]) -> None:
@@ -364,15 +367,25 @@ def test_a_file_has_its_size_and_is_removed_by_itself(journal: Journal) -> None:
     assert engine.commands[-1] == ["rm", "-f", "/volume/.stackctl-fill"]
 
 
-@pytest.mark.parametrize("base", ["stackctl/base:local", ""], ids=["local base", "Debian's image"])
-def test_the_image_with_tc_is_built_before_the_fault_where_it_is_not_here(
-    journal: Journal, base: str
-) -> None:
+def test_the_image_with_tc_is_built_before_the_fault_where_none_is_here(journal: Journal) -> None:
     engine = ChaosEngine(container("loki"))
-    engine.images = {base}
+    engine.images = {"stackctl/prometheus:local"}
     with injected(engine, journal, FAULTS["slow"], "loki"):
-        assert engine.done == [("build", base), ("run in network", "id-loki")]
+        assert engine.done == [("build", ""), ("run in network", "id-loki")]
         assert engine.commands[0][-2:] == ["300ms", "5%"]
+    assert engine.taken == {network.IMAGE}
+
+
+def test_an_image_of_the_local_set_serves_for_tc_without_a_build(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackctl.stack.images.is_built", lambda _: True)
+    engine = ChaosEngine(container("loki"))
+    engine.images = {"stackctl/grafana:local"}
+    with injected(engine, journal, FAULTS["slow"], "loki") as fault:
+        assert fault.details["image"] == "stackctl/grafana:local"
+    assert engine.verbs == ["run in network", "run in network"]
+    assert engine.taken == {"stackctl/grafana:local"}
 
 
 def test_without_an_image_with_tc_slow_is_refused(journal: Journal) -> None:
