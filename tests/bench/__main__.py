@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import yaml
 
@@ -35,6 +36,7 @@ PROJECT = "stackctl-bench"
 DOCUMENT = Path("docs/BENCHMARKS.md")
 _TARGETS = (10, 50, 200)
 _REST_SECONDS = 60
+_GROUPS = 5
 _MIB = 1024 * 1024
 
 
@@ -112,6 +114,7 @@ def main() -> None:
                 up(bench, runs),
                 asking(bench, runs),
                 rest(bench),
+                rules(bench),
                 growth(bench, runs),
             )
             for part in measured
@@ -302,6 +305,37 @@ def rest(bench: Bench) -> Iterator[str]:
         f"The stack at rest, over {_REST_SECONDS} s",
         ("service", "of one processor", "of its limit", "memory", "of its limit"),
         rows,
+    )
+
+
+def rules(bench: Bench) -> Iterator[str]:
+    """What of each interval the evaluation of the rule groups takes."""
+    _say("the evaluation of rules")
+    groups = httpx.get(f"{bench.settings.url('prometheus')}/api/v1/rules").json()["data"]["groups"]
+    by_cost = sorted(groups, key=lambda one: -one["evaluationTime"] / one["interval"])
+    cost = sum(one["evaluationTime"] / one["interval"] for one in groups)
+    yield from _table(
+        "Evaluation of the rules",
+        ("group", "rules", "interval", "last evaluation", "of the interval"),
+        [
+            (
+                one["name"],
+                str(len(one["rules"])),
+                f"{one['interval']:.0f} s",
+                f"{1000 * one['evaluationTime']:.1f} ms",
+                f"{100 * one['evaluationTime'] / one['interval']:.2f} %",
+            )
+            for one in by_cost[:_GROUPS]
+        ]
+        + [
+            (
+                f"**all {len(groups)}**",
+                str(sum(len(one["rules"]) for one in groups)),
+                "",
+                "",
+                f"{100 * cost:.2f} %",
+            )
+        ],
     )
 
 

