@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -366,8 +365,8 @@ def growth(bench: Bench, runs: int) -> Iterator[str]:
         ]
         jobs = {"scrape_configs": [{"job_name": "bench", "static_configs": targets}]}
         fragment.write_text(yaml.safe_dump(jobs))
-        url = f"{bench.settings.url('prometheus')}/-/reload"
-        urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=30).close()
+        reload = f"{bench.settings.url('prometheus')}/-/reload"
+        httpx.post(reload, timeout=30).raise_for_status()
         bench.call(bench.stackctl("verify", "prometheus", "--timeout", "120"))
         verify, status = in_turn(
             [
