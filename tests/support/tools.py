@@ -14,12 +14,33 @@ _IMAGES = {"promtool": "stackctl/prometheus:local", "amtool": "stackctl/alertman
 
 def tool(name: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run promtool or amtool in a folder, read-only and without a network; paths are relative to the folder."""
+    return _run(name, name, arguments, folder)
+
+
+def passing_folders(
+    name: str, arguments: str, folders: Sequence[str], *, folder: Path
+) -> list[str]:
+    """Run promtool or amtool in each of the folders below one, and give those where it ended well.
+
+    `arguments` may have patterns of the shell.
+    """
+    script = (
+        f'for one; do (cd "$one" && {name} {arguments} >/dev/null 2>&1) && echo "$one"; done; true'
+    )
+    done = _run("sh", name, ("-c", script, "sh", *folders), folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def _run(
+    program: str, name: str, arguments: Sequence[str], folder: Path
+) -> subprocess.CompletedProcess[str]:
     if shutil.which(name):
-        command = [name, *arguments]
+        command = [program, *arguments]
     else:
         command = [
             *("docker", "run", "--rm", "--network", "none", "--user", "0:0"),
-            *("-v", f"{folder}:/work:ro", "-w", "/work", "--entrypoint", f"/usr/bin/{name}"),
+            *("-v", f"{folder}:/work:ro", "-w", "/work", "--entrypoint", program),
             *(_IMAGES[name], *arguments),
         ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

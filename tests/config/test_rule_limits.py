@@ -1,0 +1,136 @@
+"""Each limit of an alert, and its time, is held by the unit tests from both sides: moved a little, they fail."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import yaml
+
+from tests.support.tools import passing_folders
+
+pytestmark = pytest.mark.docker
+
+PROMETHEUS = Path("infrastructure/monitoring/prometheus")
+FILES = sorted(path.stem for path in (PROMETHEUS / "alerts").glob("*.yml"))
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes `0x20` of a series, twenty times 0, for text as promtool does, and not for a number."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:int"]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9]\d*)$"), list("-+0123456789")
+)
+
+TESTS = {
+    path.name: yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a safe one
+    for path in sorted((PROMETHEUS / "tests").glob("alerts-*.yml"))
+}
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Rule = dict[str, Any]
+Document = dict[str, Any]
+
+_LIMIT = re.compile(r"(==|!=|>=|<=|>|<)\s*(\d+(?:\.\d+)?)(?![\w.\]])")
+_OF_THE_CALENDAR = re.compile(r"\b(day_of_week|hour)\(\)[^()]*$")
+
+
+def moved_limits(expr: str) -> Iterator[tuple[str, str]]:
+    """Give what is moved, and the expression with it, for each number that something is compared to."""
+    for found in _LIMIT.finditer(expr):
+        sign, limit = found[1], float(found[2])
+        whole = _OF_THE_CALENDAR.search(expr[: found.start()])
+        if sign in {"==", "!="}:
+            moved = [limit + 1]
+        elif whole or (sign in {">=", "<="} and limit.is_integer()):
+            # What is counted comes in whole numbers too.
+            moved = [limit - 1, limit + 1]
+        elif limit:
+            moved = [0.9 * limit, 1.1 * limit]
+        else:
+            # One of 0 has nothing a little below it: those guard a share against a division by it.
+            moved = []
+        for value in moved:
+            number = f"{value:.12g}"
+            yield (
+                f"{found[0]} to {number}",
+                f"{expr[: found.start(2)]}{number}{expr[found.end(2) :]}",
+            )
+
+
+def mutants(rule: Rule, step: int) -> Iterator[tuple[str, Rule]]:
+    """Give every way to move a limit or the time of an alert a little; `step` is that of its tests, in seconds."""
+    for what, expr in moved_limits(rule["expr"]):
+        yield f"{rule['alert']}: {what}", {**rule, "expr": expr}
+    lasts = seconds(rule.get("for", "0s"))
+    for moved in (lasts - step, lasts + step):
+        if moved >= 0:
+            yield f"{rule['alert']}: for {lasts} s to {moved} s", {**rule, "for": f"{moved}s"}
+
+
+def seconds(duration: str) -> int:
+    return int(duration[:-1]) * UNITS[duration[-1]]
+
+
+def cases_of(alert: str) -> dict[str, Document]:
+    """Give the test files with an alert's own cases only."""
+    found: dict[str, Document] = {}
+    for name, document in TESTS.items():
+        tests = [
+            {**test, "alert_rule_test": cases, "promql_expr_test": []}
+            for test in document["tests"]
+            if (
+                cases := [
+                    case for case in test.get("alert_rule_test", ()) if case["alertname"] == alert
+                ]
+            )
+        ]
+        if tests:
+            found[name] = {**document, "tests": tests}
+    return found
+
+
+def write(folder: Path, file: str, group: str, rule: Rule, tests: dict[str, Document]) -> None:
+    """Write a folder in which promtool can try one alert by itself."""
+    shutil.copytree(PROMETHEUS / "recording-rules", folder / "recording-rules")
+    alone = {"groups": [{"name": group, "rules": [rule]}]}
+    documents = {f"alerts/{file}.yml": alone}
+    documents |= {f"tests/{name}": test for name, test in tests.items()}
+    for name, document in documents.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_limit_that_moves_is_noticed(file: str, tmp_path: Path) -> None:
+    document = yaml.safe_load((PROMETHEUS / "alerts" / f"{file}.yml").read_text(encoding="utf-8"))
+    written: dict[str, str] = {}
+    for group in document["groups"]:
+        for rule in group["rules"]:
+            tests = cases_of(rule["alert"])
+            step = min(seconds(one["evaluation_interval"]) for one in tests.values())
+            # As it is it must pass, or failing would tell nothing.
+            for what, mutant in ((f"{rule['alert']}: as it is", rule), *mutants(rule, step)):
+                folder = tmp_path / str(len(written))
+                write(folder, file, group["name"], mutant, tests)
+                written[folder.name] = what
+    halves = [list(written)[half::2] for half in (0, 1)]
+
+    def passing(half: list[str]) -> list[str]:
+        return passing_folders("promtool", "test rules tests/*.yml", half, folder=tmp_path)
+
+    with ThreadPoolExecutor(2) as pool:
+        passed = [written[name] for names in pool.map(passing, halves) for name in names]
+    assert sorted(passed) == sorted(what for what in written.values() if "as it is" in what)
