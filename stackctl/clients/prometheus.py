@@ -161,7 +161,7 @@ class BuildInfo(CamelModel):
 class RuntimeInfo(CamelModel):
     """What it says of its process."""
 
-    start_time: dt.datetime
+    last_config_time: dt.datetime
 
 
 class _Endpoint(BaseModel):
@@ -185,10 +185,10 @@ class PrometheusClient(HttpClient):
         """Give its version."""
         return (await self._json(_BUILD_INFO, "GET", "/api/v1/status/buildinfo")).data
 
-    async def started(self) -> dt.datetime:
-        """Give when its process began."""
+    async def configured(self) -> dt.datetime:
+        """Give when it took its configuration up: at its start, or at the last reload since."""
         info = (await self._json(_RUNTIME_INFO, "GET", "/api/v1/status/runtimeinfo")).data
-        return info.start_time
+        return info.last_config_time
 
     async def targets(self) -> list[Target]:
         """Give the active targets."""

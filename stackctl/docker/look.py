@@ -52,13 +52,15 @@ class Look:
         )
 
     def publishers(self, address: str) -> dict[int, str]:
-        """Give the TCP ports that containers of any project publish → the container's name.
+        """Give the TCP ports that running containers of any project publish → the container's name.
 
         Only those are meant that are in the way of a port on `address`.
         """
         return {
             int(bound["HostPort"]): name_of(container)
             for container in self.containers
+            # Podman tells a stopped container's ports too.
+            if container["State"]["Running"]
             for port, binds in (container["NetworkSettings"]["Ports"] or {}).items()
             if port.endswith("/tcp")
             for bound in binds or ()

@@ -149,11 +149,12 @@ async def _alertmanager_known(context: Context) -> Finding:
 
 
 async def _notifications(context: Context) -> Finding:
-    status, began = await asyncio.gather(
-        context.alertmanager.status(), context.prometheus.started()
+    status, configured = await asyncio.gather(
+        context.alertmanager.status(), context.prometheus.configured()
     )
-    age = (dt.datetime.now(dt.UTC) - max(status.started, began)).total_seconds()
-    # While either starts nothing can be delivered: Prometheus has found no Alertmanager yet, and sends again later.
+    age = (dt.datetime.now(dt.UTC) - max(status.started, configured)).total_seconds()
+    # While either starts nothing can be delivered. Prometheus forgets its Alertmanagers at a reload too, looks for them
+    # anew, and sends again later what it has dropped meanwhile.
     window = min(_DROPPED_SECONDS, max(1.0, age - _START_SECONDS))
     lost = []
     for what in ("dropped", "errors"):
@@ -163,7 +164,7 @@ async def _notifications(context: Context) -> Finding:
             lost.append(f"{number:.0f} {_LOST[what]}")
     return Finding(
         not lost,
-        "every notification of the last five minutes reached Alertmanager, but for the start of either program",
+        "every notification of the last five minutes reached Alertmanager, but for a start or reload",
         ", ".join(lost) or "none dropped, none refused",
         "stackctl verify prometheus.alertmanager",
     )

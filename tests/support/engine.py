@@ -106,6 +106,7 @@ class MemoryEngine(Engine):
                 "Id": f"id-{name}",
                 "Name": f"/{name}",
                 "Config": {"Labels": {f"com.docker.compose.{k}": v for k, v in labels.items()}},
+                "State": {"Running": True},
                 "NetworkSettings": {"Ports": {"80/tcp": bound}},
             }
 

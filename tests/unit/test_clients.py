@@ -69,7 +69,7 @@ CALLS: dict[str, tuple[str, Call]] = {
     "range": ("/api/v1/query_range", prometheus("query_range", "up", start=0, end=1, step=1)),
     "alertmanagers": ("/api/v1/alertmanagers", prometheus("alertmanagers")),
     "build": ("/api/v1/status/buildinfo", prometheus("build_info")),
-    "runtime": ("/api/v1/status/runtimeinfo", prometheus("started")),
+    "runtime": ("/api/v1/status/runtimeinfo", prometheus("configured")),
     "am-status": ("/api/v2/status", alertmanager("status")),
     "am-route": ("/api/v2/status", alertmanager("route")),
     "am-alerts": ("/api/v2/alerts", alertmanager("alerts")),
@@ -261,7 +261,7 @@ VALID: dict[str, object] = {
     "range": data({"resultType": "matrix", "result": [{"metric": LABELS, "values": [[1, "2"]]}]}),
     "alertmanagers": data({"activeAlertmanagers": [{"url": "http://a:9093/api/v2/alerts"}]}),
     "build": data({"version": "2.48.0"}),
-    "runtime": data({"startTime": NOW}),
+    "runtime": data({"lastConfigTime": NOW}),
     "am-status": AM_STATUS,
     "am-route": AM_STATUS,
     "am-alerts": [

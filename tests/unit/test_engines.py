@@ -429,14 +429,22 @@ def test_who_publishes_a_port_on_an_address(
         "84/tcp": bound("", 5),
         "85/tcp": None,
     }
-    inspected = [{"Id": "1" * 64, "Name": "/a", "NetworkSettings": {"Ports": ports}}]
+    inspected = [
+        {
+            "Id": name * 64,
+            "Name": f"/{name}",
+            "State": {"Running": running},
+            "NetworkSettings": {"Ports": ports},
+        }
+        for name, running in (("a", True), ("b", False))
+    ]
     (tmp_path / "inspected.json").write_text(json.dumps(inspected))
     program = tmp_path / "docker"
     program.write_text(
         f"""#!/bin/sh
 case "$*" in
   *"container inspect"*) cat {tmp_path}/inspected.json ;;
-  *"container list"*) echo {"1" * 64} ;;
+  *"container list"*) echo {"a" * 64} {"b" * 64} ;;
 esac
 """
     )

@@ -113,7 +113,7 @@ SOURCES = [
 RIGHT: dict[str, Any] = {
     "/-/ready": "ready",
     "/api/v1/status/buildinfo": success({"version": "2.53.3"}),
-    "/api/v1/status/runtimeinfo": success({"startTime": NOW}),
+    "/api/v1/status/runtimeinfo": success({"lastConfigTime": NOW}),
     "/api/v1/targets": success({"activeTargets": [target(job) for job in JOBS]}),
     "/api/v1/status/config": config(),
     "/api/v1/rules": success(
@@ -529,6 +529,24 @@ def test_a_target_that_is_down_leads_to_the_service_that_is_scraped(
         stack.set("/api/v1/targets", success({"activeTargets": [*others, its]}))
         (result,) = verify(stack, check).results
         assert result.finding.next_step == step.format(url=stack.server.url)
+
+
+@pytest.mark.parametrize(("reloaded", "window"), [(3600, 300), (130, 100), (5, 1)])
+def test_what_is_dropped_at_a_reload_is_not_counted(
+    stack: Stack, reloaded: int, window: int
+) -> None:
+    at = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=reloaded)
+    info = success({"lastConfigTime": at.isoformat()})
+    stack.set("/api/v1/status/runtimeinfo", info)
+    assert verify(stack, "prometheus.notifications").ok
+    counted = [
+        float(found)
+        for request in stack.server.requests
+        for found in re.findall(rb"notifications_dropped_total%5B(\d+)s%5D", request.body)
+    ]
+    assert counted
+    # The clock goes on between the two readings of it.
+    assert all(window <= seconds <= window + 20 for seconds in counted)
 
 
 def test_every_check_is_spoiled_above() -> None:
