@@ -30,6 +30,9 @@ from stackctl.verify.model import Check, Context, Finding
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, Server, as_json, serving
 
+# The checks wait for what may come late, and so do their tests.
+pytestmark = pytest.mark.thorough
+
 CONFIG = """
 route:
   group_wait: 0s
