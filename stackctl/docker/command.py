@@ -36,29 +36,40 @@ class Command:
         Raises EngineError where it fails or has no answer in time: who waits for readiness must not wait for ever for
         an engine that takes the connection and never says a word.
         """
-        with translated(f"docker {arguments[0]} {arguments[1]}"):
-            command = [*map(str, self._client.client_config.docker_cmd), *arguments]
-            try:
-                done = subprocess.run(
-                    command, capture_output=True, check=False, timeout=_ANSWER_SECONDS
-                )
-            except subprocess.TimeoutExpired:
-                raise EngineError(
-                    f"the Docker daemon does not answer within {_ANSWER_SECONDS:.0f} s",
-                    remedy="restart Docker",
-                ) from None
-            if done.returncode:
-                raise failed(command, done.returncode, done.stderr)
-        return done.stdout.decode()
+        printed, error = self._run(arguments)
+        if error is not None:
+            raise error
+        return printed
 
     def inspect(self, containers: Sequence[str]) -> list[Inspected]:
         """Look at containers in one call, where the library would make one for each; without those that are gone."""
         if not containers:
             return []
+        printed, error = self._run(("container", "inspect", *containers))
+        # Those that are there are printed all the same.
+        if error is not None and not isinstance(error, NoContainerError):
+            raise error
+        found: list[Inspected] = json.loads(printed or "[]")
+        return found
+
+    def _run(self, arguments: Sequence[str]) -> tuple[str, EngineError | None]:
+        """Give what a command printed, and why it failed, where it did."""
+        printed = ""
+        name = " ".join(word for word in arguments[:2] if not word.startswith("-"))
         try:
-            found: list[Inspected] = json.loads(self.ask("container", "inspect", *containers))
-            return found
-        except NoContainerError:
-            if len(containers) == 1:
-                return []
-            return [one for container in containers for one in self.inspect([container])]
+            with translated(f"docker {name}"):
+                command = [*map(str, self._client.client_config.docker_cmd), *arguments]
+                done = subprocess.run(
+                    command, capture_output=True, check=False, timeout=_ANSWER_SECONDS
+                )
+                printed = done.stdout.decode()
+                if done.returncode:
+                    raise failed(command, done.returncode, done.stderr)
+        except subprocess.TimeoutExpired:
+            return printed, EngineError(
+                f"the Docker daemon does not answer within {_ANSWER_SECONDS:.0f} s",
+                remedy="restart Docker",
+            )
+        except EngineError as error:
+            return printed, error
+        return printed, None

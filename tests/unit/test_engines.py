@@ -454,3 +454,25 @@ esac
     assert Engine("bot-core").published("a", 82) == ("127.0.0.1", 3)
     assert Engine("bot-core").published("a", 84) == ("0.0.0.0", 5)
     assert Engine("bot-core").published("a", 85) is None
+
+
+def test_a_container_that_went_meanwhile_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text(
+        """#!/bin/sh
+case "$*" in
+  *"container list"*) echo here gone ;;
+  *"inspect here gone") echo '[{"Id": "here", "Name": "/a", "Config": {"Labels": null}}]'
+    echo "Error response from daemon: No such container: gone" >&2
+    exit 1 ;;
+  *"inspect gone") echo "[]"; echo "Error response from daemon: No such container: gone" >&2; exit 1 ;;
+esac
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    engine = Engine("bot-core")
+    assert [one["Id"] for one in engine.look().containers] == ["here"]
+    assert engine.container("gone") is None
