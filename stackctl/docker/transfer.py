@@ -8,6 +8,8 @@ docker command itself. The copy keeps owners, modes and links (docs.docker.com/r
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Mapping
@@ -48,7 +50,10 @@ class Transfer:
         self._labels = scratch_labels(project)
 
     def read(self, volume: str, sink: IO[bytes]) -> None:
-        """Write a volume's tar to a file. Raises EngineError where Docker does not give all of it."""
+        """Write a volume's tar to a file.
+
+        Raises EngineError where Docker does not give all of it, OSError where the file does not take all of it.
+        """
         with self.mounted({volume: ROOT}, "ro"):
             self._copy_out(ROOT, sink)
 
@@ -63,8 +68,11 @@ class Transfer:
 
     def _copy_out(self, path: str, sink: IO[bytes] | int) -> bytes:
         command = ["docker", "cp", f"{self._container}:/{path}", "-"]
+        done = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, check=False)
         with translated("docker cp"):
-            done = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, check=False)
+            if b"write /dev/stdout: no space left" in done.stderr:
+                # It is the file's disk that is full, and not Docker's.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if done.returncode:
                 raise failed(command, done.returncode, done.stderr)
         return done.stdout or b""
