@@ -99,7 +99,8 @@ def translated(what: str) -> Iterator[None]:
             if re.search(pattern, said, re.IGNORECASE | re.DOTALL):
                 if message == _NOT_RUNNING and (elsewhere := _elsewhere(said)):
                     raise elsewhere from None
-                detail = last_line(said) if "taken" in message or "same" in message else ""
+                tells_more = any(word in message for word in ("taken", "same", "full"))
+                detail = last_line(said) if tells_more else ""
                 raise EngineError(
                     f"{message}{': ' + detail if detail else ''}", remedy=remedy
                 ) from None
