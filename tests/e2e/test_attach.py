@@ -246,9 +246,8 @@ def test_the_name_of_somebody_elses_project_is_refused(call: Call, running: str)
 def test_one_up_starts_bot_core_from_its_own_file(call: Call, compose_file: Path) -> None:
     # Its own .env counts: the container of the test before still has the other name.
     history = f"{MONITORING}-of-somebody"
-    (compose_file.parent / ".env").write_text(
-        f"ANALYST_NAME=own-analyst\nHISTORY={history}\nRUST_CORE_ENGINE_PORT=1\n"
-    )
+    own_env = compose_file.parent / ".env"
+    own_env.write_text(f"ANALYST_NAME=own-analyst\nHISTORY={history}\nRUST_CORE_ENGINE_PORT=1\n")
     volumes = set(docker("volume", "ls", "-q").split())
     docker("volume", "create", f"--label=com.docker.compose.project={APPLICATION}", history)
     own = {"PYTHON_AI_SERVICE_TARGET": "analyst:9001", "STACKCTL_APP_FILES": str(compose_file)}
@@ -286,6 +285,8 @@ def test_one_up_starts_bot_core_from_its_own_file(call: Call, compose_file: Path
         moved = compose_file.rename(compose_file.with_suffix(".moved"))
         down = call("down", "--volumes", "--yes")
         moved.rename(compose_file)
+        # Or the end of the first bot-core would look for its volumes by these names.
+        own_env.unlink()
     assert down.returncode == 0, down.stderr
     for kind in (("ps", "-a"), ("network", "ls"), ("volume", "ls")):
         mine = ("--filter", f"label=com.docker.compose.project={MONITORING}")
