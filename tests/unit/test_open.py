@@ -15,6 +15,12 @@ from tests.support.http import Server, serving
 pytestmark = pytest.mark.usefixtures("own_folders")
 
 
+@pytest.fixture(autouse=True)
+def _no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def grafana(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with serving({}) as server:
