@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
+from stackctl.chaos.timeline import seconds
 from tests.support.tools import passing_folders
 
 pytestmark = pytest.mark.docker
@@ -37,7 +38,6 @@ TESTS = {
     path.name: yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a safe one
     for path in sorted((PROMETHEUS / "tests").glob("alerts-*.yml"))
 }
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Rule = dict[str, Any]
 Document = dict[str, Any]
@@ -69,18 +69,15 @@ def moved_limits(expr: str) -> Iterator[tuple[str, str]]:
             )
 
 
-def mutants(rule: Rule, step: int) -> Iterator[tuple[str, Rule]]:
+def mutants(rule: Rule, step: float) -> Iterator[tuple[str, Rule]]:
     """Give every way to move a limit or the time of an alert a little; `step` is that of its tests, in seconds."""
     for what, expr in moved_limits(rule["expr"]):
         yield f"{rule['alert']}: {what}", {**rule, "expr": expr}
     lasts = seconds(rule.get("for", "0s"))
     for moved in (lasts - step, lasts + step):
         if moved >= 0:
-            yield f"{rule['alert']}: for {lasts} s to {moved} s", {**rule, "for": f"{moved}s"}
-
-
-def seconds(duration: str) -> int:
-    return int(duration[:-1]) * UNITS[duration[-1]]
+            what = f"{rule['alert']}: for {lasts:.0f} s to {moved:.0f} s"
+            yield what, {**rule, "for": f"{moved:.0f}s"}
 
 
 def cases_of(alert: str) -> dict[str, Document]:
