@@ -38,7 +38,7 @@ def _as_asked(_: Engine, __: ContainerState, options: Details) -> Details:
     return options
 
 
-def _nothing(_: Engine) -> None:
+def _nothing(_: Engine, __: Details) -> None:
     """Most faults need only the engine."""
 
 
@@ -61,8 +61,8 @@ class Fault:
     """What can be chosen about it, each as the command line writes it, with its default."""
     prepare: Callable[[Engine, ContainerState, Details], Details] = _as_asked
     """Looks, changes nothing, and gives the record's details; raises StackctlError where it cannot be done."""
-    provide: Callable[[Engine], None] = _nothing
-    """Sees to what it needs beforehand, such as an image."""
+    provide: Callable[[Engine, Details], None] = _nothing
+    """Sees to what the details name and is needed beforehand, such as an image."""
     seconds: float = 30.0
     """How long it is held if nothing else is said."""
     attached: bool = False
@@ -223,7 +223,7 @@ FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _ALL}
 def provided(engine: Engine, journal: Journal, fault: Fault, service: str) -> Plan:
     """Plan the fault and see to what it needs, so that it can be done at once. Raises as `Fault.plan` does."""
     plan = fault.plan(engine, journal, service)
-    fault.provide(engine)
+    fault.provide(engine, plan.details)
     return plan
 
 

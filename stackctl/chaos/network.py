@@ -78,20 +78,22 @@ def prepare_slow(engine: Engine, container: ContainerState, options: Details) ->
             f"{container.service} has no network of its own that could be slowed",
             remedy="take a service that has",
         )
-    return {**options, "name": f"{container.name}-tc", "image": _image(engine) or IMAGE}
+    return {**options, "name": f"{container.name}-tc", "image": _image(engine)}
 
 
-def _image(engine: Engine) -> str | None:
-    """Give an image with tc that is here: our own for it, or one of the local set, whose base has it."""
+def _image(engine: Engine) -> str:
+    """Give the image with tc: our own for it, or in its place one of the local set that is here, whose base has it."""
     from stackctl.stack import images
 
-    local = [one.local for one in images.catalogue()] if images.is_built(engine) else []
-    return next((one for one in (IMAGE, *local) if engine.image_id(one) is not None), None)
+    if engine.image_id(IMAGE) is None and images.is_built(engine):
+        local = (one.local for one in images.catalogue())
+        return next((one for one in local if engine.image_id(one) is not None), IMAGE)
+    return IMAGE
 
 
-def provide(engine: Engine) -> None:
+def provide(engine: Engine, details: Details) -> None:
     """Build the image with tc where none is here. Raises StackctlError where it cannot be built."""
-    if _image(engine) is not None:
+    if engine.image_id(details["image"]) is not None:
         return
     tail = ""
     try:

@@ -21,7 +21,7 @@ import pytest
 
 from stackctl.chaos import drill, steady
 from stackctl.chaos.faults import FAULTS, heal_all, injected, provided
-from stackctl.chaos.journal import FILE, Journal, NotSteady
+from stackctl.chaos.journal import FILE, Details, Journal, NotSteady
 from stackctl.chaos.timeline import Pace, Timeline
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import PrometheusClient
@@ -107,7 +107,7 @@ def test_of_two_processes_that_want_the_same_service_one_gets_it(journal: Journa
     engine = MemoryEngine(container("loki"), container("redis"))
     ready = threading.Barrier(2, timeout=5)
 
-    def both_have_looked(_: Engine) -> None:
+    def both_have_looked(_: Engine, __: Details) -> None:
         ready.wait()
 
     fault = dataclasses.replace(FAULTS["stop"], provide=both_have_looked)
