@@ -57,17 +57,17 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
     (
         # Of a network; of a port it says more before these words.
         r"error response from daemon: address already in use",
-        "the address that is asked for is taken by another container on the network",
+        "the address that is asked for is taken by another container on the network: {said}",
         "`docker network inspect` says by which; stop that one, and try again",
     ),
     (
         r"port is already allocated|address already in use",
-        "a port of the stack is taken",
+        "a port of the stack is taken: {said}",
         "`stackctl doctor` says by which process",
     ),
     (
         r"container name .* is already in use",
-        "a container of the same name is there already",
+        "a container of the same name is there already: {said}",
         "stop and remove it, or give the project another name with -p",
     ),
     (
@@ -77,10 +77,12 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
     ),
     (
         r"no space left on device",
-        "the disk of Docker is full",
+        "the disk of Docker is full: {said}",
         "`docker system df` shows what takes it",
     ),
 )
+"""What the engine says (a pattern), the message in its place, with the engine's last line where that tells more, and
+the remedy."""
 
 
 @contextlib.contextmanager
@@ -99,11 +101,7 @@ def translated(what: str) -> Iterator[None]:
             if re.search(pattern, said, re.IGNORECASE | re.DOTALL):
                 if message == _NOT_RUNNING and (elsewhere := _elsewhere(said)):
                     raise elsewhere from None
-                tells_more = any(word in message for word in ("taken", "same", "full"))
-                detail = last_line(said) if tells_more else ""
-                raise EngineError(
-                    f"{message}{': ' + detail if detail else ''}", remedy=remedy
-                ) from None
+                raise EngineError(message.format(said=last_line(said)), remedy=remedy) from None
         if type(error) in _GONE:
             kind, remedy = _GONE[type(error)]
             raise kind(f"{what} failed: {last_line(said)}", remedy=remedy) from None

@@ -69,10 +69,10 @@ class Transfer:
     def _copy_out(self, path: str, sink: IO[bytes] | int) -> bytes:
         command = ["docker", "cp", f"{self._container}:/{path}", "-"]
         done = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, check=False)
+        if b"write /dev/stdout: no space left" in done.stderr:
+            # It is the file's disk that is full, and not Docker's.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with translated("docker cp"):
-            if b"write /dev/stdout: no space left" in done.stderr:
-                # It is the file's disk that is full, and not Docker's.
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if done.returncode:
                 raise failed(command, done.returncode, done.stderr)
         return done.stdout or b""
