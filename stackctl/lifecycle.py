@@ -97,6 +97,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         info = engine.info()
         engine = project.engine(chosen)
         project.keep(replace(chosen, volumes=joining.volumes(engine, chosen)))
+        # Anew: the images may have taken minutes.
         look = engine.look()
         before = look.own
         for leftover in look.leftovers():

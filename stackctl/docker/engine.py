@@ -44,7 +44,6 @@ START_INTERVAL_API = (1, 44)
 COPY_LABEL = "stackctl.copy"
 """Marks a volume that holds copies of the project's configuration or secrets, and no data."""
 
-
 _NETWORK_LABEL = "com.docker.compose.network"
 # The engine labels a volume that it names itself, but not one that Compose asks for.
 _UNNAMED = re.compile(r"[0-9a-f]{64}")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from python_on_whales import DockerClient
+from python_on_whales import DockerClient, Image
 
 from stackctl.docker.command import Command
 from stackctl.docker.failures import NoImageError, failed, translated
 
 _PIECE = 1024 * 1024
+_T = TypeVar("_T")
 
 
 class Images(Command):
@@ -21,19 +23,13 @@ class Images(Command):
 
     def image_id(self, reference: str) -> str | None:
         """Give the ID of a local image, or None where there is none by that reference."""
-        with contextlib.suppress(NoImageError), translated("docker image inspect"):
-            image = self._client.image.inspect(reference)
-            assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
-            return image.id
-        return None
+        return self._of_image(reference, lambda image: image.id, None)
 
     def image_labels(self, reference: str) -> dict[str, str]:
         """Give the labels of a local image, none where it is not there."""
-        with contextlib.suppress(NoImageError), translated("docker image inspect"):
-            image = self._client.image.inspect(reference)
-            assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
-            return image.config.labels or {} if image.config else {}
-        return {}
+        return self._of_image(
+            reference, lambda image: (image.config and image.config.labels) or {}, {}
+        )
 
     def images_with_label(self, label: str) -> set[str]:
         """Give the IDs of the local images that carry this label."""
@@ -44,11 +40,20 @@ class Images(Command):
 
     def image_digests(self, reference: str) -> dict[str, str]:
         """Give the digests that registries know a local image by, by repository; none for one that is not here."""
+        return self._of_image(
+            reference,
+            lambda image: dict(one.split("@", 1) for one in image.repo_digests or []),
+            {},
+        )
+
+    def _of_image(self, reference: str, read: Callable[[Image], _T], otherwise: _T) -> _T:
+        """Give what is read of a local image, or something else where it is not there."""
+        # Reading is inside: the library may look anew for what is asked of an image.
         with contextlib.suppress(NoImageError), translated("docker image inspect"):
             image = self._client.image.inspect(reference)
             assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
-            return dict(one.split("@", 1) for one in image.repo_digests or [])
-        return {}
+            return read(image)
+        return otherwise
 
     def save_images(self, references: Sequence[str]) -> Iterator[bytes]:
         """Give `docker save` of local images, piece by piece: a tar that has what they share once."""

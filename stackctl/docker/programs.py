@@ -20,10 +20,7 @@ class Programs(Containers):
 
         Raises EngineError if it fails.
         """
-        program, *arguments = command
-        return self._run_once(
-            image, arguments, entrypoint=program, networks=[network], cap_drop=["ALL"]
-        )
+        return self._run_once(image, command, networks=[network], cap_drop=["ALL"])
 
     def run_in_network_of(
         self, container: str, image: str, command: Sequence[str], *, name: str
@@ -33,11 +30,9 @@ class Programs(Containers):
         It is a container by this name, in place of one that has it. Raises EngineError if it fails.
         """
         self.remove(name)
-        program, *arguments = command
         self._run_once(
             image,
-            arguments,
-            entrypoint=program,
+            command,
             name=name,
             networks=[f"container:{container}"],
             cap_drop=["ALL"],
@@ -52,11 +47,9 @@ class Programs(Containers):
         with translated("docker volume inspect"):
             if not self._client.volume.exists(volume):
                 return
-        program, *arguments = command
         self._run_once(
             image,
-            arguments,
-            entrypoint=program,
+            command,
             volumes=[(volume, "/volume")],
             networks=["none"],
         )
@@ -96,11 +89,13 @@ class Programs(Containers):
         return code, logs
 
     def _run_once(self, image: str, command: Sequence[str], **options: Any) -> str:
+        program, *arguments = command
         output = bytearray()
         with translated(f"docker run {image}"):
             lines = self._client.container.run(
                 image,
-                list(command),
+                arguments,
+                entrypoint=program,
                 user="0:0",
                 read_only=True,
                 security_options=["no-new-privileges"],
