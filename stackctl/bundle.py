@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stackctl import yaml_text
+from stackctl.util import yaml_text
 
 _PACKAGE = Path(__file__).resolve().parent
 

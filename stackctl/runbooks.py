@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stackctl import bundle, yaml_text
+from stackctl import bundle
 from stackctl.errors import UsageError
 from stackctl.settings import nearest
+from stackctl.util import yaml_text
 
 _RULES = ("prometheus/alerts", "loki/rules/fake")
 

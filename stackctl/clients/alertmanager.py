@@ -11,8 +11,8 @@ from urllib.parse import quote
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from stackctl import yaml_text
 from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.util import yaml_text
 
 
 class _Name(BaseModel):

@@ -9,8 +9,8 @@ from typing import Generic, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from stackctl import yaml_text
 from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.util import yaml_text
 
 T = TypeVar("T")
 

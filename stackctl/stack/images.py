@@ -13,11 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from stackctl import bundle, yaml_text
+from stackctl import bundle
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
 from stackctl.settings import Settings
 from stackctl.stack import state
+from stackctl.util import yaml_text
 
 if TYPE_CHECKING:
     from stackctl.stack.image_lock import Lock

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stackctl import yaml_text
 from stackctl.applications import APPLICATIONS, Target
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine, merged
@@ -17,6 +16,7 @@ from stackctl.settings import OVERRIDE_FILE, Settings, nearest
 from stackctl.stack import images, services
 from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.state import State, write_atomic
+from stackctl.util import yaml_text
 
 _REACHING_OUT = ("prometheus", "blackbox-exporter", "mongodb-exporter", "redis-exporter")
 """The services that ask bot-core's own; only they are put on its networks, so that names there do not mix."""

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackctl import bundle, yaml_text
+from stackctl import bundle
 from stackctl.applications import Present
 from stackctl.errors import StackctlError
 from stackctl.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
 from stackctl.stack import services, watching
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, write_atomic
+from stackctl.util import yaml_text
 
 _CONFIG_FILE = 0o644
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import MutableMapping
 from typing import Any
 
-from stackctl import yaml_text
 from stackctl.applications import APPLICATIONS, Present
 from stackctl.stack import absent
+from stackctl.util import yaml_text
 
 _COMPOSE_SERVICE = "com_docker_compose_service"
 _RULES = ("prometheus/alerts/", "prometheus/recording-rules/", "loki/rules/")

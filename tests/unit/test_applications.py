@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from stackctl import bundle, settings, yaml_text
+from stackctl import bundle, settings
 from stackctl.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine
@@ -23,6 +23,7 @@ from stackctl.stack.promql import metric_names, selected_jobs
 from stackctl.stack.render import Rendering, render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state
+from stackctl.util import yaml_text
 from stackctl.verify.context import application_load
 from tests.config.contract import SERIES
 from tests.support.cli import run_here

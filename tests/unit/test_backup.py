@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stackctl import __version__, bundle, yaml_text
+from stackctl import __version__, bundle
 from stackctl.backup import archive, data, restore, save, unfinished
 from stackctl.backup.archive import BadBackup, Manifest
 from stackctl.chaos.journal import Journal
@@ -38,6 +38,7 @@ from stackctl.observer import Observer
 from stackctl.settings import load
 from stackctl.stack.project import Choices, Project
 from stackctl.stack.state import open_state
+from stackctl.util import yaml_text
 from tests.support.engine import MemoryEngine, container
 
 SILENT = Observer(lambda _: None, lambda _: None, lambda _: None)

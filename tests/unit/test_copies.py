@@ -12,12 +12,12 @@ from typing import IO, Any
 import pytest
 import yaml
 
-from stackctl import yaml_text
 from stackctl.docker import transfer
 from stackctl.errors import StackctlError
 from stackctl.stack import copies, overlay
 from stackctl.stack.copies import Copy
 from stackctl.stack.state import State
+from stackctl.util import yaml_text
 from tests.support.engine import MemoryEngine
 
 _DATA = {"bot-core_prometheus_data"}

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from stackctl import yaml_text
 from stackctl.chaos import network, pressure, steady
 from stackctl.chaos.faults import FAULTS, heal, heal_all, injected
 from stackctl.chaos.journal import Journal, NotSteady, OpenFault
@@ -29,6 +28,7 @@ from stackctl.settings import load
 from stackctl.stack.project import Choices, Project, open_project
 from stackctl.stack.services import SERVICES
 from stackctl.stack.state import open_state
+from stackctl.util import yaml_text
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, serving

@@ -11,9 +11,10 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from stackctl import starter, yaml_text
+from stackctl import starter
 from stackctl.errors import StackctlError, UsageError
 from stackctl.settings import SETTINGS, Setting, grouped, load, parse_env
+from stackctl.util import yaml_text
 from tests.support.cli import run_here
 
 pytestmark = pytest.mark.usefixtures("own_folders")

@@ -16,7 +16,7 @@ import pytest
 from dotenv import dotenv_values
 from hypothesis import strategies as st
 
-from stackctl import bundle, settings, yaml_text
+from stackctl import bundle, settings
 from stackctl.applications import present
 from stackctl.docker.inspected import Neighbour
 from stackctl.errors import EngineError, UsageError
@@ -25,6 +25,7 @@ from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS, Rendering, render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state
+from stackctl.util import yaml_text
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine
 
