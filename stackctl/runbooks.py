@@ -7,10 +7,9 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stackctl import bundle
 from stackctl.errors import UsageError
 from stackctl.settings import nearest
-from stackctl.util import yaml_text
+from stackctl.util import paths, yaml_text
 
 _RULES = ("prometheus/alerts", "loki/rules/fake")
 
@@ -20,7 +19,7 @@ def by_alert() -> Mapping[str, str]:
     """Give the name of the runbook's file by the alert's name, for every alert that has one."""
     found = {}
     files = [
-        path for folder in _RULES for path in sorted((bundle.monitoring() / folder).glob("*.yml"))
+        path for folder in _RULES for path in sorted((paths.monitoring() / folder).glob("*.yml"))
     ]
     for path in files:
         for group in yaml_text.load(path.read_text(encoding="utf-8"))["groups"]:
@@ -36,4 +35,4 @@ def text(alert: str) -> str:
     known = by_alert()
     if alert not in known:
         raise UsageError(f"no rule has the alert {alert!r}", remedy=nearest(alert, list(known)))
-    return (bundle.runbooks() / known[alert]).read_text(encoding="utf-8")
+    return (paths.runbooks() / known[alert]).read_text(encoding="utf-8")

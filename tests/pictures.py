@@ -22,8 +22,8 @@ from typing import Any
 
 import aiohttp
 
-from stackctl import bundle
 from stackctl.snapshot.views import COLUMN
+from stackctl.util import paths
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -131,7 +131,7 @@ def main() -> int:
         return 1
     stackctl = [sys.executable, "-m", "stackctl", *arguments.options]
     with tempfile.TemporaryDirectory() as folder:
-        pages = [Path(folder) / f"{name}.html" for name in bundle.dashboards()]
+        pages = [Path(folder) / f"{name}.html" for name in paths.dashboards()]
         for page in pages:
             command = [*stackctl, "snapshot", page.stem, "--from", arguments.start, "-o", page]
             if subprocess.run(command, check=False).returncode != 0:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from stackctl import bundle
 from stackctl.chaos.journal import Details, OpenFault
 from stackctl.errors import EngineError, StackctlError
+from stackctl.util import paths
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
@@ -97,7 +97,7 @@ def provide(engine: Engine, details: Details) -> None:
         return
     tail = ""
     try:
-        for line in engine.build(bundle.compose() / "nettools" / "build.yml"):
+        for line in engine.build(paths.compose() / "nettools" / "build.yml"):
             tail = line or tail
     except EngineError as error:
         raise StackctlError(

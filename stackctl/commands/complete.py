@@ -47,9 +47,9 @@ def _alerts() -> Iterable[str]:
 
 
 def _dashboards() -> Iterable[str]:
-    from stackctl import bundle
+    from stackctl.util import paths
 
-    return bundle.dashboards()
+    return paths.dashboards()
 
 
 def _checks() -> Iterable[str]:

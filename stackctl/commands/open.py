@@ -34,8 +34,8 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
     """
     import webbrowser
 
-    from stackctl import bundle
     from stackctl.settings import nearest
+    from stackctl.util import paths
 
     (chosen,) = session.project.select((service,))
     if chosen.page is None:
@@ -43,7 +43,7 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
         raise UsageError(f"{service} has no page to look at", remedy=f"known: {', '.join(pages)}")
     path = chosen.page
     if dashboard is not None:
-        known = bundle.dashboards()
+        known = paths.dashboards()
         if service != _DEFAULT:
             raise UsageError("--dashboard is of grafana", remedy="leave SERVICE or --dashboard out")
         if dashboard not in known:

@@ -13,7 +13,6 @@ from typing import Any
 
 from python_on_whales import DockerClient
 
-from stackctl import bundle
 from stackctl.applications import Present
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.failures import NoNetworkError, reached, translated
@@ -32,6 +31,7 @@ from stackctl.docker.inspected import (
 from stackctl.docker.look import Look
 from stackctl.docker.programs import Programs
 from stackctl.errors import EngineError
+from stackctl.util import paths
 
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 20)
@@ -104,7 +104,7 @@ class Engine(Programs, Images):
         super().__init__(
             project,
             DockerClient(
-                compose_files=[*(bundle.compose() / name for name in names), *files],
+                compose_files=[*(paths.compose() / name for name in names), *files],
                 compose_profiles=profiles,
                 compose_project_name=project,
                 compose_project_directory=directory,
@@ -263,7 +263,7 @@ class Engine(Programs, Images):
         Others that carry the project's name are somebody else's, such as those of a bot-core that was started by itself
         under the same name.
         """
-        ours = {f"{self.project}_{key}" for key in bundle.volumes()}
+        ours = {f"{self.project}_{key}" for key in paths.volumes()}
         return sorted(self._volumes(PROJECT_LABEL, self.project) & {*ours, *made})
 
     def unnamed_volumes(self) -> dict[str, str]:

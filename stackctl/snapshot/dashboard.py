@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from stackctl import bundle
 from stackctl.clients.base import CamelModel
 from stackctl.errors import StackctlError, UsageError
 from stackctl.settings import nearest
+from stackctl.util import paths
 
 
 class Grid(BaseModel):
@@ -256,7 +256,7 @@ def load(name: str, folder: Path) -> Dashboard:
 
     Raises UsageError with the nearest for an unknown one, StackctlError for one that was not rendered.
     """
-    known = bundle.dashboards()
+    known = paths.dashboards()
     if name not in known:
         raise UsageError(f"there is no dashboard {name!r}", remedy=nearest(name, known))
     try:

@@ -13,12 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from stackctl import bundle
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
 from stackctl.settings import Settings
 from stackctl.stack import state
-from stackctl.util import yaml_text
+from stackctl.util import paths, yaml_text
 
 if TYPE_CHECKING:
     from stackctl.stack.image_lock import Lock
@@ -242,7 +241,7 @@ def _build_demo(engine: Engine, settings: Settings, progress: Callable[[str], No
     if index := settings["STACKCTL_PYPI_MIRROR"]:
         arguments["PIP_INDEX_URL"] = index
     progress(f"building the demo's image on {base}")
-    for _ in _told(engine.build(bundle.compose() / "demo" / "build.yml", arguments), progress):
+    for _ in _told(engine.build(paths.compose() / "demo" / "build.yml", arguments), progress):
         pass
 
 
@@ -301,13 +300,13 @@ def build(engine: Engine, progress: Callable[[str], None]) -> None:
 
     Raises StackctlError where mmdebstrap or its package mirror is missing, EngineError where a build fails.
     """
-    inputs = _digest(bundle.compose() / "local" / "base-packages.txt", salt=BASE_SUITE)
+    inputs = _digest(paths.compose() / "local" / "base-packages.txt", salt=BASE_SUITE)
     if engine.image_labels(BASE_IMAGE).get("stackctl.inputs") != inputs:
         progress(f"making the base file system (Debian {BASE_SUITE}, mmdebstrap)")
         _build_base(engine, inputs)
     tail: list[str] = []
     try:
-        for line in _told(engine.build(bundle.compose() / "local" / "build.yml"), progress):
+        for line in _told(engine.build(paths.compose() / "local" / "build.yml"), progress):
             tail = [*tail[-9:], line]
     except EngineError as error:
         raise EngineError(
@@ -342,7 +341,7 @@ def _build_base(engine: Engine, inputs: str) -> None:
             "the local image set needs mmdebstrap, which is not installed",
             remedy="apt-get install mmdebstrap (Debian, Ubuntu), or use --images upstream",
         )
-    packages = (bundle.compose() / "local" / "base-packages.txt").read_text().split()
+    packages = (paths.compose() / "local" / "base-packages.txt").read_text().split()
     with tempfile.TemporaryDirectory(prefix="stackctl-base-") as folder:
         archive = Path(folder) / "base.tar"
         done = subprocess.run(
@@ -397,7 +396,7 @@ def _debian_mirror() -> str:
 
 def inputs_digest() -> str:
     """Digest everything that the local images are made from."""
-    compose = bundle.compose()
+    compose = paths.compose()
     return _digest(compose / "local", compose / "demo", salt=BASE_SUITE)
 
 
@@ -417,6 +416,6 @@ def _digest(*paths: Path, salt: str) -> str:
 
 def _load(name: str) -> dict[str, dict[str, dict[str, str]]]:
     content: dict[str, dict[str, dict[str, str]]] = yaml_text.load(
-        (bundle.compose() / name).read_text()
+        (paths.compose() / name).read_text()
     )
     return content

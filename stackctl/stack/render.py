@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackctl import bundle
 from stackctl.applications import Present
 from stackctl.errors import StackctlError
 from stackctl.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
 from stackctl.stack import services, watching
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, write_atomic
-from stackctl.util import yaml_text
+from stackctl.util import paths, yaml_text
 
 _CONFIG_FILE = 0o644
 
@@ -121,7 +120,7 @@ def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:
 def _configuration(
     settings: Settings, left_out: Mapping[str, tuple[str, ...]], present: Present
 ) -> tuple[dict[str, bytes], list[str], list[str]]:
-    source = bundle.monitoring()
+    source = paths.monitoring()
     files = {
         path.relative_to(source).as_posix(): path.read_bytes()
         for path in sorted(source.rglob("*"))

@@ -9,11 +9,11 @@ import datetime as dt
 import functools
 from collections.abc import Sequence
 
-from stackctl import bundle
 from stackctl.snapshot import dashboard as dashboards
 from stackctl.snapshot import queries, timerange
 from stackctl.snapshot.dashboard import Panel
 from stackctl.snapshot.queries import Answer
+from stackctl.util import paths
 from stackctl.verify.model import Check, Context, Finding, not_asked
 
 _RANGE = "now-15m"
@@ -69,5 +69,5 @@ CHECKS = tuple(
         functools.partial(_panels, name),
         slow=True,
     )
-    for name in bundle.dashboards()
+    for name in paths.dashboards()
 )

@@ -25,9 +25,9 @@ import httpx
 import psutil
 import yaml
 
-from stackctl import bundle
 from stackctl.docker.engine import Engine
 from stackctl.settings import PUBLISHED_PORTS, Settings, load
+from stackctl.util import paths
 from tests.bench.measure import Command, Figures, in_turn, ratios
 from tests.e2e.conftest import free_offset
 
@@ -63,9 +63,9 @@ class Bench:
         """Give a call of docker compose on the same files with the same .env."""
         files = [
             "-f",
-            str(bundle.compose() / "docker-compose.yml"),
+            str(paths.compose() / "docker-compose.yml"),
             "-f",
-            str(bundle.compose() / "demo.yml"),
+            str(paths.compose() / "demo.yml"),
         ]
         options = ["-p", PROJECT, "--env-file", str(self.state / "compose.env"), *files]
         return [
@@ -342,7 +342,7 @@ def _cpu_limits(bench: Bench) -> dict[str, float]:
     """Give each service's limit in processors."""
     services: dict[str, Any] = {}
     for name in ("docker-compose.yml", "demo.yml"):
-        services |= yaml.safe_load((bundle.compose() / name).read_text())["services"]
+        services |= yaml.safe_load((paths.compose() / name).read_text())["services"]
     return {
         name: float(body["deploy"]["resources"]["limits"]["cpus"])
         for name, body in services.items()

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from stackctl import bundle, settings
+from stackctl import settings
 from stackctl.applications import present
 from stackctl.stack import images, services
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import open_state
+from stackctl.util import paths
 
 pytestmark = pytest.mark.docker
 
@@ -48,9 +49,9 @@ def rendered_with(**environ: str) -> Path:
 
 
 def config(env_file: Path, *, demo: bool = False) -> dict[str, Any]:
-    files = ["-f", str(bundle.compose() / "docker-compose.yml"), "--profile", "monitoring"]
+    files = ["-f", str(paths.compose() / "docker-compose.yml"), "--profile", "monitoring"]
     if demo:
-        files += ["-f", str(bundle.compose() / "demo.yml"), "--profile", "demo"]
+        files += ["-f", str(paths.compose() / "demo.yml"), "--profile", "demo"]
     done = subprocess.run(
         ["docker", "compose", "--env-file", str(env_file), *files, "config", "--format", "json"],
         capture_output=True,
@@ -168,7 +169,7 @@ def test_without_its_env_compose_says_what_to_run() -> None:
             "docker",
             "compose",
             "-f",
-            str(bundle.compose() / "docker-compose.yml"),
+            str(paths.compose() / "docker-compose.yml"),
             "--profile",
             "monitoring",
             "config",

@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from stackctl import bundle, settings
+from stackctl import settings
 from stackctl.applications import present
 from stackctl.stack.render import CHANNELS, render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state
+from stackctl.util import paths
 from tests.support.tools import tool
 
 pytestmark = pytest.mark.docker
@@ -86,7 +87,7 @@ def test_amtool_takes_the_configuration_with_any_channels(
 
 def test_the_file_in_the_checkout_is_valid_as_it_is() -> None:
     done = tool(
-        "amtool", "check-config", "alertmanager.yml", folder=bundle.monitoring() / "alertmanager"
+        "amtool", "check-config", "alertmanager.yml", folder=paths.monitoring() / "alertmanager"
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -101,7 +102,7 @@ COMPONENTS = sorted(
     {
         rule["labels"]["component"]
         for folder in ("prometheus/alerts", "loki/rules/fake")
-        for path in (bundle.monitoring() / folder).glob("*.yml")
+        for path in (paths.monitoring() / folder).glob("*.yml")
         for group in yaml.safe_load(path.read_text())["groups"]
         for rule in group["rules"]
     }
@@ -301,10 +302,10 @@ def test_every_text_of_a_notification_says_what_it_should(severity: str, resolve
 
 
 def test_inhibition_names_alerts_that_exist() -> None:
-    config = yaml.safe_load((bundle.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
+    config = yaml.safe_load((paths.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
     alerts = {
         rule["alert"]: rule["labels"]["severity"]
-        for path in (bundle.monitoring() / "prometheus" / "alerts").glob("*.yml")
+        for path in (paths.monitoring() / "prometheus" / "alerts").glob("*.yml")
         for group in yaml.safe_load(path.read_text())["groups"]
         for rule in group["rules"]
     }

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from stackctl import bundle, settings, starter
+from stackctl import settings, starter
 from stackctl.applications import present
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import open_state
+from stackctl.util import paths
 
 pytestmark = pytest.mark.docker
 
@@ -27,7 +28,7 @@ def merged(state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Pat
     render(found, Secrets(found, state), state, images={}, present=present(found, demo=True))
 
     def config(override: str | None) -> dict[str, Any]:
-        files = ["-f", str(bundle.compose() / "docker-compose.yml"), "--profile", "monitoring"]
+        files = ["-f", str(paths.compose() / "docker-compose.yml"), "--profile", "monitoring"]
         if override is not None:
             (tmp_path / settings.OVERRIDE_FILE).write_text(override)
             files += ["-f", str(tmp_path / settings.OVERRIDE_FILE)]

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stackctl import bundle
 from stackctl.settings import PUBLISHED_PORTS
+from stackctl.util import paths
 from tests.e2e.conftest import PROJECT, Stack, containers, docker, free_offset
 from tests.support.cli import stackctl
 from tests.support.forward import forwarded
@@ -83,7 +83,7 @@ def test_a_container_that_dies_in_a_loop_is_told_with_its_last_lines(stack: Stac
 def test_a_rule_that_prometheus_refuses_leaves_what_is_loaded(stack: Stack, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     for name in ("stackctl", "compose", "docs", "infrastructure"):
-        shutil.copytree(bundle.root() / name, checkout / name)
+        shutil.copytree(paths.root() / name, checkout / name)
     rules = checkout / "infrastructure/monitoring/prometheus/alerts/infrastructure.yml"
     text = rules.read_text()
     first = text.index("expr: ")

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stackctl import bundle
 from stackctl.snapshot import dashboard as dashboards
+from stackctl.util import paths
 from tests.config.contract import SCRAPED, SERIES
 from tests.e2e.conftest import MARK, Stack, docker
 from tests.support.docs import GUIDE
@@ -31,7 +31,7 @@ def test_every_query_of_every_dashboard_has_data(stack: Stack) -> None:
     report = json.loads(done.stdout)
     assert [check for check in report["checks"] if not check["ok"]] == []
     assert {check["id"] for check in report["checks"]} == {
-        f"dashboards.{name}" for name in bundle.dashboards()
+        f"dashboards.{name}" for name in paths.dashboards()
     }
     assert all(
         re.match(r"[1-9]\d* panels with data(;|$)", check["seen"]) for check in report["checks"]
@@ -80,12 +80,12 @@ def test_a_deployment_as_the_guide_tells_it_is_found_by_the_dashboards_tag(stack
     assert json.loads(body)["text"] in [one["text"] for one in found]
 
 
-@pytest.mark.parametrize("name", bundle.dashboards())
+@pytest.mark.parametrize("name", paths.dashboards())
 def test_a_snapshot_shows_every_panel(stack: Stack, name: str, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = stack.run("snapshot", name, "--from", "now-10m", "-o", str(page))
     assert done.returncode == 0, done.stderr
-    folder = bundle.monitoring() / "grafana" / "dashboards"
+    folder = paths.monitoring() / "grafana" / "dashboards"
     panels = [one for one in dashboards.load(name, folder).panels if one.type != "row"]
     excused = {
         one.title

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from stackctl import bundle, settings
+from stackctl import settings
 from stackctl.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine
@@ -23,7 +23,7 @@ from stackctl.stack.promql import metric_names, selected_jobs
 from stackctl.stack.render import Rendering, render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state
-from stackctl.util import yaml_text
+from stackctl.util import paths, yaml_text
 from stackctl.verify.context import application_load
 from tests.config.contract import SERIES
 from tests.support.cli import run_here
@@ -332,7 +332,7 @@ def test_what_was_said_is_kept_and_read_again(tmp_path: Path) -> None:
     # What refers to the networks of a file that is gone must not keep `down` from its work.
     project.state.join_file.write_text("services: {}\n")
     for chosen in (again, replace(again, app_files=(str(tmp_path), str(file)))):
-        assert project.engine(chosen).compose_files == [bundle.compose() / "docker-compose.yml"]
+        assert project.engine(chosen).compose_files == [paths.compose() / "docker-compose.yml"]
     # A setting that is taken back is not kept.
     named = settings.load(environ={"STACKCTL_ATTACH": "theirs"})
     assert joining.choices(project.settings, Wish(), joining.choices(named, Wish(), Choices())).demo

@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stackctl import __version__, bundle
+from stackctl import __version__
 from stackctl.backup import archive, data, restore, save, unfinished
 from stackctl.backup.archive import BadBackup, Manifest
 from stackctl.chaos.journal import Journal
@@ -38,7 +38,7 @@ from stackctl.observer import Observer
 from stackctl.settings import load
 from stackctl.stack.project import Choices, Project
 from stackctl.stack.state import open_state
-from stackctl.util import yaml_text
+from stackctl.util import paths, yaml_text
 from tests.support.engine import MemoryEngine, container
 
 SILENT = Observer(lambda _: None, lambda _: None, lambda _: None)
@@ -348,7 +348,7 @@ def test_a_volume_that_would_leave_its_place_is_refused(tmp_path: Path, inside: 
 
 
 def test_the_volumes_are_those_of_the_compose_file_with_the_services_that_write_them() -> None:
-    compose = yaml_text.load((bundle.compose() / "docker-compose.yml").read_text())
+    compose = yaml_text.load((paths.compose() / "docker-compose.yml").read_text())
     mounts = {
         mount.partition(":")[0]: service
         for service, body in compose["services"].items()

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import bundle, runbooks
+from stackctl import runbooks
 from stackctl.chaos.faults import FAULTS
 from stackctl.commands import COMMANDS
 from stackctl.settings import PUBLISHED_PORTS, SETTINGS
 from stackctl.stack.services import SERVICES
+from stackctl.util import paths
 from stackctl.verify.runner import CHECKS, SECTIONS
 from tests.support.cli import run_here
 
@@ -61,8 +62,8 @@ OFFERS: dict[str, Callable[[], object]] = {
     "stackctl chaos stop redis --expect ": runbooks.by_alert,
     "stackctl runbook ": runbooks.by_alert,
     "stackctl alerts silence add ": runbooks.by_alert,
-    "stackctl snapshot ": bundle.dashboards,
-    "stackctl open --dashboard ": bundle.dashboards,
+    "stackctl snapshot ": paths.dashboards,
+    "stackctl open --dashboard ": paths.dashboards,
     "stackctl open ": lambda: {one.name for one in SERVICES.values() if one.page},
     "stackctl load ": lambda: PUBLISHED_PORTS,
     "stackctl verify ": lambda: {*SECTIONS, *(check.id for check in CHECKS)},

@@ -17,7 +17,6 @@ import pytest
 from click.testing import CliRunner, Result
 from tenacity import wait_fixed
 
-from stackctl import bundle
 from stackctl import settings as settings_module
 from stackctl.cli import cli
 from stackctl.errors import EngineError, StackctlError, UsageError
@@ -27,6 +26,7 @@ from stackctl.stack.image_bundle import BadBundle
 from stackctl.stack.image_lock import Lock
 from stackctl.stack.images import Choice, Resolved, SetName
 from stackctl.stack.project import Choices, Project, open_project
+from stackctl.util import paths
 from tests.support.http import wait_until
 from tests.support.images import FakeImage, ImageEngine, Registry
 
@@ -295,8 +295,8 @@ def test_without_the_demo_its_image_is_not_built() -> None:
 
 def test_the_demos_base_is_the_one_that_its_dockerfile_names() -> None:
     named = settings_module.SETTINGS["DEMO_BASE_IMAGE"].default
-    assert f"ARG BASE={named}\n" in (bundle.compose() / "demo" / "Dockerfile").read_text()
-    assert f"${{DEMO_BASE_IMAGE:-{named}}}" in (bundle.compose() / "demo.yml").read_text()
+    assert f"ARG BASE={named}\n" in (paths.compose() / "demo" / "Dockerfile").read_text()
+    assert f"${{DEMO_BASE_IMAGE:-{named}}}" in (paths.compose() / "demo.yml").read_text()
 
 
 def test_a_package_index_with_a_password_is_refused() -> None:

@@ -16,7 +16,7 @@ import pytest
 from dotenv import dotenv_values
 from hypothesis import strategies as st
 
-from stackctl import bundle, settings
+from stackctl import settings
 from stackctl.applications import present
 from stackctl.docker.inspected import Neighbour
 from stackctl.errors import EngineError, UsageError
@@ -25,7 +25,7 @@ from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS, Rendering, render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state
-from stackctl.util import yaml_text
+from stackctl.util import paths, yaml_text
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine
 
@@ -70,7 +70,7 @@ def _own_state(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_programs_links_to_themselves_have_the_host(environ: dict[str, str], host: str) -> None:
     state, _ = run(environ)
     assert dotenv_values(state.compose_env)["STACKCTL_URL_HOST"] == host
-    compose = (bundle.compose() / "docker-compose.yml").read_text()
+    compose = (paths.compose() / "docker-compose.yml").read_text()
     assert compose.count("http://${STACKCTL_URL_HOST:-localhost}:") == 3
     assert "//localhost:" not in compose
 
@@ -93,7 +93,7 @@ def test_exactly_the_channels_that_are_set_up_are_in_alertmanagers_file(channels
     assert any(name.startswith("smtp_") for name in config["global"]) == ("e-mail" in channels)
     assert set(done.left_out) == set(CHANNELS) - channels
     # No receiver disappears: every route still has one to go to.
-    source = yaml_text.load((bundle.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
+    source = yaml_text.load((paths.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
     assert [one["name"] for one in config["receivers"]] == [
         one["name"] for one in source["receivers"]
     ]
@@ -360,8 +360,8 @@ def small_monitoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The configuration without dashboards and rules, which no setting goes into and which take long to render."""
     folder = tmp_path / "monitoring"
     without = shutil.ignore_patterns("dashboards", "alerts", "recording-rules", "rules", "tests")
-    shutil.copytree(bundle.monitoring(), folder, ignore=without)
-    monkeypatch.setattr(bundle, "monitoring", lambda: folder)
+    shutil.copytree(paths.monitoring(), folder, ignore=without)
+    monkeypatch.setattr(paths, "monitoring", lambda: folder)
 
 
 @hypothesis.settings(

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 import pytest
 from click.testing import CliRunner
 
-from stackctl import __version__, bundle
+from stackctl import __version__
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.commands.common import Session
@@ -32,12 +32,13 @@ from stackctl.snapshot.take import Snapshot
 from stackctl.snapshot.timerange import TimeRange
 from stackctl.snapshot.units import format_value
 from stackctl.snapshot.views import View, view
+from stackctl.util import paths
 from tests.support.http import Answer as Route
 from tests.support.http import Reply, Request, Server, as_json, serving
 
 NOW = dt.datetime(2026, 1, 2, 12, 0, tzinfo=dt.UTC)
 HOUR = TimeRange(NOW - dt.timedelta(hours=1), NOW)
-SHIPPED = bundle.monitoring() / "grafana" / "dashboards"
+SHIPPED = paths.monitoring() / "grafana" / "dashboards"
 EVIL = "<script>alert(1)</script>\"'&"
 
 
@@ -184,7 +185,7 @@ def test_a_dashboard_that_was_not_rendered_is_told(tmp_path: Path) -> None:
     assert caught.value.remedy == "stackctl up renders all whose services are there"
 
 
-@pytest.mark.parametrize("name", bundle.dashboards())
+@pytest.mark.parametrize("name", paths.dashboards())
 def test_every_dashboard_is_read_with_all_its_panels(name: str) -> None:
     found = dashboard.load(name, SHIPPED)
     raw = json.loads((SHIPPED / f"{name}.json").read_text())
@@ -739,7 +740,7 @@ def run(
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", bundle.dashboards())
+@pytest.mark.parametrize("name", paths.dashboards())
 def test_every_panel_of_every_dashboard_is_on_the_page(
     name: str, both: Callable[..., Server], run: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -773,7 +774,7 @@ def own_value(request: Request) -> Reply:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", bundle.dashboards())
+@pytest.mark.parametrize("name", paths.dashboards())
 def test_every_panel_shows_what_its_own_queries_found(name: str) -> None:
     described = dashboard.load(name, SHIPPED)
     with serving(routes(own_value, streams("a line", job="kong"))) as server:

@@ -11,14 +11,14 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from stackctl import bundle
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
+from stackctl.util import paths
 from stackctl.verify import dashboards
 from stackctl.verify.model import Context, Finding
 from tests.support.http import Reply, Request, as_json, serving
 
-NAME = bundle.dashboards()[0]
+NAME = paths.dashboards()[0]
 OVERRIDE = {
     "matcher": {"id": "byFrameRefID", "options": "B"},
     "properties": [{"id": "noValue", "value": "no limit is set"}],
