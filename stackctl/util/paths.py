@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stackctl.util import yaml_text
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def root() -> Path:
