@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, Field, TypeAdapter
 
 from stackctl.clients.base import HttpClient
-from stackctl.polling import until
+from stackctl.util.polling import until
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from stackctl.applications import Target
 from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.errors import ServiceError
-from stackctl.polling import until
+from stackctl.util.polling import until
 from stackctl.verify.model import Check, Context, Finding, not_asked
 
 REQUESTS = 1000

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from stackctl.chaos.timeline import Timer, route_seconds
 from stackctl.clients.sink import Message
-from stackctl.polling import until
+from stackctl.util.polling import until
 from stackctl.verify.counters import grown
 from stackctl.verify.model import Check, Context, Finding, not_asked
 
