@@ -13,7 +13,7 @@ from stackctl.chaos import network, pressure
 from stackctl.chaos.journal import Details, Journal, NotSteady, OpenFault
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.settings import nearest
-from stackctl.signals import held_back
+from stackctl.util.signals import held_back
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine

@@ -19,7 +19,7 @@ from stackctl.docker.failures import failed, translated
 from stackctl.docker.inspected import PROJECT_LABEL
 from stackctl.docker.programs import scratch_labels
 from stackctl.errors import EngineError
-from stackctl.signals import held_back
+from stackctl.util.signals import held_back
 
 ROOT = "volume"
 """The folder that a volume's content is under, in its tar."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stackctl.signals import held_back
+from stackctl.util.signals import held_back
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
