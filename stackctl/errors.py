@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stackctl.redaction import redacted
+from stackctl.util.redaction import redacted
 
 
 class StackctlError(Exception):

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from stackctl.applications import APPLICATIONS, parse_target
 from stackctl.errors import UsageError
-from stackctl.redaction import remember
+from stackctl.util.redaction import remember
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stackctl.applications import Present
-from stackctl.redaction import remember
 from stackctl.settings import GENERATED_SECRETS, Settings
 from stackctl.stack.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
+from stackctl.util.redaction import remember
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -30,7 +30,7 @@ def _sniffio_is_known_to_be_absent() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _secrets_of_other_tests_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test has for a password may be a word of another's error."""
-    monkeypatch.setattr("stackctl.redaction._known", set())
+    monkeypatch.setattr("stackctl.util.redaction._known", set())
 
 
 @pytest.fixture
