@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from stackctl.applications import APPLICATIONS, parse_target
 from stackctl.errors import UsageError
+from stackctl.services.applications import APPLICATIONS, parse_target
 from stackctl.util.redaction import remember
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from typing import Any
 
 from python_on_whales import DockerClient
 
-from stackctl.applications import Present
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.failures import NoNetworkError, reached, translated
 from stackctl.docker.images import Images
@@ -31,6 +30,7 @@ from stackctl.docker.inspected import (
 from stackctl.docker.look import Look
 from stackctl.docker.programs import Programs
 from stackctl.errors import EngineError
+from stackctl.services.applications import Present
 from stackctl.util import paths
 
 MINIMUM_ENGINE = (25, 0)

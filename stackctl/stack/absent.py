@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from stackctl.applications import owners
+from stackctl.services.applications import owners
 from stackctl.stack.promql import metric_names, selected_jobs
 
 Rules = Mapping[str, Any]

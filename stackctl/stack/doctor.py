@@ -14,7 +14,6 @@ from typing import Literal
 
 import psutil
 
-from stackctl.applications import APPLICATIONS, Present
 from stackctl.docker.endpoint import Endpoint, is_loopback
 from stackctl.docker.engine import (
     ADAPTING_COMPOSE,
@@ -26,6 +25,7 @@ from stackctl.docker.engine import (
 )
 from stackctl.docker.look import Look
 from stackctl.errors import EngineError
+from stackctl.services.applications import APPLICATIONS, Present
 from stackctl.settings import PUBLISHED_PORTS, Settings
 from stackctl.stack import adaptation
 from stackctl.stack.joining import Seen

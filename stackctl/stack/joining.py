@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stackctl.applications import APPLICATIONS, Target
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine, merged
 from stackctl.errors import UsageError
+from stackctl.services.applications import APPLICATIONS, Target
 from stackctl.settings import OVERRIDE_FILE, Settings, nearest
 from stackctl.stack import images, services
 from stackctl.stack.project import Choices, Project, Wish

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackctl import applications
 from stackctl import settings as settings_module
-from stackctl.applications import Present
 from stackctl.docker import endpoint
+from stackctl.services import applications
+from stackctl.services.applications import Present
 from stackctl.settings import Settings
 from stackctl.stack import services
 from stackctl.stack.secrets import Secrets

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackctl.applications import Present
 from stackctl.errors import StackctlError
+from stackctl.services.applications import Present
 from stackctl.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
 from stackctl.stack import services, watching
 from stackctl.stack.secrets import Secrets

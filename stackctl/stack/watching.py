@@ -8,7 +8,7 @@ import re
 from collections.abc import MutableMapping
 from typing import Any
 
-from stackctl.applications import APPLICATIONS, Present
+from stackctl.services.applications import APPLICATIONS, Present
 from stackctl.stack import absent
 from stackctl.util import yaml_text
 

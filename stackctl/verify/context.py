@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from stackctl.applications import WITH_HEALTH, Present, Target
 from stackctl.chaos.journal import Journal
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.services.applications import WITH_HEALTH, Present, Target
 from stackctl.settings import Settings
 from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS

@@ -8,10 +8,10 @@ import uuid
 from dataclasses import dataclass, field
 
 from stackctl import load
-from stackctl.applications import Target
 from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.errors import ServiceError
+from stackctl.services.applications import Target
 from stackctl.util.polling import until
 from stackctl.verify.model import Check, Context, Finding, not_asked
 

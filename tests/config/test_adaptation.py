@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from stackctl import settings
-from stackctl.applications import present
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.services.applications import present
 from stackctl.stack import adaptation, copies
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stackctl import settings
-from stackctl.applications import present
 from stackctl.docker.engine import Engine
+from stackctl.services.applications import present
 from stackctl.stack import check, images
 from stackctl.stack.render import write_configuration
 

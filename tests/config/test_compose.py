@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stackctl import settings
-from stackctl.applications import present
+from stackctl.services.applications import present
 from stackctl.stack import images, services
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from stackctl import settings
-from stackctl.applications import present
+from stackctl.services.applications import present
 from stackctl.stack.render import CHANNELS, render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stackctl import settings, starter
-from stackctl.applications import present
+from stackctl.services.applications import present
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import open_state

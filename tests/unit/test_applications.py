@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 
 from stackctl import settings
-from stackctl.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine
 from stackctl.docker.inspected import ContainerState, Neighbour
 from stackctl.errors import EngineError, UsageError
+from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
 from stackctl.stack import absent, joining
 from stackctl.stack.doctor import Finding
 from stackctl.stack.project import Choices, Project, Wish

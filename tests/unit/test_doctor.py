@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from stackctl import settings
-from stackctl.applications import present
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError
+from stackctl.services.applications import present
 from stackctl.stack import doctor, services
 from stackctl.stack.doctor import Finding
 from stackctl.stack.joining import Missing, Seen

@@ -17,9 +17,9 @@ from dotenv import dotenv_values
 from hypothesis import strategies as st
 
 from stackctl import settings
-from stackctl.applications import present
 from stackctl.docker.inspected import Neighbour
 from stackctl.errors import EngineError, UsageError
+from stackctl.services.applications import present
 from stackctl.stack.check import Verdict
 from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS, Rendering, render

@@ -14,7 +14,6 @@ from urllib.parse import parse_qs
 import pytest
 from pydantic import SecretStr
 
-from stackctl.applications import Target
 from stackctl.chaos.journal import Journal
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.grafana import GrafanaClient
@@ -22,6 +21,7 @@ from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.errors import ServiceError
+from stackctl.services.applications import Target
 from stackctl.stack.state import open_state
 from stackctl.verify import end_to_end, notifications, runner
 from stackctl.verify.drills import Drills
