@@ -15,8 +15,8 @@ from stackctl.clients.loki import LokiClient
 from stackctl.docker.engine import Engine
 from stackctl.docker.inspected import ContainerState
 from stackctl.errors import ServiceError, StackctlError
+from stackctl.services.catalog import Alive, ContainerHealth, HttpProbe, LogRoundTrip, Service
 from stackctl.settings import Settings
-from stackctl.stack.services import Alive, ContainerHealth, HttpProbe, LogRoundTrip, Service
 
 _PROBE_TIMEOUT = 3.0
 _PAUSE = 0.3

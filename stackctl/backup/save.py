@@ -19,7 +19,7 @@ from stackctl.docker import transfer
 from stackctl.docker.inspected import ContainerState
 from stackctl.errors import StackctlError
 from stackctl.observer import Observer
-from stackctl.stack import services
+from stackctl.services import catalog
 from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Project
 
@@ -66,7 +66,7 @@ def save(project: Project, path: Path, *, force: bool, observer: Observer) -> Ma
             manifest = writer.close(project.name)
         if stopped:
             observer.step("waiting for readiness")
-            chosen = services.select(stopped)
+            chosen = catalog.select(stopped)
             waiting = readiness.wait(
                 chosen, engine, project.settings, timeout=_READY_SECONDS, changed=observer.progress
             )

@@ -6,8 +6,8 @@ from stackctl import readiness
 from stackctl.chaos.journal import NotSteady
 from stackctl.docker.engine import Engine
 from stackctl.readiness import NotReady
+from stackctl.services.catalog import Service
 from stackctl.settings import Settings
-from stackctl.stack.services import Service
 
 _SECONDS = 15.0
 """What was healed a moment ago may still be starting."""

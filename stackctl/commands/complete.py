@@ -17,13 +17,13 @@ def _completer(names: Callable[[], Iterable[str]]) -> Completer:
 
 
 def _services() -> Iterable[str]:
-    from stackctl.stack.services import SERVICES
+    from stackctl.services.catalog import SERVICES
 
     return SERVICES
 
 
 def _pages() -> Iterable[str]:
-    from stackctl.stack.services import SERVICES
+    from stackctl.services.catalog import SERVICES
 
     return [service.name for service in SERVICES.values() if service.page is not None]
 

@@ -26,11 +26,11 @@ from stackctl.docker.engine import (
 from stackctl.docker.look import Look
 from stackctl.errors import EngineError
 from stackctl.services.applications import APPLICATIONS, Present
+from stackctl.services.catalog import Service
 from stackctl.settings import PUBLISHED_PORTS, Settings
 from stackctl.stack import adaptation
 from stackctl.stack.joining import Seen
 from stackctl.stack.render import CHANNELS
-from stackctl.stack.services import Service
 
 _GIB = 1024**3
 _MEMORY_WANTED = 4 * _GIB

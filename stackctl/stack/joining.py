@@ -11,9 +11,10 @@ from typing import Any
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine, merged
 from stackctl.errors import UsageError
+from stackctl.services import catalog
 from stackctl.services.applications import APPLICATIONS, Target
 from stackctl.settings import OVERRIDE_FILE, Settings, nearest
-from stackctl.stack import images, services
+from stackctl.stack import images
 from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.state import State, write_atomic
 from stackctl.util import yaml_text
@@ -119,7 +120,7 @@ def found(project: Project, chosen: Choices) -> Choices:
 def _refuse_mixing(theirs: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse services that Compose would take for the monitoring's, even those of a profile that is not asked for."""
     or_else = "start bot-core by itself and give --attach its network"
-    both = sorted({one.name for one in services.select(demo=False)} & set(theirs))
+    both = sorted({one.name for one in catalog.select(demo=False)} & set(theirs))
     if both:
         raise UsageError(
             f"{', '.join(both)} is both in bot-core's Compose files and in the monitoring",

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from stackctl import settings as settings_module
 from stackctl.docker import endpoint
-from stackctl.services import applications
+from stackctl.services import applications, catalog
 from stackctl.services.applications import Present
+from stackctl.services.catalog import Service
 from stackctl.settings import Settings
-from stackctl.stack import services
 from stackctl.stack.secrets import Secrets
-from stackctl.stack.services import Service
 from stackctl.stack.state import State, open_state
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ class Project:
 
     def services_of(self, choices: Choices) -> list[Service]:
         """Give the services of a stack with these choices."""
-        chosen = services.select(demo=choices.demo)
+        chosen = catalog.select(demo=choices.demo)
         if not choices.joined:
             return chosen
         present = self.present(choices)
@@ -171,8 +170,8 @@ class Project:
         attached = [name for name in present.targets if choices.network and name not in own]
         return [
             *chosen,
-            *(services.application(name) for name in own),
-            *(services.application(name, attached=True) for name in attached),
+            *(catalog.application(name) for name in own),
+            *(catalog.application(name, attached=True) for name in attached),
         ]
 
     def select(self, names: tuple[str, ...]) -> list[Service]:
@@ -180,7 +179,7 @@ class Project:
 
         Raises UsageError for an unknown name, with the nearest known one.
         """
-        return services.select(names, among=[*self.services, *services.select()])
+        return catalog.select(names, among=[*self.services, *catalog.select()])
 
 
 def _text(value: Any) -> str | None:

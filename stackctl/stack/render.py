@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from stackctl.errors import StackctlError
+from stackctl.services import catalog
 from stackctl.services.applications import Present
 from stackctl.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
-from stackctl.stack import services, watching
+from stackctl.stack import watching
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, write_atomic
 from stackctl.util import paths, yaml_text
@@ -283,7 +284,7 @@ def _compose_env(
 
 def _ports(settings: Settings, present: Present) -> dict[str, str | None]:
     """Give the variables of the published ports. Without the demo its names are left to bot-core's own files."""
-    there = {one.name for one in services.select(demo=present.demo)}
+    there = {one.name for one in catalog.select(demo=present.demo)}
     return {
         variable: settings[variable]
         for service, (variable, _) in PUBLISHED_PORTS.items()

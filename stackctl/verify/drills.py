@@ -13,8 +13,8 @@ from stackctl.verify.model import Check, Context, Finding, not_asked
 if TYPE_CHECKING:
     from stackctl.chaos.journal import Journal
     from stackctl.docker.engine import Engine
+    from stackctl.services.catalog import Service
     from stackctl.settings import Settings
-    from stackctl.stack.services import Service
 
 ALERT = "ServiceDown"
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from stackctl.chaos.timeline import seconds
 from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import Target
-from stackctl.stack.services import SERVICES
+from stackctl.services.catalog import SERVICES
 from stackctl.verify.counters import grown
 from stackctl.verify.model import Check, Context, Finding
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from stackctl import settings
+from stackctl.services import catalog
 from stackctl.services.applications import present
-from stackctl.stack import images, services
+from stackctl.stack import images
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import open_state
@@ -95,7 +96,7 @@ def test_every_port_is_on_loopback_and_is_the_settings_default(rendered: Path) -
 def test_the_services_table_is_the_compose_files(rendered: Path) -> None:
     found = config(rendered, demo=True)["services"]
     assert {name: service["profiles"][0] for name, service in found.items()} == {
-        name: service.profile for name, service in services.SERVICES.items()
+        name: service.profile for name, service in catalog.SERVICES.items()
     }
 
 
@@ -185,7 +186,7 @@ def test_without_its_env_compose_says_what_to_run() -> None:
 
 def test_every_image_has_both_sets_and_one_variable() -> None:
     found = images.catalogue()
-    assert {service for image in found for service in image.services} == set(services.SERVICES)
+    assert {service for image in found for service in image.services} == set(catalog.SERVICES)
     assert {image.variable for image in found} == set(settings.IMAGE_VARIABLES)
     assert all(
         image.local.startswith("stackctl/") and image.local.endswith(":local") for image in found

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stackctl.stack.services import SERVICES
+from stackctl.services.catalog import SERVICES
 from tests.e2e.conftest import PROJECT, Stack, docker
 from tests.support.http import wait_until
 

@@ -13,7 +13,7 @@ import uuid
 import httpx
 import pytest
 
-from stackctl.stack.services import SERVICES
+from stackctl.services.catalog import SERVICES
 from tests.e2e.conftest import MARK, Stack, containers, docker
 from tests.support.http import wait_until
 

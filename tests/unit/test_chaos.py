@@ -29,10 +29,10 @@ from stackctl.clients.sink import SinkClient
 from stackctl.docker.engine import Engine
 from stackctl.docker.look import Look
 from stackctl.errors import EngineError, StackctlError, UsageError
+from stackctl.services.catalog import application
 from stackctl.settings import load
 from stackctl.stack import copies
 from stackctl.stack.project import Project
-from stackctl.stack.services import application
 from stackctl.stack.state import open_state
 from stackctl.verify import runner
 from stackctl.verify.drills import Drills, _drill

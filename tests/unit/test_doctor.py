@@ -13,8 +13,9 @@ import pytest
 from stackctl import settings
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError
+from stackctl.services import catalog
 from stackctl.services.applications import present
-from stackctl.stack import doctor, services
+from stackctl.stack import doctor
 from stackctl.stack.doctor import Finding
 from stackctl.stack.joining import Missing, Seen
 from tests.support.engine import MemoryEngine, container
@@ -29,7 +30,7 @@ def examine(
     engine = engine or MemoryEngine()
     engine.engine_info = info
     found = settings.load(environ={**free_port_settings(), **environ})
-    return doctor.examine(engine, found, services.select())
+    return doctor.examine(engine, found, catalog.select())
 
 
 def of(findings: list[Finding], subject: str) -> Finding:

@@ -15,7 +15,8 @@ from stackctl.docker.endpoint import DEFAULT, Endpoint, known, parse
 from stackctl.docker.engine import Engine
 from stackctl.docker.failures import reached
 from stackctl.errors import EngineError, UsageError
-from stackctl.stack import adaptation, doctor, services
+from stackctl.services import catalog
+from stackctl.stack import adaptation, doctor
 from stackctl.stack.doctor import Finding
 from stackctl.stack.project import open_project
 from tests.support.docker import recorded
@@ -96,7 +97,7 @@ def examine(engine: Engine, **environ: str) -> list[Finding]:
     # The recorded clock is of the time of the recording.
     return [
         one
-        for one in doctor.examine(engine, found, services.select())
+        for one in doctor.examine(engine, found, catalog.select())
         if one.subject not in {"clock", "notifications"}
     ]
 

@@ -24,9 +24,9 @@ from stackctl.cli import cli
 from stackctl.docker.engine import Engine
 from stackctl.docker.inspected import ContainerState, Surroundings, Usage
 from stackctl.errors import EngineError, StackctlError, UsageError
+from stackctl.services.catalog import SERVICES
 from stackctl.settings import load
 from stackctl.stack.project import Choices, Project, open_project
-from stackctl.stack.services import SERVICES
 from stackctl.stack.state import open_state
 from stackctl.util import yaml_text
 from tests.support.cli import run_here

@@ -12,8 +12,8 @@ from stackctl import runbooks, topics
 from stackctl.cli import cli
 from stackctl.commands import COMMANDS
 from stackctl.errors import UsageError
+from stackctl.services.catalog import SERVICES
 from stackctl.settings import ENV_FILE, OVERRIDE_FILE, SETTINGS, Setting
-from stackctl.stack.services import SERVICES
 from stackctl.verify.runner import CHECKS, SECTIONS
 from tests.support.cli import run_here
 

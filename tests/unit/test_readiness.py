@@ -15,8 +15,8 @@ from stackctl.docker.engine import Engine
 from stackctl.docker.inspected import ContainerState
 from stackctl.errors import EngineError
 from stackctl.readiness import NotReady, Progress
+from stackctl.services.catalog import SERVICES, ContainerHealth, HttpProbe, Service
 from stackctl.settings import Settings
-from stackctl.stack.services import SERVICES, ContainerHealth, HttpProbe, Service
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, serving
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from stackctl.commands.common import Session, print_table
 from stackctl.docker.inspected import Usage
-from stackctl.stack import services
+from stackctl.services import catalog
 from stackctl.stack.project import Project
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("own_folders")
 
 def test_in_a_pipe_nothing_is_cut_or_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async def look(*_: object) -> dict[str, str]:
-        return {one.name: "no container" for one in services.select()} | {"loki": "ready"}
+        return {one.name: "no container" for one in catalog.select()} | {"loki": "ready"}
 
     monkeypatch.setattr("stackctl.readiness.look", look)
     monkeypatch.setattr(Project, "engine", lambda *_: RunningEngine(container("loki", image=LONG)))

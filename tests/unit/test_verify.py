@@ -32,7 +32,7 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.errors import StackctlError, UsageError
 from stackctl.report import html, junit, terminal
 from stackctl.report import json as json_report
-from stackctl.stack.services import EXPECTED_JOBS
+from stackctl.services.catalog import EXPECTED_JOBS
 from stackctl.verify import runner
 from stackctl.verify.drills import Drills
 from stackctl.verify.model import Check, Context, Finding, Report, Result, not_asked
