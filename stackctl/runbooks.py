@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stackctl.config.settings import nearest
 from stackctl.errors import UsageError
-from stackctl.settings import nearest
 from stackctl.util import paths, yaml_text
 
 _RULES = ("prometheus/alerts", "loki/rules/fake")

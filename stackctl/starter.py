@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from stackctl.config.settings import ENV_FILE, SETTINGS, grouped, parse_env
 from stackctl.errors import StackctlError
-from stackctl.settings import ENV_FILE, SETTINGS, grouped, parse_env
 
 _HEAD = """\
 ## The settings of stackctl, each with what it is for and its default. Take the # away and change the value. What is in

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from stackctl.chaos import network, pressure
 from stackctl.chaos.journal import Details, Journal, NotSteady, OpenFault
+from stackctl.config.settings import nearest
 from stackctl.errors import EngineError, StackctlError, UsageError
-from stackctl.settings import nearest
 from stackctl.util.signals import held_back
 
 if TYPE_CHECKING:

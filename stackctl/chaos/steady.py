@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from stackctl import readiness
 from stackctl.chaos.journal import NotSteady
+from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.readiness import NotReady
 from stackctl.services.catalog import Service
-from stackctl.settings import Settings
 
 _SECONDS = 15.0
 """What was healed a moment ago may still be starting."""

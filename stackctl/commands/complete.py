@@ -29,13 +29,13 @@ def _pages() -> Iterable[str]:
 
 
 def _published() -> Iterable[str]:
-    from stackctl.settings import PUBLISHED_PORTS
+    from stackctl.config.settings import PUBLISHED_PORTS
 
     return PUBLISHED_PORTS
 
 
 def _settings() -> Iterable[str]:
-    from stackctl.settings import SETTINGS
+    from stackctl.config.settings import SETTINGS
 
     return SETTINGS
 

@@ -34,7 +34,7 @@ def config(session: Session, name: str | None, output: str) -> None:
 
     Secrets show as ****. Exit 1 if NAME has no value.
     """
-    from stackctl.settings import SETTINGS, nearest
+    from stackctl.config.settings import SETTINGS, nearest
 
     if name is not None:
         if name not in SETTINGS:
@@ -77,7 +77,7 @@ class Row:
 
 
 def _rows(session: Session) -> list[Row]:
-    from stackctl.settings import GENERATED_SECRETS, grouped
+    from stackctl.config.settings import GENERATED_SECRETS, grouped
 
     values = session.project.settings.values
     rows = []
@@ -92,7 +92,7 @@ def _rows(session: Session) -> list[Row]:
 
 
 def _value(session: Session, name: str) -> str:
-    from stackctl.settings import GENERATED_SECRETS, SETTINGS
+    from stackctl.config.settings import GENERATED_SECRETS, SETTINGS
     from stackctl.stack.secrets import STORE
 
     project = session.project

@@ -31,7 +31,7 @@ def init(session: Session, force: bool, stdout: bool) -> None:
     written over.
     """
     from stackctl import starter
-    from stackctl.settings import ENV_FILE, OVERRIDE_FILE, read_env
+    from stackctl.config.settings import ENV_FILE, OVERRIDE_FILE, read_env
     from stackctl.stack.state import PRIVATE_FILE, write_atomic
 
     env, override = session.env_file or Path(ENV_FILE), Path(OVERRIDE_FILE)

@@ -84,8 +84,8 @@ def _url(project: Project, target: str) -> str:
     settings = project.settings
     import httpx
 
+    from stackctl.config.settings import PUBLISHED_PORTS
     from stackctl.services.catalog import HttpProbe
-    from stackctl.settings import PUBLISHED_PORTS
 
     if "://" not in target:
         (service,) = project.select((target,))

@@ -34,7 +34,7 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
     """
     import webbrowser
 
-    from stackctl.settings import nearest
+    from stackctl.config.settings import nearest
     from stackctl.util import paths
 
     (chosen,) = session.project.select((service,))

@@ -60,7 +60,7 @@ def _rows(session: Session) -> list[Row]:
     import asyncio
 
     from stackctl import readiness
-    from stackctl.settings import PUBLISHED_PORTS
+    from stackctl.config.settings import PUBLISHED_PORTS
 
     project = session.project
     engine = project.engine()

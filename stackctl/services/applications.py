@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stackctl.settings import Settings
+    from stackctl.config.settings import Settings
 
 NONE = "none"
 

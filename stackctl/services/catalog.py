@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from stackctl.config.settings import nearest
 from stackctl.errors import UsageError
-from stackctl.settings import nearest
 
 Profile = Literal["monitoring", "demo", "application", "attached"]
 """The profile that starts it; bot-core's own are started from its Compose files, or attached to where they run."""

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from stackctl.clients.base import CamelModel
+from stackctl.config.settings import nearest
 from stackctl.errors import StackctlError, UsageError
-from stackctl.settings import nearest
 from stackctl.util import paths
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from stackctl.config.settings import Settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import START_INTERVAL_API, Engine, EngineInfo
-from stackctl.settings import Settings
 from stackctl.stack import copies, overlay
 from stackctl.stack.copies import Copy
 from stackctl.stack.overlay import RESET

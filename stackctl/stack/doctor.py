@@ -14,6 +14,7 @@ from typing import Literal
 
 import psutil
 
+from stackctl.config.settings import PUBLISHED_PORTS, Settings
 from stackctl.docker.endpoint import Endpoint, is_loopback
 from stackctl.docker.engine import (
     ADAPTING_COMPOSE,
@@ -27,7 +28,6 @@ from stackctl.docker.look import Look
 from stackctl.errors import EngineError
 from stackctl.services.applications import APPLICATIONS, Present
 from stackctl.services.catalog import Service
-from stackctl.settings import PUBLISHED_PORTS, Settings
 from stackctl.stack import adaptation
 from stackctl.stack.joining import Seen
 from stackctl.stack.render import CHANNELS

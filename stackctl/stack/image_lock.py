@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import StackctlError
-from stackctl.settings import Settings
 from stackctl.stack.images import (
     Image,
     SetName,

@@ -28,9 +28,9 @@ from tenacity import (
     wait_exponential,
 )
 
+from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
-from stackctl.settings import Settings
 from stackctl.stack import image_bundle, image_lock, images, state
 from stackctl.stack.image_bundle import Bundled, Content, Manifest
 from stackctl.stack.image_lock import Lock

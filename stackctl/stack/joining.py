@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stackctl.config.settings import OVERRIDE_FILE, Settings, nearest
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine, merged
 from stackctl.errors import UsageError
 from stackctl.services import catalog
 from stackctl.services.applications import APPLICATIONS, Target
-from stackctl.settings import OVERRIDE_FILE, Settings, nearest
 from stackctl.stack import images
 from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.state import State, write_atomic

@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackctl import settings as settings_module
+from stackctl.config import settings as settings_module
+from stackctl.config.settings import Settings
 from stackctl.docker import endpoint
 from stackctl.services import applications, catalog
 from stackctl.services.applications import Present
 from stackctl.services.catalog import Service
-from stackctl.settings import Settings
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, open_state
 

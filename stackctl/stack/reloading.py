@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import PrometheusClient
-from stackctl.settings import Settings
+from stackctl.config.settings import Settings
 from stackctl.stack.state import State
 
 _RECORD = "loaded.json"

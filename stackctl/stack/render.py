@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stackctl.config.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
 from stackctl.errors import StackctlError
 from stackctl.services import catalog
 from stackctl.services.applications import Present
-from stackctl.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
 from stackctl.stack import watching
 from stackctl.stack.secrets import Secrets
 from stackctl.stack.state import State, write_atomic

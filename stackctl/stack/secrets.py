@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from stackctl.config.settings import GENERATED_SECRETS, Settings
 from stackctl.services.applications import Present
-from stackctl.settings import GENERATED_SECRETS, Settings
 from stackctl.stack.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
 from stackctl.util.redaction import remember
 

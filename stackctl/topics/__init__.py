@@ -25,7 +25,7 @@ def text(name: str) -> str:
     Raises UsageError, with the nearest, for an unknown topic.
     """
     if name not in names():
-        from stackctl.settings import nearest
+        from stackctl.config.settings import nearest
 
         raise UsageError(f"there is no topic {name!r}", remedy=nearest(name, names()))
     found = (_FOLDER / f"{name}.md").read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ def text(name: str) -> str:
 
 
 def _settings() -> str:
-    from stackctl.settings import grouped
+    from stackctl.config.settings import grouped
 
     parts = []
     for heading, rows in grouped().items():

@@ -11,9 +11,9 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.config.settings import Settings
 from stackctl.services.applications import WITH_HEALTH, Present, Target
 from stackctl.services.catalog import EXPECTED_JOBS
-from stackctl.settings import Settings
 from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS
 from stackctl.stack.state import State

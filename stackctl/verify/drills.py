@@ -12,9 +12,9 @@ from stackctl.verify.model import Check, Context, Finding, not_asked
 
 if TYPE_CHECKING:
     from stackctl.chaos.journal import Journal
+    from stackctl.config.settings import Settings
     from stackctl.docker.engine import Engine
     from stackctl.services.catalog import Service
-    from stackctl.settings import Settings
 
 ALERT = "ServiceDown"
 

@@ -25,8 +25,8 @@ import httpx
 import psutil
 import yaml
 
+from stackctl.config.settings import PUBLISHED_PORTS, Settings, load
 from stackctl.docker.engine import Engine
-from stackctl.settings import PUBLISHED_PORTS, Settings, load
 from stackctl.util import paths
 from tests.bench.measure import Command, Figures, in_turn, ratios
 from tests.e2e.conftest import free_offset

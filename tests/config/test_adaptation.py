@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stackctl import settings
+from stackctl.config import settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.services.applications import present

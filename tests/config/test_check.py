@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import settings
+from stackctl.config import settings
 from stackctl.docker.engine import Engine
 from stackctl.services.applications import present
 from stackctl.stack import check, images

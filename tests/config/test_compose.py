@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stackctl import settings
+from stackctl.config import settings
 from stackctl.services import catalog
 from stackctl.services.applications import present
 from stackctl.stack import images

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from stackctl import settings
+from stackctl.config import settings
 from stackctl.services.applications import present
 from stackctl.stack.render import CHANNELS, render
 from stackctl.stack.secrets import Secrets

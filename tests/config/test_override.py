@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from stackctl import settings, starter
+from stackctl import starter
+from stackctl.config import settings
 from stackctl.services.applications import present
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets

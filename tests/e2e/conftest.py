@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.settings import PUBLISHED_PORTS, Settings, load
+from stackctl.config.settings import PUBLISHED_PORTS, Settings, load
 from tests.support.cli import stackctl
 
 PROJECT = "stackctl-e2e"

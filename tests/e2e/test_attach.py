@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.settings import PUBLISHED_PORTS
+from stackctl.config.settings import PUBLISHED_PORTS
 from tests.e2e.conftest import PROJECT, docker, free_offset
 from tests.support.cli import stackctl
 from tests.support.http import wait_until

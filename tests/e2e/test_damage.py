@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stackctl.settings import PUBLISHED_PORTS
+from stackctl.config.settings import PUBLISHED_PORTS
 from stackctl.util import paths
 from tests.e2e.conftest import PROJECT, Stack, containers, docker, free_offset
 from tests.support.cli import stackctl

@@ -14,9 +14,9 @@ from typing import Literal
 
 import pytest
 
+from stackctl.config.settings import IMAGE_VARIABLES, load
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
-from stackctl.settings import IMAGE_VARIABLES, load
 from stackctl.stack import image_lock, images
 from stackctl.stack.image_bundle import BadBundle
 from tests.e2e.conftest import docker

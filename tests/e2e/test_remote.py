@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.settings import PUBLISHED_PORTS
+from stackctl.config.settings import PUBLISHED_PORTS
 from tests.e2e.conftest import MARK, docker, free_offset
 from tests.support.cli import stackctl
 from tests.support.forward import forwarded

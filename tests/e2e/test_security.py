@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from stackctl.config.settings import PUBLISHED_PORTS, SETTINGS
 from stackctl.services.catalog import SERVICES
-from stackctl.settings import PUBLISHED_PORTS, SETTINGS
 from tests.e2e.conftest import MARK, PROJECT, Stack, docker, free_offset
 from tests.support.cli import stackctl
 

@@ -6,7 +6,7 @@ import contextlib
 import random
 import socket
 
-from stackctl.settings import PUBLISHED_PORTS
+from stackctl.config.settings import PUBLISHED_PORTS
 
 
 def free_ports(count: int) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from stackctl import settings
+from stackctl.config import settings
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine
 from stackctl.docker.inspected import ContainerState, Neighbour

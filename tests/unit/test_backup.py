@@ -30,12 +30,12 @@ from stackctl.chaos.journal import Journal
 from stackctl.commands.backup import backup as backup_command
 from stackctl.commands.common import Session
 from stackctl.commands.restore import restore as restore_command
+from stackctl.config.settings import load
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.programs import SCRATCH_LABEL
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.observer import Observer
-from stackctl.settings import load
 from stackctl.stack.project import Choices, Project
 from stackctl.stack.state import open_state
 from stackctl.util import paths, yaml_text

@@ -26,11 +26,11 @@ from stackctl.chaos.timeline import Pace, Timeline
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.config.settings import load
 from stackctl.docker.engine import Engine
 from stackctl.docker.look import Look
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.services.catalog import application
-from stackctl.settings import load
 from stackctl.stack import copies
 from stackctl.stack.project import Project
 from stackctl.stack.state import open_state

@@ -20,8 +20,8 @@ import pytest
 from stackctl import runbooks
 from stackctl.chaos.faults import FAULTS
 from stackctl.commands import COMMANDS
+from stackctl.config.settings import PUBLISHED_PORTS, SETTINGS
 from stackctl.services.catalog import SERVICES
-from stackctl.settings import PUBLISHED_PORTS, SETTINGS
 from stackctl.util import paths
 from stackctl.verify.runner import CHECKS, SECTIONS
 from tests.support.cli import run_here

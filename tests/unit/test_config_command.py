@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from stackctl import settings
 from stackctl.commands.config import Row, _line
-from stackctl.settings import GENERATED_SECRETS, SETTINGS, load, parse_env
+from stackctl.config import settings
+from stackctl.config.settings import GENERATED_SECRETS, SETTINGS, load, parse_env
 from stackctl.stack import doctor
 from tests.support.cli import run_here
 

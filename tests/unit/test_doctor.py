@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import settings
+from stackctl.config import settings
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError
 from stackctl.services import catalog

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import settings
+from stackctl.config import settings
 from stackctl.docker.endpoint import DEFAULT, Endpoint, known, parse
 from stackctl.docker.engine import Engine
 from stackctl.docker.failures import reached

@@ -21,11 +21,11 @@ from stackctl.chaos import network, pressure, steady
 from stackctl.chaos.faults import FAULTS, heal, heal_all, injected
 from stackctl.chaos.journal import Journal, NotSteady, OpenFault
 from stackctl.cli import cli
+from stackctl.config.settings import load
 from stackctl.docker.engine import Engine
 from stackctl.docker.inspected import ContainerState, Surroundings, Usage
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.services.catalog import SERVICES
-from stackctl.settings import load
 from stackctl.stack.project import Choices, Project, open_project
 from stackctl.stack.state import open_state
 from stackctl.util import yaml_text

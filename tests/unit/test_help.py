@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from stackctl import runbooks, topics
 from stackctl.cli import cli
 from stackctl.commands import COMMANDS
+from stackctl.config.settings import ENV_FILE, OVERRIDE_FILE, SETTINGS, Setting
 from stackctl.errors import UsageError
 from stackctl.services.catalog import SERVICES
-from stackctl.settings import ENV_FILE, OVERRIDE_FILE, SETTINGS, Setting
 from stackctl.verify.runner import CHECKS, SECTIONS
 from tests.support.cli import run_here
 

@@ -17,10 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 from tenacity import wait_fixed
 
-from stackctl import settings as settings_module
 from stackctl.cli import cli
+from stackctl.config import settings as settings_module
+from stackctl.config.settings import Settings
 from stackctl.errors import EngineError, StackctlError, UsageError
-from stackctl.settings import Settings
 from stackctl.stack import image_bundle, image_lock, image_transfer, images, state
 from stackctl.stack.image_bundle import BadBundle
 from stackctl.stack.image_lock import Lock

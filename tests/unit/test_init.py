@@ -12,8 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from stackctl import starter
+from stackctl.config.settings import SETTINGS, Setting, grouped, load, parse_env
 from stackctl.errors import StackctlError, UsageError
-from stackctl.settings import SETTINGS, Setting, grouped, load, parse_env
 from stackctl.util import yaml_text
 from tests.support.cli import run_here
 

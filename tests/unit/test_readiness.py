@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from stackctl import readiness, settings
+from stackctl import readiness
+from stackctl.config import settings
+from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.docker.inspected import ContainerState
 from stackctl.errors import EngineError
 from stackctl.readiness import NotReady, Progress
 from stackctl.services.catalog import SERVICES, ContainerHealth, HttpProbe, Service
-from stackctl.settings import Settings
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, serving
 

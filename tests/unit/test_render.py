@@ -16,7 +16,7 @@ import pytest
 from dotenv import dotenv_values
 from hypothesis import strategies as st
 
-from stackctl import settings
+from stackctl.config import settings
 from stackctl.docker.inspected import Neighbour
 from stackctl.errors import EngineError, UsageError
 from stackctl.services.applications import present

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from stackctl.config.settings import load
 from stackctl.docker import transfer
-from stackctl.settings import load
 from stackctl.stack.project import Project
 from stackctl.stack.renewal import renew
 from stackctl.stack.state import open_state

@@ -15,8 +15,8 @@ import pytest
 from botdemo.control import Control, Switches
 from botdemo.switches import AnalystSwitches, EngineSwitches, GatewaySwitches, HttpSwitches
 from stackctl.cli import cli
+from stackctl.config.settings import PUBLISHED_PORTS
 from stackctl.services.catalog import SERVICES
-from stackctl.settings import PUBLISHED_PORTS
 from stackctl.stack.promql import metric_names, selected_labels
 from stackctl.util import yaml_text
 from standins.loki.logql import parser

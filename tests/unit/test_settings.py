@@ -12,8 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from stackctl.config.settings import PUBLISHED_PORTS, SETTINGS, load, nearest
 from stackctl.errors import UsageError
-from stackctl.settings import PUBLISHED_PORTS, SETTINGS, load, nearest
 
 
 def env(tmp_path: Path, text: str) -> Path:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from stackctl.config.settings import load
 from stackctl.errors import StackctlError
-from stackctl.settings import load
 from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Project
 from stackctl.stack.secrets import Secrets
