@@ -30,7 +30,7 @@ def init(session: Session, force: bool, stdout: bool) -> None:
     Everything in them is commented out: they change nothing as they stand. An override that is there is never
     written over.
     """
-    from stackctl import starter
+    from stackctl.config import starter
     from stackctl.config.settings import ENV_FILE, OVERRIDE_FILE, read_env
     from stackctl.stack.state import PRIVATE_FILE, write_atomic
 

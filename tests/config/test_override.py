@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from stackctl import starter
-from stackctl.config import settings
+from stackctl.config import settings, starter
 from stackctl.services.applications import present
 from stackctl.stack.render import render
 from stackctl.stack.secrets import Secrets

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from stackctl import starter
+from stackctl.config import starter
 from stackctl.config.settings import SETTINGS, Setting, grouped, load, parse_env
 from stackctl.errors import StackctlError, UsageError
 from stackctl.util import yaml_text
