@@ -23,7 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from stackctl import __version__
 from stackctl.docker.transfer import ROOT
 from stackctl.errors import StackctlError, UsageError
-from stackctl.stack.state import temporary_beside
+from stackctl.project.state import temporary_beside
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead

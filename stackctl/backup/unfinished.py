@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from stackctl.docker import transfer
 from stackctl.errors import StackctlError
-from stackctl.stack.state import State
+from stackctl.project.state import State
 
 FILE = "restore.json"
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from stackctl.errors import StackctlError
-from stackctl.stack.state import State
+from stackctl.project.state import State
 
 FILE = "chaos.json"
 

@@ -32,7 +32,7 @@ def init(session: Session, force: bool, stdout: bool) -> None:
     """
     from stackctl.config import starter
     from stackctl.config.settings import ENV_FILE, OVERRIDE_FILE, read_env
-    from stackctl.stack.state import PRIVATE_FILE, write_atomic
+    from stackctl.project.state import PRIVATE_FILE, write_atomic
 
     env, override = session.env_file or Path(ENV_FILE), Path(OVERRIDE_FILE)
     there = [path for path in (env, override) if path.exists()]

@@ -12,7 +12,7 @@ import jinja2
 from stackctl import __version__
 from stackctl.chaos.timeline import Timeline
 from stackctl.errors import StackctlError, UsageError
-from stackctl.stack.state import write_atomic
+from stackctl.project.state import write_atomic
 from stackctl.verify.model import Report
 
 

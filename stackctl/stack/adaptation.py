@@ -12,10 +12,10 @@ from typing import Any
 from stackctl.config.settings import Settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import START_INTERVAL_API, Engine, EngineInfo
+from stackctl.project.state import State, write_atomic
 from stackctl.stack import copies, overlay
 from stackctl.stack.copies import Copy
 from stackctl.stack.overlay import RESET
-from stackctl.stack.state import State, write_atomic
 
 _COMPOSE_FILE = "engine.yml"
 _ENV_FILE = "engine.env"

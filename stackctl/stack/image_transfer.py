@@ -31,7 +31,8 @@ from tenacity import (
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
-from stackctl.stack import image_bundle, image_lock, images, state
+from stackctl.project import state
+from stackctl.stack import image_bundle, image_lock, images
 from stackctl.stack.image_bundle import Bundled, Content, Manifest
 from stackctl.stack.image_lock import Lock
 from stackctl.stack.images import SetName

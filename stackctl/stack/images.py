@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
-from stackctl.stack import state
+from stackctl.project import state
 from stackctl.util import paths, yaml_text
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from stackctl.errors import StackctlError
-from stackctl.stack.state import PRIVATE_FILE, State
+from stackctl.project.state import PRIVATE_FILE, State
 
 _ORPHAN_SECONDS = 120.0
 

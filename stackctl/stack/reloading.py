@@ -14,7 +14,7 @@ from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.config.settings import Settings
-from stackctl.stack.state import State
+from stackctl.project.state import State
 
 _RECORD = "loaded.json"
 _BY_ITSELF = ("grafana/dashboards/", "prometheus/targets/")

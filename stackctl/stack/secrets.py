@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stackctl.config.settings import GENERATED_SECRETS, Settings
+from stackctl.project.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
 from stackctl.services.applications import Present
-from stackctl.stack.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
 from stackctl.util.redaction import remember
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from stackctl.clients.loki import Entry, LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine
-from stackctl.stack.state import State
+from stackctl.project.state import State
 from tests.e2e.conftest import PROJECT, Stack, docker
 from tests.support.cli import stackctl
 

@@ -14,7 +14,7 @@ from stackctl.chaos.faults import FAULTS, injected
 from stackctl.chaos.journal import Journal
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
-from stackctl.stack.state import open_state
+from stackctl.project.state import open_state
 from tests.e2e.conftest import PROJECT, docker
 from tests.support.cli import stackctl
 

@@ -14,9 +14,9 @@ import yaml
 
 from stackctl.docker import transfer
 from stackctl.errors import StackctlError
+from stackctl.project.state import State
 from stackctl.stack import copies, overlay
 from stackctl.stack.copies import Copy
-from stackctl.stack.state import State
 from stackctl.util import yaml_text
 from tests.support.engine import MemoryEngine
 

@@ -25,9 +25,9 @@ from stackctl.config.settings import load
 from stackctl.docker.engine import Engine
 from stackctl.docker.inspected import ContainerState, Surroundings, Usage
 from stackctl.errors import EngineError, StackctlError, UsageError
+from stackctl.project.state import open_state
 from stackctl.services.catalog import SERVICES
 from stackctl.stack.project import Choices, Project, open_project
-from stackctl.stack.state import open_state
 from stackctl.util import yaml_text
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
@@ -260,7 +260,7 @@ def test_processes_that_write_the_journal_at_once_keep_each_others_faults(
     script = textwrap.dedent("""
         import sys
         from stackctl.chaos.journal import Journal
-        from stackctl.stack.state import open_state
+        from stackctl.project.state import open_state
         journal = Journal(open_state("bot-core"))
         for number in range(20):
             journal.begin("stop", f"{sys.argv[1]}-{number}", "id")

@@ -21,7 +21,8 @@ from stackctl.cli import cli
 from stackctl.config import settings as settings_module
 from stackctl.config.settings import Settings
 from stackctl.errors import EngineError, StackctlError, UsageError
-from stackctl.stack import image_bundle, image_lock, image_transfer, images, state
+from stackctl.project import state
+from stackctl.stack import image_bundle, image_lock, image_transfer, images
 from stackctl.stack.image_bundle import BadBundle
 from stackctl.stack.image_lock import Lock
 from stackctl.stack.images import Choice, Resolved, SetName

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stackctl.errors import ServiceError
+from stackctl.project.state import open_state, write_atomic
 from stackctl.stack import reloading
-from stackctl.stack.state import open_state, write_atomic
 from tests.support.cli import run_here
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")

@@ -9,9 +9,9 @@ import pytest
 
 from stackctl.config.settings import load
 from stackctl.docker import transfer
+from stackctl.project.state import open_state
 from stackctl.stack.project import Project
 from stackctl.stack.renewal import renew
-from stackctl.stack.state import open_state
 from tests.support.engine import MemoryEngine, container
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")

@@ -17,10 +17,10 @@ import pytest
 
 from stackctl.config.settings import load
 from stackctl.errors import StackctlError
+from stackctl.project.state import State, open_state, write_atomic
 from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Project
 from stackctl.stack.secrets import Secrets
-from stackctl.stack.state import State, open_state, write_atomic
 
 
 def mode(path: Path) -> int:
@@ -84,7 +84,7 @@ def test_json_round_trip_and_damage(state_dir: Path) -> None:
 HOLDER = textwrap.dedent("""
     import sys
     from stackctl.stack.lock import exclusive
-    from stackctl.stack.state import open_state
+    from stackctl.project.state import open_state
     with exclusive(open_state("bot-core"), "up"):
         print("held", flush=True)
         sys.stdin.read()

@@ -21,8 +21,8 @@ from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.errors import ServiceError
+from stackctl.project.state import open_state
 from stackctl.services.applications import Target
-from stackctl.stack.state import open_state
 from stackctl.verify import end_to_end, notifications, runner
 from stackctl.verify.drills import Drills
 from stackctl.verify.end_to_end import Load
