@@ -93,7 +93,7 @@ def _rows(session: Session) -> list[Row]:
 
 def _value(session: Session, name: str) -> str:
     from stackctl.config.settings import GENERATED_SECRETS, SETTINGS
-    from stackctl.stack.secrets import STORE
+    from stackctl.project.secrets import STORE
 
     project = session.project
     origin = project.settings.values[name].origin

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from stackctl.config import settings as settings_module
 from stackctl.config.settings import Settings
 from stackctl.docker import endpoint
+from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.services import applications, catalog
 from stackctl.services.applications import Present
 from stackctl.services.catalog import Service
-from stackctl.stack.secrets import Secrets
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine

@@ -15,11 +15,11 @@ from typing import Any
 
 from stackctl.config.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
 from stackctl.errors import StackctlError
+from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, write_atomic
 from stackctl.services import catalog
 from stackctl.services.applications import Present
 from stackctl.stack import watching
-from stackctl.stack.secrets import Secrets
 from stackctl.util import paths, yaml_text
 
 _CONFIG_FILE = 0o644

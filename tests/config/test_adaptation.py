@@ -11,11 +11,11 @@ import pytest
 from stackctl.config import settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.services.applications import present
 from stackctl.stack import adaptation, copies
 from stackctl.stack.render import render
-from stackctl.stack.secrets import Secrets
 
 pytestmark = pytest.mark.docker
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from stackctl.config import settings
+from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.services import catalog
 from stackctl.services.applications import present
 from stackctl.stack import images
 from stackctl.stack.render import render
-from stackctl.stack.secrets import Secrets
 from stackctl.util import paths
 
 pytestmark = pytest.mark.docker

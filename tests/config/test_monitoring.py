@@ -16,10 +16,10 @@ import pytest
 import yaml
 
 from stackctl.config import settings
+from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.services.applications import present
 from stackctl.stack.render import CHANNELS, render
-from stackctl.stack.secrets import Secrets
 from stackctl.util import paths
 from tests.support.tools import tool
 

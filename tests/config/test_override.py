@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from stackctl.config import settings, starter
+from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.services.applications import present
 from stackctl.stack.render import render
-from stackctl.stack.secrets import Secrets
 from stackctl.util import paths
 
 pytestmark = pytest.mark.docker

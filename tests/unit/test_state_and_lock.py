@@ -17,10 +17,10 @@ import pytest
 
 from stackctl.config.settings import load
 from stackctl.errors import StackctlError
+from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state, write_atomic
 from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Project
-from stackctl.stack.secrets import Secrets
 
 
 def mode(path: Path) -> int:
