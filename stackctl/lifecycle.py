@@ -13,6 +13,7 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.docker import transfer
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.observer import Observer
+from stackctl.project.process_lock import exclusive
 from stackctl.readiness import Progress
 from stackctl.stack import (
     adaptation,
@@ -26,7 +27,6 @@ from stackctl.stack import (
 )
 from stackctl.stack.images import Choice, Resolved
 from stackctl.stack.joining import Missing
-from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.render import Rendering, render
 

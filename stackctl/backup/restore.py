@@ -10,7 +10,7 @@ from stackctl.backup.archive import Manifest, Reader, Volume
 from stackctl.docker import transfer
 from stackctl.docker.programs import scratch_labels
 from stackctl.errors import StackctlError
-from stackctl.stack.lock import exclusive
+from stackctl.project.process_lock import exclusive
 from stackctl.stack.project import Project
 
 Say = Callable[[str], None]

@@ -19,8 +19,8 @@ from stackctl.docker import transfer
 from stackctl.docker.inspected import ContainerState
 from stackctl.errors import StackctlError
 from stackctl.observer import Observer
+from stackctl.project.process_lock import exclusive
 from stackctl.services import catalog
-from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Project
 
 _READY_SECONDS = 120.0

@@ -21,8 +21,8 @@ def reload(session: Session) -> None:
     import asyncio
 
     from stackctl.commands.render import passes_checks
+    from stackctl.project.process_lock import exclusive
     from stackctl.stack import copies, images, reloading
-    from stackctl.stack.lock import exclusive
     from stackctl.stack.render import render
 
     project = session.project

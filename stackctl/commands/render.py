@@ -27,8 +27,8 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
 
     Prints the folder that has them: compose.env in it is the --env-file of the compose files.
     """
+    from stackctl.project.process_lock import exclusive
     from stackctl.stack import images, joining
-    from stackctl.stack.lock import exclusive
     from stackctl.stack.project import Wish
     from stackctl.stack.render import render as write
 

@@ -17,9 +17,9 @@ import pytest
 
 from stackctl.config.settings import load
 from stackctl.errors import StackctlError
+from stackctl.project.process_lock import exclusive
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state, write_atomic
-from stackctl.stack.lock import exclusive
 from stackctl.stack.project import Project
 
 
@@ -83,7 +83,7 @@ def test_json_round_trip_and_damage(state_dir: Path) -> None:
 
 HOLDER = textwrap.dedent("""
     import sys
-    from stackctl.stack.lock import exclusive
+    from stackctl.project.process_lock import exclusive
     from stackctl.project.state import open_state
     with exclusive(open_state("bot-core"), "up"):
         print("held", flush=True)
@@ -167,7 +167,7 @@ def test_after_a_killed_holder_its_compose_is_waited_for(
     (state.folder / "lock").write_text('{"command": "down", "pid": 1, "since": "then"}')
     command = [sys.executable, "-c", "input()", "compose", "--project-name", "bot-core"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as orphan:
-        monkeypatch.setattr("stackctl.stack.lock._ORPHAN_SECONDS", 0.2)
+        monkeypatch.setattr("stackctl.project.process_lock._ORPHAN_SECONDS", 0.2)
         with (
             pytest.raises(StackctlError, match=rf"pid {orphan.pid}\) is still at work"),
             exclusive(state, "up"),
@@ -195,7 +195,7 @@ def test_who_waits_for_a_killed_ones_compose_is_told_to_others_by_its_own_name(
             pytest.fail("the lock is held")
         told.append(caught.value.message)
 
-    monkeypatch.setattr("stackctl.stack.lock._await_orphans", waited_for)
+    monkeypatch.setattr("stackctl.project.process_lock._await_orphans", waited_for)
     with exclusive(state, "down"):
         pass
     assert [text.split(",")[0] for text in told] == [f"stackctl down (pid {os.getpid()}"]
@@ -227,7 +227,7 @@ def test_a_record_of_which_half_was_written_is_one_of_a_holder_that_was_killed(
     state = open_state("bot-core")
     (state.folder / "lock").write_text('{"command": "do')
     waited: list[str] = []
-    monkeypatch.setattr("stackctl.stack.lock._await_orphans", waited.append)
+    monkeypatch.setattr("stackctl.project.process_lock._await_orphans", waited.append)
     with exclusive(state, "up") as hold:
         assert not hold.down_cut_off
     assert waited == ["bot-core"]
