@@ -14,6 +14,7 @@ from stackctl.docker import transfer
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.observer import Observer
 from stackctl.project.process_lock import exclusive
+from stackctl.project.project import Choices, Project, Wish
 from stackctl.readiness import Progress
 from stackctl.stack import (
     adaptation,
@@ -27,7 +28,6 @@ from stackctl.stack import (
 )
 from stackctl.stack.images import Choice, Resolved
 from stackctl.stack.joining import Missing
-from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.render import Rendering, render
 
 # The new password travels inside the container only: on the command line of no process.

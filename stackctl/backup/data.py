@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stackctl.docker.inspected import PROJECT_LABEL
+from stackctl.project.project import Project
 from stackctl.stack import images
-from stackctl.stack.project import Project
 
 SERVICES: Mapping[str, str] = {
     "grafana_data": "grafana",

@@ -11,7 +11,7 @@ from stackctl.docker import transfer
 from stackctl.docker.programs import scratch_labels
 from stackctl.errors import StackctlError
 from stackctl.project.process_lock import exclusive
-from stackctl.stack.project import Project
+from stackctl.project.project import Project
 
 Say = Callable[[str], None]
 Confirm = Callable[[Manifest, list[str]], None]

@@ -20,8 +20,8 @@ from stackctl.docker.inspected import ContainerState
 from stackctl.errors import StackctlError
 from stackctl.observer import Observer
 from stackctl.project.process_lock import exclusive
+from stackctl.project.project import Project
 from stackctl.services import catalog
-from stackctl.stack.project import Project
 
 _READY_SECONDS = 120.0
 _STEADY = {"running", "created", "exited", "dead"}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from stackctl.stack.project import Project
+    from stackctl.project.project import Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -142,7 +142,7 @@ class Session:
     def project(self) -> Project:
         """The project that the options name; a fault that nobody will heal is told on the way."""
         from stackctl.chaos.journal import Journal
-        from stackctl.stack.project import open_project
+        from stackctl.project.project import open_project
 
         project = open_project(name=self.name, env_file=self.env_file)
         journal = Journal(project.state)

@@ -13,8 +13,8 @@ from stackctl.commands.common import FORMAT, Session, join_options, pass_session
 from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
+    from stackctl.project.project import Choices, Project
     from stackctl.stack.doctor import Finding
-    from stackctl.stack.project import Choices, Project
 
 _MARKS = {
     "ok": ("ok", "green"),
@@ -48,10 +48,10 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
+    from stackctl.project.project import Wish
     from stackctl.report.marks import marks
     from stackctl.stack import doctor as examination
     from stackctl.stack import joining
-    from stackctl.stack.project import Wish
 
     project = session.project
     chosen = joining.choices(project.settings, Wish(demo, network, app_files), project.choices)

@@ -11,9 +11,9 @@ import click
 from stackctl.commands.common import FORMAT, Session, pass_session, print_table
 
 if TYPE_CHECKING:
+    from stackctl.project.project import Project
     from stackctl.stack.image_lock import Lock
     from stackctl.stack.images import SetName
-    from stackctl.stack.project import Project
 
 _SET = click.option(
     "--set",

@@ -14,7 +14,7 @@ from stackctl.errors import UsageError
 
 if TYPE_CHECKING:
     from stackctl.load import Outcome
-    from stackctl.stack.project import Project
+    from stackctl.project.project import Project
 
 _DEFAULT = "rust-core-engine"
 _MOST_REQUESTS = 100_000

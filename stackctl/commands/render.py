@@ -9,7 +9,7 @@ import click
 from stackctl.commands.common import Session, pass_session
 
 if TYPE_CHECKING:
-    from stackctl.stack.project import Choices
+    from stackctl.project.project import Choices
 
 
 @click.command(
@@ -28,8 +28,8 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
     Prints the folder that has them: compose.env in it is the --env-file of the compose files.
     """
     from stackctl.project.process_lock import exclusive
+    from stackctl.project.project import Wish
     from stackctl.stack import images, joining
-    from stackctl.stack.project import Wish
     from stackctl.stack.render import render as write
 
     project = session.project

@@ -55,9 +55,9 @@ def up(
     """
     from stackctl import lifecycle
     from stackctl.observer import Observer
+    from stackctl.project.project import Wish
     from stackctl.readiness import NotReady
     from stackctl.report.progress import Display
-    from stackctl.stack.project import Wish
 
     project = session.project
     with Display(session.err) as display:

@@ -11,6 +11,7 @@ from pathlib import Path
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.errors import StackctlError
+from stackctl.project.project import Project
 from stackctl.project.state import write_atomic
 from stackctl.snapshot import dashboard as dashboards
 from stackctl.snapshot import page, queries, timerange
@@ -18,7 +19,6 @@ from stackctl.snapshot.dashboard import Dashboard
 from stackctl.snapshot.queries import Answer
 from stackctl.snapshot.timerange import TimeRange
 from stackctl.snapshot.views import View, view
-from stackctl.stack.project import Project
 
 _TIMEOUT = 30.0
 

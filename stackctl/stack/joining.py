@@ -12,11 +12,11 @@ from stackctl.config.settings import OVERRIDE_FILE, Settings, nearest
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine, merged
 from stackctl.errors import UsageError
+from stackctl.project.project import Choices, Project, Wish
 from stackctl.project.state import State, write_atomic
 from stackctl.services import catalog
 from stackctl.services.applications import APPLICATIONS, Target
 from stackctl.stack import images
-from stackctl.stack.project import Choices, Project, Wish
 from stackctl.util import yaml_text
 
 _REACHING_OUT = ("prometheus", "blackbox-exporter", "mongodb-exporter", "redis-exporter")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine
-from stackctl.stack.project import Project
+from stackctl.project.project import Project
 
 _RECORD = "mongodb.json"
 _SERVICE, _VOLUME, _PASSWORD = "mongodb", "mongodb_data", "MONGODB_PASSWORD"

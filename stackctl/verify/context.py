@@ -12,10 +12,10 @@ from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.config.settings import Settings
+from stackctl.project.project import Project
 from stackctl.project.state import State
 from stackctl.services.applications import WITH_HEALTH, Present, Target
 from stackctl.services.catalog import EXPECTED_JOBS
-from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS
 from stackctl.verify.drills import Drills
 from stackctl.verify.end_to_end import Load

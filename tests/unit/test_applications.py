@@ -15,12 +15,12 @@ from stackctl.docker import transfer
 from stackctl.docker.engine import Engine
 from stackctl.docker.inspected import ContainerState, Neighbour
 from stackctl.errors import EngineError, UsageError
+from stackctl.project.project import Choices, Project, Wish
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
 from stackctl.stack import absent, joining
 from stackctl.stack.doctor import Finding
-from stackctl.stack.project import Choices, Project, Wish
 from stackctl.stack.promql import metric_names, selected_jobs
 from stackctl.stack.render import Rendering, render
 from stackctl.util import paths, yaml_text

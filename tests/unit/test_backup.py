@@ -36,8 +36,8 @@ from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.programs import SCRATCH_LABEL
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.observer import Observer
+from stackctl.project.project import Choices, Project
 from stackctl.project.state import open_state
-from stackctl.stack.project import Choices, Project
 from stackctl.util import paths, yaml_text
 from tests.support.engine import MemoryEngine, container
 

@@ -30,10 +30,10 @@ from stackctl.config.settings import load
 from stackctl.docker.engine import Engine
 from stackctl.docker.look import Look
 from stackctl.errors import EngineError, StackctlError, UsageError
+from stackctl.project.project import Project
 from stackctl.project.state import open_state
 from stackctl.services.catalog import application
 from stackctl.stack import copies
-from stackctl.stack.project import Project
 from stackctl.verify import runner
 from stackctl.verify.drills import Drills, _drill
 from stackctl.verify.model import Check, Context, Finding

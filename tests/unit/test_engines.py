@@ -15,10 +15,10 @@ from stackctl.docker.endpoint import DEFAULT, Endpoint, known, parse
 from stackctl.docker.engine import Engine
 from stackctl.docker.failures import reached
 from stackctl.errors import EngineError, UsageError
+from stackctl.project.project import open_project
 from stackctl.services import catalog
 from stackctl.stack import adaptation, doctor
 from stackctl.stack.doctor import Finding
-from stackctl.stack.project import open_project
 from tests.support.docker import recorded
 from tests.support.ports import free_port_settings
 

@@ -25,9 +25,9 @@ from stackctl.config.settings import load
 from stackctl.docker.engine import Engine
 from stackctl.docker.inspected import ContainerState, Surroundings, Usage
 from stackctl.errors import EngineError, StackctlError, UsageError
+from stackctl.project.project import Choices, Project, open_project
 from stackctl.project.state import open_state
 from stackctl.services.catalog import SERVICES
-from stackctl.stack.project import Choices, Project, open_project
 from stackctl.util import yaml_text
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container

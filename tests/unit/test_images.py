@@ -22,11 +22,11 @@ from stackctl.config import settings as settings_module
 from stackctl.config.settings import Settings
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.project import state
+from stackctl.project.project import Choices, Project, open_project
 from stackctl.stack import image_bundle, image_lock, image_transfer, images
 from stackctl.stack.image_bundle import BadBundle
 from stackctl.stack.image_lock import Lock
 from stackctl.stack.images import Choice, Resolved, SetName
-from stackctl.stack.project import Choices, Project, open_project
 from stackctl.util import paths
 from tests.support.http import wait_until
 from tests.support.images import FakeImage, ImageEngine, Registry

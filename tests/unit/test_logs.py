@@ -13,7 +13,7 @@ import pytest
 
 from stackctl.commands.logs import _AHEAD, _followed
 from stackctl.errors import EngineError
-from stackctl.stack.project import Project
+from stackctl.project.project import Project
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import wait_until

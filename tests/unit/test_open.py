@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from stackctl.stack.project import Choices, open_project
+from stackctl.project.project import Choices, open_project
 from tests.support.cli import run_here, stackctl
 from tests.support.http import Server, serving
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from stackctl.config import settings
 from stackctl.docker.inspected import Neighbour
 from stackctl.errors import EngineError, UsageError
+from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.services.applications import present
 from stackctl.stack.check import Verdict
-from stackctl.stack.project import Project
 from stackctl.stack.render import CHANNELS, Rendering, render
 from stackctl.util import paths, yaml_text
 from tests.support.cli import run_here

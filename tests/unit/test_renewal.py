@@ -9,8 +9,8 @@ import pytest
 
 from stackctl.config.settings import load
 from stackctl.docker import transfer
+from stackctl.project.project import Project
 from stackctl.project.state import open_state
-from stackctl.stack.project import Project
 from stackctl.stack.renewal import renew
 from tests.support.engine import MemoryEngine, container
 

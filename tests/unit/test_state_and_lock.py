@@ -18,9 +18,9 @@ import pytest
 from stackctl.config.settings import load
 from stackctl.errors import StackctlError
 from stackctl.project.process_lock import exclusive
+from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state, write_atomic
-from stackctl.stack.project import Project
 
 
 def mode(path: Path) -> int:

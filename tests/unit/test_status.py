@@ -11,8 +11,8 @@ from rich.table import Table
 
 from stackctl.commands.common import Session, print_table
 from stackctl.docker.inspected import Usage
+from stackctl.project.project import Project
 from stackctl.services import catalog
-from stackctl.stack.project import Project
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 

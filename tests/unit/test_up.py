@@ -13,13 +13,13 @@ from stackctl.cli import cli
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
 from stackctl.project.process_lock import exclusive
+from stackctl.project.project import Choices, Project
 from stackctl.project.state import open_state
 from stackctl.readiness import NotReady, Progress
 from stackctl.stack import joining
 from stackctl.stack.doctor import Finding
 from stackctl.stack.images import Resolved
 from stackctl.stack.joining import Missing, Seen
-from stackctl.stack.project import Choices, Project
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from stackctl.project.project import Project
 from stackctl.report.progress import Waiting
-from stackctl.stack.project import Project
 from stackctl.verify import runner
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.cli import run_here
