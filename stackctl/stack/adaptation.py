@@ -12,10 +12,11 @@ from typing import Any
 from stackctl.config.settings import Settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import START_INTERVAL_API, Engine, EngineInfo
+from stackctl.project import compose_overlay
+from stackctl.project.compose_overlay import RESET
 from stackctl.project.state import State, write_atomic
-from stackctl.stack import copies, overlay
+from stackctl.stack import copies
 from stackctl.stack.copies import Copy
-from stackctl.stack.overlay import RESET
 
 _COMPOSE_FILE = "engine.yml"
 _ENV_FILE = "engine.env"
@@ -75,7 +76,7 @@ def adapt(engine: Engine, info: EngineInfo, settings: Settings, state: State) ->
             for service, mounted in mounts.items():
                 services[service] = {**services.get(service, {}), **mounted}
         content = {"services": services, "volumes": copies.declaration(made)}
-        write_atomic(merged, _HEADER + overlay.text(content))
+        write_atomic(merged, _HEADER + compose_overlay.text(content))
         engine.merge_over([merged], [])
     copies.keep(state, made)
     copies.refresh(engine, state, made)

@@ -19,8 +19,8 @@ from typing import Any
 from stackctl.docker import transfer
 from stackctl.docker.engine import COPY_LABEL, Engine
 from stackctl.errors import StackctlError
+from stackctl.project.compose_overlay import RESET
 from stackctl.project.state import MOUNTED_FILE, State
-from stackctl.stack.overlay import RESET
 
 _PLAN = "copies.json"
 _SECRETS_AT = "/run/secrets"

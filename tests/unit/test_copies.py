@@ -14,8 +14,9 @@ import yaml
 
 from stackctl.docker import transfer
 from stackctl.errors import StackctlError
+from stackctl.project import compose_overlay
 from stackctl.project.state import State
-from stackctl.stack import copies, overlay
+from stackctl.stack import copies
 from stackctl.stack.copies import Copy
 from stackctl.util import yaml_text
 from tests.support.engine import MemoryEngine
@@ -199,7 +200,7 @@ def test_a_secret_that_is_no_file_is_left_to_compose_and_a_built_image_has_compo
 
 def test_the_compose_file_takes_the_secrets_out(state: State) -> None:
     _, services = copies.plan(configuration(state.folder), state.folder)
-    text = overlay.text({"services": services})
+    text = compose_overlay.text({"services": services})
     assert text.count("secrets: !reset") == 2
     with pytest.raises(yaml.constructor.ConstructorError, match="!reset"):
         yaml_text.load(text)
