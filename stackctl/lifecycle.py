@@ -13,19 +13,11 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.docker import transfer
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.observer import Observer
+from stackctl.project import config_volumes
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.readiness import Progress
-from stackctl.stack import (
-    adaptation,
-    copies,
-    doctor,
-    image_lock,
-    images,
-    joining,
-    reloading,
-    renewal,
-)
+from stackctl.stack import adaptation, doctor, image_lock, images, joining, reloading, renewal
 from stackctl.stack.images import Choice, Resolved
 from stackctl.stack.joining import Missing
 from stackctl.stack.render import Rendering, render
@@ -104,7 +96,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             engine.remove(leftover)
             observer.note(f"removed {leftover}, left by an `up` that was interrupted")
         engine.remove_scratch(look)
-        stale = copies.kept(project.state)
+        stale = config_volumes.kept(project.state)
         made = adaptation.adapt(engine, info, project.settings, project.state)
         if chosen.demo and renewal.renew(project, engine):
             observer.note("MongoDB of the demo begins empty: its password is another")
@@ -112,7 +104,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         engine.up(pull=resolved.name == "upstream" or bool(chosen.app_files))
         reloading.note_started(project.state)
         if stale:
-            copies.remove(engine, but=made)
+            config_volumes.remove(engine, but=made)
         after = engine.containers()
         changed = tuple(
             name for name, state in after.items() if not state.attached and state.id not in before
@@ -178,7 +170,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         unnamed = engine.unnamed_volumes() if volumes else {}
         engine.down(timeout=timeout)
         engine.remove_networks(chosen.app_networks)
-        copies.remove(engine)
+        config_volumes.remove(engine)
         engine.remove_scratch(look)
         if volumes:
             transfer.remove([*engine.volumes(chosen.volumes), *unnamed])

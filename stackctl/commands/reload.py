@@ -21,8 +21,9 @@ def reload(session: Session) -> None:
     import asyncio
 
     from stackctl.commands.render import passes_checks
+    from stackctl.project import config_volumes
     from stackctl.project.process_lock import exclusive
-    from stackctl.stack import copies, images, reloading
+    from stackctl.stack import images, reloading
     from stackctl.stack.render import render
 
     project = session.project
@@ -42,7 +43,7 @@ def reload(session: Session) -> None:
             ),
             present=project.present(),
         )
-        copies.refresh(project.engine(), project.state, copies.kept(project.state))
+        config_volumes.refresh(project.engine(), project.state, config_volumes.kept(project.state))
         changed = reloading.changed(project.state)
 
         def done(name: str) -> None:

@@ -12,11 +12,10 @@ from typing import Any
 from stackctl.config.settings import Settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import START_INTERVAL_API, Engine, EngineInfo
-from stackctl.project import compose_overlay
+from stackctl.project import compose_overlay, config_volumes
 from stackctl.project.compose_overlay import RESET
+from stackctl.project.config_volumes import Copy
 from stackctl.project.state import State, write_atomic
-from stackctl.stack import copies
-from stackctl.stack.copies import Copy
 
 _COMPOSE_FILE = "engine.yml"
 _ENV_FILE = "engine.env"
@@ -72,14 +71,14 @@ def adapt(engine: Engine, info: EngineInfo, settings: Settings, state: State) ->
         configuration = engine.configuration()
         services = _refused(configuration, info)
         if copies_files(endpoint, settings):
-            made, mounts = copies.plan(configuration, state.folder)
+            made, mounts = config_volumes.plan(configuration, state.folder)
             for service, mounted in mounts.items():
                 services[service] = {**services.get(service, {}), **mounted}
-        content = {"services": services, "volumes": copies.declaration(made)}
+        content = {"services": services, "volumes": config_volumes.declaration(made)}
         write_atomic(merged, _HEADER + compose_overlay.text(content))
         engine.merge_over([merged], [])
-    copies.keep(state, made)
-    copies.refresh(engine, state, made)
+    config_volumes.keep(state, made)
+    config_volumes.refresh(engine, state, made)
     return made
 
 

@@ -11,10 +11,11 @@ import pytest
 from stackctl.config import settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.project import config_volumes
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.services.applications import present
-from stackctl.stack import adaptation, copies
+from stackctl.stack import adaptation
 from stackctl.stack.render import render
 
 pytestmark = pytest.mark.docker
@@ -32,7 +33,7 @@ def adapted(
     render(found, Secrets(found, state), state, images={}, present=present(found, demo=True))
     engine = Engine(found.project, [state.compose_env])
     engine.endpoint = endpoint
-    monkeypatch.setattr(copies, "refresh", lambda *_: [])
+    monkeypatch.setattr(config_volumes, "refresh", lambda *_: [])
     adaptation.adapt(engine, info, found, state)
     return engine.configuration(), state
 
@@ -91,4 +92,4 @@ def test_a_remote_engine_is_given_no_path_of_this_machine(monkeypatch: pytest.Mo
     # Back on the usual engine the folders are mounted again.
     again, _ = adapted(USUAL, LOCAL, monkeypatch)
     assert again["services"]["grafana"]["secrets"]
-    assert copies.kept(state) == []
+    assert config_volumes.kept(state) == []

@@ -30,10 +30,10 @@ from stackctl.config.settings import load
 from stackctl.docker.engine import Engine
 from stackctl.docker.look import Look
 from stackctl.errors import EngineError, StackctlError, UsageError
+from stackctl.project import config_volumes
 from stackctl.project.project import Project
 from stackctl.project.state import open_state
 from stackctl.services.catalog import application
-from stackctl.stack import copies
 from stackctl.verify import runner
 from stackctl.verify.drills import Drills, _drill
 from stackctl.verify.model import Check, Context, Finding
@@ -168,7 +168,7 @@ def test_down_heals_what_can_be_read_says_what_cannot_and_goes_on(
 ) -> None:
     engine = EndingEngine(container("loki", status="exited"))
     clean_environment.setattr(Project, "engine", lambda *_, **__: engine)
-    clean_environment.setattr(copies, "remove", lambda _: None)
+    clean_environment.setattr(config_volumes, "remove", lambda _: None)
     path = state_dir / "bot-core" / FILE
     path.write_text('{"faults": [{"kind": "stop"}]}')
     journal.begin("stop", "loki", "id-loki")

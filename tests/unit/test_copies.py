@@ -14,10 +14,9 @@ import yaml
 
 from stackctl.docker import transfer
 from stackctl.errors import StackctlError
-from stackctl.project import compose_overlay
+from stackctl.project import compose_overlay, config_volumes
+from stackctl.project.config_volumes import Copy
 from stackctl.project.state import State
-from stackctl.stack import copies
-from stackctl.stack.copies import Copy
 from stackctl.util import yaml_text
 from tests.support.engine import MemoryEngine
 
@@ -150,14 +149,14 @@ def configuration(folder: Path) -> dict[str, Any]:
 
 
 def made(state: State) -> list[Copy]:
-    planned, _ = copies.plan(configuration(state.folder), state.folder)
+    planned, _ = config_volumes.plan(configuration(state.folder), state.folder)
     return [one for one in planned if one.volume != "secrets_reader"]
 
 
 def test_what_is_mounted_of_the_state_folder_gets_volumes_and_nothing_else_does(
     state: State,
 ) -> None:
-    planned, services = copies.plan(configuration(state.folder), state.folder)
+    planned, services = config_volumes.plan(configuration(state.folder), state.folder)
     assert {one.volume: dict(one.parts) for one in planned} == {
         "config_prometheus": {"": "config/prometheus"},
         "secrets_prometheus": {"renamed": "secrets/key", "empty": "secrets/empty"},
@@ -190,16 +189,16 @@ def test_a_secret_that_is_no_file_is_left_to_compose_and_a_built_image_has_compo
             "plain": {"image": "x:1", "secrets": [{"source": "token"}]},
         },
     }
-    planned, services = copies.plan(found, state.folder)
+    planned, services = config_volumes.plan(found, state.folder)
     assert [(one.volume, one.image) for one in planned] == [("secrets_app", "bot-core-app")]
     assert set(services) == {"app"}
     found["services"]["app"]["secrets"].append({"source": "token"})
     with pytest.raises(StackctlError, match="token of app"):
-        copies.plan(found, state.folder)
+        config_volumes.plan(found, state.folder)
 
 
 def test_the_compose_file_takes_the_secrets_out(state: State) -> None:
-    _, services = copies.plan(configuration(state.folder), state.folder)
+    _, services = config_volumes.plan(configuration(state.folder), state.folder)
     text = compose_overlay.text({"services": services})
     assert text.count("secrets: !reset") == 2
     with pytest.raises(yaml.constructor.ConstructorError, match="!reset"):
@@ -215,12 +214,12 @@ def test_what_no_volume_can_stand_in_for_is_refused_with_the_remedy(state: State
     else:
         found["services"]["plain"]["secrets"] = [{"source": "key", "target": "/etc/plain/key"}]
     with pytest.raises(StackctlError, match="plain") as caught:
-        copies.plan(found, state.folder)
+        config_volumes.plan(found, state.folder)
     assert caught.value.remedy
 
 
 def test_volumes_are_made_filled_and_marked(state: State, volumes: Volumes) -> None:
-    changed = copies.refresh(CopyingEngine(volumes), state, made(state))
+    changed = config_volumes.refresh(CopyingEngine(volumes), state, made(state))
     assert changed == ["bot-core_config_prometheus", "bot-core_secrets_prometheus"]
     assert volumes.files("bot-core_config_prometheus") == {
         "prometheus.yml": b"a: 1\n",
@@ -244,33 +243,33 @@ def test_only_what_differs_is_written_and_what_is_gone_is_removed(
     state: State, volumes: Volumes
 ) -> None:
     engine = CopyingEngine(volumes)
-    copies.refresh(engine, state, made(state))
+    config_volumes.refresh(engine, state, made(state))
     volumes.written.clear()
-    assert copies.refresh(engine, state, made(state)) == []
+    assert config_volumes.refresh(engine, state, made(state)) == []
     assert volumes.written == []
     (state.config / "prometheus/prometheus.yml").write_text("a: 2\n")
     (state.config / "prometheus/alerts/one.yml").unlink()
-    assert copies.refresh(engine, state, made(state)) == ["bot-core_config_prometheus"]
+    assert config_volumes.refresh(engine, state, made(state)) == ["bot-core_config_prometheus"]
     assert volumes.written == ["bot-core_config_prometheus:prometheus.yml"]
     assert volumes.files("bot-core_config_prometheus") == {"prometheus.yml": b"a: 2\n"}
 
 
 def test_the_volumes_are_remembered_without_what_is_in_them(state: State) -> None:
-    assert copies.kept(state) == []
-    copies.keep(state, made(state))
-    assert copies.kept(state) == made(state)
+    assert config_volumes.kept(state) == []
+    config_volumes.keep(state, made(state))
+    assert config_volumes.kept(state) == made(state)
     assert "hush" not in (state.folder / "copies.json").read_text()
-    copies.keep(state, [])
-    assert copies.kept(state) == []
+    config_volumes.keep(state, [])
+    assert config_volumes.kept(state) == []
 
 
 def test_removing_takes_copies_that_are_not_used_and_no_data(
     state: State, volumes: Volumes
 ) -> None:
     engine = CopyingEngine(volumes)
-    copies.refresh(engine, state, made(state))
+    config_volumes.refresh(engine, state, made(state))
     volumes.create("bot-core_prometheus_data", {})
-    copies.remove(engine, but=made(state)[:1])
+    config_volumes.remove(engine, but=made(state)[:1])
     assert set(volumes.members) == {"bot-core_config_prometheus", *_DATA}
-    copies.remove(engine)
+    config_volumes.remove(engine)
     assert set(volumes.members) == _DATA
