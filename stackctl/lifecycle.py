@@ -13,11 +13,11 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.docker import transfer
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.observer import Observer
-from stackctl.project import config_volumes
+from stackctl.project import config_volumes, engine_overrides
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.readiness import Progress
-from stackctl.stack import adaptation, doctor, image_lock, images, joining, reloading, renewal
+from stackctl.stack import doctor, image_lock, images, joining, reloading, renewal
 from stackctl.stack.images import Choice, Resolved
 from stackctl.stack.joining import Missing
 from stackctl.stack.render import Rendering, render
@@ -97,7 +97,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             observer.note(f"removed {leftover}, left by an `up` that was interrupted")
         engine.remove_scratch(look)
         stale = config_volumes.kept(project.state)
-        made = adaptation.adapt(engine, info, project.settings, project.state)
+        made = engine_overrides.adapt(engine, info, project.settings, project.state)
         if chosen.demo and renewal.renew(project, engine):
             observer.note("MongoDB of the demo begins empty: its password is another")
         observer.step("starting the containers")

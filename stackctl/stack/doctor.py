@@ -26,9 +26,9 @@ from stackctl.docker.engine import (
 )
 from stackctl.docker.look import Look
 from stackctl.errors import EngineError
+from stackctl.project import engine_overrides
 from stackctl.services.applications import APPLICATIONS, Present
 from stackctl.services.catalog import Service
-from stackctl.stack import adaptation
 from stackctl.stack.joining import Seen
 from stackctl.stack.render import CHANNELS
 
@@ -65,7 +65,7 @@ def examine(
     except EngineError as error:
         return [Finding("docker", "failure", error.message, error.remedy)]
     look = engine.look()
-    adapts = adaptation.replaces_settings(engine.endpoint, info, settings)
+    adapts = engine_overrides.replaces_settings(engine.endpoint, info, settings)
     return [
         *_versions(info, ADAPTING_COMPOSE if adapts else MINIMUM_COMPOSE),
         *_engine(engine.endpoint, info, settings),
@@ -140,7 +140,7 @@ def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterato
     yield Finding("engine", "ok", f"{_kind(info)} at {endpoint} ({endpoint.origin})")
     if endpoint.remote:
         yield from _reachable(endpoint, settings)
-    if adaptation.socket(endpoint, info, settings, sys.platform) is None:
+    if engine_overrides.socket(endpoint, info, settings, sys.platform) is None:
         yield Finding(
             "engine",
             "failure",

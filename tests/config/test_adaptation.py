@@ -11,11 +11,10 @@ import pytest
 from stackctl.config import settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import Engine, EngineInfo
-from stackctl.project import config_volumes
+from stackctl.project import config_volumes, engine_overrides
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.services.applications import present
-from stackctl.stack import adaptation
 from stackctl.stack.render import render
 
 pytestmark = pytest.mark.docker
@@ -34,7 +33,7 @@ def adapted(
     engine = Engine(found.project, [state.compose_env])
     engine.endpoint = endpoint
     monkeypatch.setattr(config_volumes, "refresh", lambda *_: [])
-    adaptation.adapt(engine, info, found, state)
+    engine_overrides.adapt(engine, info, found, state)
     return engine.configuration(), state
 
 

@@ -15,9 +15,10 @@ from stackctl.docker.endpoint import DEFAULT, Endpoint, known, parse
 from stackctl.docker.engine import Engine
 from stackctl.docker.failures import reached
 from stackctl.errors import EngineError, UsageError
+from stackctl.project import engine_overrides
 from stackctl.project.project import open_project
 from stackctl.services import catalog
-from stackctl.stack import adaptation, doctor
+from stackctl.stack import doctor
 from stackctl.stack.doctor import Finding
 from tests.support.docker import recorded
 from tests.support.ports import free_port_settings
@@ -116,8 +117,11 @@ def test_what_an_engine_is_taken_for(
     none = settings.load(environ={})
     info = found.info()
     assert found.endpoint.remote == expected.remote
-    assert adaptation.socket(found.endpoint, info, none, expected.system) == expected.docker_socket
-    assert adaptation.replaces_settings(found.endpoint, info, none) == expected.replaces
+    assert (
+        engine_overrides.socket(found.endpoint, info, none, expected.system)
+        == expected.docker_socket
+    )
+    assert engine_overrides.replaces_settings(found.endpoint, info, none) == expected.replaces
     findings = examine(found)
     assert starts(findings, "ok")[0].startswith(f"{expected.kind} at ")
     for level, texts in (("warning", expected.warnings), ("failure", expected.failures)):

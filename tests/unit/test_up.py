@@ -56,7 +56,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     monkeypatch.setattr(joining, "found", lambda _, chosen: chosen)
     monkeypatch.setattr("stackctl.stack.doctor.examine", lambda *_: [])
     monkeypatch.setattr("stackctl.stack.images.resolve", lambda *_, **__: Resolved("local", {}))
-    monkeypatch.setattr("stackctl.stack.adaptation.adapt", lambda *_: [])
+    monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
     monkeypatch.setattr("stackctl.readiness.wait", ready)
     monkeypatch.setattr(lifecycle, "_refuses_password", takes)
     return engine
