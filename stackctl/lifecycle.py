@@ -6,14 +6,13 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from stackctl import readiness
-from stackctl.backup import unfinished
 from stackctl.chaos import faults
 from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.docker import transfer
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.observer import Observer
-from stackctl.project import config_volumes, engine_overrides
+from stackctl.project import config_volumes, engine_overrides, unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.readiness import Progress
@@ -50,7 +49,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
     an image cannot be had, where Compose fails, or NotReady.
     """
     with exclusive(project.state, "up") as hold:
-        unfinished.refuse(project.state)
+        unfinished_restore.refuse(project.state)
         if hold.down_cut_off:
             # The engine goes on stopping what a `down` had told it to stop before it was cut off.
             engine = project.whole_engine()

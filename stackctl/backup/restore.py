@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from stackctl.backup import archive, data, unfinished
+from stackctl.backup import archive, data
 from stackctl.backup.archive import Manifest, Reader, Volume
 from stackctl.docker import transfer
 from stackctl.docker.programs import scratch_labels
 from stackctl.errors import StackctlError
+from stackctl.project import unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project
 
@@ -80,8 +81,8 @@ def _put(
     }
     fresh = [name for name in names.values() if name not in replaced]
     transfer.remove(trials.values())
-    earlier = unfinished.pending(project.state)
-    unfinished.begin(project.state, {*earlier, *fresh})
+    earlier = unfinished_restore.pending(project.state)
+    unfinished_restore.begin(project.state, {*earlier, *fresh})
     try:
         with transfer.open_transfer(project.name) as copies:
             for volume, content in backup.volumes():
@@ -94,11 +95,11 @@ def _put(
                 copies.write(target, content)
     except BaseException:
         transfer.remove([*trials.values(), *fresh])
-        unfinished.begin(project.state, earlier)
+        unfinished_restore.begin(project.state, earlier)
         raise
     if trials:
         # From here on a part of the old data is gone, so what cuts this off leaves the record.
-        unfinished.begin(project.state, names.values())
+        unfinished_restore.begin(project.state, names.values())
         with transfer.open_transfer(project.name) as copies:
             for volume, content in backup.volumes():
                 if volume.name in trials:
@@ -107,7 +108,7 @@ def _put(
                     transfer.remove([trials[volume.name], name])
                     transfer.create(name, labels[volume.name])
                     copies.write(name, content)
-    unfinished.end(project.state)
+    unfinished_restore.end(project.state)
 
 
 def _refuse_others(project: Project, volumes: Collection[str]) -> None:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from stackctl import readiness
-from stackctl.backup import archive, data, unfinished
+from stackctl.backup import archive, data
 from stackctl.backup.archive import Manifest
 from stackctl.chaos.faults import FAULTS, injected
 from stackctl.chaos.journal import Journal
@@ -19,6 +19,7 @@ from stackctl.docker import transfer
 from stackctl.docker.inspected import ContainerState
 from stackctl.errors import StackctlError
 from stackctl.observer import Observer
+from stackctl.project import unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project
 from stackctl.services import catalog
@@ -40,7 +41,7 @@ def save(project: Project, path: Path, *, force: bool, observer: Observer) -> Ma
         containers = engine.containers()
         journal = Journal(project.state)
         _refuse_unsteady(containers, journal)
-        unfinished.refuse(project.state)
+        unfinished_restore.refuse(project.state)
         names = {volume: data.full_name(project.name, volume) for volume in data.SERVICES}
         present = transfer.present(names.values())
         if not present:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.backup import archive, data, unfinished
+from stackctl.backup import archive, data
 from stackctl.clients.loki import Entry, LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine
+from stackctl.project import unfinished_restore
 from stackctl.project.state import State
 from tests.e2e.conftest import PROJECT, Stack, docker
 from tests.support.cli import stackctl
@@ -44,7 +45,7 @@ def other(stack: Stack) -> Iterator[None]:
     """The second project, gone with its volumes at the end."""
     yield
     docker("volume", "rm", "--force", *VOLUMES)
-    unfinished.end(State(stack.folder / "state" / OTHER))
+    unfinished_restore.end(State(stack.folder / "state" / OTHER))
 
 
 def leftovers() -> str:

@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stackctl import __version__
-from stackctl.backup import archive, data, restore, save, unfinished
+from stackctl.backup import archive, data, restore, save
 from stackctl.backup.archive import BadBackup, Manifest
 from stackctl.chaos.journal import Journal
 from stackctl.commands.backup import backup as backup_command
@@ -36,6 +36,7 @@ from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.programs import SCRATCH_LABEL
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.observer import Observer
+from stackctl.project import unfinished_restore
 from stackctl.project.project import Choices, Project
 from stackctl.project.state import open_state
 from stackctl.util import paths, yaml_text
@@ -584,7 +585,7 @@ def test_the_volumes_are_replaced_by_fresh_ones_that_compose_owns(
         "com.docker.compose.volume": "loki_data",
         "com.docker.compose.version": "2.26.1",
     }
-    unfinished.refuse(restoring.stack.project.state)
+    unfinished_restore.refuse(restoring.stack.project.state)
 
 
 def test_a_restore_needs_the_stack_down(stack: Stack, docker: Docker, whole: Path) -> None:
@@ -670,7 +671,7 @@ def test_a_restore_that_fails_before_all_is_known_to_fit_changes_nothing(
         restoring(whole)
     assert caught.value is error or caught.type is error
     assert docker.volumes == OLD
-    unfinished.refuse(restoring.stack.project.state)
+    unfinished_restore.refuse(restoring.stack.project.state)
 
 
 def test_a_restore_that_fails_when_a_part_is_replaced_is_told_and_can_be_done_again(
@@ -683,17 +684,17 @@ def test_a_restore_that_fails_when_a_part_is_replaced_is_told_and_can_be_done_ag
         restoring(whole)
     assert TRIAL not in docker.volumes
     with pytest.raises(StackctlError, match="a restore was cut off"):
-        unfinished.refuse(state)
+        unfinished_restore.refuse(state)
     # Nor does one that fails earlier the next time strike that out.
     docker.on_write = fail_at(TRIAL, error=EngineError("no space left on device"))
     with pytest.raises(EngineError):
         restoring(whole)
     with pytest.raises(StackctlError, match="a restore was cut off"):
-        unfinished.refuse(state)
+        unfinished_restore.refuse(state)
     docker.on_write = lambda _: None
     restoring(whole)
     assert docker.volumes[NAMES["loki_data"]] == LOKI
-    unfinished.refuse(state)
+    unfinished_restore.refuse(state)
 
 
 def test_a_trial_goes_before_its_volume_is_replaced_and_is_marked_for_removal(
@@ -731,14 +732,14 @@ def test_a_restore_that_was_killed_is_told_until_it_is_done_again_or_its_volumes
 ) -> None:
     state = restoring.stack.project.state
     docker.volumes = {NAMES["loki_data"]: b"half"}
-    unfinished.begin(state, [NAMES["loki_data"], NAMES["grafana_data"]])
+    unfinished_restore.begin(state, [NAMES["loki_data"], NAMES["grafana_data"]])
     with pytest.raises(StackctlError, match=r"cut off: bot-core_loki_data may hold a part"):
-        unfinished.refuse(state)
+        unfinished_restore.refuse(state)
     docker.volumes.clear()
-    unfinished.refuse(state)
+    unfinished_restore.refuse(state)
     docker.volumes = {NAMES["loki_data"]: b"half"}
     restoring(whole)
-    unfinished.refuse(state)
+    unfinished_restore.refuse(state)
 
 
 def test_data_of_other_programs_is_told(restoring: Restoring, docker: Docker, whole: Path) -> None:
