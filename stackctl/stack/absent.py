@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from stackctl.render.promql import metric_names, selected_jobs
 from stackctl.services.applications import owners
-from stackctl.stack.promql import metric_names, selected_jobs
 
 Rules = Mapping[str, Any]
 """A rule file, as YAML has it."""

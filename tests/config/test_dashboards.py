@@ -18,8 +18,8 @@ import yaml
 from dashboards import limits
 from dashboards.__main__ import FOLDER, stale, write
 from dashboards.links import TITLES
+from stackctl.render.promql import metric_names
 from stackctl.snapshot.dashboard import Dashboard
-from stackctl.stack.promql import metric_names
 from tests.config.contract import EXPORTED, SERIES
 from tests.support.tools import check_expressions
 

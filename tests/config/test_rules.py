@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stackctl.stack.promql import metric_names, selected_labels
+from stackctl.render.promql import metric_names, selected_labels
 from tests.config.contract import EXPORTED, SERIES, TARGET_LABELS
 from tests.support.tools import tool
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from stackctl.stack.promql import metric_names
+from stackctl.render.promql import metric_names
 from tests.e2e.conftest import PROJECT, Stack, docker
 from tests.support.http import wait_until
 

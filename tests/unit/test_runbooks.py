@@ -16,8 +16,8 @@ from botdemo.control import Control, Switches
 from botdemo.switches import AnalystSwitches, EngineSwitches, GatewaySwitches, HttpSwitches
 from stackctl.cli import cli
 from stackctl.config.settings import PUBLISHED_PORTS
+from stackctl.render.promql import metric_names, selected_labels
 from stackctl.services.catalog import SERVICES
-from stackctl.stack.promql import metric_names, selected_labels
 from stackctl.util import yaml_text
 from standins.loki.logql import parser
 from standins.loki.logql.lexer import ParseError
