@@ -8,8 +8,8 @@ import re
 from collections.abc import MutableMapping
 from typing import Any
 
+from stackctl.render import prune
 from stackctl.services.applications import APPLICATIONS, Present
-from stackctl.stack import absent
 from stackctl.util import yaml_text
 
 _COMPOSE_SERVICE = "com_docker_compose_service"
@@ -145,10 +145,10 @@ def leave_out(files: MutableMapping[str, bytes], present: Present) -> tuple[list
     if not present.left_out:
         return [], []
     rules = {name: yaml_text.load(files[name]) for name in files if name.startswith(_RULES)}
-    records = absent.recorded(rules.values())
+    records = prune.recorded(rules.values())
     alerts: list[str] = []
     for name, content in rules.items():
-        rest, gone = absent.without(content, present.targets, records)
+        rest, gone = prune.without(content, present.targets, records)
         alerts += gone
         if not rest["groups"]:
             del files[name]
@@ -157,7 +157,7 @@ def leave_out(files: MutableMapping[str, bytes], present: Present) -> tuple[list
     panels: list[str] = []
     for name in [name for name in files if name.startswith(_DASHBOARDS)]:
         board = json.loads(files[name])
-        kept, titles = absent.board_without(board, present.targets, records)
+        kept, titles = prune.board_without(board, present.targets, records)
         panels += [f"{board['title']}: {title}" for title in titles]
         if kept is None:
             del files[name]

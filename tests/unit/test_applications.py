@@ -18,9 +18,10 @@ from stackctl.errors import EngineError, UsageError
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
+from stackctl.render import prune
 from stackctl.render.promql import metric_names, selected_jobs
 from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
-from stackctl.stack import absent, joining
+from stackctl.stack import joining
 from stackctl.stack.doctor import Finding
 from stackctl.stack.render import Rendering, render
 from stackctl.util import paths, yaml_text
@@ -219,11 +220,11 @@ def test_rows_without_a_panel_go_too() -> None:
             {"type": "stat", "title": "M", "targets": [{"expr": "node_load1"}]},
         ],
     }
-    kept, gone = absent.board_without(board, [], {})
+    kept, gone = prune.board_without(board, [], {})
     assert kept is not None
     assert [panel["title"] for panel in kept["panels"]] == ["Machine", "M"]
     assert gone == ["T"]
-    assert absent.board_without(board, ["rust-core-engine"], {})[0] == board
+    assert prune.board_without(board, ["rust-core-engine"], {})[0] == board
 
 
 def test_a_recorded_series_tells_of_what_it_is_made_of() -> None:
@@ -239,7 +240,7 @@ def test_a_recorded_series_tells_of_what_it_is_made_of() -> None:
             ]
         }
     ]
-    assert absent.recorded(files)["b:c:d"] == {"rust-core-engine", "kong"}
+    assert prune.recorded(files)["b:c:d"] == {"rust-core-engine", "kong"}
 
 
 @pytest.mark.parametrize(
