@@ -17,9 +17,9 @@ from stackctl.config.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
 from stackctl.errors import StackctlError
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, write_atomic
+from stackctl.render import targets
 from stackctl.services import catalog
 from stackctl.services.applications import Present
-from stackctl.stack import watching
 from stackctl.util import paths, yaml_text
 
 _CONFIG_FILE = 0o644
@@ -133,10 +133,10 @@ def _configuration(
         ),
         "alertmanager/templates/slack.tmpl": lambda text: _grafana(text, settings),
         "loki/loki-config.yml": lambda text: _grafana(text, settings),
-        "loki/promtail-config.yml": lambda text: watching.promtail(
+        "loki/promtail-config.yml": lambda text: targets.promtail(
             _own_logs(text, settings.project), present
         ),
-        "prometheus/prometheus.yml": lambda text: watching.prometheus(
+        "prometheus/prometheus.yml": lambda text: targets.prometheus(
             _own_containers(text, settings.project), present
         ),
         "prometheus/targets/binance.yml": lambda text: _binance(text, settings["BINANCE_API_URL"]),
@@ -150,7 +150,7 @@ def _configuration(
         files["prometheus/scrape-configs/kubernetes.yml"] = fragments[
             "prometheus/fragments/kubernetes.yml"
         ]
-    alerts, panels = watching.leave_out(files, present)
+    alerts, panels = targets.leave_out(files, present)
     return files, alerts, panels
 
 
@@ -164,7 +164,7 @@ def _alertmanager(
         _leave_out(config, left_out)
     if "e-mail" not in left_out:
         _email_addresses(config, settings)
-    return watching.dumped(config)
+    return targets.dumped(config)
 
 
 def _leave_out(config: dict[str, Any], channels: Iterable[str]) -> None:
