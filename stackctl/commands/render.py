@@ -60,7 +60,8 @@ def passes_checks(session: Session, choices: Choices) -> bool:
     import tempfile
     from pathlib import Path
 
-    from stackctl.stack import check, images
+    from stackctl.render import validate
+    from stackctl.stack import images
     from stackctl.stack.render import write_configuration
 
     project = session.project
@@ -69,7 +70,7 @@ def passes_checks(session: Session, choices: Choices) -> bool:
     with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
         folder = Path(name)
         write_configuration(project.settings, folder, project.present(choices))
-        for verdict in check.check(project.engine(), references, folder):
+        for verdict in validate.check(project.engine(), references, folder):
             passed &= verdict.ok
             if verdict.ok:
                 session.out.print(f"{verdict.service} takes {verdict.subject}", style="green")

@@ -8,8 +8,9 @@ import pytest
 
 from stackctl.config import settings
 from stackctl.docker.engine import Engine
+from stackctl.render import validate
 from stackctl.services.applications import present
-from stackctl.stack import check, images
+from stackctl.stack import images
 from stackctl.stack.render import write_configuration
 
 pytestmark = pytest.mark.docker
@@ -26,10 +27,10 @@ BREAKS = {
 }
 
 
-def verdicts(folder: Path) -> dict[tuple[str, str], check.Verdict]:
+def verdicts(folder: Path) -> dict[tuple[str, str], validate.Verdict]:
     found = settings.load(environ={})
     references = images.references(found, "local")
-    given = check.check(Engine(found.project), references, folder)
+    given = validate.check(Engine(found.project), references, folder)
     return {(one.service, one.subject): one for one in given}
 
 

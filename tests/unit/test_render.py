@@ -22,8 +22,8 @@ from stackctl.errors import EngineError, UsageError
 from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
+from stackctl.render.validate import Verdict
 from stackctl.services.applications import present
-from stackctl.stack.check import Verdict
 from stackctl.stack.render import CHANNELS, Rendering, render
 from stackctl.util import paths, yaml_text
 from tests.support.cli import run_here
@@ -317,7 +317,7 @@ def test_the_check_goes_by_what_the_settings_join_too(
         seen.append((folder / "prometheus" / "prometheus.yml").read_text())
         return [Verdict("prometheus", "its file", True, "")]
 
-    monkeypatch.setattr("stackctl.stack.check.check", check)
+    monkeypatch.setattr("stackctl.render.validate.check", check)
     monkeypatch.setattr(Project, "engine", lambda *_: NetworkedEngine())
     assert run_here("render", "--check", env={"STACKCTL_ATTACH": "their_net"}).returncode == 0
     assert "job_name: mongodb" not in seen[0]
