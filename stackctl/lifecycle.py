@@ -16,10 +16,10 @@ from stackctl.project import config_volumes, engine_overrides, unfinished_restor
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.readiness import Progress
+from stackctl.render.configuration import Rendering, render
 from stackctl.stack import doctor, image_lock, images, joining, reloading, renewal
 from stackctl.stack.images import Choice, Resolved
 from stackctl.stack.joining import Missing
-from stackctl.stack.render import Rendering, render
 
 # The new password travels inside the container only: on the command line of no process.
 _SET_PASSWORD = (

@@ -286,7 +286,7 @@ def _ask(
 
 def _channels(session: Session) -> dict[str, list[str]]:
     """Give the channels of every receiver in the configuration that Alertmanager has loaded."""
-    from stackctl.stack.render import CHANNELS
+    from stackctl.render.configuration import CHANNELS
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> list[Receiver]:
         return await alertmanager.receiver_configs()

@@ -23,8 +23,8 @@ def reload(session: Session) -> None:
     from stackctl.commands.render import passes_checks
     from stackctl.project import config_volumes
     from stackctl.project.process_lock import exclusive
+    from stackctl.render.configuration import render
     from stackctl.stack import images, reloading
-    from stackctl.stack.render import render
 
     project = session.project
     choices = project.choices

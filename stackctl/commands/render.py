@@ -29,8 +29,8 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
     """
     from stackctl.project.process_lock import exclusive
     from stackctl.project.project import Wish
+    from stackctl.render.configuration import render as write
     from stackctl.stack import images, joining
-    from stackctl.stack.render import render as write
 
     project = session.project
     choices = joining.planned(project, Wish())
@@ -61,8 +61,8 @@ def passes_checks(session: Session, choices: Choices) -> bool:
     from pathlib import Path
 
     from stackctl.render import validate
+    from stackctl.render.configuration import write_configuration
     from stackctl.stack import images
-    from stackctl.stack.render import write_configuration
 
     project = session.project
     references = images.references(project.settings, choices.images, pins=choices.pins)

@@ -14,9 +14,9 @@ from stackctl.clients.sink import SinkClient
 from stackctl.config.settings import Settings
 from stackctl.project.project import Project
 from stackctl.project.state import State
+from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import WITH_HEALTH, Present, Target
 from stackctl.services.catalog import EXPECTED_JOBS
-from stackctl.stack.render import CHANNELS
 from stackctl.verify.drills import Drills
 from stackctl.verify.end_to_end import Load
 from stackctl.verify.model import Context

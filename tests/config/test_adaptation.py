@@ -14,8 +14,8 @@ from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.project import config_volumes, engine_overrides
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
+from stackctl.render.configuration import render
 from stackctl.services.applications import present
-from stackctl.stack.render import render
 
 pytestmark = pytest.mark.docker
 

@@ -9,9 +9,9 @@ import pytest
 from stackctl.config import settings
 from stackctl.docker.engine import Engine
 from stackctl.render import validate
+from stackctl.render.configuration import write_configuration
 from stackctl.services.applications import present
 from stackctl.stack import images
-from stackctl.stack.render import write_configuration
 
 pytestmark = pytest.mark.docker
 

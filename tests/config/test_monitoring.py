@@ -18,8 +18,8 @@ import yaml
 from stackctl.config import settings
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
+from stackctl.render.configuration import CHANNELS, render
 from stackctl.services.applications import present
-from stackctl.stack.render import CHANNELS, render
 from stackctl.util import paths
 from tests.support.tools import tool
 

@@ -13,8 +13,8 @@ import pytest
 from stackctl.config import settings, starter
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
+from stackctl.render.configuration import render
 from stackctl.services.applications import present
-from stackctl.stack.render import render
 from stackctl.util import paths
 
 pytestmark = pytest.mark.docker

@@ -19,11 +19,11 @@ from stackctl.project.project import Choices, Project, Wish
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.render import prune
+from stackctl.render.configuration import Rendering, render
 from stackctl.render.promql import metric_names, selected_jobs
 from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
 from stackctl.stack import joining
 from stackctl.stack.doctor import Finding
-from stackctl.stack.render import Rendering, render
 from stackctl.util import paths, yaml_text
 from stackctl.verify.context import application_load
 from tests.config.contract import SERIES

@@ -22,9 +22,9 @@ from stackctl.errors import EngineError, UsageError
 from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
+from stackctl.render.configuration import CHANNELS, Rendering, render
 from stackctl.render.validate import Verdict
 from stackctl.services.applications import present
-from stackctl.stack.render import CHANNELS, Rendering, render
 from stackctl.util import paths, yaml_text
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine
