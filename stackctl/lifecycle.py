@@ -11,14 +11,15 @@ from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.docker import transfer
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
+from stackctl.images import catalog
+from stackctl.images.catalog import Choice, Resolved
 from stackctl.observer import Observer
 from stackctl.project import config_volumes, engine_overrides, unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.readiness import Progress
 from stackctl.render.configuration import Rendering, render
-from stackctl.stack import doctor, image_lock, images, joining, reloading, renewal
-from stackctl.stack.images import Choice, Resolved
+from stackctl.stack import doctor, image_lock, joining, reloading, renewal
 from stackctl.stack.joining import Missing
 
 # The new password travels inside the container only: on the command line of no process.
@@ -64,7 +65,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         own = [one for one in project.services_of(chosen) if one.profile != "attached"]
         _refuse_failures(doctor.examine(engine, project.settings, own, chosen.app_services))
         observer.step("choosing the images")
-        resolved = images.resolve(
+        resolved = catalog.resolve(
             engine,
             project.settings,
             choice=choice,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stackctl.docker.inspected import PROJECT_LABEL
+from stackctl.images import catalog
 from stackctl.project.project import Project
-from stackctl.stack import images
 
 SERVICES: Mapping[str, str] = {
     "grafana_data": "grafana",
@@ -38,4 +38,4 @@ def trial_name(project: str, volume: str) -> str:
 
 def image_of(project: Project, service: str) -> str:
     """Give the image that the project runs a service on, by its settings and the set that `up` chose."""
-    return images.references(project.settings, project.choices.images)[service]
+    return catalog.references(project.settings, project.choices.images)[service]

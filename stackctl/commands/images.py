@@ -11,9 +11,9 @@ import click
 from stackctl.commands.common import FORMAT, Session, pass_session, print_table
 
 if TYPE_CHECKING:
+    from stackctl.images.catalog import SetName
     from stackctl.project.project import Project
     from stackctl.stack.image_lock import Lock
-    from stackctl.stack.images import SetName
 
 _SET = click.option(
     "--set",
@@ -40,8 +40,8 @@ def list_(session: Session, output: str) -> None:
     """Show every image of both sets, whether it is on this machine, and whether stackctl.lock has it."""
     from rich.table import Table
 
+    from stackctl.images.catalog import inventory
     from stackctl.stack import image_lock
-    from stackctl.stack.images import inventory
 
     project = session.project
     lock = image_lock.read()
@@ -70,8 +70,8 @@ def list_(session: Session, output: str) -> None:
 @pass_session
 def build(session: Session) -> None:
     """Build the local set from Debian's packages. What has not changed is not built again."""
+    from stackctl.images import catalog as sets
     from stackctl.report.progress import Display
-    from stackctl.stack import images as sets
 
     with Display(session.err) as display:
         sets.build(session.project.whole_engine(), display.step)
@@ -166,9 +166,9 @@ def load(session: Session, file: Path) -> None:
     FILE is checked as a whole first. Images that are here already are left out, so that one that was cut off goes on
     where it was when it is called again.
     """
+    from stackctl.images import catalog as sets
     from stackctl.report.progress import Display
     from stackctl.stack import image_transfer
-    from stackctl.stack import images as sets
 
     with Display(session.err) as display:
         manifest, loaded = image_transfer.load(
@@ -236,7 +236,7 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
 
 
 def _set_in_use(project: Project, lock: Lock | None) -> SetName:
-    from stackctl.stack.images import standing
+    from stackctl.images.catalog import standing
 
     choices = project.choices
     settled = choices.images or (lock.set if lock else None)

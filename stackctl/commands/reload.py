@@ -21,10 +21,11 @@ def reload(session: Session) -> None:
     import asyncio
 
     from stackctl.commands.render import passes_checks
+    from stackctl.images import catalog
     from stackctl.project import config_volumes
     from stackctl.project.process_lock import exclusive
     from stackctl.render.configuration import render
-    from stackctl.stack import images, reloading
+    from stackctl.stack import reloading
 
     project = session.project
     choices = project.choices
@@ -38,7 +39,7 @@ def reload(session: Session) -> None:
             project.settings,
             project.secrets,
             project.state,
-            images=images.variables(
+            images=catalog.variables(
                 project.settings, choices.images, demo=choices.demo, pins=choices.pins
             ),
             present=project.present(),

@@ -18,8 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import StackctlError
-from stackctl.project.state import write_atomic
-from stackctl.stack.images import (
+from stackctl.images.catalog import (
     Image,
     SetName,
     catalogue,
@@ -27,6 +26,7 @@ from stackctl.stack.images import (
     plain_reference,
     reference,
 )
+from stackctl.project.state import write_atomic
 
 FILE = Path("stackctl.lock")
 _FILE_MODE = 0o644

@@ -31,11 +31,12 @@ from tenacity import (
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
+from stackctl.images import catalog
+from stackctl.images.catalog import SetName
 from stackctl.project import state
-from stackctl.stack import image_bundle, image_lock, images
+from stackctl.stack import image_bundle, image_lock
 from stackctl.stack.image_bundle import Bundled, Content, Manifest
 from stackctl.stack.image_lock import Lock
-from stackctl.stack.images import SetName
 
 _AT_ONCE = 3
 _ATTEMPTS = 4
@@ -76,8 +77,8 @@ def pull(
     """
     pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == "upstream" else {}
     wanted = [
-        images.pinned(images.reference(image, settings, "upstream"), pins)
-        for image in images.catalogue(demo=demo)
+        catalog.pinned(catalog.reference(image, settings, "upstream"), pins)
+        for image in catalog.catalogue(demo=demo)
         if not image.built_here or settings[image.variable] is not None
     ]
     ended = threading.Event()
@@ -161,21 +162,21 @@ def save(
     A save of the same images that was cut off is gone on with. Raises StackctlError where an image is not here, or
     where the file cannot be written.
     """
-    if name == "local" and not images.is_built(engine):
+    if name == "local" and not catalog.is_built(engine):
         raise StackctlError(
             "the local image set is not here as this stackctl makes it",
             remedy="`stackctl images build` makes it",
         )
     taken = _taken(settings, name, demo=demo)
     pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == name else {}
-    sources = {reference: images.pinned(reference, pins) for reference in taken}
+    sources = {reference: catalog.pinned(reference, pins) for reference in taken}
     ids = {reference: engine.image_id(source) for reference, source in sources.items()}
     missing = [sources[reference] for reference, id_ in ids.items() if id_ is None]
     if missing:
         raise image_lock.not_here(missing, name)
     head = image_bundle.head_of(
         name,
-        images.inputs_digest() if name == "local" else None,
+        catalog.inputs_digest() if name == "local" else None,
         tuple(
             Bundled(name=taken[reference], reference=reference, id=id_)
             for reference, id_ in ids.items()
@@ -232,13 +233,13 @@ def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
 
 def _record(engine: Engine, found: Manifest) -> None:
     """Record what the local set was built from, as its build did where it was saved."""
-    of_set = {image.local for image in images.catalogue()}
+    of_set = {image.local for image in catalog.catalogue()}
     ids = {
         one.reference: engine.image_id(one.reference)
         for one in found.images
         if one.reference in of_set
     }
-    state.write_shared_json(images.RECORD, {"inputs": found.inputs, "images": ids, "loaded": True})
+    state.write_shared_json(catalog.RECORD, {"inputs": found.inputs, "images": ids, "loaded": True})
 
 
 def _taken(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
@@ -247,8 +248,8 @@ def _taken(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
     The local set is there as a whole or is built: images that the settings replace, and the demo's, belong to it.
     """
     taken: dict[str, str] = {}
-    for image in images.catalogue(demo=demo or name == "local"):
-        reference = images.reference(image, settings, name)
+    for image in catalog.catalogue(demo=demo or name == "local"):
+        reference = catalog.reference(image, settings, name)
         if "@" in reference:
             raise StackctlError(
                 f"{image.variable} names an image by digest, which no engine gives a loaded one",

@@ -12,11 +12,11 @@ from stackctl.config.settings import OVERRIDE_FILE, Settings, nearest
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine, merged
 from stackctl.errors import UsageError
+from stackctl.images import catalog
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.project.state import State, write_atomic
 from stackctl.services import catalog
 from stackctl.services.applications import APPLICATIONS, Target
-from stackctl.stack import images
 from stackctl.util import yaml_text
 
 _REACHING_OUT = ("prometheus", "blackbox-exporter", "mongodb-exporter", "redis-exporter")
@@ -251,9 +251,9 @@ def _asker(project: Project, chosen: Choices, engine: Engine) -> _Ask | None:
 
 def _image_to_ask_with(project: Project, chosen: Choices, engine: Engine) -> str | None:
     """Give an image that is here and has busybox: Prometheus', of the chosen set or of the other."""
-    usual = images.references(project.settings, chosen.images, pins=chosen.pins)["prometheus"]
-    (image,) = (one for one in images.catalogue() if one.name == "prometheus")
-    mirrored = images.reference(image, project.settings, "upstream")
+    usual = catalog.references(project.settings, chosen.images, pins=chosen.pins)["prometheus"]
+    (image,) = (one for one in catalog.catalogue() if one.name == "prometheus")
+    mirrored = catalog.reference(image, project.settings, "upstream")
     candidates = (usual, mirrored, image.upstream, image.local)
     return next((one for one in candidates if engine.image_id(one) is not None), None)
 

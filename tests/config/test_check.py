@@ -8,10 +8,10 @@ import pytest
 
 from stackctl.config import settings
 from stackctl.docker.engine import Engine
+from stackctl.images import catalog
 from stackctl.render import validate
 from stackctl.render.configuration import write_configuration
 from stackctl.services.applications import present
-from stackctl.stack import images
 
 pytestmark = pytest.mark.docker
 
@@ -29,7 +29,7 @@ BREAKS = {
 
 def verdicts(folder: Path) -> dict[tuple[str, str], validate.Verdict]:
     found = settings.load(environ={})
-    references = images.references(found, "local")
+    references = catalog.references(found, "local")
     given = validate.check(Engine(found.project), references, folder)
     return {(one.service, one.subject): one for one in given}
 

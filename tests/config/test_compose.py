@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from stackctl.config import settings
+from stackctl.images import catalog
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
 from stackctl.services import catalog
 from stackctl.services.applications import present
-from stackctl.stack import images
 from stackctl.util import paths
 
 pytestmark = pytest.mark.docker
@@ -185,7 +185,7 @@ def test_without_its_env_compose_says_what_to_run() -> None:
 
 
 def test_every_image_has_both_sets_and_one_variable() -> None:
-    found = images.catalogue()
+    found = catalog.catalogue()
     assert {service for image in found for service in image.services} == set(catalog.SERVICES)
     assert {image.variable for image in found} == set(settings.IMAGE_VARIABLES)
     assert all(

@@ -17,7 +17,8 @@ import pytest
 from stackctl.config.settings import IMAGE_VARIABLES, load
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
-from stackctl.stack import image_lock, images
+from stackctl.images import catalog
+from stackctl.stack import image_lock
 from stackctl.stack.image_bundle import BadBundle
 from tests.e2e.conftest import docker
 from tests.support.cli import stackctl
@@ -127,8 +128,8 @@ def mirror(tmp_path: Path, make: Callable[[str, bytes], str]) -> Iterator[str]:
 def mirrored(address: str) -> dict[str, str]:
     settings = load(environ={"STACKCTL_REGISTRY_MIRROR": address})
     return {
-        image.name: images.reference(image, settings, "upstream")
-        for image in images.catalogue()
+        image.name: catalog.reference(image, settings, "upstream")
+        for image in catalog.catalogue()
         if not image.built_here
     }
 
@@ -161,7 +162,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
     docker("pull", "--quiet", reference)
 
     lock = image_lock.read(tmp_path / "stackctl.lock")
-    found = images.resolve(
+    found = catalog.resolve(
         Engine(PROJECT),
         load(environ=dict(laptop.values)),
         choice="auto",
@@ -185,8 +186,8 @@ def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: st
         docker("rmi", built)
     said: list[str] = []
 
-    def resolved(choice: Literal["auto", "upstream"]) -> images.Resolved:
-        return images.resolve(
+    def resolved(choice: Literal["auto", "upstream"]) -> catalog.Resolved:
+        return catalog.resolve(
             Engine(PROJECT),
             settings,
             choice=choice,
@@ -203,7 +204,7 @@ def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: st
         with pytest.raises(EngineError, match=rf"cannot be built: .*{base}: not found") as caught:
             resolved("upstream")
         assert "\n" not in caught.value.line
-        docker("tag", images.BASE_IMAGE, base)
+        docker("tag", catalog.BASE_IMAGE, base)
         docker("push", "--quiet", base)
         docker("rmi", base)
         assert resolved("upstream").name == "upstream"
