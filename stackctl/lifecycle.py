@@ -11,7 +11,7 @@ from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.docker import transfer
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
-from stackctl.images import catalog
+from stackctl.images import catalog, lockfile
 from stackctl.images.catalog import Choice, Resolved
 from stackctl.observer import Observer
 from stackctl.project import config_volumes, engine_overrides, unfinished_restore
@@ -19,7 +19,7 @@ from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.readiness import Progress
 from stackctl.render.configuration import Rendering, render
-from stackctl.stack import doctor, image_lock, joining, reloading, renewal
+from stackctl.stack import doctor, joining, reloading, renewal
 from stackctl.stack.joining import Missing
 
 # The new password travels inside the container only: on the command line of no process.
@@ -72,7 +72,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             previous=chosen.images,
             demo=chosen.demo,
             progress=observer.step,
-            lock=image_lock.read(),
+            lock=lockfile.read(),
         )
         if resolved.reason:
             observer.note(resolved.reason)

@@ -12,8 +12,8 @@ from stackctl.commands.common import FORMAT, Session, pass_session, print_table
 
 if TYPE_CHECKING:
     from stackctl.images.catalog import SetName
+    from stackctl.images.lockfile import Lock
     from stackctl.project.project import Project
-    from stackctl.stack.image_lock import Lock
 
 _SET = click.option(
     "--set",
@@ -40,11 +40,11 @@ def list_(session: Session, output: str) -> None:
     """Show every image of both sets, whether it is on this machine, and whether stackctl.lock has it."""
     from rich.table import Table
 
+    from stackctl.images import lockfile
     from stackctl.images.catalog import inventory
-    from stackctl.stack import image_lock
 
     project = session.project
-    lock = image_lock.read()
+    lock = lockfile.read()
     rows = inventory(project.whole_engine(), project.settings, lock)
     if output == "json":
         session.out.print_json(json.dumps(rows))
@@ -89,8 +89,9 @@ def pull(ctx: click.Context, session: Session) -> None:
 
     What fails and may pass is tried again. Exit 1 if an image could not be had.
     """
+    from stackctl.images import lockfile
     from stackctl.report.progress import Display
-    from stackctl.stack import image_lock, image_transfer
+    from stackctl.stack import image_transfer
 
     project = session.project
     with Display(session.err) as display:
@@ -98,7 +99,7 @@ def pull(ctx: click.Context, session: Session) -> None:
             project.whole_engine(),
             project.settings,
             demo=project.choices.demo,
-            lock=image_lock.read(),
+            lock=lockfile.read(),
             say=display.step,
         )
     failed = [one for one in done if one.failure]
@@ -134,12 +135,13 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
     from rich.filesize import decimal
 
     from stackctl.backup.archive import refuse_existing
+    from stackctl.images import lockfile
     from stackctl.report.progress import Display
-    from stackctl.stack import image_lock, image_transfer
+    from stackctl.stack import image_transfer
 
     refuse_existing(file, force=force)
     project = session.project
-    lock = image_lock.read()
+    lock = lockfile.read()
     with Display(session.err) as display:
         manifest = image_transfer.save(
             project.whole_engine(),
@@ -205,24 +207,24 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
     and `images pull` and `images lock` again.
     """
     from stackctl.errors import StackctlError
-    from stackctl.stack import image_lock
+    from stackctl.images import lockfile
 
     project = session.project
     engine = project.whole_engine()
     demo = project.choices.demo
-    kept = image_lock.read()
+    kept = lockfile.read()
     if not check:
         name = set_name or _set_in_use(project, kept)
-        taken = image_lock.take(engine, project.settings, name, demo=demo, previous=kept)
-        changed = image_lock.write(taken)
+        taken = lockfile.take(engine, project.settings, name, demo=demo, previous=kept)
+        changed = lockfile.write(taken)
         session.out.print(
-            f"{image_lock.FILE}: {len(taken.images)} images of the {name} set"
+            f"{lockfile.FILE}: {len(taken.images)} images of the {name} set"
             f"{'' if changed else ', as it was'}."
         )
         return
     if kept is None:
         raise StackctlError(
-            f"there is no {image_lock.FILE} in this folder",
+            f"there is no {lockfile.FILE} in this folder",
             remedy="`stackctl images lock` writes it",
         )
     problems = list(

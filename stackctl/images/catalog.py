@@ -20,7 +20,7 @@ from stackctl.project import state
 from stackctl.util import paths, yaml_text
 
 if TYPE_CHECKING:
-    from stackctl.stack.image_lock import Lock
+    from stackctl.images.lockfile import Lock
 
 BASE_IMAGE = "stackctl/base:local"
 BASE_SUITE = "trixie"

@@ -31,12 +31,12 @@ from tenacity import (
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
-from stackctl.images import catalog
+from stackctl.images import catalog, lockfile
 from stackctl.images.catalog import SetName
+from stackctl.images.lockfile import Lock
 from stackctl.project import state
-from stackctl.stack import image_bundle, image_lock
+from stackctl.stack import image_bundle
 from stackctl.stack.image_bundle import Bundled, Content, Manifest
-from stackctl.stack.image_lock import Lock
 
 _AT_ONCE = 3
 _ATTEMPTS = 4
@@ -173,7 +173,7 @@ def save(
     ids = {reference: engine.image_id(source) for reference, source in sources.items()}
     missing = [sources[reference] for reference, id_ in ids.items() if id_ is None]
     if missing:
-        raise image_lock.not_here(missing, name)
+        raise lockfile.not_here(missing, name)
     head = image_bundle.head_of(
         name,
         catalog.inputs_digest() if name == "local" else None,

@@ -17,8 +17,7 @@ import pytest
 from stackctl.config.settings import IMAGE_VARIABLES, load
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
-from stackctl.images import catalog
-from stackctl.stack import image_lock
+from stackctl.images import catalog, lockfile
 from stackctl.stack.image_bundle import BadBundle
 from tests.e2e.conftest import docker
 from tests.support.cli import stackctl
@@ -161,7 +160,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
     assert checked.stderr.startswith(f"not here: {reference}@sha256:")
     docker("pull", "--quiet", reference)
 
-    lock = image_lock.read(tmp_path / "stackctl.lock")
+    lock = lockfile.read(tmp_path / "stackctl.lock")
     found = catalog.resolve(
         Engine(PROJECT),
         load(environ=dict(laptop.values)),

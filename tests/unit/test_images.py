@@ -21,13 +21,13 @@ from stackctl.cli import cli
 from stackctl.config import settings as settings_module
 from stackctl.config.settings import Settings
 from stackctl.errors import EngineError, StackctlError, UsageError
-from stackctl.images import catalog
+from stackctl.images import catalog, lockfile
 from stackctl.images.catalog import Choice, Resolved, SetName
+from stackctl.images.lockfile import Lock
 from stackctl.project import state
 from stackctl.project.project import Choices, Project, open_project
-from stackctl.stack import image_bundle, image_lock, image_transfer
+from stackctl.stack import image_bundle, image_transfer
 from stackctl.stack.image_bundle import BadBundle
-from stackctl.stack.image_lock import Lock
 from stackctl.util import paths
 from tests.support.http import wait_until
 from tests.support.images import FakeImage, ImageEngine, Registry
@@ -95,7 +95,7 @@ def resolved(
 
 
 def lock_of(engine: ImageEngine, settings: Settings, name: SetName = "upstream") -> Lock:
-    return image_lock.take(engine, settings, name, demo=True, previous=None)
+    return lockfile.take(engine, settings, name, demo=True, previous=None)
 
 
 # References and the mirror
@@ -433,9 +433,9 @@ def test_what_was_pulled_by_digest_alone_can_be_locked_again() -> None:
     lock = lock_of(pulled(ImageEngine(registry), settings), settings)
     laptop = pulled(ImageEngine(registry), settings, lock)
     assert laptop.images == {}
-    assert image_lock.take(laptop, settings, "upstream", demo=True, previous=lock) == lock
+    assert lockfile.take(laptop, settings, "upstream", demo=True, previous=lock) == lock
     with pytest.raises(StackctlError, match="not here, of the upstream image set"):
-        image_lock.take(laptop, settings, "upstream", demo=True, previous=None)
+        lockfile.take(laptop, settings, "upstream", demo=True, previous=None)
 
 
 def test_our_own_image_of_the_upstream_set_is_not_locked() -> None:
@@ -447,12 +447,12 @@ def test_our_own_image_of_the_upstream_set_is_not_locked() -> None:
 
 def test_a_lock_is_sorted_written_whole_and_read_again(tmp_path: Path) -> None:
     lock = lock_of(built(ImageEngine()), settings_of(), "local")
-    assert image_lock.write(lock)
-    assert not image_lock.write(lock)
+    assert lockfile.write(lock)
+    assert not lockfile.write(lock)
     text = (tmp_path / "stackctl.lock").read_text()
     assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"
     assert (tmp_path / "stackctl.lock").stat().st_mode & 0o777 == 0o644
-    assert image_lock.read() == lock
+    assert lockfile.read() == lock
 
 
 @pytest.mark.parametrize(
@@ -462,12 +462,12 @@ def test_a_lock_is_sorted_written_whole_and_read_again(tmp_path: Path) -> None:
 def test_a_lock_that_is_none_is_one_line(content: str) -> None:
     Path("stackctl.lock").write_text(content, encoding="latin-1")
     with pytest.raises(StackctlError, match=r"stackctl\.lock is not a lock") as caught:
-        image_lock.read()
+        lockfile.read()
     assert "\n" not in caught.value.message
 
 
 def test_no_lock_is_none() -> None:
-    assert image_lock.read() is None
+    assert lockfile.read() is None
 
 
 # Pull
@@ -774,7 +774,7 @@ def checked(
     engine: ImageEngine, monkeypatch: pytest.MonkeyPatch, lock: Lock
 ) -> tuple[int, list[str]]:
     """Give the exit code of `lock --check`, and what it says on stderr."""
-    image_lock.write(lock)
+    lockfile.write(lock)
     done = run(engine, monkeypatch, "lock", "--check")
     return done.exit_code, done.stderr.splitlines()
 
