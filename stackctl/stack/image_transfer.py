@@ -31,12 +31,11 @@ from tenacity import (
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
-from stackctl.images import catalog, lockfile
+from stackctl.images import bundle, catalog, lockfile
+from stackctl.images.bundle import Bundled, Content, Manifest
 from stackctl.images.catalog import SetName
 from stackctl.images.lockfile import Lock
 from stackctl.project import state
-from stackctl.stack import image_bundle
-from stackctl.stack.image_bundle import Bundled, Content, Manifest
 
 _AT_ONCE = 3
 _ATTEMPTS = 4
@@ -174,7 +173,7 @@ def save(
     missing = [sources[reference] for reference, id_ in ids.items() if id_ is None]
     if missing:
         raise lockfile.not_here(missing, name)
-    head = image_bundle.head_of(
+    head = bundle.head_of(
         name,
         catalog.inputs_digest() if name == "local" else None,
         tuple(
@@ -183,7 +182,7 @@ def save(
             if id_ is not None
         ),
     )
-    with image_bundle.writing(path, head) as writer:
+    with bundle.writing(path, head) as writer:
         if writer.resumed:
             say(f"going on with a save that was cut off: {writer.resumed} parts are there")
         say(f"asking the engine for {len(head.images)} images")
@@ -211,7 +210,7 @@ def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
     refuses an image; those before it stay, and the next load goes on behind them.
     """
     say(f"checking {path.name}")
-    with image_bundle.reading(path) as bundle:
+    with bundle.reading(path) as bundle:
         found = bundle.manifest
         known = state.read_shared_json(_LOADED)
         missing = [

@@ -18,7 +18,7 @@ from stackctl.config.settings import IMAGE_VARIABLES, load
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
 from stackctl.images import catalog, lockfile
-from stackctl.stack.image_bundle import BadBundle
+from stackctl.images.bundle import BadBundle
 from tests.e2e.conftest import docker
 from tests.support.cli import stackctl
 from tests.support.http import wait_until

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stackctl.errors import StackctlError, UsageError
-from stackctl.stack import image_bundle
-from stackctl.stack.image_bundle import BadBundle, Bundled, Content, Head, Manifest
+from stackctl.images import bundle
+from stackctl.images.bundle import BadBundle, Bundled, Content, Head, Manifest
 from tests.support.images import FakeImage, sha256
 
 SHARED = b"a layer that both have" * 3000
@@ -25,7 +25,7 @@ FIRST = FakeImage("first", (SHARED, b"first's own"))
 SECOND = FakeImage("second", (SHARED, b""))
 IMAGES = {"stackctl/first:local": FIRST, "stackctl/second:local": SECOND}
 BLOBS = {sha256(blob): blob for image in IMAGES.values() for blob in (image.config, *image.layers)}
-HEAD = image_bundle.head_of(
+HEAD = bundle.head_of(
     "local",
     "inputs",
     tuple(
@@ -40,7 +40,7 @@ CONTENTS = tuple(
 
 
 def write(path: Path, head: Head = HEAD) -> Manifest:
-    with image_bundle.writing(path, head) as writer:
+    with bundle.writing(path, head) as writer:
         for name, blob in BLOBS.items():
             if not writer.has(name):
                 writer.add(name, io.BytesIO(blob))
@@ -48,7 +48,7 @@ def write(path: Path, head: Head = HEAD) -> Manifest:
 
 
 def archives(path: Path) -> dict[str, bytes]:
-    with image_bundle.reading(path) as bundle:
+    with bundle.reading(path) as bundle:
         return {one.reference: b"".join(bundle.archive(one)) for one in bundle.manifest.images}
 
 
@@ -109,7 +109,7 @@ def with_manifest(members: dict[str, bytes], **changes: Any) -> dict[str, bytes]
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(BadBundle) as caught, image_bundle.reading(path):
+    with pytest.raises(BadBundle) as caught, bundle.reading(path):
         pass
     assert "\n" not in caught.value.message
     assert caught.value.remedy
@@ -163,19 +163,19 @@ def test_nothing_is_left_beside_a_bundle(whole: Path) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The blobs that are compressed from now on."""
     done: list[str] = []
-    add = image_bundle.Writer.add
+    add = bundle.Writer.add
 
-    def counting(self: image_bundle.Writer, content: str, blob: Any) -> None:
+    def counting(self: bundle.Writer, content: str, blob: Any) -> None:
         done.append(content)
         add(self, content, blob)
 
-    monkeypatch.setattr(image_bundle.Writer, "add", counting)
+    monkeypatch.setattr(bundle.Writer, "add", counting)
     return done
 
 
 def cut_off(path: Path, after: int, head: Head = HEAD) -> None:
     """Leave what a save leaves that is killed with so many parts finished, and one begun."""
-    with image_bundle.writing(path, head) as writer:
+    with bundle.writing(path, head) as writer:
         for name in list(BLOBS)[:after]:
             writer.add(name, io.BytesIO(BLOBS[name]))
     with partial_of(path).open("ab") as stream:
@@ -220,7 +220,7 @@ def test_what_was_begun_of_other_images_is_not_gone_on_with(
     tmp_path: Path, counted: list[str], content: bytes
 ) -> None:
     path = tmp_path / "team.bundle"
-    cut_off(path, 3, image_bundle.head_of("upstream", None, HEAD.images))
+    cut_off(path, 3, bundle.head_of("upstream", None, HEAD.images))
     counted.clear()
     write(path)
     assert counted == list(BLOBS)
@@ -232,19 +232,19 @@ def test_a_blob_with_another_content_is_refused_and_not_kept(tmp_path: Path) -> 
     name = next(iter(BLOBS))
     with (
         pytest.raises(StackctlError, match="another content"),
-        image_bundle.writing(path, HEAD) as writer,
+        bundle.writing(path, HEAD) as writer,
     ):
         writer.add(name, io.BytesIO(b"something else"))
-    with image_bundle.writing(path, HEAD) as writer:
+    with bundle.writing(path, HEAD) as writer:
         assert writer.resumed == 0
 
 
 def test_two_saves_of_one_file_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "team.bundle"
     with (
-        image_bundle.writing(path, HEAD),
+        bundle.writing(path, HEAD),
         pytest.raises(StackctlError, match="another stackctl is writing"),
-        image_bundle.writing(path, HEAD),
+        bundle.writing(path, HEAD),
     ):
         pass
 
@@ -263,7 +263,7 @@ def test_a_save_that_ends_while_another_begins_keeps_its_file(
     monkeypatch.setattr(fcntl, "flock", after_the_other)
     with (
         pytest.raises(StackctlError, match="another stackctl is writing"),
-        image_bundle.writing(path, HEAD),
+        bundle.writing(path, HEAD),
     ):
         pass
     assert path.read_bytes() == content
@@ -272,7 +272,7 @@ def test_a_save_that_ends_while_another_begins_keeps_its_file(
 def test_no_room_is_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
     with (
         pytest.raises(StackctlError, match="No space left on device") as caught,
-        image_bundle.writing(tmp_path / "team.bundle", HEAD),
+        bundle.writing(tmp_path / "team.bundle", HEAD),
     ):
         raise OSError(28, "No space left on device")
     assert "save again" in (caught.value.remedy or "")
@@ -320,7 +320,7 @@ def test_a_newer_format_names_the_stackctl_that_wrote_it(whole: Path) -> None:
     members = members_of(whole)
     newer = json.loads(members["bundle.json"]) | {"format": 2, "stackctl": "9.1"}
     handmade(whole, {**members, "bundle.json": json.dumps(newer).encode()})
-    with pytest.raises(BadBundle, match="has format 2") as caught, image_bundle.reading(whole):
+    with pytest.raises(BadBundle, match="has format 2") as caught, bundle.reading(whole):
         pass
     assert caught.value.remedy == "load it with stackctl 9.1, which wrote it"
 
@@ -399,7 +399,7 @@ def replaced(path: Path, name: str, stored: bytes, **changes: Any) -> None:
 
 
 def pieces(path: Path) -> Iterator[bytes]:
-    with image_bundle.reading(path) as bundle:
+    with bundle.reading(path) as bundle:
         yield from bundle.archive(bundle.manifest.images[0])
 
 
@@ -431,5 +431,5 @@ def test_a_part_that_unpacks_to_more_than_it_says_is_stopped(whole: Path) -> Non
 
 @pytest.mark.parametrize("name", ["nowhere", "."])
 def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="cannot be read"), image_bundle.reading(tmp_path / name):
+    with pytest.raises(UsageError, match="cannot be read"), bundle.reading(tmp_path / name):
         pass

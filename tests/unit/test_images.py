@@ -21,13 +21,13 @@ from stackctl.cli import cli
 from stackctl.config import settings as settings_module
 from stackctl.config.settings import Settings
 from stackctl.errors import EngineError, StackctlError, UsageError
-from stackctl.images import catalog, lockfile
+from stackctl.images import bundle, catalog, lockfile
+from stackctl.images.bundle import BadBundle
 from stackctl.images.catalog import Choice, Resolved, SetName
 from stackctl.images.lockfile import Lock
 from stackctl.project import state
 from stackctl.project.project import Choices, Project, open_project
-from stackctl.stack import image_bundle, image_transfer
-from stackctl.stack.image_bundle import BadBundle
+from stackctl.stack import image_transfer
 from stackctl.util import paths
 from tests.support.http import wait_until
 from tests.support.images import FakeImage, ImageEngine, Registry
@@ -582,7 +582,7 @@ def test_a_signal_ends_the_command_while_it_waits_for_a_registry(
 
 def save(
     engine: ImageEngine, name: SetName, values: Mapping[str, str] = {}, lock: Lock | None = None
-) -> image_bundle.Manifest:
+) -> bundle.Manifest:
     return image_transfer.save(
         engine,
         settings_of(**values),
