@@ -89,13 +89,12 @@ def pull(ctx: click.Context, session: Session) -> None:
 
     What fails and may pass is tried again. Exit 1 if an image could not be had.
     """
-    from stackctl.images import lockfile
+    from stackctl.images import lockfile, transfer
     from stackctl.report.progress import Display
-    from stackctl.stack import image_transfer
 
     project = session.project
     with Display(session.err) as display:
-        done = image_transfer.pull(
+        done = transfer.pull(
             project.whole_engine(),
             project.settings,
             demo=project.choices.demo,
@@ -135,15 +134,14 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
     from rich.filesize import decimal
 
     from stackctl.backup.archive import refuse_existing
-    from stackctl.images import lockfile
+    from stackctl.images import lockfile, transfer
     from stackctl.report.progress import Display
-    from stackctl.stack import image_transfer
 
     refuse_existing(file, force=force)
     project = session.project
     lock = lockfile.read()
     with Display(session.err) as display:
-        manifest = image_transfer.save(
+        manifest = transfer.save(
             project.whole_engine(),
             project.settings,
             file,
@@ -169,13 +167,11 @@ def load(session: Session, file: Path) -> None:
     where it was when it is called again.
     """
     from stackctl.images import catalog as sets
+    from stackctl.images import transfer
     from stackctl.report.progress import Display
-    from stackctl.stack import image_transfer
 
     with Display(session.err) as display:
-        manifest, loaded = image_transfer.load(
-            session.project.whole_engine(), file, say=display.step
-        )
+        manifest, loaded = transfer.load(session.project.whole_engine(), file, say=display.step)
     there = len(manifest.images) - loaded
     session.out.print(
         f"{loaded} images of the {manifest.set} set loaded, {there} were here already."

@@ -21,13 +21,12 @@ from stackctl.cli import cli
 from stackctl.config import settings as settings_module
 from stackctl.config.settings import Settings
 from stackctl.errors import EngineError, StackctlError, UsageError
-from stackctl.images import bundle, catalog, lockfile
+from stackctl.images import bundle, catalog, lockfile, transfer
 from stackctl.images.bundle import BadBundle
 from stackctl.images.catalog import Choice, Resolved, SetName
 from stackctl.images.lockfile import Lock
 from stackctl.project import state
 from stackctl.project.project import Choices, Project, open_project
-from stackctl.stack import image_transfer
 from stackctl.util import paths
 from tests.support.http import wait_until
 from tests.support.images import FakeImage, ImageEngine, Registry
@@ -70,7 +69,7 @@ def built(engine: ImageEngine) -> ImageEngine:
 
 
 def pulled(engine: ImageEngine, settings: Settings, lock: Lock | None = None) -> ImageEngine:
-    done = image_transfer.pull(engine, settings, demo=True, lock=lock, say=lambda _: None)
+    done = transfer.pull(engine, settings, demo=True, lock=lock, say=lambda _: None)
     assert [one.failure for one in done] == [None] * len(done)
     return engine
 
@@ -163,7 +162,7 @@ def test_what_no_registry_gives_is_built() -> None:
 
 def test_auto_takes_a_loaded_set_without_asking_a_registry() -> None:
     engine = built(ImageEngine(upstream_registry(settings_of())))
-    image_transfer.save(
+    transfer.save(
         engine,
         settings_of(),
         Path("team.bundle"),
@@ -174,7 +173,7 @@ def test_auto_takes_a_loaded_set_without_asking_a_registry() -> None:
     )
     state.write_shared_json(catalog.RECORD, {})
     laptop = ImageEngine(engine.registry)
-    image_transfer.load(laptop, Path("team.bundle"), say=lambda _: None)
+    transfer.load(laptop, Path("team.bundle"), say=lambda _: None)
     found = resolved(laptop)
     assert (found.name, laptop.pulls, laptop.builds) == ("local", [], 0)
     assert found.reason == "using the local image set, which was loaded from a bundle"
@@ -476,7 +475,7 @@ def test_no_lock_is_none() -> None:
 def test_what_may_pass_is_tried_again_and_what_may_not_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(image_transfer, "sleep_using_event", lambda _: lambda _: None)
+    monkeypatch.setattr(transfer, "sleep_using_event", lambda _: lambda _: None)
     settings = settings_of()
     registry = upstream_registry(settings)
     registry.says = {
@@ -487,7 +486,7 @@ def test_what_may_pass_is_tried_again_and_what_may_not_is_not(
     del registry.images["redis:7.2-alpine"]
     engine = ImageEngine(registry)
     said: list[str] = []
-    done = image_transfer.pull(engine, settings, demo=True, lock=None, say=said.append)
+    done = transfer.pull(engine, settings, demo=True, lock=None, say=said.append)
     assert {one.reference: one.failure for one in done if one.failure} == {
         "mongo:7.0": "unexpected EOF",
         "rabbitmq:3.12": "no basic auth credentials",
@@ -514,7 +513,7 @@ def test_an_interrupt_ends_the_pulls_that_run_and_begins_no_other() -> None:
 
     engine = Slow()
     with pytest.raises(KeyboardInterrupt):
-        image_transfer.pull(engine, settings_of(), demo=True, lock=None, say=lambda _: None)
+        transfer.pull(engine, settings_of(), demo=True, lock=None, say=lambda _: None)
     # A thread that was just being started then is in none of the pool's lists.
     assert wait_until(lambda: ends == [-signal.SIGTERM] * 3)
     assert len(engine.pulls) == 3
@@ -523,7 +522,7 @@ def test_an_interrupt_ends_the_pulls_that_run_and_begins_no_other() -> None:
 def test_an_interrupt_ends_the_waits_between_attempts_and_there_are_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(image_transfer, "_WAIT", wait_fixed(600))
+    monkeypatch.setattr(transfer, "_WAIT", wait_fixed(600))
     settings = settings_of()
     registry = upstream_registry(settings)
     registry.says = {reference: ["unexpected EOF"] * 9 for reference in registry.images}
@@ -535,7 +534,7 @@ def test_an_interrupt_ends_the_waits_between_attempts_and_there_are_no_more(
             all_wait.wait(timeout=60)
 
     with pytest.raises(KeyboardInterrupt):
-        image_transfer.pull(engine, settings, demo=True, lock=None, say=say)
+        transfer.pull(engine, settings, demo=True, lock=None, say=say)
     assert len(engine.pulls) == 3
 
 
@@ -583,7 +582,7 @@ def test_a_signal_ends_the_command_while_it_waits_for_a_registry(
 def save(
     engine: ImageEngine, name: SetName, values: Mapping[str, str] = {}, lock: Lock | None = None
 ) -> bundle.Manifest:
-    return image_transfer.save(
+    return transfer.save(
         engine,
         settings_of(**values),
         Path("team.bundle"),
@@ -595,7 +594,7 @@ def save(
 
 
 def load(engine: ImageEngine) -> int:
-    return image_transfer.load(engine, Path("team.bundle"), say=lambda _: None)[1]
+    return transfer.load(engine, Path("team.bundle"), say=lambda _: None)[1]
 
 
 def test_the_local_set_arrives_as_a_set_that_is_built() -> None:
@@ -631,7 +630,7 @@ def test_a_load_that_was_cut_off_goes_on_where_it_was() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        image_transfer.load(laptop, Path("team.bundle"), say=cut_off)
+        transfer.load(laptop, Path("team.bundle"), say=cut_off)
     assert len(laptop.images) == there
     assert not catalog.is_built(ImageEngine())
     assert load(laptop) == len(catalog.catalogue()) - there
