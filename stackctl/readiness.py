@@ -14,7 +14,7 @@ from stackctl.clients.base import local_http_client
 from stackctl.clients.loki import LokiClient
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
-from stackctl.docker.inspected import ContainerState
+from stackctl.docker.models import ContainerState
 from stackctl.errors import ServiceError, StackctlError
 from stackctl.services.catalog import Alive, ContainerHealth, HttpProbe, LogRoundTrip, Service
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stackctl.docker.inspected import PROJECT_LABEL
+from stackctl.docker.models import PROJECT_LABEL
 from stackctl.images import catalog
 from stackctl.project.project import Project
 

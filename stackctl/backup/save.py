@@ -16,7 +16,7 @@ from stackctl.backup.archive import Manifest
 from stackctl.chaos.faults import FAULTS, injected
 from stackctl.chaos.journal import Journal
 from stackctl.docker import transfer
-from stackctl.docker.inspected import ContainerState
+from stackctl.docker.models import ContainerState
 from stackctl.errors import StackctlError
 from stackctl.observer import Observer
 from stackctl.project import unfinished_restore

@@ -17,7 +17,7 @@ from stackctl.util.signals import held_back
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
-    from stackctl.docker.inspected import ContainerState
+    from stackctl.docker.models import ContainerState
 
 _MARGIN_SECONDS = 30.0
 _INSISTENCE = 5

@@ -17,7 +17,7 @@ from stackctl.util import paths
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
-    from stackctl.docker.inspected import ContainerState
+    from stackctl.docker.models import ContainerState
 
 IMAGE = "stackctl/nettools:1"
 

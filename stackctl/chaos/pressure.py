@@ -16,7 +16,7 @@ from stackctl.errors import EngineError, StackctlError
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
-    from stackctl.docker.inspected import ContainerState
+    from stackctl.docker.models import ContainerState
 
 _MIB = 1024 * 1024
 _FILE = ".stackctl-fill"

@@ -14,7 +14,7 @@ from stackctl.commands.common import FORMAT, WATCH, Session, pass_session, print
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from stackctl.docker.inspected import Usage
+    from stackctl.docker.models import Usage
 
 _WIDE = 120
 _STYLES = {"running": "green", "exited": "red", "dead": "red", "restarting": "red"}

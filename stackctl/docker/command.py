@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from python_on_whales import DockerClient
 
 from stackctl.docker.failures import NoContainerError, failed, translated
-from stackctl.docker.inspected import Inspected
+from stackctl.docker.models import Inspected
 from stackctl.errors import EngineError
 
 _ANSWER_SECONDS = 30.0

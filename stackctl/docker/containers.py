@@ -10,7 +10,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from stackctl.docker.command import Command
 from stackctl.docker.failures import NoContainerError, translated
-from stackctl.docker.inspected import SERVICE_LABEL, Surroundings, Usage, labels_of, name_of
+from stackctl.docker.models import SERVICE_LABEL, Surroundings, Usage, labels_of, name_of
 from stackctl.errors import EngineError
 
 _REMOVAL_SECONDS = 10.0

@@ -16,7 +16,8 @@ from python_on_whales import DockerClient
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.failures import NoNetworkError, reached, translated
 from stackctl.docker.images import Images
-from stackctl.docker.inspected import (
+from stackctl.docker.look import Look
+from stackctl.docker.models import (
     PROJECT_LABEL,
     ContainerState,
     Inspected,
@@ -27,7 +28,6 @@ from stackctl.docker.inspected import (
     state_of,
     time,
 )
-from stackctl.docker.look import Look
 from stackctl.docker.programs import Programs
 from stackctl.errors import EngineError
 from stackctl.services.applications import Present

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from stackctl.docker.inspected import (
+from stackctl.docker.models import (
     COMPOSE_ENV,
     PROJECT_LABEL,
     SERVICE_LABEL,

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import IO, Literal
 
 from stackctl.docker.failures import failed, translated
-from stackctl.docker.inspected import PROJECT_LABEL
+from stackctl.docker.models import PROJECT_LABEL
 from stackctl.docker.programs import scratch_labels
 from stackctl.errors import EngineError
 from stackctl.util.signals import held_back

@@ -23,7 +23,7 @@ from typing import Any
 
 from platformdirs import user_state_path
 
-from stackctl.docker.inspected import COMPOSE_ENV
+from stackctl.docker.models import COMPOSE_ENV
 from stackctl.errors import StackctlError
 
 FORMAT = 1

@@ -9,8 +9,8 @@ from typing import Any
 
 from stackctl.docker.endpoint import DEFAULT
 from stackctl.docker.engine import Engine, EngineInfo
-from stackctl.docker.inspected import ContainerState
 from stackctl.docker.look import Look
+from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError
 
 

@@ -13,7 +13,7 @@ import pytest
 from stackctl.config import settings
 from stackctl.docker import transfer
 from stackctl.docker.engine import Engine
-from stackctl.docker.inspected import ContainerState, Neighbour
+from stackctl.docker.models import ContainerState, Neighbour
 from stackctl.errors import EngineError, UsageError
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.project.secrets import Secrets

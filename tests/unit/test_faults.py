@@ -23,7 +23,7 @@ from stackctl.chaos.journal import Journal, NotSteady, OpenFault
 from stackctl.cli import cli
 from stackctl.config.settings import load
 from stackctl.docker.engine import Engine
-from stackctl.docker.inspected import ContainerState, Surroundings, Usage
+from stackctl.docker.models import ContainerState, Surroundings, Usage
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.project.project import Choices, Project, open_project
 from stackctl.project.state import open_state

@@ -14,7 +14,7 @@ from stackctl import readiness
 from stackctl.config import settings
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
-from stackctl.docker.inspected import ContainerState
+from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError
 from stackctl.readiness import NotReady, Progress
 from stackctl.services.catalog import SERVICES, ContainerHealth, HttpProbe, Service

@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from hypothesis import strategies as st
 
 from stackctl.config import settings
-from stackctl.docker.inspected import Neighbour
+from stackctl.docker.models import Neighbour
 from stackctl.errors import EngineError, UsageError
 from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets

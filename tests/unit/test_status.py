@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stackctl.commands.common import Session, print_table
-from stackctl.docker.inspected import Usage
+from stackctl.docker.models import Usage
 from stackctl.project.project import Project
 from stackctl.services import catalog
 from tests.support.cli import run_here
