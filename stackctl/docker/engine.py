@@ -16,7 +16,7 @@ from python_on_whales import DockerClient
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.failures import NoNetworkError, reached, translated
 from stackctl.docker.images import Images
-from stackctl.docker.look import Look
+from stackctl.docker.inventory import Look
 from stackctl.docker.models import (
     PROJECT_LABEL,
     ContainerState,

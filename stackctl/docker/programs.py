@@ -9,7 +9,7 @@ from typing import Any
 
 from stackctl.docker.containers import Containers
 from stackctl.docker.failures import translated
-from stackctl.docker.look import PROCESS_LABEL, SCRATCH_LABEL, Look, is_abandoned
+from stackctl.docker.inventory import PROCESS_LABEL, SCRATCH_LABEL, Look, is_abandoned
 
 
 class Programs(Containers):

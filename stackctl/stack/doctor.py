@@ -24,7 +24,7 @@ from stackctl.docker.engine import (
     Engine,
     EngineInfo,
 )
-from stackctl.docker.look import Look
+from stackctl.docker.inventory import Look
 from stackctl.errors import EngineError
 from stackctl.project import engine_overrides
 from stackctl.render.configuration import CHANNELS

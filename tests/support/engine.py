@@ -9,7 +9,7 @@ from typing import Any
 
 from stackctl.docker.endpoint import DEFAULT
 from stackctl.docker.engine import Engine, EngineInfo
-from stackctl.docker.look import Look
+from stackctl.docker.inventory import Look
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError
 

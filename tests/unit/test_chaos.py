@@ -28,7 +28,7 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.config.settings import load
 from stackctl.docker.engine import Engine
-from stackctl.docker.look import Look
+from stackctl.docker.inventory import Look
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.project import config_volumes
 from stackctl.project.project import Project
