@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stackctl.docker import transfer
+from stackctl.docker import volumes
 from stackctl.docker.engine import COPY_LABEL, Engine
 from stackctl.errors import StackctlError
 from stackctl.project.compose_overlay import RESET
@@ -127,14 +127,14 @@ def refresh(engine: Engine, state: State, copies: list[Copy]) -> list[str]:
     if not copies:
         return []
     by_name = {f"{engine.project}_{one.volume}": one for one in copies}
-    there = transfer.present(by_name)
+    there = volumes.present(by_name)
     for name, one in by_name.items():
         if name not in there:
-            transfer.create(name, _labels(engine.project, one.volume))
+            volumes.create(name, _labels(engine.project, one.volume))
     places = {name: f"{_ROOT}/{name}" for name in by_name}
     changed = []
     with (
-        transfer.open_transfer(engine.project) as volumes,
+        volumes.open_transfer(engine.project) as volumes,
         volumes.mounted(places, "rw"),
     ):
         # One at a time: Podman finds a volume only by the path that it is mounted at.
@@ -160,7 +160,7 @@ def refresh(engine: Engine, state: State, copies: list[Copy]) -> list[str]:
 def remove(engine: Engine, *, but: Iterable[Copy] = ()) -> None:
     """Remove the project's volumes of copies, other than these."""
     used = {f"{engine.project}_{one.volume}" for one in but}
-    transfer.remove([name for name in engine.copies() if name not in used])
+    volumes.remove([name for name in engine.copies() if name not in used])
 
 
 def _below(path: Path, folder: Path) -> str:

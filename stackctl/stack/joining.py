@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stackctl.config.settings import OVERRIDE_FILE, Settings, nearest
-from stackctl.docker import transfer
+from stackctl.docker import volumes
 from stackctl.docker.engine import Engine, merged
 from stackctl.errors import UsageError
 from stackctl.images import catalog
@@ -172,7 +172,7 @@ def volumes(engine: Engine, chosen: Choices) -> tuple[str, ...]:
         return chosen.volumes
     declared = engine.configuration().get("volumes") or {}
     named = {body["name"] for body in declared.values() if not body.get("external")}
-    there = transfer.present({*chosen.volumes, *named})
+    there = volumes.present({*chosen.volumes, *named})
     return tuple(sorted({*(there & set(chosen.volumes)), *(named - there)}))
 
 

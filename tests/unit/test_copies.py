@@ -12,7 +12,7 @@ from typing import IO, Any
 import pytest
 import yaml
 
-from stackctl.docker import transfer
+from stackctl.docker import volumes
 from stackctl.errors import StackctlError
 from stackctl.project import compose_overlay, config_volumes
 from stackctl.project.config_volumes import Copy
@@ -97,7 +97,7 @@ class CopyingEngine(MemoryEngine):
 def volumes(monkeypatch: pytest.MonkeyPatch) -> Volumes:
     fake = Volumes()
     for name in ("present", "create", "remove", "open_transfer"):
-        monkeypatch.setattr(transfer, name, getattr(fake, name))
+        monkeypatch.setattr(volumes, name, getattr(fake, name))
     return fake
 
 
