@@ -8,7 +8,7 @@ from pathlib import Path
 from stackctl.backup import archive, data
 from stackctl.backup.archive import Manifest, Reader, Volume
 from stackctl.docker import volumes
-from stackctl.docker.programs import scratch_labels
+from stackctl.docker.run import scratch_labels
 from stackctl.errors import StackctlError
 from stackctl.project import unfinished_restore
 from stackctl.project.process_lock import exclusive

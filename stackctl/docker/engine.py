@@ -28,7 +28,7 @@ from stackctl.docker.models import (
     state_of,
     time,
 )
-from stackctl.docker.programs import Programs
+from stackctl.docker.run import Programs
 from stackctl.errors import EngineError
 from stackctl.services.applications import Present
 from stackctl.util import paths

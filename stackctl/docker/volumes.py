@@ -17,7 +17,7 @@ from typing import IO, Literal
 
 from stackctl.docker.failures import failed, translated
 from stackctl.docker.models import PROJECT_LABEL
-from stackctl.docker.programs import scratch_labels
+from stackctl.docker.run import scratch_labels
 from stackctl.errors import EngineError
 from stackctl.util.signals import held_back
 

@@ -33,7 +33,7 @@ from stackctl.commands.restore import restore as restore_command
 from stackctl.config.settings import load
 from stackctl.docker import volumes
 from stackctl.docker.engine import Engine, EngineInfo
-from stackctl.docker.programs import SCRATCH_LABEL
+from stackctl.docker.run import SCRATCH_LABEL
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.observer import Observer
 from stackctl.project import unfinished_restore
