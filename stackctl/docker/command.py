@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from python_on_whales import DockerClient
 
-from stackctl.docker.failures import NoContainerError, failed, translated
+from stackctl.docker.errors import NoContainerError, failed, translated
 from stackctl.docker.models import Inspected
 from stackctl.errors import EngineError
 

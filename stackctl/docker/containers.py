@@ -9,7 +9,7 @@ from python_on_whales.utils import run
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stackctl.docker.command import Command
-from stackctl.docker.failures import NoContainerError, translated
+from stackctl.docker.errors import NoContainerError, translated
 from stackctl.docker.models import SERVICE_LABEL, Surroundings, Usage, labels_of, name_of
 from stackctl.errors import EngineError
 

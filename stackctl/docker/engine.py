@@ -14,7 +14,7 @@ from typing import Any
 from python_on_whales import DockerClient
 
 from stackctl.docker.endpoint import Endpoint
-from stackctl.docker.failures import NoNetworkError, reached, translated
+from stackctl.docker.errors import NoNetworkError, reached, translated
 from stackctl.docker.images import Images
 from stackctl.docker.inventory import Look
 from stackctl.docker.models import (

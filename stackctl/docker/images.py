@@ -12,7 +12,7 @@ from typing import TypeVar
 from python_on_whales import DockerClient, Image
 
 from stackctl.docker.command import Command
-from stackctl.docker.failures import NoImageError, failed, translated
+from stackctl.docker.errors import NoImageError, failed, translated
 
 _PIECE = 1024 * 1024
 _T = TypeVar("_T")

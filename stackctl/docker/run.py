@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stackctl.docker.containers import Containers
-from stackctl.docker.failures import translated
+from stackctl.docker.errors import translated
 from stackctl.docker.inventory import PROCESS_LABEL, SCRATCH_LABEL, Look, is_abandoned
 
 

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from typing import IO, Literal
 
-from stackctl.docker.failures import failed, translated
+from stackctl.docker.errors import failed, translated
 from stackctl.docker.models import PROJECT_LABEL
 from stackctl.docker.run import scratch_labels
 from stackctl.errors import EngineError

@@ -211,7 +211,7 @@ def open_project(*, name: str | None, env_file: Path | None) -> Project:
 def _engine_host() -> str | None:
     where = endpoint.known()
     if where is None:
-        from stackctl.docker.failures import reached
+        from stackctl.docker.errors import reached
 
         where = reached()
     return where.host

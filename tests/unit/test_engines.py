@@ -13,7 +13,7 @@ import pytest
 from stackctl.config import settings
 from stackctl.docker.endpoint import DEFAULT, Endpoint, known, parse
 from stackctl.docker.engine import Engine
-from stackctl.docker.failures import reached
+from stackctl.docker.errors import reached
 from stackctl.errors import EngineError, UsageError
 from stackctl.project import engine_overrides
 from stackctl.project.project import open_project
