@@ -11,8 +11,8 @@ from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.docker import volumes
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
-from stackctl.images import catalog, lockfile
-from stackctl.images.catalog import Choice, Resolved
+from stackctl.images import lockfile, sets
+from stackctl.images.sets import Choice, Resolved
 from stackctl.observer import Observer
 from stackctl.project import config_volumes, engine_overrides, unfinished_restore
 from stackctl.project.process_lock import exclusive
@@ -65,7 +65,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         own = [one for one in project.services_of(chosen) if one.profile != "attached"]
         _refuse_failures(doctor.examine(engine, project.settings, own, chosen.app_services))
         observer.step("choosing the images")
-        resolved = catalog.resolve(
+        resolved = sets.resolve(
             engine,
             project.settings,
             choice=choice,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stackctl.docker.models import PROJECT_LABEL
-from stackctl.images import catalog
+from stackctl.images import sets
 from stackctl.project.project import Project
 
 SERVICES: Mapping[str, str] = {
@@ -38,4 +38,4 @@ def trial_name(project: str, volume: str) -> str:
 
 def image_of(project: Project, service: str) -> str:
     """Give the image that the project runs a service on, by its settings and the set that `up` chose."""
-    return catalog.references(project.settings, project.choices.images)[service]
+    return sets.references(project.settings, project.choices.images)[service]

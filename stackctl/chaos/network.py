@@ -83,10 +83,10 @@ def prepare_slow(engine: Engine, container: ContainerState, options: Details) ->
 
 def _image(engine: Engine) -> str:
     """Give the image with tc: our own for it, or in its place one of the local set that is here, whose base has it."""
-    from stackctl.images import catalog
+    from stackctl.images import sets
 
-    if engine.image_id(IMAGE) is None and catalog.is_built(engine):
-        local = (one.local for one in catalog.catalogue())
+    if engine.image_id(IMAGE) is None and sets.is_built(engine):
+        local = (one.local for one in sets.catalogue())
         return next((one for one in local if engine.image_id(one) is not None), IMAGE)
     return IMAGE
 

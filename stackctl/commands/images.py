@@ -11,8 +11,8 @@ import click
 from stackctl.commands.common import FORMAT, Session, pass_session, print_table
 
 if TYPE_CHECKING:
-    from stackctl.images.catalog import SetName
     from stackctl.images.lockfile import Lock
+    from stackctl.images.sets import SetName
     from stackctl.project.project import Project
 
 _SET = click.option(
@@ -41,7 +41,7 @@ def list_(session: Session, output: str) -> None:
     from rich.table import Table
 
     from stackctl.images import lockfile
-    from stackctl.images.catalog import inventory
+    from stackctl.images.sets import inventory
 
     project = session.project
     lock = lockfile.read()
@@ -70,7 +70,7 @@ def list_(session: Session, output: str) -> None:
 @pass_session
 def build(session: Session) -> None:
     """Build the local set from Debian's packages. What has not changed is not built again."""
-    from stackctl.images import catalog as sets
+    from stackctl.images import sets
     from stackctl.report.progress import Display
 
     with Display(session.err) as display:
@@ -166,8 +166,7 @@ def load(session: Session, file: Path) -> None:
     FILE is checked as a whole first. Images that are here already are left out, so that one that was cut off goes on
     where it was when it is called again.
     """
-    from stackctl.images import catalog as sets
-    from stackctl.images import transfer
+    from stackctl.images import sets, transfer
     from stackctl.report.progress import Display
 
     with Display(session.err) as display:
@@ -234,7 +233,7 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
 
 
 def _set_in_use(project: Project, lock: Lock | None) -> SetName:
-    from stackctl.images.catalog import standing
+    from stackctl.images.sets import standing
 
     choices = project.choices
     settled = choices.images or (lock.set if lock else None)

@@ -21,7 +21,7 @@ def reload(session: Session) -> None:
     import asyncio
 
     from stackctl.commands.render import passes_checks
-    from stackctl.images import catalog
+    from stackctl.images import sets
     from stackctl.project import config_volumes
     from stackctl.project.process_lock import exclusive
     from stackctl.render.configuration import render
@@ -39,7 +39,7 @@ def reload(session: Session) -> None:
             project.settings,
             project.secrets,
             project.state,
-            images=catalog.variables(
+            images=sets.variables(
                 project.settings, choices.images, demo=choices.demo, pins=choices.pins
             ),
             present=project.present(),

@@ -27,7 +27,7 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
 
     Prints the folder that has them: compose.env in it is the --env-file of the compose files.
     """
-    from stackctl.images import catalog
+    from stackctl.images import sets
     from stackctl.project.process_lock import exclusive
     from stackctl.project.project import Wish
     from stackctl.render.configuration import render as write
@@ -39,7 +39,7 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
         if not passes_checks(session, choices):
             ctx.exit(1)
         return
-    variables = catalog.variables(
+    variables = sets.variables(
         project.settings, choices.images, demo=choices.demo, pins=choices.pins
     )
     with exclusive(project.state, "render"):
@@ -61,12 +61,12 @@ def passes_checks(session: Session, choices: Choices) -> bool:
     import tempfile
     from pathlib import Path
 
-    from stackctl.images import catalog
+    from stackctl.images import sets
     from stackctl.render import validate
     from stackctl.render.configuration import write_configuration
 
     project = session.project
-    references = catalog.references(project.settings, choices.images, pins=choices.pins)
+    references = sets.references(project.settings, choices.images, pins=choices.pins)
     passed = True
     with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
         folder = Path(name)

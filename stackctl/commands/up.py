@@ -13,7 +13,7 @@ from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
-    from stackctl.images.catalog import Choice
+    from stackctl.images.sets import Choice
 
 
 @click.command(

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import StackctlError
-from stackctl.images.catalog import (
+from stackctl.images.sets import (
     Image,
     SetName,
     catalogue,

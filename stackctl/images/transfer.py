@@ -31,10 +31,10 @@ from tenacity import (
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
-from stackctl.images import bundle, catalog, lockfile
+from stackctl.images import bundle, lockfile, sets
 from stackctl.images.bundle import Bundled, Content, Manifest
-from stackctl.images.catalog import SetName
 from stackctl.images.lockfile import Lock
+from stackctl.images.sets import SetName
 from stackctl.project import state
 
 _AT_ONCE = 3
@@ -76,8 +76,8 @@ def pull(
     """
     pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == "upstream" else {}
     wanted = [
-        catalog.pinned(catalog.reference(image, settings, "upstream"), pins)
-        for image in catalog.catalogue(demo=demo)
+        sets.pinned(sets.reference(image, settings, "upstream"), pins)
+        for image in sets.catalogue(demo=demo)
         if not image.built_here or settings[image.variable] is not None
     ]
     ended = threading.Event()
@@ -161,21 +161,21 @@ def save(
     A save of the same images that was cut off is gone on with. Raises StackctlError where an image is not here, or
     where the file cannot be written.
     """
-    if name == "local" and not catalog.is_built(engine):
+    if name == "local" and not sets.is_built(engine):
         raise StackctlError(
             "the local image set is not here as this stackctl makes it",
             remedy="`stackctl images build` makes it",
         )
     taken = _taken(settings, name, demo=demo)
     pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == name else {}
-    sources = {reference: catalog.pinned(reference, pins) for reference in taken}
+    sources = {reference: sets.pinned(reference, pins) for reference in taken}
     ids = {reference: engine.image_id(source) for reference, source in sources.items()}
     missing = [sources[reference] for reference, id_ in ids.items() if id_ is None]
     if missing:
         raise lockfile.not_here(missing, name)
     head = bundle.head_of(
         name,
-        catalog.inputs_digest() if name == "local" else None,
+        sets.inputs_digest() if name == "local" else None,
         tuple(
             Bundled(name=taken[reference], reference=reference, id=id_)
             for reference, id_ in ids.items()
@@ -210,8 +210,8 @@ def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
     refuses an image; those before it stay, and the next load goes on behind them.
     """
     say(f"checking {path.name}")
-    with bundle.reading(path) as bundle:
-        found = bundle.manifest
+    with bundle.reading(path) as opened:
+        found = opened.manifest
         known = state.read_shared_json(_LOADED)
         missing = [
             one
@@ -220,7 +220,7 @@ def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
         ]
         for place, image in enumerate(missing, start=1):
             say(f"loading {image.reference} ({place} of {len(missing)})")
-            engine.load_image(bundle.archive(image))
+            engine.load_image(opened.archive(image))
             here = engine.image_id(image.reference)
             if here != image.id:
                 known[image.id] = here
@@ -232,13 +232,13 @@ def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
 
 def _record(engine: Engine, found: Manifest) -> None:
     """Record what the local set was built from, as its build did where it was saved."""
-    of_set = {image.local for image in catalog.catalogue()}
+    of_set = {image.local for image in sets.catalogue()}
     ids = {
         one.reference: engine.image_id(one.reference)
         for one in found.images
         if one.reference in of_set
     }
-    state.write_shared_json(catalog.RECORD, {"inputs": found.inputs, "images": ids, "loaded": True})
+    state.write_shared_json(sets.RECORD, {"inputs": found.inputs, "images": ids, "loaded": True})
 
 
 def _taken(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
@@ -247,8 +247,8 @@ def _taken(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
     The local set is there as a whole or is built: images that the settings replace, and the demo's, belong to it.
     """
     taken: dict[str, str] = {}
-    for image in catalog.catalogue(demo=demo or name == "local"):
-        reference = catalog.reference(image, settings, name)
+    for image in sets.catalogue(demo=demo or name == "local"):
+        reference = sets.reference(image, settings, name)
         if "@" in reference:
             raise StackctlError(
                 f"{image.variable} names an image by digest, which no engine gives a loaded one",

@@ -19,7 +19,7 @@ from stackctl.services.catalog import Service
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
-    from stackctl.images.catalog import SetName
+    from stackctl.images.sets import SetName
 
 _CHOICES = "project.json"
 

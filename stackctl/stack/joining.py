@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from stackctl.config.settings import OVERRIDE_FILE, Settings, nearest
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine, merged
 from stackctl.errors import UsageError
-from stackctl.images import catalog
+from stackctl.images import sets
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.project.state import State, write_atomic
 from stackctl.services import catalog
@@ -172,7 +172,7 @@ def volumes(engine: Engine, chosen: Choices) -> tuple[str, ...]:
         return chosen.volumes
     declared = engine.configuration().get("volumes") or {}
     named = {body["name"] for body in declared.values() if not body.get("external")}
-    there = volumes.present({*chosen.volumes, *named})
+    there = named_volumes.present({*chosen.volumes, *named})
     return tuple(sorted({*(there & set(chosen.volumes)), *(named - there)}))
 
 
@@ -251,9 +251,9 @@ def _asker(project: Project, chosen: Choices, engine: Engine) -> _Ask | None:
 
 def _image_to_ask_with(project: Project, chosen: Choices, engine: Engine) -> str | None:
     """Give an image that is here and has busybox: Prometheus', of the chosen set or of the other."""
-    usual = catalog.references(project.settings, chosen.images, pins=chosen.pins)["prometheus"]
-    (image,) = (one for one in catalog.catalogue() if one.name == "prometheus")
-    mirrored = catalog.reference(image, project.settings, "upstream")
+    usual = sets.references(project.settings, chosen.images, pins=chosen.pins)["prometheus"]
+    (image,) = (one for one in sets.catalogue() if one.name == "prometheus")
+    mirrored = sets.reference(image, project.settings, "upstream")
     candidates = (usual, mirrored, image.upstream, image.local)
     return next((one for one in candidates if engine.image_id(one) is not None), None)
 

@@ -8,7 +8,7 @@ import pytest
 
 from stackctl.config import settings
 from stackctl.docker.engine import Engine
-from stackctl.images import catalog
+from stackctl.images import sets
 from stackctl.render import validate
 from stackctl.render.configuration import write_configuration
 from stackctl.services.applications import present
@@ -29,7 +29,7 @@ BREAKS = {
 
 def verdicts(folder: Path) -> dict[tuple[str, str], validate.Verdict]:
     found = settings.load(environ={})
-    references = catalog.references(found, "local")
+    references = sets.references(found, "local")
     given = validate.check(Engine(found.project), references, folder)
     return {(one.service, one.subject): one for one in given}
 

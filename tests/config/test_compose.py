@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stackctl.config import settings
-from stackctl.images import catalog
+from stackctl.images import sets
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
@@ -96,7 +96,7 @@ def test_every_port_is_on_loopback_and_is_the_settings_default(rendered: Path) -
 def test_the_services_table_is_the_compose_files(rendered: Path) -> None:
     found = config(rendered, demo=True)["services"]
     assert {name: service["profiles"][0] for name, service in found.items()} == {
-        name: service.profile for name, service in catalog.SERVICES.items()
+        name: service.profile for name, service in sets.SERVICES.items()
     }
 
 
@@ -185,8 +185,8 @@ def test_without_its_env_compose_says_what_to_run() -> None:
 
 
 def test_every_image_has_both_sets_and_one_variable() -> None:
-    found = catalog.catalogue()
-    assert {service for image in found for service in image.services} == set(catalog.SERVICES)
+    found = sets.catalogue()
+    assert {service for image in found for service in image.services} == set(sets.SERVICES)
     assert {image.variable for image in found} == set(settings.IMAGE_VARIABLES)
     assert all(
         image.local.startswith("stackctl/") and image.local.endswith(":local") for image in found

@@ -17,7 +17,7 @@ import pytest
 from stackctl.config.settings import IMAGE_VARIABLES, load
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
-from stackctl.images import catalog, lockfile
+from stackctl.images import lockfile, sets
 from stackctl.images.bundle import BadBundle
 from tests.e2e.conftest import docker
 from tests.support.cli import stackctl
@@ -127,8 +127,8 @@ def mirror(tmp_path: Path, make: Callable[[str, bytes], str]) -> Iterator[str]:
 def mirrored(address: str) -> dict[str, str]:
     settings = load(environ={"STACKCTL_REGISTRY_MIRROR": address})
     return {
-        image.name: catalog.reference(image, settings, "upstream")
-        for image in catalog.catalogue()
+        image.name: sets.reference(image, settings, "upstream")
+        for image in sets.catalogue()
         if not image.built_here
     }
 
@@ -161,7 +161,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
     docker("pull", "--quiet", reference)
 
     lock = lockfile.read(tmp_path / "stackctl.lock")
-    found = catalog.resolve(
+    found = sets.resolve(
         Engine(PROJECT),
         load(environ=dict(laptop.values)),
         choice="auto",
@@ -185,8 +185,8 @@ def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: st
         docker("rmi", built)
     said: list[str] = []
 
-    def resolved(choice: Literal["auto", "upstream"]) -> catalog.Resolved:
-        return catalog.resolve(
+    def resolved(choice: Literal["auto", "upstream"]) -> sets.Resolved:
+        return sets.resolve(
             Engine(PROJECT),
             settings,
             choice=choice,
@@ -203,7 +203,7 @@ def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: st
         with pytest.raises(EngineError, match=rf"cannot be built: .*{base}: not found") as caught:
             resolved("upstream")
         assert "\n" not in caught.value.line
-        docker("tag", catalog.BASE_IMAGE, base)
+        docker("tag", sets.BASE_IMAGE, base)
         docker("push", "--quiet", base)
         docker("rmi", base)
         assert resolved("upstream").name == "upstream"

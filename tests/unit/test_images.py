@@ -21,10 +21,10 @@ from stackctl.cli import cli
 from stackctl.config import settings as settings_module
 from stackctl.config.settings import Settings
 from stackctl.errors import EngineError, StackctlError, UsageError
-from stackctl.images import bundle, catalog, lockfile, transfer
+from stackctl.images import bundle, lockfile, sets, transfer
 from stackctl.images.bundle import BadBundle
-from stackctl.images.catalog import Choice, Resolved, SetName
 from stackctl.images.lockfile import Lock
+from stackctl.images.sets import Choice, Resolved, SetName
 from stackctl.project import state
 from stackctl.project.project import Choices, Project, open_project
 from stackctl.util import paths
@@ -40,7 +40,7 @@ MIRROR = "mirror.example:5000/hub"
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: object) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(catalog, "_build_base", lambda *_: None)
+    monkeypatch.setattr(sets, "_build_base", lambda *_: None)
 
 
 def settings_of(**values: str) -> Settings:
@@ -52,19 +52,19 @@ def upstream_registry(settings: Settings) -> Registry:
     return Registry(
         {
             reference: FakeImage(reference, (b"base", reference.encode()))
-            for image in catalog.catalogue()
+            for image in sets.catalogue()
             if not image.built_here
-            for reference in [catalog.reference(image, settings, "upstream")]
+            for reference in [sets.reference(image, settings, "upstream")]
         }
     )
 
 
 def built(engine: ImageEngine) -> ImageEngine:
     """Have the local set here, as a build leaves it."""
-    for image in catalog.catalogue():
+    for image in sets.catalogue():
         engine.images[image.local] = FakeImage(image.local, (b"base",), LOCAL_LABEL)
-    ids = {image.local: engine.image_id(image.local) for image in catalog.catalogue()}
-    state.write_shared_json(catalog.RECORD, {"inputs": catalog.inputs_digest(), "images": ids})
+    ids = {image.local: engine.image_id(image.local) for image in sets.catalogue()}
+    state.write_shared_json(sets.RECORD, {"inputs": sets.inputs_digest(), "images": ids})
     return engine
 
 
@@ -82,7 +82,7 @@ def resolved(
     previous: SetName | None = None,
     lock: Lock | None = None,
 ) -> Resolved:
-    return catalog.resolve(
+    return sets.resolve(
         engine,
         settings or settings_of(),
         choice=choice,
@@ -114,11 +114,11 @@ def lock_of(engine: ImageEngine, settings: Settings, name: SetName = "upstream")
     ],
 )
 def test_a_mirror_has_an_image_by_its_path(reference: str, path: str) -> None:
-    assert catalog.mirrored(reference, MIRROR) == f"{MIRROR}/{path}"
+    assert sets.mirrored(reference, MIRROR) == f"{MIRROR}/{path}"
 
 
 def test_every_upstream_image_is_taken_from_the_mirror_but_those_that_are_set_or_built() -> None:
-    found = catalog.variables(
+    found = sets.variables(
         settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR, LOKI_IMAGE="own/loki:1"), "upstream", demo=True
     )
     assert found.pop("LOKI_IMAGE") == "own/loki:1"
@@ -128,12 +128,12 @@ def test_every_upstream_image_is_taken_from_the_mirror_but_those_that_are_set_or
 
 
 def test_without_a_mirror_upstream_needs_no_variable() -> None:
-    assert catalog.variables(settings_of(), "upstream", demo=True) == {}
+    assert sets.variables(settings_of(), "upstream", demo=True) == {}
 
 
 def test_the_local_set_is_in_no_mirror() -> None:
-    found = catalog.variables(settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR), "local", demo=True)
-    assert found == {image.variable: image.local for image in catalog.catalogue()}
+    found = sets.variables(settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR), "local", demo=True)
+    assert found == {image.variable: image.local for image in sets.catalogue()}
 
 
 @pytest.mark.parametrize("value", ["mirror.example", "localhost/a", "m:5000", "10.0.0.1:80/a/b-c"])
@@ -171,7 +171,7 @@ def test_auto_takes_a_loaded_set_without_asking_a_registry() -> None:
         lock=None,
         say=lambda _: None,
     )
-    state.write_shared_json(catalog.RECORD, {})
+    state.write_shared_json(sets.RECORD, {})
     laptop = ImageEngine(engine.registry)
     transfer.load(laptop, Path("team.bundle"), say=lambda _: None)
     found = resolved(laptop)
@@ -283,7 +283,7 @@ def test_where_the_demos_image_cannot_be_built_auto_takes_the_local_set() -> Non
 
 def test_without_the_demo_its_image_is_not_built() -> None:
     engine = ImageEngine(upstream_registry(settings_of()))
-    catalog.resolve(
+    sets.resolve(
         engine,
         settings_of(),
         choice="auto",
@@ -328,14 +328,14 @@ def test_later_commands_take_what_up_has_pinned() -> None:
     settings = settings_of()
     pins = {"prom/prometheus:v2.48.0": "sha256:0"}
     assert (
-        catalog.references(settings, "upstream", pins=pins)["prometheus"]
+        sets.references(settings, "upstream", pins=pins)["prometheus"]
         == "prom/prometheus:v2.48.0@sha256:0"
     )
-    assert catalog.variables(settings, "upstream", demo=True, pins=pins) == {
+    assert sets.variables(settings, "upstream", demo=True, pins=pins) == {
         "PROMETHEUS_IMAGE": "prom/prometheus:v2.48.0@sha256:0"
     }
     own = settings_of(PROMETHEUS_IMAGE="own:1")
-    assert catalog.references(own, "upstream", pins=pins)["prometheus"] == "own:1"
+    assert sets.references(own, "upstream", pins=pins)["prometheus"] == "own:1"
 
 
 def test_a_lock_holds_through_any_mirror() -> None:
@@ -344,7 +344,7 @@ def test_a_lock_holds_through_any_mirror() -> None:
     through = settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR)
     registry = Registry(
         {
-            catalog.mirrored(reference, MIRROR): image
+            sets.mirrored(reference, MIRROR): image
             for reference, image in upstream_registry(plain).images.items()
         }
     )
@@ -374,7 +374,7 @@ def test_the_set_that_is_not_locked_is_refused() -> None:
 def test_the_local_set_as_locked_is_taken_without_a_build() -> None:
     engine = built(ImageEngine())
     lock = lock_of(engine, settings_of(), "local")
-    state.write_shared_json(catalog.RECORD, {})
+    state.write_shared_json(sets.RECORD, {})
     assert resolved(engine, lock=lock).name == "local"
     assert engine.builds == 0
 
@@ -441,7 +441,7 @@ def test_our_own_image_of_the_upstream_set_is_not_locked() -> None:
     settings = settings_of()
     lock = lock_of(pulled(ImageEngine(upstream_registry(settings)), settings), settings)
     assert "demo" not in lock.images
-    assert {image.name for image in catalog.catalogue()} == {*lock.images, "demo"}
+    assert {image.name for image in sets.catalogue()} == {*lock.images, "demo"}
 
 
 def test_a_lock_is_sorted_written_whole_and_read_again(tmp_path: Path) -> None:
@@ -600,14 +600,14 @@ def load(engine: ImageEngine) -> int:
 def test_the_local_set_arrives_as_a_set_that_is_built() -> None:
     engine = built(ImageEngine())
     manifest = save(engine, "local")
-    assert len(manifest.images) == len(catalog.catalogue())
-    state.write_shared_json(catalog.RECORD, {})
+    assert len(manifest.images) == len(sets.catalogue())
+    state.write_shared_json(sets.RECORD, {})
     laptop = ImageEngine()
-    assert load(laptop) == len(catalog.catalogue())
+    assert load(laptop) == len(sets.catalogue())
     assert {reference: image.id for reference, image in laptop.images.items()} == {
         reference: image.id for reference, image in engine.images.items()
     }
-    assert catalog.is_built(laptop)
+    assert sets.is_built(laptop)
 
 
 def test_an_image_of_ones_own_goes_along_with_the_whole_local_set() -> None:
@@ -617,7 +617,7 @@ def test_an_image_of_ones_own_goes_along_with_the_whole_local_set() -> None:
     names = [one.reference for one in manifest.images if one.name == "loki"]
     assert sorted(names) == ["own/loki:1", "stackctl/loki:local"]
     load(laptop := ImageEngine())
-    assert catalog.is_built(laptop)
+    assert sets.is_built(laptop)
 
 
 def test_a_load_that_was_cut_off_goes_on_where_it_was() -> None:
@@ -632,8 +632,8 @@ def test_a_load_that_was_cut_off_goes_on_where_it_was() -> None:
     with pytest.raises(KeyboardInterrupt):
         transfer.load(laptop, Path("team.bundle"), say=cut_off)
     assert len(laptop.images) == there
-    assert not catalog.is_built(ImageEngine())
-    assert load(laptop) == len(catalog.catalogue()) - there
+    assert not sets.is_built(ImageEngine())
+    assert load(laptop) == len(sets.catalogue()) - there
     assert len(laptop.loads) == len(set(laptop.loads))
     assert load(laptop) == 0
 
@@ -649,9 +649,9 @@ def test_an_engine_that_gives_other_ids_is_gone_on_with_too() -> None:
 
     save(built(ImageEngine()), "local")
     laptop = Containerd()
-    assert load(laptop) == len(catalog.catalogue())
+    assert load(laptop) == len(sets.catalogue())
     assert load(laptop) == 0
-    assert catalog.is_built(laptop)
+    assert sets.is_built(laptop)
 
 
 def test_of_a_damaged_bundle_the_engine_gets_nothing() -> None:
@@ -730,7 +730,7 @@ def test_save_replaces_a_file_only_when_told(monkeypatch: pytest.MonkeyPatch) ->
     engine = built(ImageEngine())
     done = run(engine, monkeypatch, "save", "team.bundle")
     assert done.exit_code == 0, done.output
-    assert f"{len(catalog.catalogue())} images of the local set" in done.output
+    assert f"{len(sets.catalogue())} images of the local set" in done.output
     again = run(engine, monkeypatch, "save", "team.bundle")
     assert isinstance(again.exception, UsageError)
     assert run(engine, monkeypatch, "save", "--force", "team.bundle").exit_code == 0
@@ -741,7 +741,7 @@ def test_load_says_where_the_bundle_is_another_stackctls(monkeypatch: pytest.Mon
     done = run(ImageEngine(), monkeypatch, "load", "team.bundle")
     assert "15 images of the local set loaded, 0 were here already." in done.output
     assert "would build its own" not in done.output
-    monkeypatch.setattr(catalog, "inputs_digest", lambda: "another")
+    monkeypatch.setattr(sets, "inputs_digest", lambda: "another")
     assert "would build its own" in run(ImageEngine(), monkeypatch, "load", "team.bundle").output
 
 
@@ -764,7 +764,7 @@ def test_lock_check_and_list_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     checked = run(engine, monkeypatch, "lock", "--check")
     assert checked.exit_code == 1
     assert "stackctl/loki:local is" in checked.output
-    assert locked() == {image.name: "yes" for image in catalog.catalogue()} | {"loki": "differs"}
+    assert locked() == {image.name: "yes" for image in sets.catalogue()} | {"loki": "differs"}
     Path("stackctl.lock").unlink()
     assert set(locked().values()) == {"no"}
 

@@ -12,7 +12,7 @@ from stackctl import lifecycle
 from stackctl.cli import cli
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
-from stackctl.images.catalog import Resolved
+from stackctl.images.sets import Resolved
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project
 from stackctl.project.state import open_state
@@ -55,7 +55,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
     monkeypatch.setattr(joining, "found", lambda _, chosen: chosen)
     monkeypatch.setattr("stackctl.stack.doctor.examine", lambda *_: [])
-    monkeypatch.setattr("stackctl.images.catalog.resolve", lambda *_, **__: Resolved("local", {}))
+    monkeypatch.setattr("stackctl.images.sets.resolve", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
     monkeypatch.setattr("stackctl.readiness.wait", ready)
     monkeypatch.setattr(lifecycle, "_refuses_password", takes)
