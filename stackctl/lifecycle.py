@@ -9,7 +9,7 @@ from stackctl import readiness
 from stackctl.chaos import faults
 from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.images import lockfile, sets
 from stackctl.images.sets import Choice, Resolved
@@ -173,7 +173,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         config_volumes.remove(engine)
         engine.remove_scratch(look)
         if volumes:
-            volumes.remove([*engine.volumes(chosen.volumes), *unnamed])
+            named_volumes.remove([*engine.volumes(chosen.volumes), *unnamed])
             chosen = replace(chosen, volumes=())
         project.keep(replace(chosen, wish=Wish()))
         hold.settle()

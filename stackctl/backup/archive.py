@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from stackctl import __version__
-from stackctl.docker.volumes import ROOT
+from stackctl.docker.named_volumes import ROOT
 from stackctl.errors import StackctlError, UsageError
 from stackctl.project.state import temporary_beside
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stackctl.backup import archive, data
 from stackctl.backup.archive import Manifest, Reader, Volume
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.docker.run import scratch_labels
 from stackctl.errors import StackctlError
 from stackctl.project import unfinished_restore
@@ -50,7 +50,7 @@ def restore(project: Project, path: Path, *, confirm: Confirm, say: Say) -> Mani
         with archive.reading(path, data.SERVICES) as backup:
             volumes = backup.manifest.volumes
             names = {volume.name: data.full_name(project.name, volume.name) for volume in volumes}
-            replaced = sorted(volumes.present(names.values()))
+            replaced = sorted(named_volumes.present(names.values()))
             _refuse_others(project, replaced)
             confirm(backup.manifest, replaced)
             for volume in volumes:
@@ -80,46 +80,46 @@ def _put(
         if name in replaced
     }
     fresh = [name for name in names.values() if name not in replaced]
-    volumes.remove(trials.values())
+    named_volumes.remove(trials.values())
     earlier = unfinished_restore.pending(project.state)
     unfinished_restore.begin(project.state, {*earlier, *fresh})
     try:
-        with volumes.open_transfer(project.name) as copies:
+        with named_volumes.open_transfer(project.name) as copies:
             for volume, content in backup.volumes():
                 trial = trials.get(volume.name)
                 say(f"trying {volume.name}" if trial else f"restoring {volume.name}")
                 target = trial or names[volume.name]
-                volumes.create(
+                named_volumes.create(
                     target, scratch_labels(project.name) if trial else labels[volume.name]
                 )
                 copies.write(target, content)
     except BaseException:
-        volumes.remove([*trials.values(), *fresh])
+        named_volumes.remove([*trials.values(), *fresh])
         unfinished_restore.begin(project.state, earlier)
         raise
     if trials:
         # From here on a part of the old data is gone, so what cuts this off leaves the record.
         unfinished_restore.begin(project.state, names.values())
-        with volumes.open_transfer(project.name) as copies:
+        with named_volumes.open_transfer(project.name) as copies:
             for volume, content in backup.volumes():
                 if volume.name in trials:
                     say(f"restoring {volume.name}")
                     name = names[volume.name]
-                    volumes.remove([trials[volume.name], name])
-                    volumes.create(name, labels[volume.name])
+                    named_volumes.remove([trials[volume.name], name])
+                    named_volumes.create(name, labels[volume.name])
                     copies.write(name, content)
     unfinished_restore.end(project.state)
 
 
 def _refuse_others(project: Project, volumes: Collection[str]) -> None:
     """Raise StackctlError where a volume that would be replaced is not the project's, or is in somebody's use."""
-    for volume in sorted(volumes.foreign(volumes, project.name)):
+    for volume in sorted(named_volumes.foreign(volumes, project.name)):
         raise StackctlError(
             f"the volume {volume} is not of project {project.name}: it has not its label",
             remedy="restore into another project with -p, or remove that volume yourself",
         )
     for volume in volumes:
-        if users := volumes.users(volume):
+        if users := named_volumes.users(volume):
             raise StackctlError(
                 f"the volume {volume} is in use by {', '.join(users)}",
                 remedy=f"docker rm {users[0]}",

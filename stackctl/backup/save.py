@@ -15,7 +15,7 @@ from stackctl.backup import archive, data
 from stackctl.backup.archive import Manifest
 from stackctl.chaos.faults import FAULTS, injected
 from stackctl.chaos.journal import Journal
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.docker.models import ContainerState
 from stackctl.errors import StackctlError
 from stackctl.observer import Observer
@@ -43,11 +43,11 @@ def save(project: Project, path: Path, *, force: bool, observer: Observer) -> Ma
         _refuse_unsteady(containers, journal)
         unfinished_restore.refuse(project.state)
         names = {volume: data.full_name(project.name, volume) for volume in data.SERVICES}
-        present = volumes.present(names.values())
+        present = named_volumes.present(names.values())
         if not present:
             raise StackctlError(f"project {project.name} has no data yet", remedy="stackctl up")
         stopped = []
-        with archive.writing(path) as writer, volumes.open_transfer(project.name) as copies:
+        with archive.writing(path) as writer, named_volumes.open_transfer(project.name) as copies:
             for volume, service in data.SERVICES.items():
                 if names[volume] not in present:
                     observer.note(f"{names[volume]} is not there, and so not in the backup")

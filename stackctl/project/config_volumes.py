@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.docker.engine import COPY_LABEL, Engine
 from stackctl.errors import StackctlError
 from stackctl.project.compose_overlay import RESET
@@ -127,19 +127,19 @@ def refresh(engine: Engine, state: State, copies: list[Copy]) -> list[str]:
     if not copies:
         return []
     by_name = {f"{engine.project}_{one.volume}": one for one in copies}
-    there = volumes.present(by_name)
+    there = named_volumes.present(by_name)
     for name, one in by_name.items():
         if name not in there:
-            volumes.create(name, _labels(engine.project, one.volume))
+            named_volumes.create(name, _labels(engine.project, one.volume))
     places = {name: f"{_ROOT}/{name}" for name in by_name}
     changed = []
     with (
-        volumes.open_transfer(engine.project) as volumes,
-        volumes.mounted(places, "rw"),
+        named_volumes.open_transfer(engine.project) as volumes,
+        named_volumes.mounted(places, "rw"),
     ):
         # One at a time: Podman finds a volume only by the path that it is mounted at.
         for name, one in by_name.items():
-            held = _unpacked(volumes.contents(places[name]))
+            held = _unpacked(named_volumes.contents(places[name]))
             wanted = _wanted(state.folder, one)
             new = {
                 path: data
@@ -147,7 +147,7 @@ def refresh(engine: Engine, state: State, copies: list[Copy]) -> list[str]:
                 if path not in held or held[path] != data
             }
             if new:
-                volumes.copy_in(places[name], _packed(new, one.mode))
+                named_volumes.copy_in(places[name], _packed(new, one.mode))
             stale = sorted(path for path in held if path not in wanted)
             if stale:
                 paths = [f"/volume/{path}" for path in stale]
@@ -160,7 +160,7 @@ def refresh(engine: Engine, state: State, copies: list[Copy]) -> list[str]:
 def remove(engine: Engine, *, but: Iterable[Copy] = ()) -> None:
     """Remove the project's volumes of copies, other than these."""
     used = {f"{engine.project}_{one.volume}" for one in but}
-    volumes.remove([name for name in engine.copies() if name not in used])
+    named_volumes.remove([name for name in engine.copies() if name not in used])
 
 
 def _below(path: Path, folder: Path) -> str:

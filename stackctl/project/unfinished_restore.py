@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.errors import StackctlError
 from stackctl.project.state import State
 
@@ -29,7 +29,7 @@ def pending(state: State) -> list[str]:
 def refuse(state: State) -> None:
     """Raise StackctlError where a restore was cut off and some of its volumes are still there."""
     volumes = pending(state)
-    left = volumes.present(volumes) if volumes else set()
+    left = named_volumes.present(volumes) if volumes else set()
     if left:
         raise StackctlError(
             f"a restore was cut off: {', '.join(sorted(left))} may hold a part of the data only",

@@ -6,7 +6,7 @@ old one, which nobody may know any more. Nothing but the demo uses that data, so
 
 from __future__ import annotations
 
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine
 from stackctl.project.project import Project
 
@@ -28,7 +28,7 @@ def renew(project: Project, engine: Engine) -> bool:
         container = engine.containers().get(_SERVICE)
         if container is not None:
             engine.remove(container.name)
-        volumes.remove([volume])
+        named_volumes.remove([volume])
     # Last: one that is cut off is done again.
     project.state.write_json(_RECORD, present)
     return found

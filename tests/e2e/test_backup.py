@@ -19,7 +19,7 @@ import pytest
 from stackctl.backup import archive, data
 from stackctl.clients.loki import Entry, LokiClient
 from stackctl.clients.prometheus import PrometheusClient
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine
 from stackctl.project import unfinished_restore
 from stackctl.project.state import State
@@ -204,7 +204,7 @@ def put(volume: str, name: str, content: bytes) -> None:
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))
     packed.seek(0)
-    with volumes.open_transfer(f"{OTHER}-put") as copies:
+    with named_volumes.open_transfer(f"{OTHER}-put") as copies:
         copies.write(volume, packed)
 
 

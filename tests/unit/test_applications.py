@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from stackctl.config import settings
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState, Neighbour
 from stackctl.errors import EngineError, UsageError
@@ -375,7 +375,7 @@ def test_services_of_a_profile_are_not_started_and_not_waited_for(
 def test_the_volumes_made_for_bot_cores_files_are_those_that_were_not_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(volumes, "present", {"theirs", "made-before"}.intersection)
+    monkeypatch.setattr(named_volumes, "present", {"theirs", "made-before"}.intersection)
 
     class Volumes:
         def configuration(self) -> dict[str, Any]:

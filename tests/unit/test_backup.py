@@ -31,7 +31,7 @@ from stackctl.commands.backup import backup as backup_command
 from stackctl.commands.common import Session
 from stackctl.commands.restore import restore as restore_command
 from stackctl.config.settings import load
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.run import SCRATCH_LABEL
 from stackctl.errors import EngineError, StackctlError, UsageError
@@ -74,7 +74,7 @@ LOKI = tar_of(FOLDER, member("volume/chunks/1", os.urandom(3000)))
 
 def write(path: Path, volumes: Mapping[str, bytes]) -> Manifest:
     with archive.writing(path) as writer:
-        for name, content in volumes.items():
+        for name, content in named_volumes.items():
             writer.add(name, f"image-of-{name}", io.BytesIO(content))
         return writer.close("bot-core")
 
@@ -109,7 +109,7 @@ def manifest_of(volumes: Mapping[str, bytes], **changes: object) -> tuple[tarfil
                 "size": len(tar),
                 "sha256": hashlib.sha256(tar).hexdigest(),
             }
-            for name, tar in volumes.items()
+            for name, tar in named_volumes.items()
         ],
         **changes,
     }
@@ -409,7 +409,7 @@ class Docker:
 def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
     fake = Docker()
     for name in ("present", "foreign", "users", "create", "remove", "open_transfer"):
-        monkeypatch.setattr(volumes, name, getattr(fake, name))
+        monkeypatch.setattr(named_volumes, name, getattr(fake, name))
     return fake
 
 
@@ -772,15 +772,15 @@ def test_what_docker_says_last_is_the_error(
     fake_command: Callable[[str], None], tmp_path: Path
 ) -> None:
     fake_command('case "$1" in cp) echo first >&2; echo "no space left" >&2; exit 3;; esac')
-    volumes = volumes.Transfer("bot-core", "image")
+    volumes = named_volumes.Transfer("bot-core", "image")
     with (
         (tmp_path / "spool").open("wb") as sink,
         pytest.raises(EngineError, match=r"docker cp failed \(exit 3\): no space left"),
     ):
-        volumes.read("v", sink)
+        named_volumes.read("v", sink)
     # It ends before it has read all: the pipe breaks, and what it said is the error all the same.
     with pytest.raises(EngineError, match="no space left"):
-        volumes.write("v", io.BytesIO(bytes(10_000_000)))
+        named_volumes.write("v", io.BytesIO(bytes(10_000_000)))
 
 
 def test_the_container_and_the_image_are_removed_even_if_making_them_fails(
@@ -792,9 +792,9 @@ def test_the_container_and_the_image_are_removed_even_if_making_them_fails(
     )
     with (
         pytest.raises(EngineError, match="no such volume"),
-        volumes.open_transfer("bot-core") as volumes,
+        named_volumes.open_transfer("bot-core") as volumes,
     ):
-        volumes.read("v", io.BytesIO())
+        named_volumes.read("v", io.BytesIO())
     done = calls.read_text().splitlines()
     assert done[-2:] == ["rm --force", "image rm"]
 
@@ -806,7 +806,7 @@ def test_ctrl_c_waits_for_a_request_that_the_engine_would_go_on_with(
     fake_command(f"kill -INT {os.getpid()}; sleep 0.2; touch {made}")
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        volumes.create("v", {})
+        named_volumes.create("v", {})
     assert made.exists()
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -817,16 +817,16 @@ def test_a_second_ctrl_c_ends_a_command_that_is_never_answered(
     # Nothing but the second signal ends it: two that come at once may count as one, so it goes on sending them.
     fake_command(f"while :; do kill -INT {os.getpid()}; sleep 0.05; done")
     with pytest.raises(KeyboardInterrupt):
-        volumes.create("v", {})
+        named_volumes.create("v", {})
 
 
 def test_an_engine_that_never_answers_is_an_error(
     fake_command: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(volumes, "_ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(named_volumes, "_ANSWER_SECONDS", 0.05)
     fake_command("exec sleep 600")
     with pytest.raises(EngineError, match="docker volume: the engine does not answer"):
-        volumes.create("v", {})
+        named_volumes.create("v", {})
 
 
 def test_volumes_of_somebody_elses_are_those_without_the_projects_label(
@@ -835,7 +835,7 @@ def test_volumes_of_somebody_elses_are_those_without_the_projects_label(
     fake_command(
         'case "$*" in *label=com.docker.compose.project=p) echo mine;; *) printf "mine\\nother\\n";; esac'
     )
-    assert volumes.foreign(["mine", "other", "gone"], "p") == {"other"}
+    assert named_volumes.foreign(["mine", "other", "gone"], "p") == {"other"}
 
 
 def test_what_a_killed_command_made_for_itself_is_removed_and_what_a_live_one_has_is_not(

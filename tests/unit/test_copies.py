@@ -12,7 +12,7 @@ from typing import IO, Any
 import pytest
 import yaml
 
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.errors import StackctlError
 from stackctl.project import compose_overlay, config_volumes
 from stackctl.project.config_volumes import Copy
@@ -97,7 +97,7 @@ class CopyingEngine(MemoryEngine):
 def volumes(monkeypatch: pytest.MonkeyPatch) -> Volumes:
     fake = Volumes()
     for name in ("present", "create", "remove", "open_transfer"):
-        monkeypatch.setattr(volumes, name, getattr(fake, name))
+        monkeypatch.setattr(named_volumes, name, getattr(fake, name))
     return fake
 
 
@@ -221,18 +221,18 @@ def test_what_no_volume_can_stand_in_for_is_refused_with_the_remedy(state: State
 def test_volumes_are_made_filled_and_marked(state: State, volumes: Volumes) -> None:
     changed = config_volumes.refresh(CopyingEngine(volumes), state, made(state))
     assert changed == ["bot-core_config_prometheus", "bot-core_secrets_prometheus"]
-    assert volumes.files("bot-core_config_prometheus") == {
+    assert named_volumes.files("bot-core_config_prometheus") == {
         "prometheus.yml": b"a: 1\n",
         "alerts/one.yml": b"groups: []\n",
     }
     # The glob of prometheus.yml needs the folder, the program the file, also an empty one.
-    assert volumes.members["bot-core_config_prometheus"]["scrape-configs"][0].isdir()
-    assert volumes.files("bot-core_secrets_prometheus") == {"renamed": b"hush", "empty": b""}
+    assert named_volumes.members["bot-core_config_prometheus"]["scrape-configs"][0].isdir()
+    assert named_volumes.files("bot-core_secrets_prometheus") == {"renamed": b"hush", "empty": b""}
     for name, mode in (("config", 0o644), ("secrets", 0o444)):
-        for member, _ in volumes.members[f"bot-core_{name}_prometheus"].values():
+        for member, _ in named_volumes.members[f"bot-core_{name}_prometheus"].values():
             assert member.mode == (0o755 if member.isdir() else mode)
             assert (member.uid, member.gid) == (0, 0)
-    assert volumes.labels["bot-core_config_prometheus"] == {
+    assert named_volumes.labels["bot-core_config_prometheus"] == {
         "com.docker.compose.project": "bot-core",
         "com.docker.compose.volume": "config_prometheus",
         "stackctl.copy": "true",
@@ -244,14 +244,14 @@ def test_only_what_differs_is_written_and_what_is_gone_is_removed(
 ) -> None:
     engine = CopyingEngine(volumes)
     config_volumes.refresh(engine, state, made(state))
-    volumes.written.clear()
+    named_volumes.written.clear()
     assert config_volumes.refresh(engine, state, made(state)) == []
-    assert volumes.written == []
+    assert named_volumes.written == []
     (state.config / "prometheus/prometheus.yml").write_text("a: 2\n")
     (state.config / "prometheus/alerts/one.yml").unlink()
     assert config_volumes.refresh(engine, state, made(state)) == ["bot-core_config_prometheus"]
-    assert volumes.written == ["bot-core_config_prometheus:prometheus.yml"]
-    assert volumes.files("bot-core_config_prometheus") == {"prometheus.yml": b"a: 2\n"}
+    assert named_volumes.written == ["bot-core_config_prometheus:prometheus.yml"]
+    assert named_volumes.files("bot-core_config_prometheus") == {"prometheus.yml": b"a: 2\n"}
 
 
 def test_the_volumes_are_remembered_without_what_is_in_them(state: State) -> None:
@@ -268,8 +268,8 @@ def test_removing_takes_copies_that_are_not_used_and_no_data(
 ) -> None:
     engine = CopyingEngine(volumes)
     config_volumes.refresh(engine, state, made(state))
-    volumes.create("bot-core_prometheus_data", {})
+    named_volumes.create("bot-core_prometheus_data", {})
     config_volumes.remove(engine, but=made(state)[:1])
-    assert set(volumes.members) == {"bot-core_config_prometheus", *_DATA}
+    assert set(named_volumes.members) == {"bot-core_config_prometheus", *_DATA}
     config_volumes.remove(engine)
-    assert set(volumes.members) == _DATA
+    assert set(named_volumes.members) == _DATA

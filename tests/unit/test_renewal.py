@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stackctl.config.settings import load
-from stackctl.docker import volumes
+from stackctl.docker import named_volumes
 from stackctl.project.project import Project
 from stackctl.project.state import open_state
 from stackctl.stack.renewal import renew
@@ -25,7 +25,9 @@ class DataEngine(MemoryEngine):
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(container("mongodb"), container("redis"))
         self.there = {VOLUME, "bot-core_redis_data"}
-        monkeypatch.setattr(volumes, "remove", lambda names: self.there.difference_update(names))
+        monkeypatch.setattr(
+            named_volumes, "remove", lambda names: self.there.difference_update(names)
+        )
 
     def volumes(self, made: Collection[str] = ()) -> list[str]:
         return sorted(self.there)
@@ -69,7 +71,7 @@ def test_one_that_is_cut_off_is_done_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(volumes, "remove", cut_off)
+        patched.setattr(named_volumes, "remove", cut_off)
         with pytest.raises(KeyboardInterrupt):
             renew(project("two"), engine)
     assert renew(project("two"), engine)
