@@ -135,11 +135,11 @@ def refresh(engine: Engine, state: State, copies: list[Copy]) -> list[str]:
     changed = []
     with (
         named_volumes.open_transfer(engine.project) as volumes,
-        named_volumes.mounted(places, "rw"),
+        volumes.mounted(places, "rw"),
     ):
         # One at a time: Podman finds a volume only by the path that it is mounted at.
         for name, one in by_name.items():
-            held = _unpacked(named_volumes.contents(places[name]))
+            held = _unpacked(volumes.contents(places[name]))
             wanted = _wanted(state.folder, one)
             new = {
                 path: data
@@ -147,7 +147,7 @@ def refresh(engine: Engine, state: State, copies: list[Copy]) -> list[str]:
                 if path not in held or held[path] != data
             }
             if new:
-                named_volumes.copy_in(places[name], _packed(new, one.mode))
+                volumes.copy_in(places[name], _packed(new, one.mode))
             stale = sorted(path for path in held if path not in wanted)
             if stale:
                 paths = [f"/volume/{path}" for path in stale]

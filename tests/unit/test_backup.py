@@ -74,7 +74,7 @@ LOKI = tar_of(FOLDER, member("volume/chunks/1", os.urandom(3000)))
 
 def write(path: Path, volumes: Mapping[str, bytes]) -> Manifest:
     with archive.writing(path) as writer:
-        for name, content in named_volumes.items():
+        for name, content in volumes.items():
             writer.add(name, f"image-of-{name}", io.BytesIO(content))
         return writer.close("bot-core")
 
@@ -109,7 +109,7 @@ def manifest_of(volumes: Mapping[str, bytes], **changes: object) -> tuple[tarfil
                 "size": len(tar),
                 "sha256": hashlib.sha256(tar).hexdigest(),
             }
-            for name, tar in named_volumes.items()
+            for name, tar in volumes.items()
         ],
         **changes,
     }
@@ -777,10 +777,10 @@ def test_what_docker_says_last_is_the_error(
         (tmp_path / "spool").open("wb") as sink,
         pytest.raises(EngineError, match=r"docker cp failed \(exit 3\): no space left"),
     ):
-        named_volumes.read("v", sink)
+        volumes.read("v", sink)
     # It ends before it has read all: the pipe breaks, and what it said is the error all the same.
     with pytest.raises(EngineError, match="no space left"):
-        named_volumes.write("v", io.BytesIO(bytes(10_000_000)))
+        volumes.write("v", io.BytesIO(bytes(10_000_000)))
 
 
 def test_the_container_and_the_image_are_removed_even_if_making_them_fails(
@@ -794,7 +794,7 @@ def test_the_container_and_the_image_are_removed_even_if_making_them_fails(
         pytest.raises(EngineError, match="no such volume"),
         named_volumes.open_transfer("bot-core") as volumes,
     ):
-        named_volumes.read("v", io.BytesIO())
+        volumes.read("v", io.BytesIO())
     done = calls.read_text().splitlines()
     assert done[-2:] == ["rm --force", "image rm"]
 

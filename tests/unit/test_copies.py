@@ -221,18 +221,18 @@ def test_what_no_volume_can_stand_in_for_is_refused_with_the_remedy(state: State
 def test_volumes_are_made_filled_and_marked(state: State, volumes: Volumes) -> None:
     changed = config_volumes.refresh(CopyingEngine(volumes), state, made(state))
     assert changed == ["bot-core_config_prometheus", "bot-core_secrets_prometheus"]
-    assert named_volumes.files("bot-core_config_prometheus") == {
+    assert volumes.files("bot-core_config_prometheus") == {
         "prometheus.yml": b"a: 1\n",
         "alerts/one.yml": b"groups: []\n",
     }
     # The glob of prometheus.yml needs the folder, the program the file, also an empty one.
-    assert named_volumes.members["bot-core_config_prometheus"]["scrape-configs"][0].isdir()
-    assert named_volumes.files("bot-core_secrets_prometheus") == {"renamed": b"hush", "empty": b""}
+    assert volumes.members["bot-core_config_prometheus"]["scrape-configs"][0].isdir()
+    assert volumes.files("bot-core_secrets_prometheus") == {"renamed": b"hush", "empty": b""}
     for name, mode in (("config", 0o644), ("secrets", 0o444)):
-        for member, _ in named_volumes.members[f"bot-core_{name}_prometheus"].values():
+        for member, _ in volumes.members[f"bot-core_{name}_prometheus"].values():
             assert member.mode == (0o755 if member.isdir() else mode)
             assert (member.uid, member.gid) == (0, 0)
-    assert named_volumes.labels["bot-core_config_prometheus"] == {
+    assert volumes.labels["bot-core_config_prometheus"] == {
         "com.docker.compose.project": "bot-core",
         "com.docker.compose.volume": "config_prometheus",
         "stackctl.copy": "true",
@@ -244,7 +244,7 @@ def test_only_what_differs_is_written_and_what_is_gone_is_removed(
 ) -> None:
     engine = CopyingEngine(volumes)
     config_volumes.refresh(engine, state, made(state))
-    named_volumes.written.clear()
+    volumes.written.clear()
     assert config_volumes.refresh(engine, state, made(state)) == []
     assert named_volumes.written == []
     (state.config / "prometheus/prometheus.yml").write_text("a: 2\n")
