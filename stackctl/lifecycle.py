@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from stackctl import readiness
 from stackctl.chaos import faults
 from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
@@ -17,7 +16,8 @@ from stackctl.observer import Observer
 from stackctl.project import config_volumes, engine_overrides, unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
-from stackctl.readiness import Progress
+from stackctl.readiness import wait
+from stackctl.readiness.wait.wait import Progress
 from stackctl.render.configuration import Rendering, render
 from stackctl.stack import doctor, joining, reloading, renewal
 from stackctl.stack.joining import Missing
@@ -111,7 +111,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         )
         observer.step("waiting for readiness")
         ready = asyncio.run(
-            readiness.wait(
+            wait.wait(
                 own,
                 engine,
                 project.settings,

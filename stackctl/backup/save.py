@@ -10,7 +10,6 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from stackctl import readiness
 from stackctl.backup import archive, data
 from stackctl.backup.archive import Manifest
 from stackctl.chaos.faults import FAULTS, injected
@@ -22,6 +21,7 @@ from stackctl.observer import Observer
 from stackctl.project import unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project
+from stackctl.readiness import wait
 from stackctl.services import catalog
 
 _READY_SECONDS = 120.0
@@ -68,7 +68,7 @@ def save(project: Project, path: Path, *, force: bool, observer: Observer) -> Ma
         if stopped:
             observer.step("waiting for readiness")
             chosen = catalog.select(stopped)
-            waiting = readiness.wait(
+            waiting = wait.wait(
                 chosen, engine, project.settings, timeout=_READY_SECONDS, changed=observer.progress
             )
             asyncio.run(waiting)

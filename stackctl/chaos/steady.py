@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stackctl import readiness
 from stackctl.chaos.journal import NotSteady
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
-from stackctl.readiness import NotReady
+from stackctl.readiness import wait
+from stackctl.readiness.wait.wait import NotReady
 from stackctl.services.catalog import Service
 
 _SECONDS = 15.0
@@ -16,7 +16,7 @@ _SECONDS = 15.0
 async def require_ready(engine: Engine, settings: Settings, service: Service) -> None:
     """Wait a little until the service answers its readiness probe. Raises NotSteady where it does not."""
     try:
-        await readiness.wait([service], engine, settings, timeout=_SECONDS, changed=lambda _: None)
+        await wait.wait([service], engine, settings, timeout=_SECONDS, changed=lambda _: None)
     except NotReady as error:
         raise NotSteady(
             f"{service.name} is not ready before the fault: {error.progress[0].reason}",

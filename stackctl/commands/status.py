@@ -59,8 +59,8 @@ class Row:
 def _rows(session: Session) -> list[Row]:
     import asyncio
 
-    from stackctl import readiness
     from stackctl.config.settings import PUBLISHED_PORTS
+    from stackctl.readiness import wait
 
     project = session.project
     engine = project.engine()
@@ -70,7 +70,7 @@ def _rows(session: Session) -> list[Row]:
     async def ask() -> tuple[dict[str, Usage], dict[str, str]]:
         return await asyncio.gather(
             asyncio.to_thread(engine.usage, running),
-            readiness.look(project.services, engine, project.settings, containers),
+            wait.look(project.services, engine, project.settings, containers),
         )
 
     usage, answers = asyncio.run(ask())

@@ -56,7 +56,7 @@ def up(
     from stackctl import lifecycle
     from stackctl.observer import Observer
     from stackctl.project.project import Wish
-    from stackctl.readiness import NotReady
+    from stackctl.readiness.wait.wait import NotReady
     from stackctl.report.progress import Display
 
     project = session.project

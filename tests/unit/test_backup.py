@@ -442,7 +442,7 @@ def stack(
         return []
 
     monkeypatch.setattr(Project, "engine", of_project)
-    monkeypatch.setattr("stackctl.readiness.wait", ready)
+    monkeypatch.setattr("stackctl.readiness.wait.wait", ready)
     return Stack(project, engine)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from stackctl.readiness.wait.wait import NotReady, Progress
 
 from stackctl import lifecycle
 from stackctl.cli import cli
@@ -16,7 +17,6 @@ from stackctl.images.sets import Resolved
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project
 from stackctl.project.state import open_state
-from stackctl.readiness import NotReady, Progress
 from stackctl.stack import joining
 from stackctl.stack.doctor import Finding
 from stackctl.stack.joining import Missing, Seen
@@ -57,7 +57,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     monkeypatch.setattr("stackctl.stack.doctor.examine", lambda *_: [])
     monkeypatch.setattr("stackctl.images.sets.resolve", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
-    monkeypatch.setattr("stackctl.readiness.wait", ready)
+    monkeypatch.setattr("stackctl.readiness.wait.wait", ready)
     monkeypatch.setattr(lifecycle, "_refuses_password", takes)
     return engine
 
@@ -125,7 +125,7 @@ def test_what_was_not_ready_is_told_although_its_container_has_gone(
     def gone(container: str, lines: int) -> str:
         raise EngineError(f"docker logs failed: No such container: {container}")
 
-    monkeypatch.setattr("stackctl.readiness.wait", unready)
+    monkeypatch.setattr("stackctl.readiness.wait.wait", unready)
     monkeypatch.setattr(engine, "last_logs", gone)
     done = up()
     assert isinstance(done.exception, NotReady)
