@@ -12,11 +12,11 @@ from stackctl.docker import named_volumes
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.images import lockfile, sets
 from stackctl.images.sets import Choice, Resolved
-from stackctl.observer import Observer
 from stackctl.project import config_volumes, engine_overrides, unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.readiness import wait
+from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait.wait import Progress
 from stackctl.render.configuration import Rendering, render
 from stackctl.stack import doctor, joining, reloading, renewal

@@ -17,11 +17,11 @@ from stackctl.chaos.journal import Journal
 from stackctl.docker import named_volumes
 from stackctl.docker.models import ContainerState
 from stackctl.errors import StackctlError
-from stackctl.observer import Observer
 from stackctl.project import unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project
 from stackctl.readiness import wait
+from stackctl.readiness.observer import Observer
 from stackctl.services import catalog
 
 _READY_SECONDS = 120.0

@@ -24,7 +24,7 @@ def backup(session: Session, file: Path, force: bool) -> None:
     from rich.filesize import decimal
 
     from stackctl.backup.save import save
-    from stackctl.observer import Observer
+    from stackctl.readiness.observer import Observer
     from stackctl.report.progress import Display
 
     with Display(session.err) as display:

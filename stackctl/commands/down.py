@@ -26,7 +26,7 @@ def down(session: Session, volumes: bool, yes: bool, timeout: int | None) -> Non
     The data stays in its volumes unless --volumes is given.
     """
     from stackctl import lifecycle
-    from stackctl.observer import Observer
+    from stackctl.readiness.observer import Observer
     from stackctl.report.progress import Display
 
     project = session.project

@@ -54,8 +54,8 @@ def up(
     What is there already is kept: a second `up` changes nothing and says so.
     """
     from stackctl import lifecycle
-    from stackctl.observer import Observer
     from stackctl.project.project import Wish
+    from stackctl.readiness.observer import Observer
     from stackctl.readiness.wait.wait import NotReady
     from stackctl.report.progress import Display
 

@@ -35,10 +35,10 @@ from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.run import SCRATCH_LABEL
 from stackctl.errors import EngineError, StackctlError, UsageError
-from stackctl.observer import Observer
 from stackctl.project import unfinished_restore
 from stackctl.project.project import Choices, Project
 from stackctl.project.state import open_state
+from stackctl.readiness.observer import Observer
 from stackctl.util import paths, yaml_text
 from tests.support.engine import MemoryEngine, container
 
