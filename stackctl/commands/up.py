@@ -53,7 +53,7 @@ def up(
 
     What is there already is kept: a second `up` changes nothing and says so.
     """
-    from stackctl import lifecycle
+    from stackctl.lifecycle import up
     from stackctl.project.project import Wish
     from stackctl.readiness.observer import Observer
     from stackctl.readiness.wait.wait import NotReady
@@ -63,7 +63,7 @@ def up(
     with Display(session.err) as display:
         observer = Observer(display.step, display.note, display.progress)
         try:
-            done = lifecycle.up(
+            done = up.up(
                 project,
                 choice=images,
                 wish=Wish(demo, network, app_files),

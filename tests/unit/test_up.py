@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 from stackctl.readiness.wait.wait import NotReady, Progress
 
-from stackctl import lifecycle
 from stackctl.cli import cli
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images.sets import Resolved
+from stackctl.lifecycle import up
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project
 from stackctl.project.state import open_state
@@ -58,7 +58,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     monkeypatch.setattr("stackctl.images.sets.resolve", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
     monkeypatch.setattr("stackctl.readiness.wait.wait", ready)
-    monkeypatch.setattr(lifecycle, "_refuses_password", takes)
+    monkeypatch.setattr(up, "_refuses_password", takes)
     return engine
 
 
