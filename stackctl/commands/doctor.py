@@ -13,8 +13,8 @@ from stackctl.commands.common import FORMAT, Session, join_options, pass_session
 from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
+    from stackctl.lifecycle.preflight import Finding
     from stackctl.project.project import Choices, Project
-    from stackctl.stack.doctor import Finding
 
 _MARKS = {
     "ok": ("ok", "green"),
@@ -48,9 +48,9 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
+    from stackctl.lifecycle import preflight as examination
     from stackctl.project.project import Wish
     from stackctl.report.marks import marks
-    from stackctl.stack import doctor as examination
     from stackctl.stack import joining
 
     project = session.project
@@ -83,7 +83,7 @@ def doctor(
 
 
 def _bot_core(project: Project, chosen: Choices) -> list[Finding]:
-    from stackctl.stack import doctor as examination
+    from stackctl.lifecycle import preflight as examination
     from stackctl.stack import joining
 
     try:

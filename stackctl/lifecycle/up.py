@@ -12,6 +12,7 @@ from stackctl.docker import named_volumes
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.images import lockfile, sets
 from stackctl.images.sets import Choice, Resolved
+from stackctl.lifecycle import preflight
 from stackctl.project import config_volumes, engine_overrides, unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
@@ -19,7 +20,7 @@ from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait.wait import Progress
 from stackctl.render.configuration import Rendering, render
-from stackctl.stack import doctor, joining, reloading, renewal
+from stackctl.stack import joining, reloading, renewal
 from stackctl.stack.joining import Missing
 
 # The new password travels inside the container only: on the command line of no process.
@@ -55,7 +56,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             # The engine goes on stopping what a `down` had told it to stop before it was cut off.
             engine = project.whole_engine()
             # Somebody may have started their own under this name since.
-            _refuse_failures(list(doctor.strangers(engine.look(), project.choices.app_services)))
+            _refuse_failures(list(preflight.strangers(engine.look(), project.choices.app_services)))
             observer.note("finishing the `down` that was cut off")
             engine.down()
             hold.settle()
@@ -63,7 +64,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         engine = project.engine(chosen)
         observer.step("checking this machine")
         own = [one for one in project.services_of(chosen) if one.profile != "attached"]
-        _refuse_failures(doctor.examine(engine, project.settings, own, chosen.app_services))
+        _refuse_failures(preflight.examine(engine, project.settings, own, chosen.app_services))
         observer.step("choosing the images")
         resolved = sets.resolve(
             engine,
@@ -159,7 +160,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         # The demo's services go too, whether or not the last `up` had them.
         engine = project.whole_engine()
         look = engine.look()
-        _refuse_failures(list(doctor.strangers(look, project.choices.app_services)))
+        _refuse_failures(list(preflight.strangers(look, project.choices.app_services)))
         found = {name: state for name, state in engine.containers().items() if not state.attached}
         for fault in faults.heal_all(engine, Journal(project.state)):
             observer.note(f"healed: {fault.describe()}")
@@ -180,7 +181,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         return sorted(state.name for state in found.values())
 
 
-def _refuse_failures(findings: list[doctor.Finding]) -> None:
+def _refuse_failures(findings: list[preflight.Finding]) -> None:
     failures = [
         StackctlError(finding.message, remedy=finding.remedy)
         for finding in findings

@@ -15,6 +15,7 @@ from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState, Neighbour
 from stackctl.errors import EngineError, UsageError
+from stackctl.lifecycle.preflight import Finding
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
@@ -23,7 +24,6 @@ from stackctl.render.configuration import Rendering, render
 from stackctl.render.promql import metric_names, selected_jobs
 from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
 from stackctl.stack import joining
-from stackctl.stack.doctor import Finding
 from stackctl.util import paths, yaml_text
 from stackctl.verify.context import application_load
 from tests.config.contract import SERIES
@@ -473,7 +473,7 @@ def test_doctor_finds_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Project, "engine", lambda *_: Nowhere())
     fine = Finding("docker", "ok", "26.1")
-    monkeypatch.setattr("stackctl.stack.doctor.examine", lambda *_: [fine])
+    monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: [fine])
     done = run_here("doctor", "--attach", "net", "--format", "json")
     assert done.returncode == 1
     assert [(one["subject"], one["message"]) for one in json.loads(done.stdout)] == [

@@ -13,10 +13,10 @@ import pytest
 from stackctl.config import settings
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError
+from stackctl.lifecycle import preflight
+from stackctl.lifecycle.preflight import Finding
 from stackctl.services import catalog
 from stackctl.services.applications import present
-from stackctl.stack import doctor
-from stackctl.stack.doctor import Finding
 from stackctl.stack.joining import Missing, Seen
 from tests.support.engine import MemoryEngine, container
 from tests.support.ports import free_port_settings, free_ports
@@ -30,7 +30,7 @@ def examine(
     engine = engine or MemoryEngine()
     engine.engine_info = info
     found = settings.load(environ={**free_port_settings(), **environ})
-    return doctor.examine(engine, found, catalog.select())
+    return preflight.examine(engine, found, catalog.select())
 
 
 def of(findings: list[Finding], subject: str) -> Finding:
@@ -141,7 +141,7 @@ def test_a_port_that_only_root_may_open_is_told_where_the_engine_is_not_root(
     def refusal(_: str, port: int) -> int | None:
         return errno.EACCES if port == 80 else None
 
-    monkeypatch.setattr(doctor, "_refusal", refusal)
+    monkeypatch.setattr(preflight, "_refusal", refusal)
     finding = of(examine(replace(GOOD, rootless=rootless), LOKI_PORT="80"), "ports")
     assert finding.level == level
     assert ("rootless engine" in finding.message) is rootless
@@ -152,7 +152,7 @@ def test_what_was_not_asked_is_not_fine() -> None:
         settings.load(environ={"MONGODB_EXPORTER_URI": "mongodb://db"}), demo=False, joined=True
     )
     seen = Seen((Missing("kong", "no kong", "start it"),), frozenset({"redis"}), "ask it")
-    levels = {one.subject: (one.level, one.remedy) for one in doctor.joined(seen, there)}
+    levels = {one.subject: (one.level, one.remedy) for one in preflight.joined(seen, there)}
     assert levels["kong"] == ("warning", "start it")
     assert levels["redis"] == ("ok", None)
     assert levels["rust-core-engine"] == levels["mongodb"] == ("skipped", "ask it")

@@ -15,11 +15,11 @@ from stackctl.docker.endpoint import DEFAULT, Endpoint, known, parse
 from stackctl.docker.engine import Engine
 from stackctl.docker.errors import reached
 from stackctl.errors import EngineError, UsageError
+from stackctl.lifecycle import preflight
+from stackctl.lifecycle.preflight import Finding
 from stackctl.project import engine_overrides
 from stackctl.project.project import open_project
 from stackctl.services import catalog
-from stackctl.stack import doctor
-from stackctl.stack.doctor import Finding
 from tests.support.docker import recorded
 from tests.support.ports import free_port_settings
 
@@ -98,7 +98,7 @@ def examine(engine: Engine, **environ: str) -> list[Finding]:
     # The recorded clock is of the time of the recording.
     return [
         one
-        for one in doctor.examine(engine, found, catalog.select())
+        for one in preflight.examine(engine, found, catalog.select())
         if one.subject not in {"clock", "notifications"}
     ]
 
@@ -208,7 +208,7 @@ def test_a_remote_engine_must_be_reachable(
             return []
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(doctor.socket, "getaddrinfo", nowhere)
+    monkeypatch.setattr(preflight.socket, "getaddrinfo", nowhere)
     assert len(starts(examine(found, **environ), "failure")) == failures
 
 

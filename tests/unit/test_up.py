@@ -14,11 +14,11 @@ from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images.sets import Resolved
 from stackctl.lifecycle import up
+from stackctl.lifecycle.preflight import Finding
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project
 from stackctl.project.state import open_state
 from stackctl.stack import joining
-from stackctl.stack.doctor import Finding
 from stackctl.stack.joining import Missing, Seen
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
@@ -54,7 +54,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
 
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
     monkeypatch.setattr(joining, "found", lambda _, chosen: chosen)
-    monkeypatch.setattr("stackctl.stack.doctor.examine", lambda *_: [])
+    monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: [])
     monkeypatch.setattr("stackctl.images.sets.resolve", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
     monkeypatch.setattr("stackctl.readiness.wait.wait", ready)
@@ -143,7 +143,7 @@ def test_each_failure_of_the_doctor_is_a_line(
         Finding("memory", "warning", "little", "more"),
         Finding("disk", "failure", "full", "make room"),
     ]
-    monkeypatch.setattr("stackctl.stack.doctor.examine", lambda *_: findings)
+    monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: findings)
     done = run_here("up")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-2:] == [
