@@ -48,16 +48,16 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
+    from stackctl.lifecycle import attach
     from stackctl.lifecycle import preflight as examination
     from stackctl.project.project import Wish
     from stackctl.report.marks import marks
-    from stackctl.stack import joining
 
     project = session.project
-    chosen = joining.choices(project.settings, Wish(demo, network, app_files), project.choices)
+    chosen = attach.choices(project.settings, Wish(demo, network, app_files), project.choices)
     trouble: EngineError | None = None
     try:
-        chosen = joining.found(project, chosen)
+        chosen = attach.found(project, chosen)
     except EngineError as error:
         trouble = error
     engine = project.engine(chosen)
@@ -83,11 +83,11 @@ def doctor(
 
 
 def _bot_core(project: Project, chosen: Choices) -> list[Finding]:
+    from stackctl.lifecycle import attach
     from stackctl.lifecycle import preflight as examination
-    from stackctl.stack import joining
 
     try:
-        seen = joining.look(project, chosen)
+        seen = attach.look(project, chosen)
     except EngineError as error:
         return [examination.unjoined("warning", error)]
     return list(examination.joined(seen, project.present(chosen)))

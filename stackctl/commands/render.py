@@ -28,13 +28,13 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
     Prints the folder that has them: compose.env in it is the --env-file of the compose files.
     """
     from stackctl.images import sets
+    from stackctl.lifecycle import attach
     from stackctl.project.process_lock import exclusive
     from stackctl.project.project import Wish
     from stackctl.render.configuration import render as write
-    from stackctl.stack import joining
 
     project = session.project
-    choices = joining.planned(project, Wish())
+    choices = attach.planned(project, Wish())
     if check:
         if not passes_checks(session, choices):
             ctx.exit(1)

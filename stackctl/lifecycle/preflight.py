@@ -26,11 +26,11 @@ from stackctl.docker.engine import (
 )
 from stackctl.docker.inventory import Look
 from stackctl.errors import EngineError
+from stackctl.lifecycle.attach import Seen
 from stackctl.project import engine_overrides
 from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import APPLICATIONS, Present
 from stackctl.services.catalog import Service
-from stackctl.stack.joining import Seen
 
 _GIB = 1024**3
 _MEMORY_WANTED = 4 * _GIB

@@ -12,7 +12,8 @@ from stackctl.docker import named_volumes
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.images import lockfile, sets
 from stackctl.images.sets import Choice, Resolved
-from stackctl.lifecycle import preflight
+from stackctl.lifecycle import attach, preflight
+from stackctl.lifecycle.attach import Missing
 from stackctl.project import config_volumes, engine_overrides, unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
@@ -20,8 +21,7 @@ from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait.wait import Progress
 from stackctl.render.configuration import Rendering, render
-from stackctl.stack import joining, reloading, renewal
-from stackctl.stack.joining import Missing
+from stackctl.stack import reloading, renewal
 
 # The new password travels inside the container only: on the command line of no process.
 _SET_PASSWORD = (
@@ -60,7 +60,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             observer.note("finishing the `down` that was cut off")
             engine.down()
             hold.settle()
-        chosen = joining.planned(project, wish)
+        chosen = attach.planned(project, wish)
         engine = project.engine(chosen)
         observer.step("checking this machine")
         own = [one for one in project.services_of(chosen) if one.profile != "attached"]
@@ -85,11 +85,11 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             images=resolved.variables,
             present=present,
         )
-        joining.write_join_file(project.state, chosen)
+        attach.write_join_file(project.state, chosen)
         chosen = replace(chosen, images=resolved.name, pins=resolved.pins)
         info = engine.info()
         engine = project.engine(chosen)
-        project.keep(replace(chosen, volumes=joining.volumes(engine, chosen)))
+        project.keep(replace(chosen, volumes=attach.volumes(engine, chosen)))
         # Anew: the images may have taken minutes.
         look = engine.look()
         before = look.own
@@ -137,7 +137,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
 def _missing(project: Project, chosen: Choices, observer: Observer) -> tuple[Missing, ...]:
     """Say what of bot-core is not where it is watched; that it cannot be looked at is a note, for the stack is up."""
     try:
-        return joining.look(project, chosen).missing
+        return attach.look(project, chosen).missing
     except EngineError as error:
         observer.note(f"it cannot be seen whether all of bot-core is there: {error.line}")
         return ()

@@ -15,6 +15,7 @@ from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState, Neighbour
 from stackctl.errors import EngineError, UsageError
+from stackctl.lifecycle import attach
 from stackctl.lifecycle.preflight import Finding
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.project.secrets import Secrets
@@ -23,7 +24,6 @@ from stackctl.render import prune
 from stackctl.render.configuration import Rendering, render
 from stackctl.render.promql import metric_names, selected_jobs
 from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
-from stackctl.stack import joining
 from stackctl.util import paths, yaml_text
 from stackctl.verify.context import application_load
 from tests.config.contract import SERIES
@@ -263,37 +263,37 @@ def test_the_wish_wins_over_the_settings_and_the_demo_does_not_go_beside_bot_cor
     one.touch()
     two.touch()
     found = settings.load(environ={"STACKCTL_ATTACH": "net", "STACKCTL_APP_FILES": f"{one}:{two}"})
-    chosen = joining.choices(found, Wish(), Choices(images="local"))
+    chosen = attach.choices(found, Wish(), Choices(images="local"))
     assert (chosen.demo, chosen.network, chosen.images) == (False, "net", "local")
     assert chosen.app_files == (str(one), str(two))
-    assert joining.choices(found, Wish(network="other"), Choices()).network == "other"
-    asked = joining.choices(found, Wish(demo=True), Choices())
+    assert attach.choices(found, Wish(network="other"), Choices()).network == "other"
+    asked = attach.choices(found, Wish(demo=True), Choices())
     assert (asked.demo, asked.network, asked.app_files) == (True, None, ())
     with pytest.raises(UsageError, match="stands in for bot-core"):
-        joining.choices(found, Wish(demo=True, network="other"), Choices())
+        attach.choices(found, Wish(demo=True, network="other"), Choices())
     plain = settings.load(environ={})
-    assert joining.choices(plain, Wish(), Choices()).demo
-    assert not joining.choices(plain, Wish(demo=False), Choices()).demo
+    assert attach.choices(plain, Wish(), Choices()).demo
+    assert not attach.choices(plain, Wish(demo=False), Choices()).demo
     with pytest.raises(UsageError, match="does not exist"):
-        joining.choices(plain, Wish(app_files=(tmp_path / "none.yml",)), Choices())
+        attach.choices(plain, Wish(app_files=(tmp_path / "none.yml",)), Choices())
 
 
 def test_an_override_in_the_current_folder_is_merged(tmp_path: Path) -> None:
     plain = settings.load(environ={})
-    assert joining.choices(plain, Wish(), Choices()).override is None
+    assert attach.choices(plain, Wish(), Choices()).override is None
     override = tmp_path / settings.OVERRIDE_FILE
     override.write_text("services: {}\n")
-    assert joining.choices(plain, Wish(), Choices()).override == str(override)
+    assert attach.choices(plain, Wish(), Choices()).override == str(override)
 
 
 def test_what_asks_bot_core_is_put_on_its_networks(tmp_path: Path) -> None:
     state = open_state("bot-core")
-    joining.write_join_file(state, Choices(network="their_net", app_networks=("backend",)))
+    attach.write_join_file(state, Choices(network="their_net", app_networks=("backend",)))
     config = yaml_text.load(state.join_file.read_text())
     assert config["services"]["prometheus"] == {"networks": ["backend", "attached"]}
     assert "grafana" not in config["services"]
     assert config["networks"] == {"attached": {"name": "their_net", "external": True}}
-    joining.write_join_file(state, Choices())
+    attach.write_join_file(state, Choices())
     assert not state.join_file.exists()
 
 
@@ -321,22 +321,22 @@ def test_what_was_said_is_kept_and_read_again(tmp_path: Path) -> None:
     file.touch()
     project = Project(settings.load(environ={}), open_state("bot-core"))
     wish = Wish(network="net", app_files=(file,))
-    chosen = replace(joining.choices(project.settings, wish, Choices()), volumes=("v",))
+    chosen = replace(attach.choices(project.settings, wish, Choices()), volumes=("v",))
     project.keep(chosen)
     assert project.choices == chosen
-    again = joining.choices(project.settings, Wish(), project.choices)
+    again = attach.choices(project.settings, Wish(), project.choices)
     assert (again.network, again.app_files, again.demo) == ("net", (str(file),), False)
     assert again.volumes == ("v",)
     file.unlink()
     with pytest.raises(UsageError, match=r"app\.yml does not exist"):
-        joining.choices(project.settings, Wish(), project.choices)
+        attach.choices(project.settings, Wish(), project.choices)
     # What refers to the networks of a file that is gone must not keep `down` from its work.
     project.state.join_file.write_text("services: {}\n")
     for chosen in (again, replace(again, app_files=(str(tmp_path), str(file)))):
         assert project.engine(chosen).compose_files == [paths.compose() / "docker-compose.yml"]
     # A setting that is taken back is not kept.
     named = settings.load(environ={"STACKCTL_ATTACH": "theirs"})
-    assert joining.choices(project.settings, Wish(), joining.choices(named, Wish(), Choices())).demo
+    assert attach.choices(project.settings, Wish(), attach.choices(named, Wish(), Choices())).demo
 
 
 @pytest.mark.parametrize(
@@ -350,10 +350,10 @@ def test_what_was_said_is_kept_and_read_again(tmp_path: Path) -> None:
 def test_what_compose_would_mix_with_the_monitoring_is_refused(
     monkeypatch: pytest.MonkeyPatch, services: dict[str, Any], says: str
 ) -> None:
-    monkeypatch.setattr(joining, "application_files", lambda *_: {"services": services})
+    monkeypatch.setattr(attach, "application_files", lambda *_: {"services": services})
     project = Project(settings.load(environ={}), open_state("bot-core"))
     with pytest.raises(UsageError, match=says):
-        joining.found(project, Choices(demo=False, app_files=("app.yml",)))
+        attach.found(project, Choices(demo=False, app_files=("app.yml",)))
 
 
 def test_services_of_a_profile_are_not_started_and_not_waited_for(
@@ -365,9 +365,9 @@ def test_services_of_a_profile_are_not_started_and_not_waited_for(
         # The demo's own names are free: bot-core is in its place.
         "redis": {},
     }
-    monkeypatch.setattr(joining, "application_files", lambda *_: {"services": services})
+    monkeypatch.setattr(attach, "application_files", lambda *_: {"services": services})
     project = Project(settings.load(environ={}), open_state("bot-core"))
-    found = joining.found(project, Choices(demo=False, app_files=("app.yml",)))
+    found = attach.found(project, Choices(demo=False, app_files=("app.yml",)))
     assert found.app_services == ("app", "redis")
     assert found.app_networks == ("backend",)
 
@@ -385,9 +385,9 @@ def test_the_volumes_made_for_bot_cores_files_are_those_that_were_not_there(
 
     engine = cast(Engine, Volumes())
     chosen = Choices(app_files=("app.yml",), volumes=("made-before", "gone"))
-    assert joining.volumes(engine, chosen) == ("made-before", "new")
+    assert attach.volumes(engine, chosen) == ("made-before", "new")
     # Without files that could make any, what was made is remembered until `down --volumes`.
-    assert joining.volumes(engine, Choices(volumes=("made-before",))) == ("made-before",)
+    assert attach.volumes(engine, Choices(volumes=("made-before",))) == ("made-before",)
 
 
 def test_the_names_of_the_demos_ports_are_left_to_bot_cores_own_files() -> None:
@@ -422,9 +422,9 @@ class AskedEngine(MemoryEngine):
         return self.says
 
 
-def looked(engine: AskedEngine, chosen: Choices, monkeypatch: pytest.MonkeyPatch) -> joining.Seen:
+def looked(engine: AskedEngine, chosen: Choices, monkeypatch: pytest.MonkeyPatch) -> attach.Seen:
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
-    return joining.look(Project(settings.load(environ={}), open_state("bot-core")), chosen)
+    return attach.look(Project(settings.load(environ={}), open_state("bot-core")), chosen)
 
 
 WRONG = "http://rust-core-engine:8080/metrics\tserver returned error: HTTP/1.1 404 Not Found\n"

@@ -14,10 +14,10 @@ from stackctl.config import settings
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError
 from stackctl.lifecycle import preflight
+from stackctl.lifecycle.attach import Missing, Seen
 from stackctl.lifecycle.preflight import Finding
 from stackctl.services import catalog
 from stackctl.services.applications import present
-from stackctl.stack.joining import Missing, Seen
 from tests.support.engine import MemoryEngine, container
 from tests.support.ports import free_port_settings, free_ports
 

@@ -13,13 +13,12 @@ from stackctl.cli import cli
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images.sets import Resolved
-from stackctl.lifecycle import up
+from stackctl.lifecycle import attach, up
+from stackctl.lifecycle.attach import Missing, Seen
 from stackctl.lifecycle.preflight import Finding
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project
 from stackctl.project.state import open_state
-from stackctl.stack import joining
-from stackctl.stack.joining import Missing, Seen
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 
@@ -53,7 +52,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
         return False
 
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
-    monkeypatch.setattr(joining, "found", lambda _, chosen: chosen)
+    monkeypatch.setattr(attach, "found", lambda _, chosen: chosen)
     monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: [])
     monkeypatch.setattr("stackctl.images.sets.resolve", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
@@ -70,7 +69,7 @@ def test_what_of_bot_core_is_missing_is_told(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gap = Missing("redis", "no running container redis on the network net", "start it")
-    monkeypatch.setattr(joining, "look", lambda *_: Seen((gap,), frozenset(), ""))
+    monkeypatch.setattr(attach, "look", lambda *_: Seen((gap,), frozenset(), ""))
     done = up()
     assert done.exit_code == 0, done.output
     assert "no running container redis on the network net; start it" in done.stderr
@@ -84,7 +83,7 @@ def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
         assert engine.done == [("up", "")]
         raise EngineError("docker run failed (exit 125): no such thing", remedy="try again")
 
-    monkeypatch.setattr(joining, "look", look)
+    monkeypatch.setattr(attach, "look", look)
     done = up()
     assert done.exit_code == 0, done.output
     assert "2 services ready" in done.stdout
@@ -99,7 +98,7 @@ def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
 def test_the_rest_of_a_down_that_was_cut_off_is_not_done_to_containers_of_somebody_else(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joining, "look", lambda *_: Seen((), frozenset(), ""))
+    monkeypatch.setattr(attach, "look", lambda *_: Seen((), frozenset(), ""))
     with pytest.raises(KeyboardInterrupt), exclusive(open_state("bot-core"), "down"):
         raise KeyboardInterrupt
     engine.others = ["bot-core-mongo-1"]
