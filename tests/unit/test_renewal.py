@@ -9,9 +9,9 @@ import pytest
 
 from stackctl.config.settings import load
 from stackctl.docker import named_volumes
+from stackctl.lifecycle.demo_data import renew
 from stackctl.project.project import Project
 from stackctl.project.state import open_state
-from stackctl.stack.renewal import renew
 from tests.support.engine import MemoryEngine, container
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
