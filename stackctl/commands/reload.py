@@ -22,10 +22,10 @@ def reload(session: Session) -> None:
 
     from stackctl.commands.render import passes_checks
     from stackctl.images import sets
+    from stackctl.lifecycle import reload
     from stackctl.project import config_volumes
     from stackctl.project.process_lock import exclusive
     from stackctl.render.configuration import render
-    from stackctl.stack import reloading
 
     project = session.project
     choices = project.choices
@@ -45,18 +45,18 @@ def reload(session: Session) -> None:
             present=project.present(),
         )
         config_volumes.refresh(project.engine(), project.state, config_volumes.kept(project.state))
-        changed = reloading.changed(project.state)
+        changed = reload.changed(project.state)
 
         def done(name: str) -> None:
-            reloading.note_read(project.state, reloading.files_of(name, changed))
+            reload.note_read(project.state, reload.files_of(name, changed))
             session.out.print(f"{name} has read its configuration again")
 
-        asyncio.run(reloading.reload(project.settings, reloading.reloadable(changed), done))
-        unattended = reloading.unattended(changed)
-        reloading.note_read(project.state, unattended)
+        asyncio.run(reload.reload(project.settings, reload.reloadable(changed), done))
+        unattended = reload.unattended(changed)
+        reload.note_read(project.state, unattended)
     for name in unattended:
         session.out.print(f"{name} is found changed by its reader within seconds")
-    waiting = reloading.waiting(changed)
+    waiting = reload.waiting(changed)
     if waiting:
         session.err.print(f"for `stackctl up`: {', '.join(waiting)}", style="yellow")
     if not changed:

@@ -12,7 +12,7 @@ from stackctl.docker import named_volumes
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.images import lockfile, sets
 from stackctl.images.sets import Choice, Resolved
-from stackctl.lifecycle import attach, demo_data, preflight
+from stackctl.lifecycle import attach, demo_data, preflight, reload
 from stackctl.lifecycle.attach import Missing
 from stackctl.project import config_volumes, engine_overrides, unfinished_restore
 from stackctl.project.process_lock import exclusive
@@ -21,7 +21,6 @@ from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait.wait import Progress
 from stackctl.render.configuration import Rendering, render
-from stackctl.stack import reloading
 
 # The new password travels inside the container only: on the command line of no process.
 _SET_PASSWORD = (
@@ -103,7 +102,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             observer.note("MongoDB of the demo begins empty: its password is another")
         observer.step("starting the containers")
         engine.up(pull=resolved.name == "upstream" or bool(chosen.app_files))
-        reloading.note_started(project.state)
+        reload.note_started(project.state)
         if stale:
             config_volumes.remove(engine, but=made)
         after = engine.containers()

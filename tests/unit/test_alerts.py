@@ -12,7 +12,7 @@ from stackctl.clients.alertmanager import Matcher
 from stackctl.clients.prometheus import Alert as Held
 from stackctl.clients.prometheus import Rule, RuleGroup
 from stackctl.errors import UsageError
-from stackctl.stack import reloading
+from stackctl.lifecycle import reload
 from tests.support.cli import run_here
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
@@ -169,9 +169,9 @@ def test_wrong_usage_is_told_before_anybody_is_asked(arguments: list[str], says:
 
 def test_which_service_reads_which_file() -> None:
     changed = ("prometheus/alerts/ai.yml", "blackbox/blackbox.yml", "grafana/dashboards/a.json")
-    assert reloading.reloadable(changed) == ["prometheus", "blackbox-exporter"]
-    assert reloading.waiting(changed) == []
+    assert reload.reloadable(changed) == ["prometheus", "blackbox-exporter"]
+    assert reload.waiting(changed) == []
     targets = ["prometheus/targets/binance.yml"]
-    assert reloading.reloadable(targets) == []
-    assert reloading.unattended(targets) == targets
-    assert reloading.waiting(["loki/loki-config.yml"]) == ["loki/loki-config.yml"]
+    assert reload.reloadable(targets) == []
+    assert reload.unattended(targets) == targets
+    assert reload.waiting(["loki/loki-config.yml"]) == ["loki/loki-config.yml"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stackctl.errors import ServiceError
+from stackctl.lifecycle import reload
 from stackctl.project.state import open_state, write_atomic
-from stackctl.stack import reloading
 from tests.support.cli import run_here
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
@@ -54,12 +54,11 @@ def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     found = Programs()
     monkeypatch.setattr("stackctl.commands.render.passes_checks", lambda *_: True)
     readers = {
-        service: (folder, found.client(service))
-        for service, (folder, _) in reloading._READERS.items()
+        service: (folder, found.client(service)) for service, (folder, _) in reload._READERS.items()
     }
-    monkeypatch.setattr(reloading, "_READERS", readers)
+    monkeypatch.setattr(reload, "_READERS", readers)
     assert run_here("render").returncode == 0
-    reloading.note_started(open_state("bot-core"))
+    reload.note_started(open_state("bot-core"))
     return found
 
 
@@ -87,7 +86,7 @@ def test_after_a_reload_that_failed_the_next_one_tries_again(programs: Programs)
     rules = state.config / "prometheus" / "recording-rules" / "system.yml"
     read = rules.read_bytes()
     write_atomic(rules, read + b"# other than what Prometheus has read\n", 0o644)
-    reloading.note_started(state)
+    reload.note_started(state)
     done = run_here("reload", env=PAGERDUTY)
     assert done.returncode == 1
     assert said(done) == ["stackctl: alertmanager does not answer"]
@@ -105,10 +104,10 @@ def test_after_a_reload_that_failed_the_next_one_tries_again(programs: Programs)
 def test_what_waits_for_up_is_said_until_up(programs: Programs) -> None:
     state = open_state("bot-core")
     write_atomic(state.config / "loki" / "loki-config.yml", "# what Loki was started with\n", 0o644)
-    reloading.note_started(state)
+    reload.note_started(state)
     for _ in range(2):
         assert "for `stackctl up`: loki/loki-config.yml" in run_here("reload").stderr
-    reloading.note_started(state)
+    reload.note_started(state)
     assert "nothing has changed" in run_here("reload").stdout
 
 
