@@ -19,7 +19,7 @@ from stackctl.errors import ServiceError, StackctlError, UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from stackctl.alerts import ActiveAlert
+    from stackctl.alerts.active.active import ActiveAlert
     from stackctl.clients.alertmanager import AlertmanagerClient, Receiver
     from stackctl.clients.prometheus import PrometheusClient
 
@@ -75,7 +75,7 @@ def alerts(ctx: click.Context, session: Session, output: str, every: float | Non
 
 
 def _active(session: Session) -> list[ActiveAlert]:
-    from stackctl import alerts as model
+    from stackctl.alerts import active as model
 
     async def ask(
         prometheus: PrometheusClient, alertmanager: AlertmanagerClient
@@ -116,7 +116,7 @@ def _table(rows: list[ActiveAlert]) -> RenderableType:
 @pass_session
 def rules(session: Session, output: str) -> None:
     """Count the alerting rules by group and severity, and those that are pending or firing."""
-    from stackctl import alerts as model
+    from stackctl.alerts import active as model
 
     async def ask(prometheus: PrometheusClient, _: AlertmanagerClient) -> list[model.RuleCount]:
         return model.count(await prometheus.rule_groups())
@@ -229,7 +229,7 @@ def list_(session: Session, output: str) -> None:
 @pass_session
 def add(session: Session, matchers: tuple[str, ...], duration: float, comment: str) -> None:
     """Silence the alerts that fit every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~)."""
-    from stackctl import alerts as model
+    from stackctl.alerts import active as model
 
     wanted = [model.matcher(text) for text in matchers]
     now = dt.datetime.now(dt.UTC)

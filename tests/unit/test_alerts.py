@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from stackctl import alerts
+from stackctl.alerts import active
 from stackctl.clients.alertmanager import Alert as Received
 from stackctl.clients.alertmanager import Matcher
 from stackctl.clients.prometheus import Alert as Held
@@ -43,7 +43,7 @@ def received(
 
 
 def test_an_alert_is_found_in_alertmanager_by_its_labels() -> None:
-    rows = alerts.active(
+    rows = active.active(
         [
             held("A", service="x"),
             held("A", service="y"),
@@ -61,7 +61,7 @@ def test_an_alert_is_found_in_alertmanager_by_its_labels() -> None:
 
 
 def test_what_others_send_to_alertmanager_is_there_with_its_state() -> None:
-    rows = alerts.active(
+    rows = active.active(
         [held("A", service="x")],
         [
             received("A", service="x"),
@@ -79,12 +79,12 @@ def test_what_others_send_to_alertmanager_is_there_with_its_state() -> None:
 
 
 def test_an_alert_that_prometheus_holds_is_not_there_twice() -> None:
-    (row,) = alerts.active([held("A", "pending")], [received("A")])
+    (row,) = active.active([held("A", "pending")], [received("A")])
     assert (row.state, row.receivers) == ("pending", ("default",))
 
 
 def test_what_notifies_nobody_is_said_and_comes_last() -> None:
-    rows = alerts.active(
+    rows = active.active(
         [held("A"), held("B"), held("C", "pending"), held("D")],
         [received("A", silenced=True), received("B", inhibited=True), received("D")],
     )
@@ -121,7 +121,7 @@ def test_rules_are_counted_by_group() -> None:
         ],
     )
     records = RuleGroup(name="r", file="f", interval=15, rules=[rule("recording", "", "")])
-    (row,) = alerts.count([group, records])
+    (row,) = active.count([group, records])
     assert row.group == "g"
     assert row.severities == {"critical": 2, "info": 1}
     assert row.states == {"firing": 1, "inactive": 1, "pending": 1}
@@ -139,7 +139,7 @@ def test_rules_are_counted_by_group() -> None:
     ],
 )
 def test_matchers(text: str, expected: Matcher) -> None:
-    assert alerts.matcher(text) == expected
+    assert active.matcher(text) == expected
     if "=" in text:
         assert str(expected) == text
 
@@ -147,7 +147,7 @@ def test_matchers(text: str, expected: Matcher) -> None:
 @pytest.mark.parametrize("text", ["", "a b", "1x=2", "=x", "a~b"])
 def test_what_is_no_matcher(text: str) -> None:
     with pytest.raises(UsageError):
-        alerts.matcher(text)
+        active.matcher(text)
 
 
 @pytest.mark.parametrize(
