@@ -41,7 +41,7 @@ def _settings() -> Iterable[str]:
 
 
 def _alerts() -> Iterable[str]:
-    from stackctl import runbooks
+    from stackctl.alerts import runbooks
 
     return sorted(runbooks.by_alert())
 

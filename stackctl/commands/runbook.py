@@ -14,7 +14,7 @@ from stackctl.commands.common import Session, pass_session, print_markdown
 @pass_session
 def runbook(session: Session, alert: str | None, raw: bool) -> None:
     """Show what to do about ALERT; without one, list the runbooks with their alerts."""
-    from stackctl import runbooks
+    from stackctl.alerts import runbooks
 
     if alert is None:
         alerts: dict[str, list[str]] = {}

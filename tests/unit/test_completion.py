@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import runbooks
+from stackctl.alerts import runbooks
 from stackctl.chaos.faults import FAULTS
 from stackctl.commands import COMMANDS
 from stackctl.config.settings import PUBLISHED_PORTS, SETTINGS

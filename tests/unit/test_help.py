@@ -8,7 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from stackctl import runbooks, topics
+from stackctl import topics
+from stackctl.alerts import runbooks
 from stackctl.cli import cli
 from stackctl.commands import COMMANDS
 from stackctl.config.settings import ENV_FILE, OVERRIDE_FILE, SETTINGS, Setting
