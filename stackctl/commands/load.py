@@ -13,7 +13,7 @@ from stackctl.commands.common import FORMAT, Session, pass_session
 from stackctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from stackctl.load import Outcome
+    from stackctl.clients.load import Outcome
     from stackctl.project.project import Project
 
 _DEFAULT = "rust-core-engine"
@@ -65,7 +65,7 @@ def load(
     """
     import asyncio
 
-    from stackctl.load import put
+    from stackctl.clients.load import put
 
     url = _url(session.project, target)
     with session.err.status(f"{requests} requests to {url}, {concurrency} at once"):

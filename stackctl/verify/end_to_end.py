@@ -7,7 +7,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
-from stackctl import load
+from stackctl.clients import load
 from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.errors import ServiceError

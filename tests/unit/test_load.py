@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from stackctl import load
-from stackctl.load import Outcome
+from stackctl.clients import load
+from stackctl.clients.load import Outcome
 from tests.support.cli import run_here
 from tests.support.http import Reply, Request, Server, serving
 
