@@ -25,7 +25,7 @@ def backup(session: Session, file: Path, force: bool) -> None:
 
     from stackctl.backup.save import save
     from stackctl.readiness.observer import Observer
-    from stackctl.report.progress import Display
+    from stackctl.ui.progress import Display
 
     with Display(session.err) as display:
         observer = Observer(display.step, display.note, display.progress)

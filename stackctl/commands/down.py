@@ -27,7 +27,7 @@ def down(session: Session, volumes: bool, yes: bool, timeout: int | None) -> Non
     """
     from stackctl.lifecycle import up
     from stackctl.readiness.observer import Observer
-    from stackctl.report.progress import Display
+    from stackctl.ui.progress import Display
 
     project = session.project
     if volumes and not yes:

@@ -71,7 +71,7 @@ def list_(session: Session, output: str) -> None:
 def build(session: Session) -> None:
     """Build the local set from Debian's packages. What has not changed is not built again."""
     from stackctl.images import sets
-    from stackctl.report.progress import Display
+    from stackctl.ui.progress import Display
 
     with Display(session.err) as display:
         sets.build(session.project.whole_engine(), display.step)
@@ -90,7 +90,7 @@ def pull(ctx: click.Context, session: Session) -> None:
     What fails and may pass is tried again. Exit 1 if an image could not be had.
     """
     from stackctl.images import lockfile, transfer
-    from stackctl.report.progress import Display
+    from stackctl.ui.progress import Display
 
     project = session.project
     with Display(session.err) as display:
@@ -135,7 +135,7 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
 
     from stackctl.backup.archive import refuse_existing
     from stackctl.images import lockfile, transfer
-    from stackctl.report.progress import Display
+    from stackctl.ui.progress import Display
 
     refuse_existing(file, force=force)
     project = session.project
@@ -167,7 +167,7 @@ def load(session: Session, file: Path) -> None:
     where it was when it is called again.
     """
     from stackctl.images import sets, transfer
-    from stackctl.report.progress import Display
+    from stackctl.ui.progress import Display
 
     with Display(session.err) as display:
         manifest, loaded = transfer.load(session.project.whole_engine(), file, say=display.step)

@@ -57,7 +57,7 @@ def up(
     from stackctl.project.project import Wish
     from stackctl.readiness.observer import Observer
     from stackctl.readiness.wait.wait import NotReady
-    from stackctl.report.progress import Display
+    from stackctl.ui.progress import Display
 
     project = session.project
     with Display(session.err) as display:

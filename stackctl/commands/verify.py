@@ -80,8 +80,8 @@ def verify(
     import asyncio
 
     from stackctl.report import html, json, junit
-    from stackctl.report.progress import Waiting
     from stackctl.report.terminal import overview, print_report
+    from stackctl.ui.progress import Waiting
     from stackctl.verify import runner
     from stackctl.verify.context import destinations, open_context
     from stackctl.verify.model import Report, Result

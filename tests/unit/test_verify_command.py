@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from stackctl.project.project import Project
-from stackctl.report.progress import Waiting
+from stackctl.ui.progress import Waiting
 from stackctl.verify import runner
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.cli import run_here
