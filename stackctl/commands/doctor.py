@@ -51,7 +51,7 @@ def doctor(
     from stackctl.lifecycle import attach
     from stackctl.lifecycle import preflight as examination
     from stackctl.project.project import Wish
-    from stackctl.report.marks import marks
+    from stackctl.ui.marks import marks
 
     project = session.project
     chosen = attach.choices(project.settings, Wish(demo, network, app_files), project.choices)

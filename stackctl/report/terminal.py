@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.report.marks import Marks, marks
+from stackctl.ui.marks import Marks, marks
 from stackctl.verify.model import Report, Result
 
 
