@@ -6,7 +6,7 @@ from stackctl.chaos.journal import NotSteady
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.readiness import wait
-from stackctl.readiness.wait.wait import NotReady
+from stackctl.readiness.wait import NotReady
 from stackctl.services.catalog import Service
 
 _SECONDS = 15.0

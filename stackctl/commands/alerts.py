@@ -19,7 +19,7 @@ from stackctl.errors import ServiceError, StackctlError, UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from stackctl.alerts.active.active import ActiveAlert
+    from stackctl.alerts.active import ActiveAlert
     from stackctl.clients.alertmanager import AlertmanagerClient, Receiver
     from stackctl.clients.prometheus import PrometheusClient
 

@@ -56,7 +56,7 @@ def up(
     from stackctl.lifecycle import up
     from stackctl.project.project import Wish
     from stackctl.readiness.observer import Observer
-    from stackctl.readiness.wait.wait import NotReady
+    from stackctl.readiness.wait import NotReady
     from stackctl.ui.progress import Display
 
     project = session.project

@@ -19,7 +19,7 @@ from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project, Wish
 from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
-from stackctl.readiness.wait.wait import Progress
+from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering, render
 
 # The new password travels inside the container only: on the command line of no process.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stackctl.readiness.wait.wait import Progress
+from stackctl.readiness.wait import Progress
 
 
 @dataclass(frozen=True, slots=True)

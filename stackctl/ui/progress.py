@@ -13,7 +13,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.readiness.wait.wait import Progress
+from stackctl.readiness.wait import Progress
 
 _STYLES = {"waiting": "yellow", "ready": "green", "failed": "red"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stackctl.readiness.wait.wait import NotReady, Progress
+from stackctl.readiness.wait import NotReady, Progress
 
 from stackctl.config import settings
 from stackctl.config.settings import Settings

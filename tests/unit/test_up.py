@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from stackctl.readiness.wait.wait import NotReady, Progress
+from stackctl.readiness.wait import NotReady, Progress
 
 from stackctl.cli import cli
 from stackctl.docker.engine import EngineInfo

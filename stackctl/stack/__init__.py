@@ -1,1 +1,0 @@
-"""The stack itself: where its files are, its rendered configuration, its images, the engine that runs it."""
