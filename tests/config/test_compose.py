@@ -14,7 +14,6 @@ from stackctl.images import sets
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
-from stackctl.services import catalog
 from stackctl.services.applications import present
 from stackctl.util import paths
 

@@ -246,12 +246,12 @@ def test_only_what_differs_is_written_and_what_is_gone_is_removed(
     config_volumes.refresh(engine, state, made(state))
     volumes.written.clear()
     assert config_volumes.refresh(engine, state, made(state)) == []
-    assert named_volumes.written == []
+    assert volumes.written == []
     (state.config / "prometheus/prometheus.yml").write_text("a: 2\n")
     (state.config / "prometheus/alerts/one.yml").unlink()
     assert config_volumes.refresh(engine, state, made(state)) == ["bot-core_config_prometheus"]
-    assert named_volumes.written == ["bot-core_config_prometheus:prometheus.yml"]
-    assert named_volumes.files("bot-core_config_prometheus") == {"prometheus.yml": b"a: 2\n"}
+    assert volumes.written == ["bot-core_config_prometheus:prometheus.yml"]
+    assert volumes.files("bot-core_config_prometheus") == {"prometheus.yml": b"a: 2\n"}
 
 
 def test_the_volumes_are_remembered_without_what_is_in_them(state: State) -> None:
@@ -268,8 +268,8 @@ def test_removing_takes_copies_that_are_not_used_and_no_data(
 ) -> None:
     engine = CopyingEngine(volumes)
     config_volumes.refresh(engine, state, made(state))
-    named_volumes.create("bot-core_prometheus_data", {})
+    volumes.create("bot-core_prometheus_data", {})
     config_volumes.remove(engine, but=made(state)[:1])
-    assert set(named_volumes.members) == {"bot-core_config_prometheus", *_DATA}
+    assert set(volumes.members) == {"bot-core_config_prometheus", *_DATA}
     config_volumes.remove(engine)
-    assert set(named_volumes.members) == _DATA
+    assert set(volumes.members) == _DATA

@@ -48,8 +48,8 @@ def write(path: Path, head: Head = HEAD) -> Manifest:
 
 
 def archives(path: Path) -> dict[str, bytes]:
-    with bundle.reading(path) as bundle:
-        return {one.reference: b"".join(bundle.archive(one)) for one in bundle.manifest.images}
+    with bundle.reading(path) as opened:
+        return {one.reference: b"".join(opened.archive(one)) for one in opened.manifest.images}
 
 
 def partial_of(path: Path) -> Path:
@@ -399,8 +399,8 @@ def replaced(path: Path, name: str, stored: bytes, **changes: Any) -> None:
 
 
 def pieces(path: Path) -> Iterator[bytes]:
-    with bundle.reading(path) as bundle:
-        yield from bundle.archive(bundle.manifest.images[0])
+    with bundle.reading(path) as opened:
+        yield from opened.archive(opened.manifest.images[0])
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stackctl.readiness.wait import NotReady, Progress
 
 from stackctl.config import settings
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError
-from stackctl.readiness import wait
+from stackctl.readiness import wait as readiness
+from stackctl.readiness.wait import NotReady, Progress
 from stackctl.services.catalog import SERVICES, ContainerHealth, HttpProbe, Service
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, serving
@@ -33,13 +33,13 @@ def at(url: str) -> Settings:
 
 def wait(url: str, engine: MemoryEngine, *services: Service, timeout: float = 5) -> list[Progress]:
     changes: list[Progress] = []
-    asyncio.run(wait.wait(services, engine, at(url), timeout=timeout, changed=changes.append))
+    asyncio.run(readiness.wait(services, engine, at(url), timeout=timeout, changed=changes.append))
     return changes
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wait, "_PAUSE", 0.01)
+    monkeypatch.setattr(readiness, "_PAUSE", 0.01)
 
 
 def test_a_service_is_ready_when_its_own_endpoint_says_so() -> None:
@@ -101,7 +101,7 @@ def test_the_deadline_holds_and_the_last_reason_is_kept(
 ) -> None:
     import re
 
-    monkeypatch.setattr(wait, "_PROBE_TIMEOUT", 0.2)
+    monkeypatch.setattr(readiness, "_PROBE_TIMEOUT", 0.2)
     service = LINE if reply.endless else HTTP
     with (
         serving({"/-/ready": reply, "/metrics": reply}) as server,
@@ -155,7 +155,9 @@ def test_one_look_at_the_containers_serves_all_that_are_not_ready() -> None:
 def test_look_gives_a_word_for_every_service() -> None:
     engine = MemoryEngine(container("prometheus"))
     with serving({"/-/ready": Reply()}) as server:
-        found = asyncio.run(wait.look([HTTP, HEALTH], engine, at(server.url), engine.containers()))
+        found = asyncio.run(
+            readiness.look([HTTP, HEALTH], engine, at(server.url), engine.containers())
+        )
     assert found == {"prometheus": "ready", "redis": "no container"}
 
 
@@ -173,7 +175,7 @@ def test_an_engine_that_never_answers_ends_the_wait(
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr("stackctl.docker.command._ANSWER_SECONDS", 0.05)
-    waiting = wait.wait([], Engine("p"), at("x:9"), timeout=1, changed=lambda _: None)
+    waiting = readiness.wait([], Engine("p"), at("x:9"), timeout=1, changed=lambda _: None)
     with pytest.raises(EngineError, match="does not answer within") as caught:
         asyncio.run(waiting)
     assert caught.value.remedy

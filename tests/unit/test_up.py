@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from stackctl.readiness.wait import NotReady, Progress
 
 from stackctl.cli import cli
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images.sets import Resolved
-from stackctl.lifecycle import attach, up
+from stackctl.lifecycle import attach
 from stackctl.lifecycle.attach import Missing, Seen
 from stackctl.lifecycle.preflight import Finding
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Choices, Project
 from stackctl.project.state import open_state
+from stackctl.readiness.wait import NotReady, Progress
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 
@@ -57,7 +57,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     monkeypatch.setattr("stackctl.images.sets.resolve", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
     monkeypatch.setattr("stackctl.readiness.wait.wait", ready)
-    monkeypatch.setattr(up, "_refuses_password", takes)
+    monkeypatch.setattr("stackctl.lifecycle.up._refuses_password", takes)
     return engine
 
 
