@@ -139,7 +139,7 @@ def _say(error: StackctlError) -> None:
 
 def _usage(error: click.ClickException) -> StackctlError:
     """Say what click refuses as every other error is said: in one line, with the nearest name or where to look."""
-    from stackctl.config.settings import nearest
+    from stackctl.util.suggest import nearest
 
     message = error.format_message().rstrip(".")
     ctx = error.ctx if isinstance(error, click.UsageError) else None

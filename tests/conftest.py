@@ -32,7 +32,7 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment in which no setting of the stack is set."""
-    from stackctl.config.settings import SETTINGS
+    from stackctl.config.registry import SETTINGS
 
     for name in (*SETTINGS, "COMPOSE_PROJECT_NAME"):
         monkeypatch.delenv(name, raising=False)

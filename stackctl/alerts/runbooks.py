@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stackctl.config.settings import nearest
 from stackctl.errors import UsageError
 from stackctl.util import paths, yaml_text
+from stackctl.util.suggest import nearest
 
 _RULES = ("prometheus/alerts", "loki/rules/fake")
 

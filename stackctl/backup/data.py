@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from stackctl.docker.models import PROJECT_LABEL
 from stackctl.images import sets
 from stackctl.project.project import Project
+from stackctl.services import catalog
 
 SERVICES: Mapping[str, str] = {
-    "grafana_data": "grafana",
-    "alertmanager_data": "alertmanager",
-    "loki_data": "loki",
-    "prometheus_data": "prometheus",
+    one.data: one.name for one in reversed(tuple(catalog.SERVICES.values())) if one.data
 }
-"""Volume of the compose file → the service that writes it, in the order in which they are copied."""
+"""Volume of the compose files → the service that writes it. The largest, Prometheus' own, is copied last."""
 
 
 def full_name(project: str, volume: str) -> str:

@@ -15,9 +15,9 @@ from stackctl.clients.alertmanager import Alert as Notified
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import Alert, PrometheusClient, Rule, RuleGroup
 from stackctl.clients.sink import SinkClient
-from stackctl.config.settings import nearest
 from stackctl.docker.engine import Engine
 from stackctl.errors import ServiceError, StackctlError, UsageError
+from stackctl.util.suggest import nearest
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from stackctl.chaos import network, pressure
 from stackctl.chaos.journal import Details, Journal, NotSteady, OpenFault
-from stackctl.config.settings import nearest
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.util.signals import held_back
+from stackctl.util.suggest import nearest
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine

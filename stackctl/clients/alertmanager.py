@@ -199,10 +199,6 @@ class AlertmanagerClient(HttpClient):
                 found[labels.get("integration", "")] += sign * int(value)
         return found
 
-    async def reload(self) -> None:
-        """Have it read its configuration again; the old one stays if the new one is not valid."""
-        await self._request("POST", "/-/reload")
-
 
 _STATUS = TypeAdapter(Status)
 _ALERTS = TypeAdapter(list[Alert])

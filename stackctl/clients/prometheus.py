@@ -233,10 +233,6 @@ class PrometheusClient(HttpClient):
         form = {"query": expression, "start": str(start), "end": str(end), "step": str(step)}
         return (await self._json(_RANGE, "POST", "/api/v1/query_range", form=form)).data.result
 
-    async def reload(self) -> None:
-        """Have it read its configuration again; the old one stays if the new one is not valid."""
-        await self._request("POST", "/-/reload")
-
 
 _BUILD_INFO = TypeAdapter(_Answer[BuildInfo])
 _RUNTIME_INFO = TypeAdapter(_Answer[RuntimeInfo])

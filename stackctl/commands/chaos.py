@@ -311,10 +311,10 @@ def list_(session: Session) -> None:
         )
     if not open_faults:
         session.out.print("No open fault.")
-    strangers = [one.name for one in project.services if one.profile == "attached"]
-    if strangers:
+    foreign_containers = [one.name for one in project.services if one.profile == "attached"]
+    if foreign_containers:
         session.out.print(
-            f"Only with --attached, as they are not this stack's: {', '.join(strangers)}.",
+            f"Only with --attached, as they are not this stack's: {', '.join(foreign_containers)}.",
             soft_wrap=True,
         )
 

@@ -29,13 +29,13 @@ def _pages() -> Iterable[str]:
 
 
 def _published() -> Iterable[str]:
-    from stackctl.config.settings import PUBLISHED_PORTS
+    from stackctl.services.catalog import PUBLISHED_PORTS
 
     return PUBLISHED_PORTS
 
 
 def _settings() -> Iterable[str]:
-    from stackctl.config.settings import SETTINGS
+    from stackctl.config.registry import SETTINGS
 
     return SETTINGS
 

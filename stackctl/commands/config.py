@@ -34,7 +34,8 @@ def config(session: Session, name: str | None, output: str) -> None:
 
     Secrets show as ****. Exit 1 if NAME has no value.
     """
-    from stackctl.config.settings import SETTINGS, nearest
+    from stackctl.config.registry import SETTINGS
+    from stackctl.util.suggest import nearest
 
     if name is not None:
         if name not in SETTINGS:
@@ -77,11 +78,11 @@ class Row:
 
 
 def _rows(session: Session) -> list[Row]:
-    from stackctl.config.settings import GENERATED_SECRETS, grouped
+    from stackctl.config.registry import GENERATED_SECRETS, GROUPS
 
     values = session.project.settings.values
     rows = []
-    for row in (row for group in grouped().values() for row in group):
+    for row in (row for group in GROUPS.values() for row in group):
         text, origin = values[row.name].text, values[row.name].origin
         if text is None and row.name in GENERATED_SECRETS:
             origin = "generated"
@@ -92,7 +93,7 @@ def _rows(session: Session) -> list[Row]:
 
 
 def _value(session: Session, name: str) -> str:
-    from stackctl.config.settings import GENERATED_SECRETS, SETTINGS
+    from stackctl.config.registry import GENERATED_SECRETS, SETTINGS
     from stackctl.project.secrets import STORE
 
     project = session.project

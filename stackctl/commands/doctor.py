@@ -14,7 +14,7 @@ from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
     from stackctl.lifecycle.preflight import Finding
-    from stackctl.project.project import Choices, Project
+    from stackctl.project.project import Project, ProjectState
 
 _MARKS = {
     "ok": ("ok", "green"),
@@ -50,11 +50,11 @@ def doctor(
 
     from stackctl.lifecycle import attach
     from stackctl.lifecycle import preflight as examination
-    from stackctl.project.project import Wish
+    from stackctl.project.project import UpRequest
     from stackctl.ui.marks import marks
 
     project = session.project
-    chosen = attach.choices(project.settings, Wish(demo, network, app_files), project.choices)
+    chosen = attach.choices(project.settings, UpRequest(demo, network, app_files), project.choices)
     trouble: EngineError | None = None
     try:
         chosen = attach.found(project, chosen)
@@ -82,7 +82,7 @@ def doctor(
         ctx.exit(1)
 
 
-def _bot_core(project: Project, chosen: Choices) -> list[Finding]:
+def _bot_core(project: Project, chosen: ProjectState) -> list[Finding]:
     from stackctl.lifecycle import attach
     from stackctl.lifecycle import preflight as examination
 

@@ -6,8 +6,8 @@ import click
 
 from stackctl.commands import complete
 from stackctl.commands.common import Session, pass_session, print_markdown
-from stackctl.config.settings import nearest
 from stackctl.errors import UsageError
+from stackctl.util.suggest import nearest
 
 
 @click.command(

@@ -12,8 +12,8 @@ from stackctl.commands.common import FORMAT, Session, pass_session, print_table
 
 if TYPE_CHECKING:
     from stackctl.images.lockfile import Lock
-    from stackctl.images.sets import SetName
     from stackctl.project.project import Project
+    from stackctl.services.catalog import SetName
 
 _SET = click.option(
     "--set",

@@ -31,7 +31,8 @@ def init(session: Session, force: bool, stdout: bool) -> None:
     written over.
     """
     from stackctl.config import starter
-    from stackctl.config.settings import ENV_FILE, OVERRIDE_FILE, read_env
+    from stackctl.config.env_file import ENV_FILE, read_env
+    from stackctl.config.registry import OVERRIDE_FILE
     from stackctl.project.state import PRIVATE_FILE, write_atomic
 
     env, override = session.env_file or Path(ENV_FILE), Path(OVERRIDE_FILE)

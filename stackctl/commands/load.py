@@ -84,8 +84,7 @@ def _url(project: Project, target: str) -> str:
     settings = project.settings
     import httpx
 
-    from stackctl.config.settings import PUBLISHED_PORTS
-    from stackctl.services.catalog import HttpProbe
+    from stackctl.services.catalog import PUBLISHED_PORTS, HttpProbe
 
     if "://" not in target:
         (service,) = project.select((target,))

@@ -34,8 +34,8 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
     """
     import webbrowser
 
-    from stackctl.config.settings import nearest
     from stackctl.util import paths
+    from stackctl.util.suggest import nearest
 
     (chosen,) = session.project.select((service,))
     if chosen.page is None:

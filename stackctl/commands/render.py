@@ -9,7 +9,7 @@ import click
 from stackctl.commands.common import Session, pass_session
 
 if TYPE_CHECKING:
-    from stackctl.project.project import Choices
+    from stackctl.project.project import ProjectState
 
 
 @click.command(
@@ -30,11 +30,11 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
     from stackctl.images import sets
     from stackctl.lifecycle import attach
     from stackctl.project.process_lock import exclusive
-    from stackctl.project.project import Wish
+    from stackctl.project.project import UpRequest
     from stackctl.render.configuration import render as write
 
     project = session.project
-    choices = attach.planned(project, Wish())
+    choices = attach.planned(project, UpRequest())
     if check:
         if not passes_checks(session, choices):
             ctx.exit(1)
@@ -56,7 +56,7 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
     session.out.print(str(project.state.folder), soft_wrap=True)
 
 
-def passes_checks(session: Session, choices: Choices) -> bool:
+def passes_checks(session: Session, choices: ProjectState) -> bool:
     """Have every program check the configuration of these choices as it would be rendered, and say what each says."""
     import tempfile
     from pathlib import Path

@@ -59,8 +59,8 @@ class Row:
 def _rows(session: Session) -> list[Row]:
     import asyncio
 
-    from stackctl.config.settings import PUBLISHED_PORTS
     from stackctl.readiness import wait
+    from stackctl.services.catalog import PUBLISHED_PORTS
 
     project = session.project
     engine = project.engine()

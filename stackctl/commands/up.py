@@ -54,7 +54,7 @@ def up(
     What is there already is kept: a second `up` changes nothing and says so.
     """
     from stackctl.lifecycle import up
-    from stackctl.project.project import Wish
+    from stackctl.project.project import UpRequest
     from stackctl.readiness.observer import Observer
     from stackctl.readiness.wait import NotReady
     from stackctl.ui.progress import Display
@@ -66,7 +66,7 @@ def up(
             done = up.up(
                 project,
                 choice=images,
-                wish=Wish(demo, network, app_files),
+                request=UpRequest(demo, network, app_files),
                 timeout=timeout,
                 observer=observer,
             )

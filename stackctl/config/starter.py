@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from stackctl.config.settings import ENV_FILE, SETTINGS, grouped, parse_env
+from stackctl.config.env_file import ENV_FILE, parse_env
+from stackctl.config.registry import GROUPS, SETTINGS
 from stackctl.errors import StackctlError
 
 _HEAD = """\
@@ -34,7 +35,7 @@ def env_text(kept: str = "", origin: str = ENV_FILE) -> str:
     parts = [_HEAD]
     if own:
         parts.append(f"\n{_OTHERS}\n{''.join(own)}")
-    for heading, settings in grouped().items():
+    for heading, settings in GROUPS.items():
         parts.append(f"\n## ---- {heading}\n")
         for row in settings:
             lines = "".join(rows.get(row.name, ()))

@@ -30,7 +30,7 @@ from stackctl.docker.models import (
 )
 from stackctl.docker.run import Programs
 from stackctl.errors import EngineError
-from stackctl.services.applications import Present
+from stackctl.services.applications import MonitoredServices
 from stackctl.util import paths
 
 MINIMUM_ENGINE = (25, 0)
@@ -85,7 +85,7 @@ class Engine(Programs, Images):
         demo: bool = True,
         files: Sequence[Path] = (),
         directory: Path | None = None,
-        present: Present | None = None,
+        present: MonitoredServices | None = None,
     ) -> None:
         """Take the project's name, the .env files for the compose files, and whether the demo belongs to it.
 

@@ -37,7 +37,7 @@ class Look:
         """The IDs of the project's containers → their names."""
         return {one["Id"]: name_of(one) for one in self._own()}
 
-    def strangers(self, known: Collection[str]) -> list[str]:
+    def foreign_containers(self, known: Collection[str]) -> list[str]:
         """Give the names of containers of this project's name that stackctl did not make, but of `known` services."""
         return sorted(
             name_of(container)

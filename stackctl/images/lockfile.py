@@ -18,15 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import StackctlError
-from stackctl.images.sets import (
-    Image,
-    SetName,
-    catalogue,
-    pinned,
-    plain_reference,
-    reference,
-)
+from stackctl.images.sets import Image, catalogue, pinned, plain_reference, reference
 from stackctl.project.state import write_atomic
+from stackctl.services.catalog import SetName
 
 FILE = Path("stackctl.lock")
 _FILE_MODE = 0o644

@@ -17,6 +17,7 @@ from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
 from stackctl.project import state
+from stackctl.services.catalog import SetName
 from stackctl.util import paths, yaml_text
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ RECORD = "local-images.json"
 _SET_LABEL = "stackctl.image-set"
 
 Choice = Literal["auto", "upstream", "local"]
-SetName = Literal["upstream", "local"]
 
 
 @dataclass(frozen=True, slots=True)

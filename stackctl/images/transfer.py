@@ -34,8 +34,8 @@ from stackctl.errors import EngineError, StackctlError
 from stackctl.images import bundle, lockfile, sets
 from stackctl.images.bundle import Bundled, Content, Manifest
 from stackctl.images.lockfile import Lock
-from stackctl.images.sets import SetName
 from stackctl.project import state
+from stackctl.services.catalog import SetName
 
 _AT_ONCE = 3
 _ATTEMPTS = 4

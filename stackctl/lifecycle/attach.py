@@ -8,19 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stackctl.config.settings import OVERRIDE_FILE, Settings, nearest
+from stackctl.config.registry import OVERRIDE_FILE
+from stackctl.config.settings import Settings
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine, merged
 from stackctl.errors import UsageError
 from stackctl.images import sets
-from stackctl.project.project import Choices, Project, Wish
+from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.project.state import State, write_atomic
 from stackctl.services import catalog
 from stackctl.services.applications import APPLICATIONS, Target
 from stackctl.util import yaml_text
+from stackctl.util.suggest import nearest
 
-_REACHING_OUT = ("prometheus", "blackbox-exporter", "mongodb-exporter", "redis-exporter")
-"""The services that ask bot-core's own; only they are put on its networks, so that names there do not mix."""
+_REACHING_OUT = tuple(one.name for one in catalog.SERVICES.values() if one.reaches_application)
+"""Only the services that connect to bot-core are put on its networks, so that the names there do not mix."""
 
 _ATTACHED = "attached"
 
@@ -28,16 +30,16 @@ _Ask = Callable[[Sequence[str]], str]
 """Runs a program and gives what it wrote."""
 
 
-def planned(project: Project, wish: Wish) -> Choices:
-    """Say what the next `up` would make of this wish.
+def planned(project: Project, request: UpRequest) -> ProjectState:
+    """Say what the next `up` would make of this request.
 
     Raises UsageError where the demo is wished beside bot-core, a file does not exist or has a service of a name that
     the monitoring has; EngineError where there is no such network or a file is not valid.
     """
-    return found(project, choices(project.settings, wish, project.choices))
+    return found(project, choices(project.settings, request, project.choices))
 
 
-def look(project: Project, chosen: Choices) -> Seen:
+def look(project: Project, chosen: ProjectState) -> Seen:
     """Look at what of bot-core is where it is expected, as far as the network, the files and what runs tell.
 
     Raises EngineError where the network is gone, or cannot be asked.
@@ -59,13 +61,13 @@ def look(project: Project, chosen: Choices) -> Seen:
     return Seen((*absent, *wrong), asked, _BY_VERIFY)
 
 
-def choices(settings: Settings, wish: Wish, previous: Choices) -> Choices:
+def choices(settings: Settings, request: UpRequest, previous: ProjectState) -> ProjectState:
     """Say what the stack is to consist of: what is said goes before what was said, and that before the settings.
 
     The images are the last ones. Raises UsageError where the demo is wished beside bot-core, or a file does not exist.
     """
-    said = replace(wish, app_files=tuple(path.absolute() for path in wish.app_files))
-    said = said.after(previous.wish)
+    said = replace(request, app_files=tuple(path.absolute() for path in request.app_files))
+    said = said.after(previous.request)
     network, files = said.network, said.app_files
     if not said.demo:
         network = network or settings["STACKCTL_ATTACH"]
@@ -81,8 +83,8 @@ def choices(settings: Settings, wish: Wish, previous: Choices) -> Choices:
         if not path.is_file():
             raise UsageError(f"{path} does not exist", remedy="give --app-file a Compose file")
     override = Path(OVERRIDE_FILE)
-    return Choices(
-        wish=said,
+    return ProjectState(
+        request=said,
         demo=not joined and said.demo is not False,
         images=previous.images,
         pins=previous.pins,
@@ -93,7 +95,7 @@ def choices(settings: Settings, wish: Wish, previous: Choices) -> Choices:
     )
 
 
-def found(project: Project, chosen: Choices) -> Choices:
+def found(project: Project, chosen: ProjectState) -> ProjectState:
     """Complete the choices with what is there: the Compose projects on the network, what is in the files.
 
     Raises EngineError where there is no such network or a file is not valid, UsageError where a file has a service of a
@@ -138,7 +140,7 @@ def _refuse_mixing(theirs: Mapping[str, Mapping[str, Any]]) -> None:
         )
 
 
-def application_files(project: Project, chosen: Choices) -> Mapping[str, Any]:
+def application_files(project: Project, chosen: ProjectState) -> Mapping[str, Any]:
     """Give bot-core's own Compose files as one. Raises EngineError where they are not valid."""
     paths = [Path(name) for name in chosen.app_files]
     env_file = paths[0].parent / ".env"
@@ -149,7 +151,7 @@ def _networks(services: Iterable[Mapping[str, Any]]) -> set[str]:
     return {name for service in services for name in service.get("networks") or {}}
 
 
-def write_join_file(state: State, chosen: Choices) -> None:
+def write_join_file(state: State, chosen: ProjectState) -> None:
     """Write the Compose file that puts what asks bot-core's services on their networks, or remove it."""
     joined = [*chosen.app_networks, *([_ATTACHED] if chosen.network else [])]
     if not joined:
@@ -162,7 +164,7 @@ def write_join_file(state: State, chosen: Choices) -> None:
     write_atomic(state.join_file, f"# Written by stackctl at `up`.\n{text}")
 
 
-def volumes(engine: Engine, chosen: Choices) -> tuple[str, ...]:
+def volumes(engine: Engine, chosen: ProjectState) -> tuple[str, ...]:
     """Give the volumes that `up` makes or has made for these Compose files, by their names in the engine.
 
     One that is there before the first `up` was somebody's already, whatever the files say of it. Raises EngineError
@@ -204,7 +206,7 @@ _TO_ASK = {
 """By whether bot-core runs on a network of its own: what has to be there before anything can be asked."""
 
 
-def _not_in_files(chosen: Choices, targets: Mapping[str, Target]) -> list[Missing]:
+def _not_in_files(chosen: ProjectState, targets: Mapping[str, Target]) -> list[Missing]:
     return [
         Missing(
             name,
@@ -232,7 +234,7 @@ def _not_on_network(engine: Engine, network: str, targets: Mapping[str, Target])
     ]
 
 
-def _asker(project: Project, chosen: Choices, engine: Engine) -> _Ask | None:
+def _asker(project: Project, chosen: ProjectState, engine: Engine) -> _Ask | None:
     """Give what runs a program where Prometheus is or would be, None where there is nothing to run it."""
     if chosen.network:
         network, image = chosen.network, _image_to_ask_with(project, chosen, engine)
@@ -249,7 +251,7 @@ def _asker(project: Project, chosen: Choices, engine: Engine) -> _Ask | None:
     return lambda command: engine.execute(container, command)
 
 
-def _image_to_ask_with(project: Project, chosen: Choices, engine: Engine) -> str | None:
+def _image_to_ask_with(project: Project, chosen: ProjectState, engine: Engine) -> str | None:
     """Give an image that is here and has busybox: Prometheus', of the chosen set or of the other."""
     usual = sets.references(project.settings, chosen.images, pins=chosen.pins)["prometheus"]
     (image,) = (one for one in sets.catalogue() if one.name == "prometheus")

@@ -14,7 +14,7 @@ from typing import Literal
 
 import psutil
 
-from stackctl.config.settings import PUBLISHED_PORTS, Settings
+from stackctl.config.settings import Settings
 from stackctl.docker.endpoint import Endpoint, is_loopback
 from stackctl.docker.engine import (
     ADAPTING_COMPOSE,
@@ -29,8 +29,8 @@ from stackctl.errors import EngineError
 from stackctl.lifecycle.attach import Seen
 from stackctl.project import engine_overrides
 from stackctl.render.configuration import CHANNELS
-from stackctl.services.applications import APPLICATIONS, Present
-from stackctl.services.catalog import Service
+from stackctl.services.applications import APPLICATIONS, MonitoredServices
+from stackctl.services.catalog import PUBLISHED_PORTS, Service
 
 _GIB = 1024**3
 _MEMORY_WANTED = 4 * _GIB
@@ -71,16 +71,16 @@ def examine(
         *_engine(engine.endpoint, info, settings),
         *_resources(engine.endpoint, info),
         *_clock(info),
-        *strangers(look, app_services),
+        *foreign_containers(look, app_services),
         *_ports(engine, look, info, settings, services),
         *_channels(settings),
         *_names(settings),
     ]
 
 
-def strangers(look: Look, app_services: Collection[str] = ()) -> Iterator[Finding]:
+def foreign_containers(look: Look, app_services: Collection[str] = ()) -> Iterator[Finding]:
     """Look for containers that another Compose file made under the project's name: `up` and `down` would take them."""
-    names = look.strangers(app_services)
+    names = look.foreign_containers(app_services)
     if names:
         yield Finding(
             "project",
@@ -95,7 +95,7 @@ def unjoined(level: Level, error: EngineError) -> Finding:
     return Finding("bot-core", level, error.message, error.remedy or "`docker ps` shows what runs")
 
 
-def joined(seen: Seen, present: Present) -> Iterator[Finding]:
+def joined(seen: Seen, present: MonitoredServices) -> Iterator[Finding]:
     """Say what of bot-core is watched, and what of it is not where it is expected."""
     gone = {one.service for one in seen.missing}
     for one in seen.missing:
@@ -260,7 +260,7 @@ def _ports(
         # bot-core's own are published as its Compose files say.
         if service.name not in PUBLISHED_PORTS or service.profile in {"application", "attached"}:
             continue
-        variable, _ = PUBLISHED_PORTS[service.name]
+        variable = PUBLISHED_PORTS[service.name].setting
         port = int(settings[variable] or 0)
         other = f"set {variable} in .env to another port"
         publisher = publishers.get(port)

@@ -10,51 +10,31 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from stackctl.clients.alertmanager import AlertmanagerClient
-from stackctl.clients.base import HttpClient
-from stackctl.clients.prometheus import PrometheusClient
+from stackctl.clients.reload import ReloadClient
 from stackctl.config.settings import Settings
 from stackctl.project.state import State
+from stackctl.services.catalog import SERVICES
 
 _RECORD = "loaded.json"
-_BY_ITSELF = ("grafana/dashboards/", "prometheus/targets/")
-"""Folders whose reader looks for changes by itself. Prometheus must not even be told of changed targets: a reload
-at the moment that a file of targets becomes empty keeps its old ones (prometheus/prometheus#12858)."""
 
-
-class _BlackboxClient(HttpClient):
-    """A client of the blackbox exporter (its README, "Reloading configuration")."""
-
-    service = "blackbox-exporter"
-
-    async def reload(self) -> None:
-        """Have it read its configuration again; the old one stays if the new one is not valid."""
-        await self._request("POST", "/-/reload")
-
-
-_READERS: Mapping[
-    str, tuple[str, Callable[[str], _BlackboxClient | PrometheusClient | AlertmanagerClient]]
-] = {
-    "prometheus": ("prometheus/", PrometheusClient),
-    "alertmanager": ("alertmanager/", AlertmanagerClient),
-    "blackbox-exporter": ("blackbox/", _BlackboxClient),
-}
+_RELOADS: Mapping[str, str] = {one.name: one.reloads for one in SERVICES.values() if one.reloads}
+_WATCHED = tuple(one.watches for one in SERVICES.values() if one.watches)
 
 
 def reloadable(changed: Iterable[str]) -> list[str]:
     """Give the services that can read these changed files anew while they run."""
     names = list(changed)
-    return [service for service in _READERS if files_of(service, names)]
+    return [service for service in _RELOADS if files_of(service, names)]
 
 
 def unattended(changed: Iterable[str]) -> list[str]:
     """Give the changed files that their reader finds by itself."""
-    return [name for name in changed if name.startswith(_BY_ITSELF)]
+    return [name for name in changed if name.startswith(_WATCHED)]
 
 
 def waiting(changed: Iterable[str]) -> list[str]:
     """Give the changed files that are only read when a container starts."""
-    known = (*_BY_ITSELF, *(folder for folder, _ in _READERS.values()))
+    known = (*_WATCHED, *_RELOADS.values())
     return [name for name in changed if not name.startswith(known)]
 
 
@@ -64,7 +44,7 @@ def changed(state: State) -> list[str]:
     Without a record, after an `up` of an older stackctl, those are all that can be read anew.
     """
     present, read = _present(state), state.read_json(_RECORD)
-    folders = tuple(folder for folder, _ in _READERS.values())
+    folders = tuple(_RELOADS.values())
     known = read or {
         name: digest for name, digest in present.items() if not name.startswith(folders)
     }
@@ -88,8 +68,11 @@ def note_read(state: State, files: Iterable[str]) -> None:
 
 def files_of(service: str, names: Iterable[str]) -> list[str]:
     """Give those of these files that a service which is told reads anew."""
-    folder, _ = _READERS[service]
-    return [name for name in names if name.startswith(folder) and not name.startswith(_BY_ITSELF)]
+    return [
+        name
+        for name in names
+        if name.startswith(_RELOADS[service]) and not name.startswith(_WATCHED)
+    ]
 
 
 def _present(state: State) -> dict[str, str]:
@@ -107,9 +90,8 @@ async def reload(settings: Settings, services: Sequence[str], done: Callable[[st
     """
 
     async def tell(service: str) -> None:
-        _, client = _READERS[service]
-        async with client(settings.url(service)) as one:
-            await one.reload()
+        async with ReloadClient(service, settings.url(service)) as client:
+            await client.reload()
         done(service)
 
     ended = await asyncio.gather(*map(tell, services), return_exceptions=True)

@@ -16,7 +16,7 @@ from stackctl.lifecycle import attach, demo_data, preflight, reload
 from stackctl.lifecycle.attach import Missing
 from stackctl.project import config_volumes, engine_overrides, unfinished_restore
 from stackctl.project.process_lock import exclusive
-from stackctl.project.project import Choices, Project, Wish
+from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
@@ -43,7 +43,9 @@ class Up:
     """What is not where it is watched."""
 
 
-def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer: Observer) -> Up:
+def up(
+    project: Project, *, choice: Choice, request: UpRequest, timeout: float, observer: Observer
+) -> Up:
     """Bring the stack up and wait until every service is ready.
 
     `timeout` is the deadline for readiness in seconds. Raises StackctlError: with the doctor's failures, where
@@ -55,11 +57,13 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
             # The engine goes on stopping what a `down` had told it to stop before it was cut off.
             engine = project.whole_engine()
             # Somebody may have started their own under this name since.
-            _refuse_failures(list(preflight.strangers(engine.look(), project.choices.app_services)))
+            _refuse_failures(
+                list(preflight.foreign_containers(engine.look(), project.choices.app_services))
+            )
             observer.note("finishing the `down` that was cut off")
             engine.down()
             hold.settle()
-        chosen = attach.planned(project, wish)
+        chosen = attach.planned(project, request)
         engine = project.engine(chosen)
         observer.step("checking this machine")
         own = [one for one in project.services_of(chosen) if one.profile != "attached"]
@@ -133,7 +137,7 @@ def up(project: Project, *, choice: Choice, wish: Wish, timeout: float, observer
         )
 
 
-def _missing(project: Project, chosen: Choices, observer: Observer) -> tuple[Missing, ...]:
+def _missing(project: Project, chosen: ProjectState, observer: Observer) -> tuple[Missing, ...]:
     """Say what of bot-core is not where it is watched; that it cannot be looked at is a note, for the stack is up."""
     try:
         return attach.look(project, chosen).missing
@@ -159,7 +163,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         # The demo's services go too, whether or not the last `up` had them.
         engine = project.whole_engine()
         look = engine.look()
-        _refuse_failures(list(preflight.strangers(look, project.choices.app_services)))
+        _refuse_failures(list(preflight.foreign_containers(look, project.choices.app_services)))
         found = {name: state for name, state in engine.containers().items() if not state.attached}
         for fault in faults.heal_all(engine, Journal(project.state)):
             observer.note(f"healed: {fault.describe()}")
@@ -175,7 +179,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         if volumes:
             named_volumes.remove([*engine.volumes(chosen.volumes), *unnamed])
             chosen = replace(chosen, volumes=())
-        project.keep(replace(chosen, wish=Wish()))
+        project.keep(replace(chosen, request=UpRequest()))
         hold.settle()
         return sorted(state.name for state in found.values())
 

@@ -8,31 +8,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackctl.config import settings as settings_module
+from stackctl.config.load import load
 from stackctl.config.settings import Settings
 from stackctl.docker import endpoint
+from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
-from stackctl.services import applications, catalog
-from stackctl.services.applications import Present
-from stackctl.services.catalog import Service
+from stackctl.services import catalog
+from stackctl.services.applications import MonitoredServices
+from stackctl.services.catalog import Service, SetName
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
-    from stackctl.images.sets import SetName
 
 _CHOICES = "project.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class UpRequest:
     """What is said about the stack on the command line: None where nothing is, so that something else decides."""
 
     demo: bool | None = None
     network: str | None = None
     app_files: tuple[Path, ...] = ()
 
-    def after(self, earlier: Wish) -> Wish:
+    def after(self, earlier: UpRequest) -> UpRequest:
         """Complete what is said now by what was said before: a plain `up` keeps the stack as it is.
 
         The demo and bot-core stand in each other's place, so who asks for one leaves the other.
@@ -44,10 +44,10 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Choices:
+class ProjectState:
     """What `up` was asked for last, and what it found: later commands act on the same stack."""
 
-    wish: Wish = field(default_factory=Wish)
+    request: UpRequest = field(default_factory=UpRequest)
     """What was said on the command line, until `down`."""
     demo: bool = True
     images: SetName | None = None
@@ -91,7 +91,7 @@ class Project:
         """The project's secrets, generated where they are not there yet."""
         return Secrets(self.settings, self.state)
 
-    def engine(self, choices: Choices | None = None) -> Engine:
+    def engine(self, choices: ProjectState | None = None) -> Engine:
         """Give the engine for this project as it was started, or as it would be with these choices."""
         # It takes a fifth of a second to load, and many a command needs none.
         from stackctl.docker.engine import Engine
@@ -116,12 +116,12 @@ class Project:
 
     def whole_engine(self) -> Engine:
         """Give the engine for everything that the project ever had: the demo too, unless bot-core is in its place."""
-        return self.engine(None if self.choices.joined else Choices())
+        return self.engine(None if self.choices.joined else ProjectState())
 
-    def present(self, choices: Choices | None = None) -> Present:
+    def present(self, choices: ProjectState | None = None) -> MonitoredServices:
         """Say which of bot-core's services this stack watches, and where."""
         chosen = choices or self.choices
-        return applications.present(
+        return monitored_services(
             self.settings,
             demo=chosen.demo,
             joined=chosen.joined,
@@ -130,12 +130,13 @@ class Project:
         )
 
     @property
-    def choices(self) -> Choices:
+    def choices(self) -> ProjectState:
         """What `up` was asked for last."""
         kept = self.state.read_json(_CHOICES)
         images = kept.get("images")
-        return Choices(
-            wish=_wish(kept.get("wish")),
+        return ProjectState(
+            # An earlier stackctl called it "wish".
+            request=_request(kept.get("request") or kept.get("wish")),
             demo=kept.get("demo") is not False,
             images=images if images in {"upstream", "local"} else None,
             pins=kept.get("pins") or {},
@@ -148,10 +149,10 @@ class Project:
             override=_text(kept.get("override")),
         )
 
-    def keep(self, choices: Choices) -> None:
+    def keep(self, choices: ProjectState) -> None:
         """Remember what `up` was asked for."""
         content = asdict(choices)
-        content["wish"]["app_files"] = list(map(str, choices.wish.app_files))
+        content["request"]["app_files"] = list(map(str, choices.request.app_files))
         self.state.write_json(_CHOICES, content)
 
     @property
@@ -159,7 +160,7 @@ class Project:
         """The services that `up` started last, and those of bot-core that it watches."""
         return self.services_of(self.choices)
 
-    def services_of(self, choices: Choices) -> list[Service]:
+    def services_of(self, choices: ProjectState) -> list[Service]:
         """Give the services of a stack with these choices."""
         chosen = catalog.select(demo=choices.demo)
         if not choices.joined:
@@ -190,11 +191,11 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
-def _wish(value: Any) -> Wish:
+def _request(value: Any) -> UpRequest:
     if not isinstance(value, dict):
-        return Wish()
+        return UpRequest()
     demo = value.get("demo")
-    return Wish(
+    return UpRequest(
         demo if isinstance(demo, bool) else None,
         _text(value.get("network")),
         tuple(map(Path, _texts(value.get("app_files")))),
@@ -203,7 +204,7 @@ def _wish(value: Any) -> Wish:
 
 def open_project(*, name: str | None, env_file: Path | None) -> Project:
     """Read the settings and open the state folder. Raises StackctlError where either cannot be read."""
-    settings = settings_module.load(project=name, env_file=env_file)
+    settings = load(project=name, env_file=env_file)
     settings = replace(settings, engine_host=_engine_host())
     return Project(settings, open_state(settings.project))
 

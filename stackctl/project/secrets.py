@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from stackctl.config.settings import GENERATED_SECRETS, Settings
+from stackctl.config.registry import GENERATED_SECRETS
+from stackctl.config.settings import Settings
 from stackctl.project.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
-from stackctl.services.applications import Present
+from stackctl.services.applications import MonitoredServices
 from stackctl.util.redaction import remember
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class Secrets:
         """A key of this project's own, so that a fingerprint of a secret tells nothing about the secret."""
         return base64.b64encode(self._generated[_FINGERPRINT_KEY].encode())
 
-    def write_files(self, state: State, defaults: Mapping[str, str], present: Present) -> None:
+    def write_files(
+        self, state: State, defaults: Mapping[str, str], present: MonitoredServices
+    ) -> None:
         """Write the secret files that the compose files mount.
 
         `defaults` are the contents, by file, of what is not set; anything else that is not set is an empty file. A
@@ -73,7 +76,7 @@ class Secrets:
             PRIVATE_FILE,
         )
 
-    def _mounted_files(self, present: Present) -> Mapping[str, str]:
+    def _mounted_files(self, present: MonitoredServices) -> Mapping[str, str]:
         redis = self._text("REDIS_EXPORTER_PASSWORD")
         watched = present.targets.get("redis")
         known = present.demo or not self.is_generated("REDIS_EXPORTER_PASSWORD")

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackctl.config.settings import DEFAULT_PROJECT, PUBLISHED_PORTS, Settings
+from stackctl.config.registry import DEFAULT_PROJECT
+from stackctl.config.settings import Settings
 from stackctl.errors import StackctlError
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, write_atomic
 from stackctl.render import targets
 from stackctl.services import catalog
-from stackctl.services.applications import Present
+from stackctl.services.applications import MonitoredServices
+from stackctl.services.catalog import PUBLISHED_PORTS
 from stackctl.util import paths, yaml_text
 
 _CONFIG_FILE = 0o644
@@ -38,27 +40,6 @@ _GLOBALS_OF_CHANNEL: Mapping[str, tuple[str, ...]] = {"Slack": ("slack_",), "e-m
 
 _SINK = "http://notification-sink:8025"
 _SINK_MAIL = "notification-sink:1025"
-
-_READS: Mapping[str, tuple[str, ...]] = {
-    "prometheus": ("config/prometheus",),
-    "alertmanager": (
-        "config/alertmanager",
-        "secrets/slack_webhook_url",
-        "secrets/pagerduty_key",
-        "secrets/smtp_password",
-    ),
-    "grafana": ("config/grafana/provisioning", "secrets/grafana_password"),
-    "loki": ("config/loki/loki-config.yml", "config/loki/rules"),
-    "docker-socket-proxy": ("config/docker-socket-proxy",),
-    "promtail": ("config/loki/promtail-config.yml",),
-    "blackbox-exporter": ("config/blackbox",),
-    "redis-exporter": ("secrets/redis_exporter_passwords",),
-    "redis": ("secrets/redis_conf",),
-    "rabbitmq": ("secrets/rabbitmq_conf", "secrets/rabbitmq_definitions"),
-    "mongodb": ("secrets/mongodb_password",),
-    "demo": ("secrets/redis_password", "secrets/rabbitmq_password"),
-}
-"""Service → what it reads at its start. A change there changes a label, and Compose makes the container anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +63,7 @@ def render(
     state: State,
     *,
     images: Mapping[str, str],
-    present: Present,
+    present: MonitoredServices,
 ) -> Rendering:
     """Write the configuration, the secret files and compose.env into the project's state folder.
 
@@ -101,7 +82,9 @@ def render(
     return Rendering(on, left_out, changed, tuple(alerts), tuple(panels))
 
 
-def write_configuration(settings: Settings, folder: Path, present: Present) -> tuple[str, ...]:
+def write_configuration(
+    settings: Settings, folder: Path, present: MonitoredServices
+) -> tuple[str, ...]:
     """Make `folder` hold the configuration of every program, and give the files that changed.
 
     Raises OSError where a file cannot be read or written.
@@ -119,7 +102,7 @@ def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def _configuration(
-    settings: Settings, left_out: Mapping[str, tuple[str, ...]], present: Present
+    settings: Settings, left_out: Mapping[str, tuple[str, ...]], present: MonitoredServices
 ) -> tuple[dict[str, bytes], list[str], list[str]]:
     source = paths.monitoring()
     files = {
@@ -213,7 +196,7 @@ def _email_addresses(config: dict[str, Any], settings: Settings) -> None:
 
 
 def _grafana(text: str, settings: Settings) -> str:
-    _, port = PUBLISHED_PORTS["grafana"]
+    port = PUBLISHED_PORTS["grafana"].default
     here = f"http://{settings.host_in_links}:{settings['GRAFANA_PORT']}"
     return text.replace(f"http://localhost:{port}", here)
 
@@ -255,7 +238,7 @@ def _compose_env(
     secrets: Secrets,
     state: State,
     images: Mapping[str, str],
-    present: Present,
+    present: MonitoredServices,
 ) -> str:
     prefix = "" if settings.project == DEFAULT_PROJECT else f"{settings.project}-"
     values: dict[str, str | None] = {
@@ -272,22 +255,21 @@ def _compose_env(
         "PROMETHEUS_ADMIN_API_OFF": "" if settings.enabled("PROMETHEUS_ADMIN_API") else "no-",
         **images,
         **{
-            f"{service.upper().replace('-', '_')}_FINGERPRINT": _fingerprint(
-                state.folder, paths, secrets
-            )
-            for service, paths in _READS.items()
+            catalog.fingerprint_variable(image): _fingerprint(state.folder, reads, secrets)
+            for image in catalog.IMAGES
+            if (reads := catalog.reads_of(image))
         },
     }
     lines = [f"{name}={_quoted(value or '')}" for name, value in values.items()]
     return "# Written by stackctl; it holds no secret.\n" + "\n".join(lines) + "\n"
 
 
-def _ports(settings: Settings, present: Present) -> dict[str, str | None]:
+def _ports(settings: Settings, present: MonitoredServices) -> dict[str, str | None]:
     """Give the variables of the published ports. Without the demo its names are left to bot-core's own files."""
     there = {one.name for one in catalog.select(demo=present.demo)}
     return {
-        variable: settings[variable]
-        for service, (variable, _) in PUBLISHED_PORTS.items()
+        port.setting: settings[port.setting]
+        for service, port in PUBLISHED_PORTS.items()
         if service in there
     }
 

@@ -9,7 +9,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from stackctl.render import prune
-from stackctl.services.applications import APPLICATIONS, Present
+from stackctl.services.applications import APPLICATIONS, MonitoredServices
 from stackctl.util import yaml_text
 
 _COMPOSE_SERVICE = "com_docker_compose_service"
@@ -25,7 +25,7 @@ def dumped(config: dict[str, Any]) -> str:
     return head + yaml_text.dump(config)
 
 
-def prometheus(text: str, present: Present) -> str:
+def prometheus(text: str, present: MonitoredServices) -> str:
     """Point every job at its service, and leave out every target that tells of an absent one."""
     if present.demo:
         return text
@@ -49,7 +49,9 @@ def prometheus(text: str, present: Present) -> str:
     return dumped(config)
 
 
-def _pointed(job: dict[str, Any], static: dict[str, Any], present: Present) -> dict[str, Any]:
+def _pointed(
+    job: dict[str, Any], static: dict[str, Any], present: MonitoredServices
+) -> dict[str, Any]:
     service, name = static["labels"]["service"], job["job_name"]
     if service not in APPLICATIONS:
         return static
@@ -65,7 +67,7 @@ def _pointed(job: dict[str, Any], static: dict[str, Any], present: Present) -> d
     return {**static, "targets": [address]}
 
 
-def _containers(rules: list[dict[str, Any]], present: Present) -> None:
+def _containers(rules: list[dict[str, Any]], present: MonitoredServices) -> None:
     """Keep the containers of bot-core's own projects too, by the names that they have here."""
     for rule in rules:
         if rule["action"] == "keep":
@@ -82,7 +84,7 @@ def _containers(rules: list[dict[str, Any]], present: Present) -> None:
     )
 
 
-def promtail(text: str, present: Present) -> str:
+def promtail(text: str, present: MonitoredServices) -> str:
     """Read the logs of bot-core's containers too, under the names that they have here."""
     if present.demo or not present.targets:
         return text
@@ -137,7 +139,9 @@ def _on_network(own: dict[str, Any], network: str) -> dict[str, Any]:
     return other
 
 
-def leave_out(files: MutableMapping[str, bytes], present: Present) -> tuple[list[str], list[str]]:
+def leave_out(
+    files: MutableMapping[str, bytes], present: MonitoredServices
+) -> tuple[list[str], list[str]]:
     """Take the rules and panels about absent services alone out of the files.
 
     Gives the names of the alerts, and of the panels with their dashboards, that are gone.

@@ -9,10 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from stackctl.config.settings import Settings
 
 NONE = "none"
 
@@ -90,8 +86,8 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
-    """The services of bot-core that a stack watches, and what it knows of where they run."""
+class MonitoredServices:
+    """The services of bot-core that a stack monitors, and what it knows of where they run."""
 
     demo: bool
     """Whether they are the demo's, which are always where the compose file has them."""
@@ -136,39 +132,6 @@ def split(target: str) -> Target:
     address, slash, path = target.partition("/")
     host, _, port = address.rpartition(":")
     return Target(host, int(port), slash + path)
-
-
-def present(
-    settings: Settings,
-    *,
-    demo: bool,
-    joined: bool = False,
-    network: str | None = None,
-    projects: Iterable[str] = (),
-) -> Present:
-    """Say which services there are.
-
-    With the demo all of them, where the compose file has them. Without it those that the settings name, if the stack
-    is `joined` to where they run; else none. MongoDB is there where its exporter is told how to log in.
-    """
-    if demo:
-        return Present(
-            True,
-            {one.name: split(one.target) for one in _ALL},
-            {one.name: one.health for one in _ALL if one.health},
-        )
-    if not joined:
-        return Present(False, {}, {})
-    given = {one.name: settings[one.setting] for one in _ALL if one.name != "mongodb"}
-    if settings.secret("MONGODB_EXPORTER_URI") is not None:
-        given["mongodb"] = APPLICATIONS["mongodb"].target
-    targets = {name: split(text) for name, text in given.items() if text and text != NONE}
-    health = {
-        name: settings[APPLICATIONS[name].health_setting] or ""
-        for name in WITH_HEALTH
-        if name in targets
-    }
-    return Present(False, targets, health, network, tuple(sorted(projects)))
 
 
 def owners(metric_names: Iterable[str], selected_jobs: Iterable[str] = ()) -> set[str]:

@@ -1,4 +1,7 @@
-"""The services of the stack as data: which profile starts them, and what proves that one is ready."""
+"""The services of the stack, one row each: a new service is a row here, its entry in a compose file, and its tests.
+
+What the row does not say is in the compose files: command, mounts, limits, `depends_on`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from stackctl.config.settings import nearest
 from stackctl.errors import UsageError
+from stackctl.util.suggest import nearest
 
 Profile = Literal["monitoring", "demo", "application", "attached"]
 """The profile that starts it; bot-core's own are started from its Compose files, or attached to where they run."""
+
+
+SetName = Literal["upstream", "local"]
+"""The image sets: the plan's upstream images, or the local set that is built from Debian's packages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,29 @@ Probe = HttpProbe | LogRoundTrip | ContainerHealth | Alive
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """A port published on this machine: the setting that moves it, and its default."""
+
+    setting: str
+    default: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigCheck:
+    """A program's own check of its configuration. Without an entry point the image's own gets the arguments."""
+
+    folder: str
+    """Below the rendered configuration."""
+    at: str
+    """Where the program expects that folder."""
+    entrypoint: str | None
+    arguments: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    """Patterns below the folder; the files that match are further arguments."""
+    subject: str = "its configuration"
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A service of the compose files, by its name there."""
 
@@ -49,32 +79,252 @@ class Service:
     probe: Probe
     page: str | None = None
     """Path of the page that a person opens, where there is one."""
+    port: Port | None = None
+    image: str = ""
+    """The name of its image, where it shares that with other services."""
+    reads: tuple[str, ...] = ()
+    """What it reads at its start, below the state folder. Compose replaces the container when that changes."""
+    checks: tuple[ConfigCheck, ...] = ()
+    reloads: str | None = None
+    """Folder below `config/` that it reads again after POST /-/reload."""
+    watches: str | None = None
+    """Folder below `config/` that it looks at for changes by itself."""
+    data: str | None = None
+    """Key of the volume with its data, as a backup has it."""
+    reaches_application: bool = False
+    """Whether it connects to bot-core's services, and so has to be on their networks."""
 
+    @property
+    def image_name(self) -> str:
+        """The name of its image: its own unless it shares one."""
+        return self.image or self.name
+
+
+def _variable(name: str, suffix: str) -> str:
+    return f"{name.upper().replace('-', '_')}_{suffix}"
+
+
+def image_variable(image: str) -> str:
+    """Return the setting that replaces an image."""
+    return _variable(image, "IMAGE")
+
+
+def fingerprint_variable(image: str) -> str:
+    """Return the variable of the compose files that changes with what services of an image read."""
+    return _variable(image, "FINGERPRINT")
+
+
+# Prometheus' `kubernetes` fragment names files that exist only inside a cluster, hence --syntax-only.
+_PROMETHEUS_CHECKS = (
+    ConfigCheck(
+        "prometheus",
+        "/etc/prometheus",
+        "promtool",
+        ("check", "config", "--syntax-only", "/etc/prometheus/prometheus.yml"),
+    ),
+    ConfigCheck(
+        "prometheus",
+        "/etc/prometheus",
+        "promtool",
+        ("check", "rules"),
+        files=("alerts/*.yml", "recording-rules/*.yml"),
+        subject="its rules",
+    ),
+)
 
 _ALL = (
-    Service("prometheus", "monitoring", HttpProbe("/-/ready"), page="/"),
-    Service("alertmanager", "monitoring", HttpProbe("/-/ready"), page="/"),
-    Service("grafana", "monitoring", HttpProbe("/api/health"), page="/"),
-    Service("loki", "monitoring", LogRoundTrip()),
-    Service("docker-socket-proxy", "monitoring", ContainerHealth()),
-    Service("promtail", "monitoring", HttpProbe("/ready")),
-    Service("node-exporter", "monitoring", HttpProbe("/metrics")),
-    Service("cadvisor", "monitoring", HttpProbe("/healthz")),
-    # Its /metrics waits for a MongoDB that may not be there.
-    Service("mongodb-exporter", "monitoring", HttpProbe("/")),
-    Service("redis-exporter", "monitoring", HttpProbe("/metrics")),
-    Service("blackbox-exporter", "monitoring", HttpProbe("/-/healthy")),
-    Service("rust-core-engine", "demo", HttpProbe("/api/health"), page="/api/health"),
-    Service("python-ai-service", "demo", HttpProbe("/health"), page="/health"),
-    Service("nextjs-ui-dashboard", "demo", HttpProbe("/api/health"), page="/"),
-    Service("kong", "demo", HttpProbe("/metrics")),
-    Service("notification-sink", "demo", HttpProbe("/health"), page="/"),
-    Service("redis", "demo", ContainerHealth()),
-    Service("rabbitmq", "demo", HttpProbe("/metrics")),
-    Service("mongodb", "demo", HttpProbe("/metrics", via="mongodb-exporter", line="mongodb_up 1")),
+    Service(
+        "prometheus",
+        "monitoring",
+        HttpProbe("/-/ready"),
+        page="/",
+        port=Port("PROMETHEUS_PORT", 9090),
+        reads=("config/prometheus",),
+        checks=_PROMETHEUS_CHECKS,
+        reloads="prometheus/",
+        # A reload at the moment that a file of targets becomes empty keeps its old ones (prometheus/prometheus#12858).
+        watches="prometheus/targets/",
+        data="prometheus_data",
+        reaches_application=True,
+    ),
+    Service(
+        "alertmanager",
+        "monitoring",
+        HttpProbe("/-/ready"),
+        page="/",
+        port=Port("ALERTMANAGER_PORT", 9093),
+        reads=(
+            "config/alertmanager",
+            "secrets/slack_webhook_url",
+            "secrets/pagerduty_key",
+            "secrets/smtp_password",
+        ),
+        checks=(
+            ConfigCheck(
+                "alertmanager",
+                "/etc/alertmanager",
+                "amtool",
+                ("check-config", "/etc/alertmanager/alertmanager.yml"),
+            ),
+        ),
+        reloads="alertmanager/",
+        data="alertmanager_data",
+    ),
+    Service(
+        "grafana",
+        "monitoring",
+        HttpProbe("/api/health"),
+        page="/",
+        port=Port("GRAFANA_PORT", 3001),
+        reads=("config/grafana/provisioning", "secrets/grafana_password"),
+        watches="grafana/dashboards/",
+        data="grafana_data",
+    ),
+    Service(
+        "loki",
+        "monitoring",
+        LogRoundTrip(),
+        port=Port("LOKI_PORT", 3100),
+        reads=("config/loki/loki-config.yml", "config/loki/rules"),
+        checks=(
+            ConfigCheck(
+                "loki",
+                "/etc/loki",
+                None,
+                ("-config.file=/etc/loki/loki-config.yml", "-verify-config"),
+            ),
+        ),
+        data="loki_data",
+    ),
+    Service(
+        "docker-socket-proxy",
+        "monitoring",
+        ContainerHealth(),
+        reads=("config/docker-socket-proxy",),
+    ),
+    Service(
+        "promtail",
+        "monitoring",
+        HttpProbe("/ready"),
+        port=Port("PROMTAIL_PORT", 9080),
+        reads=("config/loki/promtail-config.yml",),
+        checks=(
+            ConfigCheck(
+                "loki",
+                "/etc/promtail",
+                None,
+                ("-config.file=/etc/promtail/promtail-config.yml", "-check-syntax"),
+            ),
+        ),
+    ),
+    Service(
+        "node-exporter",
+        "monitoring",
+        HttpProbe("/metrics"),
+        port=Port("NODE_EXPORTER_PORT", 9100),
+    ),
+    Service(
+        "cadvisor",
+        "monitoring",
+        HttpProbe("/healthz"),
+        port=Port("CADVISOR_PORT", 8081),
+    ),
+    Service(
+        "mongodb-exporter",
+        "monitoring",
+        # Its /metrics waits for a MongoDB that may not be running.
+        HttpProbe("/"),
+        port=Port("MONGODB_EXPORTER_PORT", 9216),
+        reaches_application=True,
+    ),
+    Service(
+        "redis-exporter",
+        "monitoring",
+        HttpProbe("/metrics"),
+        port=Port("REDIS_EXPORTER_PORT", 9121),
+        reads=("secrets/redis_exporter_passwords",),
+        reaches_application=True,
+    ),
+    Service(
+        "blackbox-exporter",
+        "monitoring",
+        HttpProbe("/-/healthy"),
+        port=Port("BLACKBOX_EXPORTER_PORT", 9115),
+        reads=("config/blackbox",),
+        checks=(
+            ConfigCheck(
+                "blackbox",
+                "/etc/blackbox",
+                None,
+                ("--config.file=/etc/blackbox/blackbox.yml", "--config.check"),
+            ),
+        ),
+        reloads="blackbox/",
+        reaches_application=True,
+    ),
+    Service(
+        "rust-core-engine",
+        "demo",
+        HttpProbe("/api/health"),
+        page="/api/health",
+        port=Port("RUST_CORE_ENGINE_PORT", 8080),
+        image="demo",
+        reads=("secrets/redis_password", "secrets/rabbitmq_password"),
+    ),
+    Service(
+        "python-ai-service",
+        "demo",
+        HttpProbe("/health"),
+        page="/health",
+        port=Port("PYTHON_AI_SERVICE_PORT", 8000),
+        image="demo",
+    ),
+    Service(
+        "nextjs-ui-dashboard",
+        "demo",
+        HttpProbe("/api/health"),
+        page="/",
+        port=Port("NEXTJS_UI_DASHBOARD_PORT", 3000),
+        image="demo",
+    ),
+    Service(
+        "kong",
+        "demo",
+        HttpProbe("/metrics"),
+        port=Port("KONG_PORT", 8001),
+        image="demo",
+    ),
+    Service(
+        "notification-sink",
+        "demo",
+        HttpProbe("/health"),
+        page="/",
+        port=Port("NOTIFICATION_SINK_PORT", 8025),
+        image="demo",
+    ),
+    Service("redis", "demo", ContainerHealth(), reads=("secrets/redis_conf",)),
+    Service(
+        "rabbitmq",
+        "demo",
+        HttpProbe("/metrics"),
+        port=Port("RABBITMQ_METRICS_PORT", 15692),
+        reads=("secrets/rabbitmq_conf", "secrets/rabbitmq_definitions"),
+    ),
+    Service(
+        "mongodb",
+        "demo",
+        HttpProbe("/metrics", via="mongodb-exporter", line="mongodb_up 1"),
+        reads=("secrets/mongodb_password",),
+    ),
 )
 
 SERVICES: Mapping[str, Service] = {service.name: service for service in _ALL}
+
+PUBLISHED_PORTS: Mapping[str, Port] = {one.name: one.port for one in _ALL if one.port is not None}
+"""Service → its port on this machine (the plan's section 5.4)."""
+
+IMAGES: tuple[str, ...] = tuple(dict.fromkeys(one.image_name for one in _ALL))
+"""The names of the stack's images."""
 
 EXPECTED_JOBS = (
     "prometheus",
@@ -89,15 +339,20 @@ EXPECTED_JOBS = (
 """The jobs that the plan's section 9.1 expects to be up."""
 
 
+def reads_of(image: str) -> tuple[str, ...]:
+    """Return what the services of an image read at their start, by path below the state folder."""
+    return tuple(path for one in _ALL if one.image_name == image for path in one.reads)
+
+
 def application(name: str, *, attached: bool = False) -> Service:
-    """Give a service of bot-core itself, of which only its container is known."""
+    """Return a service of bot-core itself, of which only its container is known."""
     return Service(name, "attached" if attached else "application", Alive())
 
 
 def select(
     names: Iterable[str] = (), *, demo: bool = True, among: Iterable[Service] = _ALL
 ) -> list[Service]:
-    """Give the services by these names, or all of the chosen profiles, in the order of the plan.
+    """Return the services by these names, or all of the chosen profiles, in the order of the plan.
 
     Raises UsageError for an unknown name, with the nearest known one.
     """

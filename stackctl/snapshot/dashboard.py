@@ -12,9 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from stackctl.clients.base import CamelModel
-from stackctl.config.settings import nearest
 from stackctl.errors import StackctlError, UsageError
 from stackctl.util import paths
+from stackctl.util.suggest import nearest
 
 
 class Grid(BaseModel):

@@ -25,7 +25,7 @@ def text(name: str) -> str:
     Raises UsageError, with the nearest, for an unknown topic.
     """
     if name not in names():
-        from stackctl.config.settings import nearest
+        from stackctl.util.suggest import nearest
 
         raise UsageError(f"there is no topic {name!r}", remedy=nearest(name, names()))
     found = (_FOLDER / f"{name}.md").read_text(encoding="utf-8")
@@ -33,10 +33,10 @@ def text(name: str) -> str:
 
 
 def _settings() -> str:
-    from stackctl.config.settings import grouped
+    from stackctl.config.registry import GROUPS
 
     parts = []
-    for heading, rows in grouped().items():
+    for heading, rows in GROUPS.items():
         parts.append(f"\n## {heading}\n\n| setting | default | for |\n|---|---|---|\n")
         parts += [f"| `{row.name}` | {row.default or ''} | {row.help} |\n" for row in rows]
     return "".join(parts)

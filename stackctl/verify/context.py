@@ -15,7 +15,7 @@ from stackctl.config.settings import Settings
 from stackctl.project.project import Project
 from stackctl.project.state import State
 from stackctl.render.configuration import CHANNELS
-from stackctl.services.applications import WITH_HEALTH, Present, Target
+from stackctl.services.applications import WITH_HEALTH, MonitoredServices, Target
 from stackctl.services.catalog import EXPECTED_JOBS
 from stackctl.verify.drills import Drills
 from stackctl.verify.end_to_end import Load
@@ -94,7 +94,7 @@ def _dashboards(state: State) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in state.dashboards.glob("*.json")))
 
 
-def application_load(project: Project, present: Present) -> Load | None:
+def application_load(project: Project, present: MonitoredServices) -> Load | None:
     """Give a load for the application that the plan puts it on; None where this machine cannot reach it."""
     target = present.targets.get(_LOADED)
     if target is None:

@@ -14,16 +14,16 @@ from stackctl.snapshot import queries, timerange
 from stackctl.snapshot.dashboard import Panel
 from stackctl.snapshot.queries import Answer
 from stackctl.util import paths
-from stackctl.verify.model import Check, Context, Finding, not_asked
+from stackctl.verify.model import Check, Context, Finding, skipped
 
 _RANGE = "now-15m"
 
 
 async def _panels(name: str, context: Context) -> Finding:
     if context.log_job is None:
-        return not_asked("data for every query", "no application runs")
+        return skipped("data for every query", "no application runs")
     if name not in context.expected_dashboards:
-        return not_asked("data for every query", "it is left out, with what it shows")
+        return skipped("data for every query", "it is left out, with what it shows")
     dashboard = dashboards.load(name, context.dashboards)
     times = timerange.parse(_RANGE, "now", dt.datetime.now(dt.UTC))
     answers = await queries.ask(dashboard, times, context.prometheus, context.loki)

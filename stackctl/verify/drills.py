@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stackctl.chaos.timeline import Timeline
-from stackctl.verify.model import Check, Context, Finding, not_asked
+from stackctl.verify.model import Check, Context, Finding, skipped
 
 if TYPE_CHECKING:
     from stackctl.chaos.journal import Journal
@@ -70,10 +70,10 @@ class Drills:
 
 async def _drill(service: str, context: Context) -> Finding:
     if service in context.left_out:
-        return not_asked(f"{ALERT} of {service}", f"{service} is not there")
+        return skipped(f"{ALERT} of {service}", f"{service} is not there")
     refusal = context.drills.refusal(service)
     if refusal is not None:
-        return not_asked(f"{ALERT} of {service}", refusal)
+        return skipped(f"{ALERT} of {service}", refusal)
     timeline = await context.drills.run(service, context)
     spans = timeline.spans()
     slow = [span for span in spans if span.slow]

@@ -13,7 +13,7 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.errors import ServiceError
 from stackctl.services.applications import Target
 from stackctl.util.polling import until
-from stackctl.verify.model import Check, Context, Finding, not_asked
+from stackctl.verify.model import Check, Context, Finding, skipped
 
 REQUESTS = 1000
 AT_ONCE = 10
@@ -78,7 +78,7 @@ async def _scraped(prometheus: PrometheusClient, endpoint: str) -> float:
 
 
 def _no_load() -> Finding:
-    return not_asked(
+    return skipped(
         "an application to put load on",
         "rust-core-engine does not run, or has no port on this machine",
     )

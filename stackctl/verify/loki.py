@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from stackctl.verify.counters import grown
-from stackctl.verify.model import Check, Context, Finding, not_asked
+from stackctl.verify.model import Check, Context, Finding, skipped
 
 _LAST_MINUTES = 5
 _LOST_MINUTES = 15
@@ -25,7 +25,7 @@ async def _ready(context: Context) -> Finding:
 
 async def _lines(context: Context) -> Finding:
     if context.log_job is None:
-        return not_asked("an application's log lines", "no application runs")
+        return skipped("an application's log lines", "no application runs")
     query = f'{{job="{context.log_job}"}}'
     now = time.time_ns()
     streams = await context.loki.query_range(query, start=now - _LAST_MINUTES * 60 * 10**9, end=now)

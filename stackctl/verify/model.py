@@ -14,7 +14,7 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
-from stackctl.verify.tally import Tally
+from stackctl.verify.tally import DeliveryCounter
 
 if TYPE_CHECKING:
     from stackctl.chaos.timeline import Timeline
@@ -48,7 +48,7 @@ class Context:
     real_channels: frozenset[str]
     """The channels that are set up, as the sink names them: slack, pagerduty, email."""
     drills: Drills
-    tally: Tally = field(default_factory=Tally)
+    tally: DeliveryCounter = field(default_factory=DeliveryCounter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Finding:
     """Whether nothing was looked at: `seen` says why. It is no failure, and proves nothing."""
 
 
-def not_asked(expected: str, why: str) -> Finding:
+def skipped(expected: str, why: str) -> Finding:
     """Give the finding of a check that does not apply here."""
     return Finding(True, expected, f"not asked: {why}", skipped=True)
 

@@ -19,7 +19,7 @@ from stackctl.chaos.timeline import Timer, route_seconds
 from stackctl.clients.sink import Message
 from stackctl.util.polling import until
 from stackctl.verify.counters import grown
-from stackctl.verify.model import Check, Context, Finding, not_asked
+from stackctl.verify.model import Check, Context, Finding, skipped
 
 SEVERITIES = ("critical", "warning", "info")
 COMPONENTS = ("infrastructure", "trading", "ai", "database")
@@ -178,7 +178,7 @@ class _Exercise:
 async def _exercise(severity: str, component: str, context: Context) -> Finding:
     sink = context.sink
     if sink is None and not context.real_channels:
-        return not_asked(
+        return skipped(
             "a channel that is told", "no channel is set up, and the demo's sink is not there"
         )
     service = f"stackctl-verify-{uuid.uuid4().hex[:8]}"

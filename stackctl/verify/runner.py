@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from stackctl.clients.base import Exchange, exchanges
-from stackctl.config.settings import nearest
 from stackctl.errors import StackctlError, UsageError
+from stackctl.util.suggest import nearest
 from stackctl.verify import (
     alertmanager,
     dashboards,

@@ -11,7 +11,7 @@ from stackctl.clients.alertmanager import AlertmanagerClient
 
 
 @dataclass
-class Tally:
+class DeliveryCounter:
     """What all test alerts of a run must add to the counters since the first of them.
 
     The counters do not tell whose notification it was, so one that is missing shows at every alert of its channel;

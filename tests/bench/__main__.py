@@ -25,8 +25,10 @@ import httpx
 import psutil
 import yaml
 
-from stackctl.config.settings import PUBLISHED_PORTS, Settings, load
+from stackctl.config.load import load
+from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
+from stackctl.services.catalog import PUBLISHED_PORTS
 from stackctl.util import paths
 from tests.bench.measure import Command, Figures, in_turn, ratios
 from tests.e2e.conftest import free_offset
@@ -101,7 +103,7 @@ def main() -> None:
     offset = free_offset()
     env_file = folder / "bench.env"
     env_file.write_text(
-        "".join(f"{name}={port + offset}\n" for name, port in PUBLISHED_PORTS.values())
+        "".join(f"{port.setting}={port.default + offset}\n" for port in PUBLISHED_PORTS.values())
     )
     bench = Bench(folder, load(project=PROJECT, env_file=env_file, environ={}))
     try:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from stackctl.config import settings
+from stackctl.config.load import load as load_settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.project import config_volumes, engine_overrides
+from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.render.configuration import render
-from stackctl.services.applications import present
 
 pytestmark = pytest.mark.docker
 
@@ -27,9 +27,11 @@ def adapted(
     info: EngineInfo, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[dict[str, Any], State]:
     """Give what Compose makes of the files for an engine, with the demo, and the state folder."""
-    found = settings.load(environ={})
+    found = load_settings(environ={})
     state = open_state(found.project)
-    render(found, Secrets(found, state), state, images={}, present=present(found, demo=True))
+    render(
+        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
+    )
     engine = Engine(found.project, [state.compose_env])
     engine.endpoint = endpoint
     monkeypatch.setattr(config_volumes, "refresh", lambda *_: [])

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.config import settings
+from stackctl.config.load import load as load_settings
 from stackctl.docker.engine import Engine
 from stackctl.images import sets
+from stackctl.project.monitored import monitored_services
 from stackctl.render import validate
 from stackctl.render.configuration import write_configuration
-from stackctl.services.applications import present
 
 pytestmark = pytest.mark.docker
 
@@ -28,7 +28,7 @@ BREAKS = {
 
 
 def verdicts(folder: Path) -> dict[tuple[str, str], validate.Verdict]:
-    found = settings.load(environ={})
+    found = load_settings(environ={})
     references = sets.references(found, "local")
     given = validate.check(Engine(found.project), references, folder)
     return {(one.service, one.subject): one for one in given}
@@ -37,8 +37,8 @@ def verdicts(folder: Path) -> dict[tuple[str, str], validate.Verdict]:
 def test_every_program_takes_the_configuration_as_it_is(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    defaults = settings.load(environ={})
-    write_configuration(defaults, tmp_path, present(defaults, demo=True))
+    defaults = load_settings(environ={})
+    write_configuration(defaults, tmp_path, monitored_services(defaults, demo=True))
     found = verdicts(tmp_path)
     assert {service for service, _ in found} == set(BREAKS)
     assert {one.said for one in found.values()} == {""}
@@ -47,8 +47,8 @@ def test_every_program_takes_the_configuration_as_it_is(
 def test_each_program_refuses_its_own_broken_file(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    defaults = settings.load(environ={})
-    write_configuration(defaults, tmp_path, present(defaults, demo=True))
+    defaults = load_settings(environ={})
+    write_configuration(defaults, tmp_path, monitored_services(defaults, demo=True))
     for name, text in BREAKS.values():
         (tmp_path / name).write_text(text)
     rules = tmp_path / "prometheus" / "alerts" / "ai.yml"

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from stackctl.config import settings
+from stackctl.config.load import load as load_settings
 from stackctl.images import sets
+from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
-from stackctl.services.applications import present
+from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, image_variable
 from stackctl.util import paths
 
 pytestmark = pytest.mark.docker
@@ -42,9 +43,11 @@ def rendered(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> Path:
 
 
 def rendered_with(**environ: str) -> Path:
-    found = settings.load(environ=environ)
+    found = load_settings(environ=environ)
     state = open_state(found.project)
-    render(found, Secrets(found, state), state, images={}, present=present(found, demo=True))
+    render(
+        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
+    )
     return state.compose_env
 
 
@@ -89,7 +92,7 @@ def test_every_port_is_on_loopback_and_is_the_settings_default(rendered: Path) -
     for name, service in config(rendered, demo=True)["services"].items():
         for port in service.get("ports", ()):
             assert port["host_ip"] == "127.0.0.1", name
-            assert int(port["published"]) == settings.PUBLISHED_PORTS[name][1]
+            assert int(port["published"]) == PUBLISHED_PORTS[name].default
 
 
 def test_the_services_table_is_the_compose_files(rendered: Path) -> None:
@@ -142,9 +145,11 @@ def test_compose_gives_the_address_of_mongodb_on_byte_for_byte(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, rest: str
 ) -> None:
     uri = f"mongodb://u:{rest}"
-    found = settings.load(environ={"MONGODB_EXPORTER_URI": uri})
+    found = load_settings(environ={"MONGODB_EXPORTER_URI": uri})
     state = open_state(found.project)
-    render(found, Secrets(found, state), state, images={}, present=present(found, demo=True))
+    render(
+        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
+    )
     given = config(state.compose_env)["services"]["mongodb-exporter"]["environment"]["MONGODB_URI"]
     # `config` writes a dollar sign as one would have to write it into a compose file.
     assert given.replace("$$", "$") == uri
@@ -186,7 +191,7 @@ def test_without_its_env_compose_says_what_to_run() -> None:
 def test_every_image_has_both_sets_and_one_variable() -> None:
     found = sets.catalogue()
     assert {service for image in found for service in image.services} == set(sets.SERVICES)
-    assert {image.variable for image in found} == set(settings.IMAGE_VARIABLES)
+    assert {image.variable for image in found} == set(map(image_variable, IMAGES))
     assert all(
         image.local.startswith("stackctl/") and image.local.endswith(":local") for image in found
     )

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from stackctl.config import settings
+from stackctl.config.load import load as load_settings
+from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.render.configuration import CHANNELS, render
-from stackctl.services.applications import present
 from stackctl.util import paths
 from tests.support.tools import tool
 
@@ -45,9 +45,11 @@ def _own_state(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> None:
 
 
 def rendered(environ: Mapping[str, str] | None = None, *, demo: bool = True) -> State:
-    found = settings.load(environ=environ or {})
+    found = load_settings(environ=environ or {})
     state = open_state(found.project)
-    render(found, Secrets(found, state), state, images={}, present=present(found, demo=demo))
+    render(
+        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=demo)
+    )
     return state
 
 

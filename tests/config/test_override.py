@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from stackctl.config import settings, starter
+from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
-from stackctl.services.applications import present
 from stackctl.util import paths
 
 pytestmark = pytest.mark.docker
@@ -25,7 +25,9 @@ def merged(state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Pat
     """Give what Compose makes of our file and an override."""
     found = settings.load(environ={})
     state = open_state(found.project)
-    render(found, Secrets(found, state), state, images={}, present=present(found, demo=True))
+    render(
+        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
+    )
 
     def config(override: str | None) -> dict[str, Any]:
         files = ["-f", str(paths.compose() / "docker-compose.yml"), "--profile", "monitoring"]

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.config.settings import PUBLISHED_PORTS, Settings, load
+from stackctl.config.load import load
+from stackctl.config.settings import Settings
+from stackctl.services.catalog import PUBLISHED_PORTS
 from tests.support.cli import stackctl
 
 PROJECT = "stackctl-e2e"
@@ -95,7 +97,7 @@ def free_offset() -> int:
 
 def _is_free(offset: int) -> bool:
     """Tell whether nothing listens on the stack's ports, moved by so much."""
-    for _, port in PUBLISHED_PORTS.values():
+    for port in PUBLISHED_PORTS.values():
         with socket.socket() as attempt:
             if attempt.connect_ex(("127.0.0.1", port + offset)) == 0:
                 return False
@@ -137,7 +139,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("e2e")
     env_file = folder / "e2e.env"
     offset = free_offset()
-    ports = [f"{name}={port + offset}" for name, port in PUBLISHED_PORTS.values()]
+    ports = [f"{port.setting}={port.default + offset}" for port in PUBLISHED_PORTS.values()]
     secrets = [
         "GRAFANA_PASSWORD",
         "REDIS_EXPORTER_PASSWORD",

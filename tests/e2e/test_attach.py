@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.config.settings import PUBLISHED_PORTS
+from stackctl.services.catalog import PUBLISHED_PORTS
 from tests.e2e.conftest import PROJECT, docker, free_offset
 from tests.support.cli import stackctl
 from tests.support.http import wait_until
@@ -76,7 +76,9 @@ def compose_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def call(tmp_path_factory: pytest.TempPathFactory) -> Call:
     offset = free_offset()
-    ports = "".join(f"{name}={port + offset}\n" for name, port in PUBLISHED_PORTS.values())
+    ports = "".join(
+        f"{port.setting}={port.default + offset}\n" for port in PUBLISHED_PORTS.values()
+    )
     return Call(tmp_path_factory.mktemp("watch"), MONITORING, ports)
 
 

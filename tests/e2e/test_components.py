@@ -10,6 +10,7 @@ import pytest
 
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import PrometheusClient
+from stackctl.clients.reload import ReloadClient
 from stackctl.errors import ServiceError
 from tests.support.components import started
 from tests.support.http import wait_until
@@ -94,6 +95,7 @@ def test_prometheus_answers_are_what_the_client_reads(prometheus_url: str) -> No
             with pytest.raises(ServiceError, match=r"400 Bad Request: .*parse error") as caught:
                 await client.query("up{")
             assert caught.value.status == 400
+        async with ReloadClient("prometheus", prometheus_url) as client:
             await client.reload()
 
     asyncio.run(ask())

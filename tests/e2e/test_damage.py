@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stackctl.config.settings import PUBLISHED_PORTS
+from stackctl.services.catalog import PUBLISHED_PORTS
 from stackctl.util import paths
 from tests.e2e.conftest import PROJECT, Stack, containers, docker, free_offset
 from tests.support.cli import stackctl
@@ -274,7 +274,7 @@ def test_two_projects_side_by_side_and_one_of_them_taken_down(stack: Stack, tmp_
     offset = free_offset()
     env_file = tmp_path / "b.env"
     env_file.write_text(
-        "".join(f"{name}={port + offset}\n" for name, port in PUBLISHED_PORTS.values())
+        "".join(f"{port.setting}={port.default + offset}\n" for port in PUBLISHED_PORTS.values())
     )
     options = ("-p", NEIGHBOUR, "--env-file", str(env_file))
     env = {"STACKCTL_STATE_DIR": str(tmp_path / "state")}

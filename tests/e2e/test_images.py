@@ -14,11 +14,12 @@ from typing import Literal
 
 import pytest
 
-from stackctl.config.settings import IMAGE_VARIABLES, load
+from stackctl.config.load import load
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
 from stackctl.images import lockfile, sets
 from stackctl.images.bundle import BadBundle
+from stackctl.services.catalog import IMAGES, image_variable
 from tests.e2e.conftest import docker
 from tests.support.cli import stackctl
 from tests.support.http import wait_until
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.docker
 
 PROJECT = "stackctl-e2e-images"
 LARGE = 48 * 1024 * 1024
+VARIABLES = tuple(map(image_variable, IMAGES))
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,7 @@ def test_an_image_of_ones_own_that_is_nowhere_is_one_line_before_anything_starts
 def laptop(tmp_path: Path, make: Callable[[str, bytes], str]) -> Laptop:
     """A laptop that has an image of its own in the place of each, three of them large, and ports that are free."""
     values: dict[str, str] = {}
-    for place, variable in enumerate(IMAGE_VARIABLES):
+    for place, variable in enumerate(VARIABLES):
         reference = f"{PROJECT}/{variable.lower()}:1"
         make(reference, os.urandom(LARGE if place in {0, 6, 12} else 1000))
         values[variable] = reference
@@ -273,11 +275,11 @@ def laptop(tmp_path: Path, make: Callable[[str, bytes], str]) -> Laptop:
 
 
 def ids(laptop: Laptop) -> list[str | None]:
-    return [image_id(laptop.values[variable]) for variable in IMAGE_VARIABLES]
+    return [image_id(laptop.values[variable]) for variable in VARIABLES]
 
 
 def remove(laptop: Laptop) -> None:
-    docker("rmi", "--force", *(laptop.values[variable] for variable in IMAGE_VARIABLES))
+    docker("rmi", "--force", *(laptop.values[variable] for variable in VARIABLES))
 
 
 def test_a_save_and_a_load_that_are_killed_go_on_where_they_were(laptop: Laptop) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.config.settings import PUBLISHED_PORTS
+from stackctl.services.catalog import PUBLISHED_PORTS
 from tests.e2e.conftest import MARK, docker, free_offset
 from tests.support.cli import stackctl
 from tests.support.forward import forwarded
@@ -70,7 +70,7 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     offset = free_offset()
     with forwarded() as (address, _):
         one = Far(tmp_path_factory.mktemp("far"), address)
-        one.lines = [f"{name}={port + offset}" for name, port in PUBLISHED_PORTS.values()]
+        one.lines = [f"{port.setting}={port.default + offset}" for port in PUBLISHED_PORTS.values()]
         one.lines.append(f"GRAFANA_PASSWORD={MARK}-far")
         up = one.run("up", "--images", "local", "--no-demo", timeout=900)
         try:

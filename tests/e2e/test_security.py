@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from stackctl.config.settings import PUBLISHED_PORTS, SETTINGS
-from stackctl.services.catalog import SERVICES
+from stackctl.config.registry import SETTINGS
+from stackctl.services.catalog import PUBLISHED_PORTS, SERVICES
 from tests.e2e.conftest import MARK, PROJECT, Stack, docker, free_offset
 from tests.support.cli import stackctl
 
@@ -117,7 +117,7 @@ def test_the_proxy_passes_on_reading_calls_only(
 
 
 def test_nothing_listens_beyond_loopback(stack: Stack) -> None:
-    ports = {int(stack.settings[variable] or 0) for variable, _ in PUBLISHED_PORTS.values()}
+    ports = {int(stack.settings[port.setting] or 0) for port in PUBLISHED_PORTS.values()}
     listening = {
         (one.laddr.ip, one.laddr.port)
         for one in psutil.net_connections("inet")
@@ -171,7 +171,7 @@ class Watch(threading.Thread):
 def test_every_secret_is_in_its_files_and_nowhere_else(stack: Stack, tmp_path: Path) -> None:
     assert set(SECRETS) == {name for name, row in SETTINGS.items() if row.secret}
     offset = free_offset()
-    lines = [f"{name}={port + offset}" for name, port in PUBLISHED_PORTS.values()]
+    lines = [f"{port.setting}={port.default + offset}" for port in PUBLISHED_PORTS.values()]
     lines += [f"{name}='{value}'" for name, value in SECRETS.items()]
     mail = {"SMTP_HOST": "127.0.0.1", "EMAIL_FROM": "a@b.example", "EMAIL_TO": "c@d.example"}
     lines += [f"ALERTMANAGER_{name}={value}" for name, value in mail.items()]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from stackctl.config.settings import PUBLISHED_PORTS
+from stackctl.services.catalog import PUBLISHED_PORTS
 from tests.e2e.conftest import PROJECT, Stack, containers, docker
 
 pytestmark = pytest.mark.docker

@@ -119,9 +119,16 @@ class MemoryEngine(Engine):
             }
             for state in self.states.values()
         }
-        strangers = {name: {"project": self.project, "service": name} for name in self.others}
-        rest = {name: {} for name in {*self.published_ports.values()} - {*known, *strangers}}
+        foreign_containers = {
+            name: {"project": self.project, "service": name} for name in self.others
+        }
+        rest = {
+            name: {} for name in {*self.published_ports.values()} - {*known, *foreign_containers}
+        }
         return Look(
             self.project,
-            [inspected(name, **labels) for name, labels in {**rest, **known, **strangers}.items()],
+            [
+                inspected(name, **labels)
+                for name, labels in {**rest, **known, **foreign_containers}.items()
+            ],
         )

@@ -6,7 +6,7 @@ import contextlib
 import random
 import socket
 
-from stackctl.config.settings import PUBLISHED_PORTS
+from stackctl.services.catalog import PUBLISHED_PORTS
 
 
 def free_ports(count: int) -> list[int]:
@@ -29,5 +29,5 @@ def free_ports(count: int) -> list[int]:
 
 def free_port_settings() -> dict[str, str]:
     """Give the settings of the stack's ports, each with one that is free."""
-    names = [name for name, _ in PUBLISHED_PORTS.values()]
+    names = [port.setting for port in PUBLISHED_PORTS.values()]
     return dict(zip(names, map(str, free_ports(len(names))), strict=True))

@@ -10,20 +10,22 @@ from typing import Any, cast
 
 import pytest
 
-from stackctl.config import settings
+from stackctl.config.load import load as load_settings
+from stackctl.config.registry import OVERRIDE_FILE
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState, Neighbour
 from stackctl.errors import EngineError, UsageError
 from stackctl.lifecycle import attach
 from stackctl.lifecycle.preflight import Finding
-from stackctl.project.project import Choices, Project, Wish
+from stackctl.project.monitored import monitored_services
+from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.render import prune
 from stackctl.render.configuration import Rendering, render
 from stackctl.render.promql import metric_names, selected_jobs
-from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, Present, owners, present
+from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, MonitoredServices, owners
 from stackctl.util import paths, yaml_text
 from stackctl.verify.context import application_load
 from tests.config.contract import SERIES
@@ -45,14 +47,14 @@ def _own_state(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
 
 
-def joined(**environ: str) -> Present:
-    return present(
-        settings.load(environ=environ), demo=False, joined=True, network="net", projects=["bot"]
+def joined(**environ: str) -> MonitoredServices:
+    return monitored_services(
+        load_settings(environ=environ), demo=False, joined=True, network="net", projects=["bot"]
     )
 
 
-def rendered(there: Present, **environ: str) -> tuple[State, Rendering]:
-    found = settings.load(environ=environ)
+def rendered(there: MonitoredServices, **environ: str) -> tuple[State, Rendering]:
+    found = load_settings(environ=environ)
     state = open_state(found.project)
     return state, render(found, Secrets(found, state), state, images={}, present=there)
 
@@ -87,14 +89,14 @@ def test_every_series_of_the_contract_has_its_service() -> None:
 
 
 def test_the_demo_is_where_the_compose_file_has_it_whatever_is_set() -> None:
-    there = present(settings.load(environ=MAPPED), demo=True)
+    there = monitored_services(load_settings(environ=MAPPED), demo=True)
     assert set(there.targets) == set(APPLICATIONS)
     assert there.targets["rust-core-engine"].address == "rust-core-engine:8080"
     assert there.hosts() == {}
 
 
 def test_without_demo_and_bot_core_nothing_of_it_is_there() -> None:
-    there = present(settings.load(environ={}), demo=False)
+    there = monitored_services(load_settings(environ={}), demo=False)
     assert there.left_out == tuple(APPLICATIONS)
 
 
@@ -124,7 +126,7 @@ def test_the_settings_say_where_bot_core_is() -> None:
 )
 def test_a_wrong_place_is_told_with_its_setting(name: str, value: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
-        settings.load(environ={name: value})
+        load_settings(environ={name: value})
     assert name in caught.value.message
     assert says in caught.value.message
 
@@ -176,7 +178,7 @@ def test_promtail_reads_the_network_beside_the_project_and_under_our_names() -> 
 
 
 def test_rules_and_panels_go_with_the_service_they_tell_of_and_no_others() -> None:
-    whole, _ = rendered(present(settings.load(environ={}), demo=True))
+    whole, _ = rendered(monitored_services(load_settings(environ={}), demo=True))
     everything = alerts(whole)
     state, done = rendered(joined(**MAPPED), **MAPPED)
     assert set(done.alerts_left_out) == everything - alerts(state)
@@ -192,7 +194,7 @@ def test_rules_and_panels_go_with_the_service_they_tell_of_and_no_others() -> No
 
 
 def test_without_any_application_only_the_machine_is_left() -> None:
-    state, done = rendered(present(settings.load(environ={}), demo=False))
+    state, done = rendered(monitored_services(load_settings(environ={}), demo=False))
     assert {path.stem for path in (state.config / "grafana" / "dashboards").glob("*.json")} == {
         "system-overview",
         # Its panel of log lines shows whatever there is.
@@ -205,7 +207,7 @@ def test_without_any_application_only_the_machine_is_left() -> None:
     assert not left & {"TradingHalted", "HighErrorRate", "RedisDown", "PanicLogged", "LogsMissing"}
     assert len(done.alerts_left_out) > 50
     # What is rendered again with everything is whole again.
-    state, done = rendered(present(settings.load(environ={}), demo=True))
+    state, done = rendered(monitored_services(load_settings(environ={}), demo=True))
     assert done.alerts_left_out == ()
     assert "TradingHalted" in alerts(state)
 
@@ -262,56 +264,60 @@ def test_the_wish_wins_over_the_settings_and_the_demo_does_not_go_beside_bot_cor
     one, two = tmp_path / "one.yml", tmp_path / "two.yml"
     one.touch()
     two.touch()
-    found = settings.load(environ={"STACKCTL_ATTACH": "net", "STACKCTL_APP_FILES": f"{one}:{two}"})
-    chosen = attach.choices(found, Wish(), Choices(images="local"))
+    found = load_settings(environ={"STACKCTL_ATTACH": "net", "STACKCTL_APP_FILES": f"{one}:{two}"})
+    chosen = attach.choices(found, UpRequest(), ProjectState(images="local"))
     assert (chosen.demo, chosen.network, chosen.images) == (False, "net", "local")
     assert chosen.app_files == (str(one), str(two))
-    assert attach.choices(found, Wish(network="other"), Choices()).network == "other"
-    asked = attach.choices(found, Wish(demo=True), Choices())
+    assert attach.choices(found, UpRequest(network="other"), ProjectState()).network == "other"
+    asked = attach.choices(found, UpRequest(demo=True), ProjectState())
     assert (asked.demo, asked.network, asked.app_files) == (True, None, ())
     with pytest.raises(UsageError, match="stands in for bot-core"):
-        attach.choices(found, Wish(demo=True, network="other"), Choices())
-    plain = settings.load(environ={})
-    assert attach.choices(plain, Wish(), Choices()).demo
-    assert not attach.choices(plain, Wish(demo=False), Choices()).demo
+        attach.choices(found, UpRequest(demo=True, network="other"), ProjectState())
+    plain = load_settings(environ={})
+    assert attach.choices(plain, UpRequest(), ProjectState()).demo
+    assert not attach.choices(plain, UpRequest(demo=False), ProjectState()).demo
     with pytest.raises(UsageError, match="does not exist"):
-        attach.choices(plain, Wish(app_files=(tmp_path / "none.yml",)), Choices())
+        attach.choices(plain, UpRequest(app_files=(tmp_path / "none.yml",)), ProjectState())
 
 
 def test_an_override_in_the_current_folder_is_merged(tmp_path: Path) -> None:
-    plain = settings.load(environ={})
-    assert attach.choices(plain, Wish(), Choices()).override is None
-    override = tmp_path / settings.OVERRIDE_FILE
+    plain = load_settings(environ={})
+    assert attach.choices(plain, UpRequest(), ProjectState()).override is None
+    override = tmp_path / OVERRIDE_FILE
     override.write_text("services: {}\n")
-    assert attach.choices(plain, Wish(), Choices()).override == str(override)
+    assert attach.choices(plain, UpRequest(), ProjectState()).override == str(override)
 
 
 def test_what_asks_bot_core_is_put_on_its_networks(tmp_path: Path) -> None:
     state = open_state("bot-core")
-    attach.write_join_file(state, Choices(network="their_net", app_networks=("backend",)))
+    attach.write_join_file(state, ProjectState(network="their_net", app_networks=("backend",)))
     config = yaml_text.load(state.join_file.read_text())
     assert config["services"]["prometheus"] == {"networks": ["backend", "attached"]}
     assert "grafana" not in config["services"]
     assert config["networks"] == {"attached": {"name": "their_net", "external": True}}
-    attach.write_join_file(state, Choices())
+    attach.write_join_file(state, ProjectState())
     assert not state.join_file.exists()
 
 
 @pytest.mark.parametrize(
     ("earlier", "now", "then"),
     [
-        (Wish(network="net"), Wish(), Wish(network="net")),
-        (Wish(app_files=(Path("/a.yml"),)), Wish(), Wish(app_files=(Path("/a.yml"),))),
-        (Wish(network="net"), Wish(demo=False), Wish(demo=False, network="net")),
-        (Wish(demo=False), Wish(), Wish(demo=False)),
-        (Wish(demo=False), Wish(demo=True), Wish(demo=True)),
-        (Wish(network="net"), Wish(demo=True), Wish(demo=True)),
-        (Wish(demo=True), Wish(network="net"), Wish(network="net")),
-        (Wish(network="net"), Wish(network="other"), Wish(network="other")),
+        (UpRequest(network="net"), UpRequest(), UpRequest(network="net")),
+        (
+            UpRequest(app_files=(Path("/a.yml"),)),
+            UpRequest(),
+            UpRequest(app_files=(Path("/a.yml"),)),
+        ),
+        (UpRequest(network="net"), UpRequest(demo=False), UpRequest(demo=False, network="net")),
+        (UpRequest(demo=False), UpRequest(), UpRequest(demo=False)),
+        (UpRequest(demo=False), UpRequest(demo=True), UpRequest(demo=True)),
+        (UpRequest(network="net"), UpRequest(demo=True), UpRequest(demo=True)),
+        (UpRequest(demo=True), UpRequest(network="net"), UpRequest(network="net")),
+        (UpRequest(network="net"), UpRequest(network="other"), UpRequest(network="other")),
     ],
 )
 def test_a_plain_up_keeps_what_was_said_and_the_demo_leaves_bot_core(
-    earlier: Wish, now: Wish, then: Wish
+    earlier: UpRequest, now: UpRequest, then: UpRequest
 ) -> None:
     assert now.after(earlier) == then
 
@@ -319,24 +325,26 @@ def test_a_plain_up_keeps_what_was_said_and_the_demo_leaves_bot_core(
 def test_what_was_said_is_kept_and_read_again(tmp_path: Path) -> None:
     file = tmp_path / "app.yml"
     file.touch()
-    project = Project(settings.load(environ={}), open_state("bot-core"))
-    wish = Wish(network="net", app_files=(file,))
-    chosen = replace(attach.choices(project.settings, wish, Choices()), volumes=("v",))
+    project = Project(load_settings(environ={}), open_state("bot-core"))
+    request = UpRequest(network="net", app_files=(file,))
+    chosen = replace(attach.choices(project.settings, request, ProjectState()), volumes=("v",))
     project.keep(chosen)
     assert project.choices == chosen
-    again = attach.choices(project.settings, Wish(), project.choices)
+    again = attach.choices(project.settings, UpRequest(), project.choices)
     assert (again.network, again.app_files, again.demo) == ("net", (str(file),), False)
     assert again.volumes == ("v",)
     file.unlink()
     with pytest.raises(UsageError, match=r"app\.yml does not exist"):
-        attach.choices(project.settings, Wish(), project.choices)
+        attach.choices(project.settings, UpRequest(), project.choices)
     # What refers to the networks of a file that is gone must not keep `down` from its work.
     project.state.join_file.write_text("services: {}\n")
     for chosen in (again, replace(again, app_files=(str(tmp_path), str(file)))):
         assert project.engine(chosen).compose_files == [paths.compose() / "docker-compose.yml"]
     # A setting that is taken back is not kept.
-    named = settings.load(environ={"STACKCTL_ATTACH": "theirs"})
-    assert attach.choices(project.settings, Wish(), attach.choices(named, Wish(), Choices())).demo
+    named = load_settings(environ={"STACKCTL_ATTACH": "theirs"})
+    assert attach.choices(
+        project.settings, UpRequest(), attach.choices(named, UpRequest(), ProjectState())
+    ).demo
 
 
 @pytest.mark.parametrize(
@@ -351,9 +359,9 @@ def test_what_compose_would_mix_with_the_monitoring_is_refused(
     monkeypatch: pytest.MonkeyPatch, services: dict[str, Any], says: str
 ) -> None:
     monkeypatch.setattr(attach, "application_files", lambda *_: {"services": services})
-    project = Project(settings.load(environ={}), open_state("bot-core"))
+    project = Project(load_settings(environ={}), open_state("bot-core"))
     with pytest.raises(UsageError, match=says):
-        attach.found(project, Choices(demo=False, app_files=("app.yml",)))
+        attach.found(project, ProjectState(demo=False, app_files=("app.yml",)))
 
 
 def test_services_of_a_profile_are_not_started_and_not_waited_for(
@@ -366,8 +374,8 @@ def test_services_of_a_profile_are_not_started_and_not_waited_for(
         "redis": {},
     }
     monkeypatch.setattr(attach, "application_files", lambda *_: {"services": services})
-    project = Project(settings.load(environ={}), open_state("bot-core"))
-    found = attach.found(project, Choices(demo=False, app_files=("app.yml",)))
+    project = Project(load_settings(environ={}), open_state("bot-core"))
+    found = attach.found(project, ProjectState(demo=False, app_files=("app.yml",)))
     assert found.app_services == ("app", "redis")
     assert found.app_networks == ("backend",)
 
@@ -384,15 +392,15 @@ def test_the_volumes_made_for_bot_cores_files_are_those_that_were_not_there(
             return {"volumes": {**own, "d": {"name": "elsewhere", "external": True}}}
 
     engine = cast(Engine, Volumes())
-    chosen = Choices(app_files=("app.yml",), volumes=("made-before", "gone"))
+    chosen = ProjectState(app_files=("app.yml",), volumes=("made-before", "gone"))
     assert attach.volumes(engine, chosen) == ("made-before", "new")
     # Without files that could make any, what was made is remembered until `down --volumes`.
-    assert attach.volumes(engine, Choices(volumes=("made-before",))) == ("made-before",)
+    assert attach.volumes(engine, ProjectState(volumes=("made-before",))) == ("made-before",)
 
 
 def test_the_names_of_the_demos_ports_are_left_to_bot_cores_own_files() -> None:
     for demo in (True, False):
-        state, _ = rendered(present(settings.load(environ={}), demo=demo))
+        state, _ = rendered(monitored_services(load_settings(environ={}), demo=demo))
         text = state.compose_env.read_text()
         assert "GRAFANA_PORT=" in text
         assert ("RUST_CORE_ENGINE_PORT=" in text) == demo
@@ -422,9 +430,11 @@ class AskedEngine(MemoryEngine):
         return self.says
 
 
-def looked(engine: AskedEngine, chosen: Choices, monkeypatch: pytest.MonkeyPatch) -> attach.Seen:
+def looked(
+    engine: AskedEngine, chosen: ProjectState, monkeypatch: pytest.MonkeyPatch
+) -> attach.Seen:
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
-    return attach.look(Project(settings.load(environ={}), open_state("bot-core")), chosen)
+    return attach.look(Project(load_settings(environ={}), open_state("bot-core")), chosen)
 
 
 WRONG = "http://rust-core-engine:8080/metrics\tserver returned error: HTTP/1.1 404 Not Found\n"
@@ -435,7 +445,7 @@ def test_before_the_first_up_bot_core_is_asked_by_whatever_image_is_here(
     here: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = AskedEngine(here=here, says=WRONG)
-    seen = looked(engine, Choices(demo=False, network="net"), monkeypatch)
+    seen = looked(engine, ProjectState(demo=False, network="net"), monkeypatch)
     assert engine.ran == [("net", here)]
     assert seen.asked == {"redis"}
     wrong = {one.service: one.message for one in seen.missing}
@@ -444,7 +454,7 @@ def test_before_the_first_up_bot_core_is_asked_by_whatever_image_is_here(
 
 
 def test_without_an_image_nothing_is_taken_for_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = looked(AskedEngine(), Choices(demo=False, network="net"), monkeypatch)
+    seen = looked(AskedEngine(), ProjectState(demo=False, network="net"), monkeypatch)
     assert seen.asked == frozenset()
     assert "redis" not in {one.service for one in seen.missing}
     assert "images pull" in seen.to_ask
@@ -453,13 +463,13 @@ def test_without_an_image_nothing_is_taken_for_asked(monkeypatch: pytest.MonkeyP
 def test_what_bot_cores_files_started_is_asked_from_prometheus(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    chosen = Choices(
+    chosen = ProjectState(
         demo=False, app_files=("/app.yml",), app_services=("rust-core-engine", "redis")
     )
     engine = AskedEngine(container("prometheus"), says=WRONG)
     # Another stack than this runs, or none.
     assert looked(engine, chosen, monkeypatch).asked == frozenset()
-    Project(settings.load(environ={}), open_state("bot-core")).keep(chosen)
+    Project(load_settings(environ={}), open_state("bot-core")).keep(chosen)
     seen = looked(engine, chosen, monkeypatch)
     assert engine.ran == [("id-prometheus",)]
     assert seen.asked == {"redis"}
@@ -511,9 +521,11 @@ def test_the_load_goes_where_bot_cores_own_container_is_published(
     url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = replace(settings.load(environ=environ), engine_host=engine_host)
+    found = replace(load_settings(environ=environ), engine_host=engine_host)
     project = Project(found, open_state("bot-core"))
     monkeypatch.setattr(Project, "engine", lambda *_: PublishingEngine(address))
-    load = application_load(project, present(found, demo=False, joined=True, network="net"))
+    load = application_load(
+        project, monitored_services(found, demo=False, joined=True, network="net")
+    )
     assert load is not None
     assert load.url == url

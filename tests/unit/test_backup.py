@@ -30,13 +30,13 @@ from stackctl.chaos.journal import Journal
 from stackctl.commands.backup import backup as backup_command
 from stackctl.commands.common import Session
 from stackctl.commands.restore import restore as restore_command
-from stackctl.config.settings import load
+from stackctl.config.load import load
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.run import SCRATCH_LABEL
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.project import unfinished_restore
-from stackctl.project.project import Choices, Project
+from stackctl.project.project import Project, ProjectState
 from stackctl.project.state import open_state
 from stackctl.readiness.observer import Observer
 from stackctl.util import paths, yaml_text
@@ -496,7 +496,7 @@ def test_a_backup_of_a_stack_that_is_down_names_the_images_of_its_set(
     stack: Stack, docker: Docker, tmp_path: Path
 ) -> None:
     stack.engine.states.clear()
-    stack.project.keep(Choices(images="local"))
+    stack.project.keep(ProjectState(images="local"))
     docker.volumes = {NAMES["loki_data"]: LOKI}
     notes: list[str] = []
     observer = Observer(lambda _: None, notes.append, lambda _: None)
@@ -743,7 +743,7 @@ def test_a_restore_that_was_killed_is_told_until_it_is_done_again_or_its_volumes
 
 
 def test_data_of_other_programs_is_told(restoring: Restoring, docker: Docker, whole: Path) -> None:
-    restoring.stack.project.keep(Choices(images="local"))
+    restoring.stack.project.keep(ProjectState(images="local"))
     restoring(whole)
     assert (
         "loki_data was written by image-of-loki_data; this project runs stackctl/loki:local"

@@ -26,7 +26,7 @@ from stackctl.chaos.timeline import Pace, Timeline
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
-from stackctl.config.settings import load
+from stackctl.config.load import load
 from stackctl.docker.engine import Engine
 from stackctl.docker.inventory import Look
 from stackctl.errors import EngineError, StackctlError, UsageError

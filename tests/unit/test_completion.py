@@ -20,8 +20,8 @@ import pytest
 from stackctl.alerts import runbooks
 from stackctl.chaos.faults import FAULTS
 from stackctl.commands import COMMANDS
-from stackctl.config.settings import PUBLISHED_PORTS, SETTINGS
-from stackctl.services.catalog import SERVICES
+from stackctl.config.registry import SETTINGS
+from stackctl.services.catalog import PUBLISHED_PORTS, SERVICES
 from stackctl.util import paths
 from stackctl.verify.runner import CHECKS, SECTIONS
 from tests.support.cli import run_here

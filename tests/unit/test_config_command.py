@@ -12,8 +12,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from stackctl.commands.config import Row, _line
-from stackctl.config import settings
-from stackctl.config.settings import GENERATED_SECRETS, SETTINGS, load, parse_env
+from stackctl.config.env_file import parse_env
+from stackctl.config.load import load
+from stackctl.config.load import load as load_settings
+from stackctl.config.registry import GENERATED_SECRETS, SETTINGS
 from stackctl.lifecycle import preflight
 from tests.support.cli import run_here
 
@@ -119,7 +121,7 @@ def test_a_slip_is_told_with_its_line_by_config_and_doctor(
     done = run_here("config")
     assert done.returncode == 0
     assert done.stderr == f"stackctl: {name} (.env:2) {doubt}; {remedy}\n"
-    (finding,) = preflight._names(settings.load(environ={}))
+    (finding,) = preflight._names(load_settings(environ={}))
     assert (finding.level, finding.message) == ("warning", f"{name} (.env:2) {doubt}")
     assert finding.remedy == remedy
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.config import settings
+from stackctl.config.load import load as load_settings
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError
 from stackctl.lifecycle import preflight
 from stackctl.lifecycle.attach import Missing, Seen
 from stackctl.lifecycle.preflight import Finding
+from stackctl.project.monitored import monitored_services
 from stackctl.services import catalog
-from stackctl.services.applications import present
 from tests.support.engine import MemoryEngine, container
 from tests.support.ports import free_port_settings, free_ports
 
@@ -29,7 +29,7 @@ def examine(
 ) -> list[Finding]:
     engine = engine or MemoryEngine()
     engine.engine_info = info
-    found = settings.load(environ={**free_port_settings(), **environ})
+    found = load_settings(environ={**free_port_settings(), **environ})
     return preflight.examine(engine, found, catalog.select())
 
 
@@ -148,8 +148,8 @@ def test_a_port_that_only_root_may_open_is_told_where_the_engine_is_not_root(
 
 
 def test_what_was_not_asked_is_not_fine() -> None:
-    there = present(
-        settings.load(environ={"MONGODB_EXPORTER_URI": "mongodb://db"}), demo=False, joined=True
+    there = monitored_services(
+        load_settings(environ={"MONGODB_EXPORTER_URI": "mongodb://db"}), demo=False, joined=True
     )
     seen = Seen((Missing("kong", "no kong", "start it"),), frozenset({"redis"}), "ask it")
     levels = {one.subject: (one.level, one.remedy) for one in preflight.joined(seen, there)}

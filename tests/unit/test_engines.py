@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.config import settings
+from stackctl.config.load import load as load_settings
 from stackctl.docker.endpoint import DEFAULT, Endpoint, known, parse
 from stackctl.docker.engine import Engine
 from stackctl.docker.errors import reached
@@ -93,7 +93,7 @@ def engine(
 
 def examine(engine: Engine, **environ: str) -> list[Finding]:
     found = replace(
-        settings.load(environ={**free_port_settings(), **environ}), engine_host=engine.endpoint.host
+        load_settings(environ={**free_port_settings(), **environ}), engine_host=engine.endpoint.host
     )
     # The recorded clock is of the time of the recording.
     return [
@@ -114,7 +114,7 @@ def test_what_an_engine_is_taken_for(
     expected = EXPECTED[name]
     monkeypatch.setattr("sys.platform", expected.system)
     found = engine(name, tmp_path, monkeypatch)
-    none = settings.load(environ={})
+    none = load_settings(environ={})
     info = found.info()
     assert found.endpoint.remote == expected.remote
     assert (

@@ -21,11 +21,11 @@ from stackctl.chaos import network, pressure, steady
 from stackctl.chaos.faults import FAULTS, heal, heal_all, injected
 from stackctl.chaos.journal import Journal, NotSteady, OpenFault
 from stackctl.cli import cli
-from stackctl.config.settings import load
+from stackctl.config.load import load
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState, Surroundings, Usage
 from stackctl.errors import EngineError, StackctlError, UsageError
-from stackctl.project.project import Choices, Project, open_project
+from stackctl.project.project import Project, ProjectState, open_project
 from stackctl.project.state import open_state
 from stackctl.services.catalog import SERVICES
 from stackctl.util import yaml_text
@@ -473,7 +473,7 @@ def test_one_that_is_not_this_stacks_and_does_not_run_is_not_for_up_to_start(
 
 def chaos(engine: Engine, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
     """Call `stackctl chaos` for a project that has joined a network."""
-    open_project(name=None, env_file=None).keep(Choices(demo=False, network="net"))
+    open_project(name=None, env_file=None).keep(ProjectState(demo=False, network="net"))
     monkeypatch.setattr(Project, "engine", lambda *_, **__: engine)
     return CliRunner().invoke(cli, ["chaos", *words])
 
@@ -516,7 +516,7 @@ def test_the_list_names_what_is_not_this_stacks(
     (line,) = [line for line in listed.splitlines() if "--attached" in line]
     assert "rust-core-engine" in line
     assert "prometheus" not in line
-    open_project(name=None, env_file=None).keep(Choices())
+    open_project(name=None, env_file=None).keep(ProjectState())
     assert "--attached" not in CliRunner().invoke(cli, ["chaos", "list"]).output
 
 

@@ -12,9 +12,11 @@ from stackctl import topics
 from stackctl.alerts import runbooks
 from stackctl.cli import cli
 from stackctl.commands import COMMANDS
-from stackctl.config.settings import ENV_FILE, OVERRIDE_FILE, SETTINGS, Setting
+from stackctl.config.env_file import ENV_FILE
+from stackctl.config.registry import GROUPS, OVERRIDE_FILE, SETTINGS
 from stackctl.errors import UsageError
 from stackctl.services.catalog import SERVICES
+from stackctl.values.setting import Setting
 from stackctl.verify.runner import CHECKS, SECTIONS
 from tests.support.cli import run_here
 
@@ -100,9 +102,11 @@ def test_an_unknown_topic_is_a_usage_error() -> None:
 
 
 def test_the_settings_come_from_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SETTINGS, "STACKCTL_NEW", Setting("STACKCTL_NEW", "7", str, "a new one"))  # type: ignore[arg-type]
+    new = Setting("STACKCTL_NEW", "7", str, "a new one")
+    monkeypatch.setitem(GROUPS, "The stack", (new,))  # type: ignore[arg-type]
+    monkeypatch.setitem(SETTINGS, new.name, new)  # type: ignore[arg-type]
     text = topics.text("settings")
-    for row in SETTINGS.values():
+    for row in (row for rows in GROUPS.values() for row in rows):
         assert f"| `{row.name}` | {row.default or ''} | {row.help} |\n" in text
 
 

@@ -18,15 +18,17 @@ from click.testing import CliRunner, Result
 from tenacity import wait_fixed
 
 from stackctl.cli import cli
-from stackctl.config import settings as settings_module
+from stackctl.config.load import load as load_settings
+from stackctl.config.registry import SETTINGS
 from stackctl.config.settings import Settings
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.images import bundle, lockfile, sets, transfer
 from stackctl.images.bundle import BadBundle
 from stackctl.images.lockfile import Lock
-from stackctl.images.sets import Choice, Resolved, SetName
+from stackctl.images.sets import Choice, Resolved
 from stackctl.project import state
-from stackctl.project.project import Choices, Project, open_project
+from stackctl.project.project import Project, ProjectState, open_project
+from stackctl.services.catalog import IMAGES, SetName, image_variable
 from stackctl.util import paths
 from tests.support.http import wait_until
 from tests.support.images import FakeImage, ImageEngine, Registry
@@ -44,7 +46,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environme
 
 
 def settings_of(**values: str) -> Settings:
-    return settings_module.load(environ=values)
+    return load_settings(environ=values)
 
 
 def upstream_registry(settings: Settings) -> Registry:
@@ -124,7 +126,7 @@ def test_every_upstream_image_is_taken_from_the_mirror_but_those_that_are_set_or
     assert found.pop("LOKI_IMAGE") == "own/loki:1"
     assert found["REDIS_IMAGE"] == f"{MIRROR}/library/redis:7.2-alpine"
     assert all(reference.startswith(f"{MIRROR}/") for reference in found.values())
-    assert {*found, "LOKI_IMAGE", "DEMO_IMAGE"} == set(settings_module.IMAGE_VARIABLES)
+    assert {*found, "LOKI_IMAGE", "DEMO_IMAGE"} == set(map(image_variable, IMAGES))
 
 
 def test_without_a_mirror_upstream_needs_no_variable() -> None:
@@ -295,7 +297,7 @@ def test_without_the_demo_its_image_is_not_built() -> None:
 
 
 def test_the_demos_base_is_the_one_that_its_dockerfile_names() -> None:
-    named = settings_module.SETTINGS["DEMO_BASE_IMAGE"].default
+    named = SETTINGS["DEMO_BASE_IMAGE"].default
     assert f"ARG BASE={named}\n" in (paths.compose() / "demo" / "Dockerfile").read_text()
     assert f"${{DEMO_BASE_IMAGE:-{named}}}" in (paths.compose() / "demo.yml").read_text()
 
@@ -882,11 +884,11 @@ def test_the_check_takes_an_image_that_the_settings_name_by_digest(
 
 def test_render_writes_the_digests_that_up_has_pinned(tmp_path: Path) -> None:
     project = open_project(name=None, env_file=None)
-    project.keep(Choices(images="upstream", pins={"prom/prometheus:v2.48.0": "sha256:0"}))
+    project.keep(ProjectState(images="upstream", pins={"prom/prometheus:v2.48.0": "sha256:0"}))
     assert CliRunner().invoke(cli, ["render"]).exit_code == 0
     lines = project.state.compose_env.read_text().splitlines()
     assert "PROMETHEUS_IMAGE='prom/prometheus:v2.48.0@sha256:0'" in lines
-    project.keep(Choices(images="upstream"))
+    project.keep(ProjectState(images="upstream"))
     assert CliRunner().invoke(cli, ["render"]).exit_code == 0
     assert "PROMETHEUS_IMAGE" not in project.state.compose_env.read_text()
 
@@ -895,6 +897,6 @@ def test_an_image_of_ones_own_is_rendered_in_either_set(monkeypatch: pytest.Monk
     monkeypatch.setenv("LOKI_IMAGE", "own/loki:1")
     project = open_project(name=None, env_file=None)
     for name in ("upstream", "local"):
-        project.keep(Choices(images=name))
+        project.keep(ProjectState(images=name))
         assert CliRunner().invoke(cli, ["render"]).exit_code == 0
         assert "LOKI_IMAGE='own/loki:1'" in project.state.compose_env.read_text().splitlines()

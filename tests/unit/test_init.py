@@ -12,9 +12,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from stackctl.config import starter
-from stackctl.config.settings import SETTINGS, Setting, grouped, load, parse_env
+from stackctl.config.env_file import parse_env
+from stackctl.config.load import load
+from stackctl.config.registry import GROUPS, SETTINGS
 from stackctl.errors import StackctlError, UsageError
 from stackctl.util import yaml_text
+from stackctl.values.setting import Setting
 from tests.support.cli import run_here
 
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -25,9 +28,9 @@ def values(text: str) -> dict[str, str]:
 
 
 def test_every_setting_is_below_one_heading() -> None:
-    names = [row.name for rows in grouped().values() for row in rows]
+    names = [row.name for rows in GROUPS.values() for row in rows]
     assert sorted(names) == sorted(SETTINGS)
-    assert all(grouped().values())
+    assert all(GROUPS.values())
 
 
 def test_the_file_has_every_setting_with_default_and_help_and_sets_none() -> None:
@@ -49,7 +52,9 @@ def test_with_the_marks_taken_away_the_file_gives_the_defaults(tmp_path: Path) -
 
 
 def test_a_new_row_is_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SETTINGS, "STACKCTL_NEW", Setting("STACKCTL_NEW", "7", str, "a new one"))  # type: ignore[arg-type]
+    new = Setting("STACKCTL_NEW", "7", str, "a new one")
+    monkeypatch.setitem(GROUPS, "The stack", (new,))  # type: ignore[arg-type]
+    monkeypatch.setitem(SETTINGS, new.name, new)  # type: ignore[arg-type]
     assert "## a new one\n#STACKCTL_NEW=7\n" in starter.env_text()
 
 

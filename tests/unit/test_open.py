@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from stackctl.project.project import Choices, open_project
+from stackctl.project.project import ProjectState, open_project
 from tests.support.cli import run_here, stackctl
 from tests.support.http import Server, serving
 
@@ -76,7 +76,7 @@ def test_where_nothing_listens_the_browser_is_left_alone(browser: Path) -> None:
 
 def test_what_has_no_page_where_it_is_attached_is_not_offered(browser: Path) -> None:
     project = open_project(name=None, env_file=None)
-    project.keep(Choices(demo=False, network="net"))
+    project.keep(ProjectState(demo=False, network="net"))
     done = run_here("open", "rust-core-engine")
     assert done.returncode == 2
     assert done.stderr == (

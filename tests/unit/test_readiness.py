@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from stackctl.config import settings
+from stackctl.config.load import load
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError
 from stackctl.readiness import wait as readiness
 from stackctl.readiness.wait import NotReady, Progress
-from stackctl.services.catalog import SERVICES, ContainerHealth, HttpProbe, Service
+from stackctl.services.catalog import PUBLISHED_PORTS, SERVICES, ContainerHealth, HttpProbe, Service
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, serving
 
@@ -28,7 +28,7 @@ HEALTH = Service("redis", "demo", ContainerHealth())
 
 def at(url: str) -> Settings:
     port = url.rsplit(":", 1)[1]
-    return settings.load(environ={"PROMETHEUS_PORT": port, "LOKI_PORT": port})
+    return load(environ={"PROMETHEUS_PORT": port, "LOKI_PORT": port})
 
 
 def wait(url: str, engine: MemoryEngine, *services: Service, timeout: float = 5) -> list[Progress]:
@@ -164,7 +164,7 @@ def test_look_gives_a_word_for_every_service() -> None:
 def test_every_http_probe_asks_a_published_port() -> None:
     for service in SERVICES.values():
         if isinstance(service.probe, HttpProbe):
-            assert (service.probe.via or service.name) in settings.PUBLISHED_PORTS
+            assert (service.probe.via or service.name) in PUBLISHED_PORTS
 
 
 def test_an_engine_that_never_answers_ends_the_wait(

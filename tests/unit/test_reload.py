@@ -26,12 +26,12 @@ class Programs:
     told: list[str] = field(default_factory=list)
     refusing: set[str] = field(default_factory=set)
 
-    def client(self, service: str) -> type:
+    def client(self) -> type:
         programs = self
 
         class Client:
-            def __init__(self, _: str) -> None:
-                pass
+            def __init__(self, service: str, _: str) -> None:
+                self.service = service
 
             async def __aenter__(self) -> Client:
                 return self
@@ -40,9 +40,9 @@ class Programs:
                 pass
 
             async def reload(self) -> None:
-                programs.told.append(service)
-                if service in programs.refusing:
-                    raise ServiceError(f"{service} does not answer", service=service)
+                programs.told.append(self.service)
+                if self.service in programs.refusing:
+                    raise ServiceError(f"{self.service} does not answer", service=self.service)
 
         return Client
 
@@ -53,10 +53,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     monkeypatch.chdir(tmp_path)
     found = Programs()
     monkeypatch.setattr("stackctl.commands.render.passes_checks", lambda *_: True)
-    readers = {
-        service: (folder, found.client(service)) for service, (folder, _) in reload._READERS.items()
-    }
-    monkeypatch.setattr(reload, "_READERS", readers)
+    monkeypatch.setattr(reload, "ReloadClient", found.client())
     assert run_here("render").returncode == 0
     reload.note_started(open_state("bot-core"))
     return found

@@ -16,15 +16,16 @@ import pytest
 from dotenv import dotenv_values
 from hypothesis import strategies as st
 
-from stackctl.config import settings
+from stackctl.config.load import load as load_settings
+from stackctl.config.registry import GENERATED_SECRETS
 from stackctl.docker.models import Neighbour
 from stackctl.errors import EngineError, UsageError
+from stackctl.project.monitored import monitored_services
 from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import State, open_state
 from stackctl.render.configuration import CHANNELS, Rendering, render
 from stackctl.render.validate import Verdict
-from stackctl.services.applications import present
 from stackctl.util import paths, yaml_text
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine
@@ -51,10 +52,10 @@ PASSWORDS = {
 def run(
     environ: Mapping[str, str] | None = None, project: str | None = None, *, demo: bool = True
 ) -> tuple[State, Rendering]:
-    found = settings.load(project=project, environ=environ or {})
+    found = load_settings(project=project, environ=environ or {})
     state = open_state(found.project)
     return state, render(
-        found, Secrets(found, state), state, images={}, present=present(found, demo=demo)
+        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=demo)
     )
 
 
@@ -336,7 +337,7 @@ TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF), max_size=1
 SETTINGS_OF_ANY_KIND = st.fixed_dictionaries(
     {},
     optional={
-        **{name: TEXT.map(lambda text: f"marked-{text}") for name in settings.GENERATED_SECRETS},
+        **{name: TEXT.map(lambda text: f"marked-{text}") for name in GENERATED_SECRETS},
         "ALERTMANAGER_PAGERDUTY_KEY": TEXT.map(lambda text: f"marked-{text}"),
         "ALERTMANAGER_SMTP_PASSWORD": TEXT.map(lambda text: f"marked-{text}"),
         "ALERTMANAGER_SMTP_USERNAME": TEXT,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.config.settings import load
+from stackctl.config.load import load
 from stackctl.docker import named_volumes
 from stackctl.lifecycle.demo_data import renew
 from stackctl.project.project import Project

@@ -15,9 +15,8 @@ import pytest
 from botdemo.control import Control, Switches
 from botdemo.switches import AnalystSwitches, EngineSwitches, GatewaySwitches, HttpSwitches
 from stackctl.cli import cli
-from stackctl.config.settings import PUBLISHED_PORTS
 from stackctl.render.promql import metric_names, selected_labels
-from stackctl.services.catalog import SERVICES
+from stackctl.services.catalog import PUBLISHED_PORTS, SERVICES
 from stackctl.util import yaml_text
 from standins.loki.logql import parser
 from standins.loki.logql.lexer import ParseError
@@ -153,7 +152,7 @@ def read_series(expr: str) -> set[str]:
 
 def switch_changes(text: str) -> list[tuple[str, dict[str, object]]]:
     """Give (service, switches) for every PUT to a demo service's control."""
-    ports = {str(port): service for service, (_, port) in PUBLISHED_PORTS.items()}
+    ports = {str(port.default): service for service, port in PUBLISHED_PORTS.items()}
     found = re.findall(r"curl -X PUT http://127\.0\.0\.1:(\d+)/demo/control -d '([^']*)'", text)
     return [(ports[port], json.loads(body)) for port, body in found]
 

@@ -12,8 +12,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from stackctl.config.settings import PUBLISHED_PORTS, SETTINGS, load, nearest
+from stackctl.config.load import load
+from stackctl.config.registry import SETTINGS
 from stackctl.errors import UsageError
+from stackctl.services.catalog import PUBLISHED_PORTS
+from stackctl.util.suggest import nearest
 
 
 def env(tmp_path: Path, text: str) -> Path:
@@ -269,7 +272,7 @@ def test_addresses_follow_a_remote_engine(environ: dict[str, str], host: str, li
 
 
 def test_default_ports_do_not_collide() -> None:
-    ports = [port for _, port in PUBLISHED_PORTS.values()]
+    ports = [port.default for port in PUBLISHED_PORTS.values()]
     assert len(set(ports)) == len(ports)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from stackctl.config.settings import load
+from stackctl.config.load import load
 from stackctl.errors import StackctlError
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project

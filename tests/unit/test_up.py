@@ -16,7 +16,7 @@ from stackctl.lifecycle import attach
 from stackctl.lifecycle.attach import Missing, Seen
 from stackctl.lifecycle.preflight import Finding
 from stackctl.project.process_lock import exclusive
-from stackctl.project.project import Choices, Project
+from stackctl.project.project import Project, ProjectState
 from stackctl.project.state import open_state
 from stackctl.readiness.wait import NotReady, Progress
 from tests.support.cli import run_here
@@ -78,7 +78,7 @@ def test_what_of_bot_core_is_missing_is_told(
 def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(_: Project, chosen: Choices) -> Seen:
+    def look(_: Project, chosen: ProjectState) -> Seen:
         assert chosen.network == "net"
         assert engine.done == [("up", "")]
         raise EngineError("docker run failed (exit 125): no such thing", remedy="try again")

@@ -35,7 +35,7 @@ from stackctl.report import json as json_report
 from stackctl.services.catalog import EXPECTED_JOBS
 from stackctl.verify import runner
 from stackctl.verify.drills import Drills
-from stackctl.verify.model import Check, Context, Finding, Report, Result, not_asked
+from stackctl.verify.model import Check, Context, Finding, Report, Result, skipped
 from tests.support.http import Reply, Request, Server, as_json, serving
 
 JOBS = (*EXPECTED_JOBS, "kong", "alertmanager")
@@ -643,7 +643,7 @@ def report_with(seen: str) -> Report:
             Result(
                 bad, Finding(False, "database ok", seen, "stackctl logs grafana"), 1.2, standin=True
             ),
-            Result(other, not_asked("an application", "none runs"), 0.0),
+            Result(other, skipped("an application", "none runs"), 0.0),
         ),
     )
 

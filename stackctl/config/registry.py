@@ -1,0 +1,193 @@
+"""Every setting, one row each: its name in .env and in the environment, its default, its parser, and its purpose.
+
+A new setting is a new row in the group under whose heading it belongs. What a service brings, its port and its image,
+is in the catalog of services.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+
+from stackctl.services.applications import APPLICATIONS, parse_target
+from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, image_variable
+from stackctl.values import parsers
+from stackctl.values.setting import Setting
+
+DEFAULT_PROJECT = "bot-core"
+
+OVERRIDE_FILE = "stackctl.override.yml"
+"""A Compose file of this name in the current folder is merged over all others."""
+
+SECRET_FILE = "_FILE"  # noqa: S105 - the end of a name
+"""The end of the name of the setting that gives a secret by its file, as the images on Docker Hub have it."""
+
+GENERATED_SECRETS = (
+    "GRAFANA_PASSWORD",
+    "REDIS_EXPORTER_PASSWORD",
+    "RABBITMQ_PASSWORD",
+    "MONGODB_PASSWORD",
+)
+"""Passwords that stackctl generates on the first `up` where the user gave none."""
+
+_NOTIFICATIONS = (
+    Setting(
+        "ALERTMANAGER_SLACK_WEBHOOK_URL", None, parsers.url, "Slack incoming webhook", secret=True
+    ),
+    Setting(
+        "ALERTMANAGER_PAGERDUTY_KEY", None, parsers.text, "PagerDuty integration key", secret=True
+    ),
+    Setting("ALERTMANAGER_EMAIL_FROM", None, parsers.email, "sender of alert e-mails"),
+    Setting("ALERTMANAGER_EMAIL_TO", None, parsers.email, "recipients of alert e-mails"),
+    Setting("ALERTMANAGER_SMTP_HOST", None, parsers.host, "SMTP server"),
+    Setting("ALERTMANAGER_SMTP_PORT", "587", parsers.port, "SMTP server's port"),
+    Setting("ALERTMANAGER_SMTP_USERNAME", None, parsers.text, "SMTP user"),
+    Setting("ALERTMANAGER_SMTP_PASSWORD", None, parsers.text, "SMTP password", secret=True),
+)
+
+_IMAGES = (
+    *(
+        Setting(image_variable(name), None, parsers.image, "another image for this service")
+        for name in IMAGES
+    ),
+    Setting(
+        "STACKCTL_REGISTRY_MIRROR",
+        None,
+        parsers.mirror,
+        "registry that every upstream image is taken from",
+    ),
+    Setting(
+        "DEMO_BASE_IMAGE",
+        "python:3.12-slim",
+        parsers.image,
+        "image that the demo's own is built on (upstream set)",
+    ),
+    Setting(
+        "STACKCTL_PYPI_MIRROR",
+        None,
+        parsers.index,
+        "package index that the demo's libraries are taken from (upstream set)",
+    ),
+)
+
+
+def _bot_core() -> Iterator[Setting]:
+    yield Setting(
+        "STACKCTL_ATTACH",
+        None,
+        parsers.network,
+        "network of a running bot-core to join (up --attach)",
+    )
+    yield Setting(
+        "STACKCTL_APP_FILES",
+        None,
+        parsers.text,
+        f"bot-core's own Compose files, {os.pathsep} between them (up --app-file)",
+    )
+    for one in APPLICATIONS.values():
+        if one.name == "mongodb":
+            continue
+        yield Setting(
+            one.setting,
+            one.target,
+            partial(parse_target, one),
+            f"where {one.name} is without the demo, or none",
+        )
+        if one.health is not None:
+            yield Setting(
+                one.health_setting,
+                one.health,
+                parsers.path,
+                f"{one.name}'s health path without the demo",
+            )
+
+
+_CREDENTIALS = (
+    Setting(
+        "MONGODB_EXPORTER_URI",
+        None,
+        parsers.mongodb_uri,
+        "MongoDB address with credentials",
+        secret=True,
+    ),
+    *(
+        Setting(name, None, parsers.text, "password; generated where it is not given", secret=True)
+        for name in GENERATED_SECRETS
+    ),
+)
+
+_STACK = (
+    Setting(
+        "STACKCTL_BIND_ADDRESS",
+        "127.0.0.1",
+        parsers.address,
+        "address that every port is published on",
+    ),
+    Setting(
+        "STACKCTL_HOST",
+        None,
+        parsers.host_or_address,
+        "host in the services' addresses, where it is not the engine's",
+    ),
+    Setting(
+        "STACKCTL_COPY_FILES",
+        "false",
+        parsers.flag,
+        "hand configuration and secrets over in volumes, as is always done with a remote engine",
+    ),
+    Setting(
+        "STACKCTL_DOCKER_SOCKET",
+        None,
+        parsers.socket_path,
+        "the engine's socket on its own machine, where it is an unusual one",
+    ),
+    Setting("PROMETHEUS_RETENTION_TIME", "90d", parsers.duration, "how long metrics are kept"),
+    Setting("PROMETHEUS_RETENTION_SIZE", "50GB", parsers.size, "how much disk metrics may take"),
+    Setting(
+        "PROMETHEUS_ADMIN_API",
+        "false",
+        parsers.flag,
+        "let whoever reaches Prometheus delete series and take snapshots",
+    ),
+    Setting(
+        "STACKCTL_KUBERNETES",
+        "false",
+        parsers.flag,
+        "scrape the Kubernetes cluster around Prometheus",
+    ),
+    Setting("BINANCE_API_URL", None, parsers.url, "address that the binance-api job probes"),
+)
+
+
+def _with_files(rows: Iterable[Setting]) -> Iterator[Setting]:
+    for row in rows:
+        yield row
+        if row.secret:
+            yield Setting(
+                f"{row.name}{SECRET_FILE}",
+                None,
+                parsers.text,
+                f"file that has {row.name}, in the place of it",
+            )
+
+
+GROUPS: Mapping[str, tuple[Setting, ...]] = {
+    heading: tuple(_with_files(rows))
+    for heading, rows in {
+        "Ports on this machine": [
+            Setting(
+                port.setting, str(port.default), parsers.port, f"port of {service} on this machine"
+            )
+            for service, port in PUBLISHED_PORTS.items()
+        ],
+        "Notifications": _NOTIFICATIONS,
+        "Images": _IMAGES,
+        "Your own bot-core": tuple(_bot_core()),
+        "Passwords and credentials": _CREDENTIALS,
+        "The stack": _STACK,
+    }.items()
+}
+"""Heading → the settings that are shown under it."""
+
+SETTINGS: Mapping[str, Setting] = {row.name: row for rows in GROUPS.values() for row in rows}

@@ -1,0 +1,49 @@
+"""Which services of bot-core a stack monitors: the demo's, or those that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stackctl.config.settings import Settings
+from stackctl.services.applications import (
+    APPLICATIONS,
+    NONE,
+    WITH_HEALTH,
+    MonitoredServices,
+    split,
+)
+
+
+def monitored_services(
+    settings: Settings,
+    *,
+    demo: bool,
+    joined: bool = False,
+    network: str | None = None,
+    projects: Iterable[str] = (),
+) -> MonitoredServices:
+    """Return the services of bot-core that a stack monitors.
+
+    With the demo all of them, where the compose file has them. Without it those that the settings name, if the stack
+    is `joined` to where they run; else none. MongoDB is there where its exporter is told how to log in.
+    """
+    if demo:
+        return MonitoredServices(
+            True,
+            {one.name: split(one.target) for one in APPLICATIONS.values()},
+            {one.name: one.health for one in APPLICATIONS.values() if one.health},
+        )
+    if not joined:
+        return MonitoredServices(False, {}, {})
+    given = {
+        one.name: settings[one.setting] for one in APPLICATIONS.values() if one.name != "mongodb"
+    }
+    if settings.secret("MONGODB_EXPORTER_URI") is not None:
+        given["mongodb"] = APPLICATIONS["mongodb"].target
+    targets = {name: split(text) for name, text in given.items() if text and text != NONE}
+    health = {
+        name: settings[APPLICATIONS[name].health_setting] or ""
+        for name in WITH_HEALTH
+        if name in targets
+    }
+    return MonitoredServices(False, targets, health, network, tuple(sorted(projects)))
