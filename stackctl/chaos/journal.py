@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from stackctl.errors import StackctlError
-from stackctl.project.state import State
+from stackctl.project.state import StateFolder
 
 FILE = "chaos.json"
 
@@ -66,7 +66,7 @@ class OpenFault:
 class Journal:
     """The open faults of one project, in its state folder."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: StateFolder) -> None:
         self._state = state
 
     def open_faults(self) -> list[OpenFault]:

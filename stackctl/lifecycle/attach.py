@@ -15,7 +15,7 @@ from stackctl.docker.engine import Engine, merged
 from stackctl.errors import UsageError
 from stackctl.images import sets
 from stackctl.project.project import Project, ProjectState, UpRequest
-from stackctl.project.state import State, write_atomic
+from stackctl.project.state import StateFolder, write_atomic
 from stackctl.services import catalog
 from stackctl.services.applications import APPLICATIONS, Target
 from stackctl.util import yaml_text
@@ -151,7 +151,7 @@ def _networks(services: Iterable[Mapping[str, Any]]) -> set[str]:
     return {name for service in services for name in service.get("networks") or {}}
 
 
-def write_join_file(state: State, chosen: ProjectState) -> None:
+def write_join_file(state: StateFolder, chosen: ProjectState) -> None:
     """Write the Compose file that puts what asks bot-core's services on their networks, or remove it."""
     joined = [*chosen.app_networks, *([_ATTACHED] if chosen.network else [])]
     if not joined:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from stackctl.clients.reload import ReloadClient
 from stackctl.config.settings import Settings
-from stackctl.project.state import State
+from stackctl.project.state import StateFolder
 from stackctl.services.catalog import SERVICES
 
 _RECORD = "loaded.json"
@@ -38,7 +38,7 @@ def waiting(changed: Iterable[str]) -> list[str]:
     return [name for name in changed if not name.startswith(known)]
 
 
-def changed(state: State) -> list[str]:
+def changed(state: StateFolder) -> list[str]:
     """Give the rendered files, by path below `config/`, that are not what was read last; those that are gone, too.
 
     Without a record, after an `up` of an older stackctl, those are all that can be read anew.
@@ -51,12 +51,12 @@ def changed(state: State) -> list[str]:
     return sorted(name for name in {*present, *known} if present.get(name) != known.get(name))
 
 
-def note_started(state: State) -> None:
+def note_started(state: StateFolder) -> None:
     """Put on record that every program has been started with what is rendered now."""
     state.write_json(_RECORD, _present(state))
 
 
-def note_read(state: State, files: Iterable[str]) -> None:
+def note_read(state: StateFolder, files: Iterable[str]) -> None:
     """Put on record that these files have been read as they are now."""
     present, read = _present(state), state.read_json(_RECORD)
     for name in files:
@@ -75,7 +75,7 @@ def files_of(service: str, names: Iterable[str]) -> list[str]:
     ]
 
 
-def _present(state: State) -> dict[str, str]:
+def _present(state: StateFolder) -> dict[str, str]:
     return {
         path.relative_to(state.config).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in state.config.rglob("*")

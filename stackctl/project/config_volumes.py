@@ -20,7 +20,7 @@ from stackctl.docker import named_volumes
 from stackctl.docker.engine import COPY_LABEL, Engine
 from stackctl.errors import StackctlError
 from stackctl.project.compose_overlay import RESET
-from stackctl.project.state import MOUNTED_FILE, State
+from stackctl.project.state import MOUNTED_FILE, StateFolder
 
 _PLAN = "copies.json"
 _SECRETS_AT = "/run/secrets"
@@ -105,21 +105,21 @@ def declaration(copies: Iterable[Copy]) -> dict[str, Any]:
     return {one.volume: {"labels": {COPY_LABEL: "true"}} for one in copies}
 
 
-def keep(state: State, copies: list[Copy]) -> None:
+def keep(state: StateFolder, copies: list[Copy]) -> None:
     """Remember the volumes, so that a later command can refresh them; none forgets them."""
     content = {one.volume: {"parts": dict(one.parts), "image": one.image} for one in copies}
     if content or kept(state):
         state.write_json(_PLAN, content)
 
 
-def kept(state: State) -> list[Copy]:
+def kept(state: StateFolder) -> list[Copy]:
     """Give the volumes that the last `up` handed files over in."""
     return [
         Copy(volume, one["parts"], one["image"]) for volume, one in state.read_json(_PLAN).items()
     ]
 
 
-def refresh(engine: Engine, state: State, copies: list[Copy]) -> list[str]:
+def refresh(engine: Engine, state: StateFolder, copies: list[Copy]) -> list[str]:
     """Make every volume hold what it should, and give those that had to be changed, by their names in the engine.
 
     Volumes that are not there are made. Raises EngineError where the engine does not take them.

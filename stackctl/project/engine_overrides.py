@@ -15,7 +15,7 @@ from stackctl.docker.engine import START_INTERVAL_API, Engine, EngineInfo
 from stackctl.project import compose_overlay, config_volumes
 from stackctl.project.compose_overlay import RESET
 from stackctl.project.config_volumes import Copy
-from stackctl.project.state import State, write_atomic
+from stackctl.project.state import StateFolder, write_atomic
 
 _COMPOSE_FILE = "engine.yml"
 _ENV_FILE = "engine.env"
@@ -55,7 +55,7 @@ def socket(endpoint: Endpoint, info: EngineInfo, settings: Settings, system: str
     return "/run/podman/podman.sock" if info.podman else _SOCKET
 
 
-def adapt(engine: Engine, info: EngineInfo, settings: Settings, state: State) -> list[Copy]:
+def adapt(engine: Engine, info: EngineInfo, settings: Settings, state: StateFolder) -> list[Copy]:
     """Write both files for this engine, have Compose take them, fill the volumes of copies, and give those.
 
     Raises StackctlError where the engine does not answer, or something cannot be handed over to it.

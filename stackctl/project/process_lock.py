@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from stackctl.errors import StackctlError
-from stackctl.project.state import PRIVATE_FILE, State
+from stackctl.project.state import PRIVATE_FILE, StateFolder
 
 _ORPHAN_SECONDS = 120.0
 
@@ -31,7 +31,7 @@ class Hold:
 
 
 @contextlib.contextmanager
-def exclusive(state: State, command: str) -> Iterator[Hold]:
+def exclusive(state: StateFolder, command: str) -> Iterator[Hold]:
     """Hold the project's lock while the body runs.
 
     Raises StackctlError that names the holder, its process and since when, if another process has it. After a

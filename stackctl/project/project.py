@@ -13,7 +13,7 @@ from stackctl.config.settings import Settings
 from stackctl.docker import endpoint
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
-from stackctl.project.state import State, open_state
+from stackctl.project.state import StateFolder, open_state
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service, SetName
@@ -79,7 +79,7 @@ class Project:
     """A project by its settings and its state folder."""
 
     settings: Settings
-    state: State
+    state: StateFolder
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from stackctl.config.registry import GENERATED_SECRETS
 from stackctl.config.settings import Settings
-from stackctl.project.state import MOUNTED_FILE, PRIVATE_FILE, State, write_atomic
+from stackctl.project.state import MOUNTED_FILE, PRIVATE_FILE, StateFolder, write_atomic
 from stackctl.services.applications import MonitoredServices
 from stackctl.util.redaction import remember
 
@@ -31,7 +31,7 @@ _FINGERPRINT_KEY = "fingerprint_key"
 class Secrets:
     """The secrets of one project. They are given wrapped, and `repr` shows none."""
 
-    def __init__(self, settings: Settings, state: State) -> None:
+    def __init__(self, settings: Settings, state: StateFolder) -> None:
         """Take what the settings give and what an earlier run generated, and make up and keep the rest."""
         self._settings = settings
         self._generated = _kept(state)
@@ -58,7 +58,7 @@ class Secrets:
         return base64.b64encode(self._generated[_FINGERPRINT_KEY].encode())
 
     def write_files(
-        self, state: State, defaults: Mapping[str, str], present: MonitoredServices
+        self, state: StateFolder, defaults: Mapping[str, str], present: MonitoredServices
     ) -> None:
         """Write the secret files that the compose files mount.
 
@@ -137,7 +137,7 @@ class Secrets:
         return "" if secret is None else secret.get_secret_value()
 
 
-def _kept(state: State) -> dict[str, str]:
+def _kept(state: StateFolder) -> dict[str, str]:
     """Give what was generated, and make up and keep what is missing: of two processes at once both have the same."""
     with state.alone():
         kept = state.read_json(STORE)

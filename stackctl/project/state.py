@@ -83,7 +83,7 @@ def _remove_if_abandoned(path: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StateFolder:
     """The state folder of one project. Raises StackctlError where it cannot be made or read."""
 
     folder: Path
@@ -144,7 +144,7 @@ def root() -> Path:
     return Path(override).absolute() if override else user_state_path("stackctl")
 
 
-def open_state(project: str) -> State:
+def open_state(project: str) -> StateFolder:
     """Give the state folder of a project, made where it does not exist yet."""
     folder = root() / project
     try:
@@ -156,7 +156,7 @@ def open_state(project: str) -> State:
             remedy="set STACKCTL_STATE_DIR to a folder that you can write",
         ) from None
     _check_format(folder / "format")
-    return State(folder)
+    return StateFolder(folder)
 
 
 def _check_format(path: Path) -> None:

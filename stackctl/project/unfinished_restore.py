@@ -6,27 +6,27 @@ from collections.abc import Collection
 
 from stackctl.docker import named_volumes
 from stackctl.errors import StackctlError
-from stackctl.project.state import State
+from stackctl.project.state import StateFolder
 
 FILE = "restore.json"
 
 
-def begin(state: State, volumes: Collection[str]) -> None:
+def begin(state: StateFolder, volumes: Collection[str]) -> None:
     """Write down that these volumes are about to be replaced."""
     state.write_json(FILE, {"volumes": sorted(volumes)})
 
 
-def end(state: State) -> None:
+def end(state: StateFolder) -> None:
     """Strike out the restore: its volumes are whole, or gone."""
     (state.folder / FILE).unlink(missing_ok=True)
 
 
-def pending(state: State) -> list[str]:
+def pending(state: StateFolder) -> list[str]:
     """Give the volumes of a restore that was cut off, whether or not they are still there."""
     return state.read_json(FILE).get("volumes") or []
 
 
-def refuse(state: State) -> None:
+def refuse(state: StateFolder) -> None:
     """Raise StackctlError where a restore was cut off and some of its volumes are still there."""
     volumes = pending(state)
     left = named_volumes.present(volumes) if volumes else set()

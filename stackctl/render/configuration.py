@@ -17,7 +17,7 @@ from stackctl.config.registry import DEFAULT_PROJECT
 from stackctl.config.settings import Settings
 from stackctl.errors import StackctlError
 from stackctl.project.secrets import Secrets
-from stackctl.project.state import State, write_atomic
+from stackctl.project.state import StateFolder, write_atomic
 from stackctl.render import targets
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
@@ -60,7 +60,7 @@ class Rendering:
 def render(
     settings: Settings,
     secrets: Secrets,
-    state: State,
+    state: StateFolder,
     *,
     images: Mapping[str, str],
     present: MonitoredServices,
@@ -236,7 +236,7 @@ def _synchronise(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
 def _compose_env(
     settings: Settings,
     secrets: Secrets,
-    state: State,
+    state: StateFolder,
     images: Mapping[str, str],
     present: MonitoredServices,
 ) -> str:

@@ -13,7 +13,7 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.config.settings import Settings
 from stackctl.project.project import Project
-from stackctl.project.state import State
+from stackctl.project.state import StateFolder
 from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import WITH_HEALTH, MonitoredServices, Target
 from stackctl.services.catalog import EXPECTED_JOBS
@@ -89,7 +89,7 @@ def destinations(settings: Settings) -> str:
     return ", ".join(text for channel, text in where.items() if channel in real)
 
 
-def _dashboards(state: State) -> tuple[str, ...]:
+def _dashboards(state: StateFolder) -> tuple[str, ...]:
     """Give the uids of the dashboards that were rendered, which are their files' names."""
     return tuple(sorted(path.stem for path in state.dashboards.glob("*.json")))
 

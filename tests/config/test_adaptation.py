@@ -14,7 +14,7 @@ from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.project import config_volumes, engine_overrides
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
-from stackctl.project.state import State, open_state
+from stackctl.project.state import StateFolder, open_state
 from stackctl.render.configuration import render
 
 pytestmark = pytest.mark.docker
@@ -25,7 +25,7 @@ LOCAL = Endpoint("unix", socket=Path("/run/user/1000/docker.sock"))
 
 def adapted(
     info: EngineInfo, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
-) -> tuple[dict[str, Any], State]:
+) -> tuple[dict[str, Any], StateFolder]:
     """Give what Compose makes of the files for an engine, with the demo, and the state folder."""
     found = load_settings(environ={})
     state = open_state(found.project)

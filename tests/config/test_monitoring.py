@@ -18,7 +18,7 @@ import yaml
 from stackctl.config.load import load as load_settings
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
-from stackctl.project.state import State, open_state
+from stackctl.project.state import StateFolder, open_state
 from stackctl.render.configuration import CHANNELS, render
 from stackctl.util import paths
 from tests.support.tools import tool
@@ -44,7 +44,7 @@ def _own_state(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> None:
     """A state folder and an environment of this test's own."""
 
 
-def rendered(environ: Mapping[str, str] | None = None, *, demo: bool = True) -> State:
+def rendered(environ: Mapping[str, str] | None = None, *, demo: bool = True) -> StateFolder:
     found = load_settings(environ=environ or {})
     state = open_state(found.project)
     render(

@@ -22,7 +22,7 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine
 from stackctl.project import unfinished_restore
-from stackctl.project.state import State
+from stackctl.project.state import StateFolder
 from tests.e2e.conftest import PROJECT, Stack, docker
 from tests.support.cli import stackctl
 
@@ -45,7 +45,7 @@ def other(stack: Stack) -> Iterator[None]:
     """The second project, gone with its volumes at the end."""
     yield
     docker("volume", "rm", "--force", *VOLUMES)
-    unfinished_restore.end(State(stack.folder / "state" / OTHER))
+    unfinished_restore.end(StateFolder(stack.folder / "state" / OTHER))
 
 
 def leftovers() -> str:

@@ -21,7 +21,7 @@ from stackctl.lifecycle.preflight import Finding
 from stackctl.project.monitored import monitored_services
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.project.secrets import Secrets
-from stackctl.project.state import State, open_state
+from stackctl.project.state import StateFolder, open_state
 from stackctl.render import prune
 from stackctl.render.configuration import Rendering, render
 from stackctl.render.promql import metric_names, selected_jobs
@@ -53,18 +53,18 @@ def joined(**environ: str) -> MonitoredServices:
     )
 
 
-def rendered(there: MonitoredServices, **environ: str) -> tuple[State, Rendering]:
+def rendered(there: MonitoredServices, **environ: str) -> tuple[StateFolder, Rendering]:
     found = load_settings(environ=environ)
     state = open_state(found.project)
     return state, render(found, Secrets(found, state), state, images={}, present=there)
 
 
-def jobs(state: State) -> dict[str, Any]:
+def jobs(state: StateFolder) -> dict[str, Any]:
     config = yaml_text.load((state.config / "prometheus" / "prometheus.yml").read_text())
     return {job["job_name"]: job for job in config["scrape_configs"]}
 
 
-def alerts(state: State) -> set[str]:
+def alerts(state: StateFolder) -> set[str]:
     files = [
         *(state.config / "prometheus" / "alerts").glob("*.yml"),
         *(state.config / "loki").rglob("logs.yml"),

@@ -16,7 +16,7 @@ from stackctl.docker import named_volumes
 from stackctl.errors import StackctlError
 from stackctl.project import compose_overlay, config_volumes
 from stackctl.project.config_volumes import Copy
-from stackctl.project.state import State
+from stackctl.project.state import StateFolder
 from stackctl.util import yaml_text
 from tests.support.engine import MemoryEngine
 
@@ -102,7 +102,7 @@ def volumes(monkeypatch: pytest.MonkeyPatch) -> Volumes:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
+def state(tmp_path: Path) -> StateFolder:
     for name, text in {
         "config/prometheus/prometheus.yml": "a: 1\n",
         "config/prometheus/alerts/one.yml": "groups: []\n",
@@ -113,7 +113,7 @@ def state(tmp_path: Path) -> State:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (tmp_path / "config/prometheus/scrape-configs").mkdir()
-    return State(tmp_path)
+    return StateFolder(tmp_path)
 
 
 def configuration(folder: Path) -> dict[str, Any]:
@@ -148,13 +148,13 @@ def configuration(folder: Path) -> dict[str, Any]:
     }
 
 
-def made(state: State) -> list[Copy]:
+def made(state: StateFolder) -> list[Copy]:
     planned, _ = config_volumes.plan(configuration(state.folder), state.folder)
     return [one for one in planned if one.volume != "secrets_reader"]
 
 
 def test_what_is_mounted_of_the_state_folder_gets_volumes_and_nothing_else_does(
-    state: State,
+    state: StateFolder,
 ) -> None:
     planned, services = config_volumes.plan(configuration(state.folder), state.folder)
     assert {one.volume: dict(one.parts) for one in planned} == {
@@ -176,7 +176,7 @@ def test_what_is_mounted_of_the_state_folder_gets_volumes_and_nothing_else_does(
 
 
 def test_a_secret_that_is_no_file_is_left_to_compose_and_a_built_image_has_composes_name(
-    state: State,
+    state: StateFolder,
 ) -> None:
     found: dict[str, Any] = {
         "name": "bot-core",
@@ -197,7 +197,7 @@ def test_a_secret_that_is_no_file_is_left_to_compose_and_a_built_image_has_compo
         config_volumes.plan(found, state.folder)
 
 
-def test_the_compose_file_takes_the_secrets_out(state: State) -> None:
+def test_the_compose_file_takes_the_secrets_out(state: StateFolder) -> None:
     _, services = config_volumes.plan(configuration(state.folder), state.folder)
     text = compose_overlay.text({"services": services})
     assert text.count("secrets: !reset") == 2
@@ -206,7 +206,9 @@ def test_the_compose_file_takes_the_secrets_out(state: State) -> None:
 
 
 @pytest.mark.parametrize("of", ["file", "secret"])
-def test_what_no_volume_can_stand_in_for_is_refused_with_the_remedy(state: State, of: str) -> None:
+def test_what_no_volume_can_stand_in_for_is_refused_with_the_remedy(
+    state: StateFolder, of: str
+) -> None:
     found = configuration(state.folder)
     if of == "file":
         file = f"{state.folder}/config/prometheus/prometheus.yml"
@@ -218,7 +220,7 @@ def test_what_no_volume_can_stand_in_for_is_refused_with_the_remedy(state: State
     assert caught.value.remedy
 
 
-def test_volumes_are_made_filled_and_marked(state: State, volumes: Volumes) -> None:
+def test_volumes_are_made_filled_and_marked(state: StateFolder, volumes: Volumes) -> None:
     changed = config_volumes.refresh(CopyingEngine(volumes), state, made(state))
     assert changed == ["bot-core_config_prometheus", "bot-core_secrets_prometheus"]
     assert volumes.files("bot-core_config_prometheus") == {
@@ -240,7 +242,7 @@ def test_volumes_are_made_filled_and_marked(state: State, volumes: Volumes) -> N
 
 
 def test_only_what_differs_is_written_and_what_is_gone_is_removed(
-    state: State, volumes: Volumes
+    state: StateFolder, volumes: Volumes
 ) -> None:
     engine = CopyingEngine(volumes)
     config_volumes.refresh(engine, state, made(state))
@@ -254,7 +256,7 @@ def test_only_what_differs_is_written_and_what_is_gone_is_removed(
     assert volumes.files("bot-core_config_prometheus") == {"prometheus.yml": b"a: 2\n"}
 
 
-def test_the_volumes_are_remembered_without_what_is_in_them(state: State) -> None:
+def test_the_volumes_are_remembered_without_what_is_in_them(state: StateFolder) -> None:
     assert config_volumes.kept(state) == []
     config_volumes.keep(state, made(state))
     assert config_volumes.kept(state) == made(state)
@@ -264,7 +266,7 @@ def test_the_volumes_are_remembered_without_what_is_in_them(state: State) -> Non
 
 
 def test_removing_takes_copies_that_are_not_used_and_no_data(
-    state: State, volumes: Volumes
+    state: StateFolder, volumes: Volumes
 ) -> None:
     engine = CopyingEngine(volumes)
     config_volumes.refresh(engine, state, made(state))

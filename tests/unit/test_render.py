@@ -23,7 +23,7 @@ from stackctl.errors import EngineError, UsageError
 from stackctl.project.monitored import monitored_services
 from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
-from stackctl.project.state import State, open_state
+from stackctl.project.state import StateFolder, open_state
 from stackctl.render.configuration import CHANNELS, Rendering, render
 from stackctl.render.validate import Verdict
 from stackctl.util import paths, yaml_text
@@ -51,7 +51,7 @@ PASSWORDS = {
 
 def run(
     environ: Mapping[str, str] | None = None, project: str | None = None, *, demo: bool = True
-) -> tuple[State, Rendering]:
+) -> tuple[StateFolder, Rendering]:
     found = load_settings(project=project, environ=environ or {})
     state = open_state(found.project)
     return state, render(

@@ -20,7 +20,7 @@ from stackctl.errors import StackctlError
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
-from stackctl.project.state import State, open_state, write_atomic
+from stackctl.project.state import StateFolder, open_state, write_atomic
 
 
 def mode(path: Path) -> int:
@@ -266,23 +266,23 @@ def test_a_secret_is_made_up_once_however_many_ask_for_it_at_once(
 ) -> None:
     state = open_state("bot-core")
     settings = load(environ={})
-    read, write = State.read_json, State.write_json
+    read, write = StateFolder.read_json, StateFolder.write_json
     reading = threading.Barrier(2)
     written: list[str] = []
 
-    def read_together(self: State, name: str) -> dict[str, Any]:
+    def read_together(self: StateFolder, name: str) -> dict[str, Any]:
         content = read(self, name)
         # Both would have read by now, if nothing kept one of them out.
         with contextlib.suppress(threading.BrokenBarrierError):
             reading.wait(0.05)
         return content
 
-    def note(self: State, name: str, content: dict[str, Any]) -> None:
+    def note(self: StateFolder, name: str, content: dict[str, Any]) -> None:
         written.append(name)
         write(self, name, content)
 
-    monkeypatch.setattr(State, "read_json", read_together)
-    monkeypatch.setattr(State, "write_json", note)
+    monkeypatch.setattr(StateFolder, "read_json", read_together)
+    monkeypatch.setattr(StateFolder, "write_json", note)
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(lambda _: Secrets(settings, state), range(2)))
     passwords = {one.get("GRAFANA_PASSWORD") for one in made}
