@@ -83,9 +83,9 @@ def prepare_slow(engine: Engine, container: ContainerState, options: Details) ->
 
 def _image(engine: Engine) -> str:
     """Give the image with tc: our own for it, or in its place one of the local set that is here, whose base has it."""
-    from stackctl.images import sets
+    from stackctl.images import build, sets
 
-    if engine.image_id(IMAGE) is None and sets.is_built(engine):
+    if engine.image_id(IMAGE) is None and build.is_built(engine):
         local = (one.local for one in sets.catalogue())
         return next((one for one in local if engine.image_id(one) is not None), IMAGE)
     return IMAGE

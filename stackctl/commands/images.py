@@ -41,7 +41,7 @@ def list_(session: Session, output: str) -> None:
     from rich.table import Table
 
     from stackctl.images import lockfile
-    from stackctl.images.sets import inventory
+    from stackctl.images.resolve import inventory
 
     project = session.project
     lock = lockfile.read()
@@ -70,11 +70,11 @@ def list_(session: Session, output: str) -> None:
 @pass_session
 def build(session: Session) -> None:
     """Build the local set from Debian's packages. What has not changed is not built again."""
-    from stackctl.images import sets
+    from stackctl.images import build, sets
     from stackctl.ui.progress import Display
 
     with Display(session.err) as display:
-        sets.build(session.project.whole_engine(), display.step)
+        build.build(session.project.whole_engine(), display.step)
     session.out.print(f"{len(sets.catalogue())} images built.")
 
 
@@ -166,7 +166,7 @@ def load(session: Session, file: Path) -> None:
     FILE is checked as a whole first. Images that are here already are left out, so that one that was cut off goes on
     where it was when it is called again.
     """
-    from stackctl.images import sets, transfer
+    from stackctl.images import build, transfer
     from stackctl.ui.progress import Display
 
     with Display(session.err) as display:
@@ -175,7 +175,7 @@ def load(session: Session, file: Path) -> None:
     session.out.print(
         f"{loaded} images of the {manifest.set} set loaded, {there} were here already."
     )
-    if manifest.set == "local" and manifest.inputs != sets.inputs_digest():
+    if manifest.set == "local" and manifest.inputs != build.inputs_digest():
         session.err.print(
             f"Its images are those of stackctl {manifest.stackctl} as it was when they were built. This one"
             " would build its own: use that stackctl here, or lock these with `stackctl images lock --set local`.",
@@ -233,7 +233,7 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
 
 
 def _set_in_use(project: Project, lock: Lock | None) -> SetName:
-    from stackctl.images.sets import standing
+    from stackctl.images.resolve import standing
 
     choices = project.choices
     settled = choices.images or (lock.set if lock else None)

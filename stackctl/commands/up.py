@@ -13,7 +13,7 @@ from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
-    from stackctl.images.sets import Choice
+    from stackctl.images.resolve import Choice
 
 
 @click.command(

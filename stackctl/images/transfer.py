@@ -31,7 +31,7 @@ from tenacity import (
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
-from stackctl.images import bundle, lockfile, sets
+from stackctl.images import build, bundle, lockfile, sets
 from stackctl.images.bundle import Bundled, Content, Manifest
 from stackctl.images.lockfile import Lock
 from stackctl.project import state
@@ -161,7 +161,7 @@ def save(
     A save of the same images that was cut off is gone on with. Raises StackctlError where an image is not here, or
     where the file cannot be written.
     """
-    if name == "local" and not sets.is_built(engine):
+    if name == "local" and not build.is_built(engine):
         raise StackctlError(
             "the local image set is not here as this stackctl makes it",
             remedy="`stackctl images build` makes it",
@@ -175,7 +175,7 @@ def save(
         raise lockfile.not_here(missing, name)
     head = bundle.head_of(
         name,
-        sets.inputs_digest() if name == "local" else None,
+        build.inputs_digest() if name == "local" else None,
         tuple(
             Bundled(name=taken[reference], reference=reference, id=id_)
             for reference, id_ in ids.items()
@@ -238,7 +238,7 @@ def _record(engine: Engine, found: Manifest) -> None:
         for one in found.images
         if one.reference in of_set
     }
-    state.write_shared_json(sets.RECORD, {"inputs": found.inputs, "images": ids, "loaded": True})
+    state.write_shared_json(build.RECORD, {"inputs": found.inputs, "images": ids, "loaded": True})
 
 
 def _taken(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:

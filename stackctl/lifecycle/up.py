@@ -10,8 +10,8 @@ from stackctl.chaos.journal import Journal
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.docker import named_volumes
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
-from stackctl.images import lockfile, sets
-from stackctl.images.sets import Choice, Resolved
+from stackctl.images import lockfile, resolve
+from stackctl.images.resolve import Choice, Resolved
 from stackctl.lifecycle import attach, demo_data, preflight, reload
 from stackctl.lifecycle.attach import Missing
 from stackctl.project import config_volumes, engine_overrides, unfinished_restore
@@ -69,7 +69,7 @@ def up(
         own = [one for one in project.services_of(chosen) if one.profile != "attached"]
         _refuse_failures(preflight.examine(engine, project.settings, own, chosen.app_services))
         observer.step("choosing the images")
-        resolved = sets.resolve(
+        resolved = resolve.resolve(
             engine,
             project.settings,
             choice=choice,

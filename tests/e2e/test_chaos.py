@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from stackctl.images.sets import BASE_IMAGE
+from stackctl.images.build import BASE_IMAGE
 from stackctl.services.catalog import SERVICES
 from tests.e2e.conftest import PROJECT, Stack, containers, docker
 from tests.support.http import wait_until

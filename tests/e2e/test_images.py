@@ -17,7 +17,7 @@ import pytest
 from stackctl.config.load import load
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
-from stackctl.images import lockfile, sets
+from stackctl.images import build, lockfile, resolve, sets
 from stackctl.images.bundle import BadBundle
 from stackctl.services.catalog import IMAGES, image_variable
 from tests.e2e.conftest import docker
@@ -163,7 +163,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
     docker("pull", "--quiet", reference)
 
     lock = lockfile.read(tmp_path / "stackctl.lock")
-    found = sets.resolve(
+    found = resolve.resolve(
         Engine(PROJECT),
         load(environ=dict(laptop.values)),
         choice="auto",
@@ -187,8 +187,8 @@ def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: st
         docker("rmi", built)
     said: list[str] = []
 
-    def resolved(choice: Literal["auto", "upstream"]) -> sets.Resolved:
-        return sets.resolve(
+    def resolved(choice: Literal["auto", "upstream"]) -> resolve.Resolved:
+        return resolve.resolve(
             Engine(PROJECT),
             settings,
             choice=choice,
@@ -205,7 +205,7 @@ def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: st
         with pytest.raises(EngineError, match=rf"cannot be built: .*{base}: not found") as caught:
             resolved("upstream")
         assert "\n" not in caught.value.line
-        docker("tag", sets.BASE_IMAGE, base)
+        docker("tag", build.BASE_IMAGE, base)
         docker("push", "--quiet", base)
         docker("rmi", base)
         assert resolved("upstream").name == "upstream"

@@ -22,10 +22,10 @@ from stackctl.config.load import load as load_settings
 from stackctl.config.registry import SETTINGS
 from stackctl.config.settings import Settings
 from stackctl.errors import EngineError, StackctlError, UsageError
-from stackctl.images import bundle, lockfile, sets, transfer
+from stackctl.images import build, bundle, lockfile, resolve, sets, transfer
 from stackctl.images.bundle import BadBundle
 from stackctl.images.lockfile import Lock
-from stackctl.images.sets import Choice, Resolved
+from stackctl.images.resolve import Choice, Resolved
 from stackctl.project import state
 from stackctl.project.project import Project, ProjectState, open_project
 from stackctl.services.catalog import IMAGES, SetName, image_variable
@@ -42,7 +42,7 @@ MIRROR = "mirror.example:5000/hub"
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: object) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sets, "_build_base", lambda *_: None)
+    monkeypatch.setattr("stackctl.images.build._build_base", lambda *_: None)
 
 
 def settings_of(**values: str) -> Settings:
@@ -66,7 +66,7 @@ def built(engine: ImageEngine) -> ImageEngine:
     for image in sets.catalogue():
         engine.images[image.local] = FakeImage(image.local, (b"base",), LOCAL_LABEL)
     ids = {image.local: engine.image_id(image.local) for image in sets.catalogue()}
-    state.write_shared_json(sets.RECORD, {"inputs": sets.inputs_digest(), "images": ids})
+    state.write_shared_json(build.RECORD, {"inputs": build.inputs_digest(), "images": ids})
     return engine
 
 
@@ -84,7 +84,7 @@ def resolved(
     previous: SetName | None = None,
     lock: Lock | None = None,
 ) -> Resolved:
-    return sets.resolve(
+    return resolve.resolve(
         engine,
         settings or settings_of(),
         choice=choice,
@@ -173,7 +173,7 @@ def test_auto_takes_a_loaded_set_without_asking_a_registry() -> None:
         lock=None,
         say=lambda _: None,
     )
-    state.write_shared_json(sets.RECORD, {})
+    state.write_shared_json(build.RECORD, {})
     laptop = ImageEngine(engine.registry)
     transfer.load(laptop, Path("team.bundle"), say=lambda _: None)
     found = resolved(laptop)
@@ -285,7 +285,7 @@ def test_where_the_demos_image_cannot_be_built_auto_takes_the_local_set() -> Non
 
 def test_without_the_demo_its_image_is_not_built() -> None:
     engine = ImageEngine(upstream_registry(settings_of()))
-    sets.resolve(
+    resolve.resolve(
         engine,
         settings_of(),
         choice="auto",
@@ -376,7 +376,7 @@ def test_the_set_that_is_not_locked_is_refused() -> None:
 def test_the_local_set_as_locked_is_taken_without_a_build() -> None:
     engine = built(ImageEngine())
     lock = lock_of(engine, settings_of(), "local")
-    state.write_shared_json(sets.RECORD, {})
+    state.write_shared_json(build.RECORD, {})
     assert resolved(engine, lock=lock).name == "local"
     assert engine.builds == 0
 
@@ -603,13 +603,13 @@ def test_the_local_set_arrives_as_a_set_that_is_built() -> None:
     engine = built(ImageEngine())
     manifest = save(engine, "local")
     assert len(manifest.images) == len(sets.catalogue())
-    state.write_shared_json(sets.RECORD, {})
+    state.write_shared_json(build.RECORD, {})
     laptop = ImageEngine()
     assert load(laptop) == len(sets.catalogue())
     assert {reference: image.id for reference, image in laptop.images.items()} == {
         reference: image.id for reference, image in engine.images.items()
     }
-    assert sets.is_built(laptop)
+    assert build.is_built(laptop)
 
 
 def test_an_image_of_ones_own_goes_along_with_the_whole_local_set() -> None:
@@ -619,7 +619,7 @@ def test_an_image_of_ones_own_goes_along_with_the_whole_local_set() -> None:
     names = [one.reference for one in manifest.images if one.name == "loki"]
     assert sorted(names) == ["own/loki:1", "stackctl/loki:local"]
     load(laptop := ImageEngine())
-    assert sets.is_built(laptop)
+    assert build.is_built(laptop)
 
 
 def test_a_load_that_was_cut_off_goes_on_where_it_was() -> None:
@@ -634,7 +634,7 @@ def test_a_load_that_was_cut_off_goes_on_where_it_was() -> None:
     with pytest.raises(KeyboardInterrupt):
         transfer.load(laptop, Path("team.bundle"), say=cut_off)
     assert len(laptop.images) == there
-    assert not sets.is_built(ImageEngine())
+    assert not build.is_built(ImageEngine())
     assert load(laptop) == len(sets.catalogue()) - there
     assert len(laptop.loads) == len(set(laptop.loads))
     assert load(laptop) == 0
@@ -653,7 +653,7 @@ def test_an_engine_that_gives_other_ids_is_gone_on_with_too() -> None:
     laptop = Containerd()
     assert load(laptop) == len(sets.catalogue())
     assert load(laptop) == 0
-    assert sets.is_built(laptop)
+    assert build.is_built(laptop)
 
 
 def test_of_a_damaged_bundle_the_engine_gets_nothing() -> None:
@@ -743,7 +743,7 @@ def test_load_says_where_the_bundle_is_another_stackctls(monkeypatch: pytest.Mon
     done = run(ImageEngine(), monkeypatch, "load", "team.bundle")
     assert "15 images of the local set loaded, 0 were here already." in done.output
     assert "would build its own" not in done.output
-    monkeypatch.setattr(sets, "inputs_digest", lambda: "another")
+    monkeypatch.setattr("stackctl.images.build.inputs_digest", lambda: "another")
     assert "would build its own" in run(ImageEngine(), monkeypatch, "load", "team.bundle").output
 
 

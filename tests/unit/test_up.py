@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from stackctl.cli import cli
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
-from stackctl.images.sets import Resolved
+from stackctl.images.resolve import Resolved
 from stackctl.lifecycle import attach
 from stackctl.lifecycle.attach import Missing, Seen
 from stackctl.lifecycle.preflight import Finding
@@ -54,7 +54,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
     monkeypatch.setattr(attach, "found", lambda _, chosen: chosen)
     monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: [])
-    monkeypatch.setattr("stackctl.images.sets.resolve", lambda *_, **__: Resolved("local", {}))
+    monkeypatch.setattr("stackctl.images.resolve.resolve", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
     monkeypatch.setattr("stackctl.readiness.wait.wait", ready)
     monkeypatch.setattr("stackctl.lifecycle.up._refuses_password", takes)
