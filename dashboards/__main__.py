@@ -1,4 +1,4 @@
-"""Write the dashboards' JSON, or with --check say which files are not what the source gives."""
+"""Write the dashboards' JSON, or with --check list the files that differ from the source."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MODULES = (
 
 
 def files() -> dict[str, str]:
-    """Give every file's name and text; the same source always gives the same text."""
+    """Return every file's name and text; the same source always has the same result."""
     built = [module.build() for module in MODULES]
     return {
         f"{dashboard.uid}.json": json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True)
@@ -51,7 +51,7 @@ def files() -> dict[str, str]:
 
 
 def stale(folder: Path = FOLDER) -> list[str]:
-    """Give the names of files that are missing, differ from the source, or have no source."""
+    """Return the names of files that are missing, differ from the source, or have no source."""
     wanted = files()
     present = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
     return sorted(
@@ -60,7 +60,7 @@ def stale(folder: Path = FOLDER) -> list[str]:
 
 
 def write(folder: Path = FOLDER) -> None:
-    """Make the folder's JSON files those that the source gives, and no others."""
+    """Make the folder's JSON files those of the source, and no others."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = files()
     for path in folder.glob("*.json"):
@@ -71,7 +71,7 @@ def write(folder: Path = FOLDER) -> None:
 
 
 def main() -> int:
-    """Give 0, or 1 where --check finds a file that differs."""
+    """Return 0, or 1 where --check finds a file that differs."""
     parser = argparse.ArgumentParser(prog="python -m dashboards", description=__doc__)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; list the files that differ"
@@ -81,9 +81,7 @@ def main() -> int:
         return 0
     names = stale()
     for name in names:
-        sys.stdout.write(
-            f"{FOLDER / name}: not what dashboards/ gives; run `python -m dashboards`\n"
-        )
+        sys.stdout.write(f"{FOLDER / name}: differs from its source; run `make dashboards`\n")
     return 1 if names else 0
 
 

@@ -1,4 +1,4 @@
-"""Does the AI service answer in time, with confidence, and rightly?"""
+"""Does the AI service respond in time, with confidence, and correctly?"""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import limits
 from dashboards.builders import (
-    YES_NO,
-    Column,
-    Field,
-    Query,
+    active_alerts,
     dial,
     distribution,
     heat,
@@ -20,25 +17,110 @@ from dashboards.builders import (
     pie,
     rows,
 )
+from dashboards.fields import (
+    ANALYSES_PER_MINUTE,
+    PREDICTIONS_PER_MINUTE,
+    REQUESTS_PER_MINUTE,
+    UP_DOWN,
+    YES_NO,
+    Column,
+    Query,
+)
 from dashboards.frame import Section, dashboard
 from dashboards.promql import WINDOW
 
-ANALYSES = Section(
-    "Analyses",
-    8,
+SERVICE = "python-ai-service"
+
+STATUS = Section(
+    None,
+    4,
+    [
+        number(
+            "Service Status",
+            "Whether Prometheus can scrape the AI service.",
+            "While it is down, the engine trades on old signals.",
+            Query(f'up{{job="{SERVICE}"}}', "{{job}}"),
+            unit=units.NoUnit,
+            width=5,
+            limit=limits.UP,
+            texts=UP_DOWN,
+            by_service=True,
+        ),
+        dial(
+            "OpenAI Error Rate",
+            "Share of the OpenAI requests of the last five minutes that failed.",
+            "Above 5 %, look at OpenAI's own status page first.",
+            Query("ai:openai_error_ratio:rate5m * 100", "errors"),
+            unit=units.Percent,
+            maximum=100,
+            width=5,
+            limit=limits.OPENAI_ERROR_PERCENT,
+        ),
+        number(
+            "OpenAI Rate Limited",
+            "Requests that OpenAI refused because of its rate limit within the last five minutes.",
+            "A refused request is an analysis that is missing: ask less often, or use another key.",
+            Query(
+                "round(sum by (service) (increase(openai_rate_limit_errors_total[5m])))",
+                "{{service}}",
+            ),
+            unit=units.Short,
+            width=5,
+            limit=limits.RATE_LIMITED,
+            by_service=True,
+        ),
+        dial(
+            "Prediction Accuracy",
+            "Share of the predictions that the market proved right.",
+            "Below 55 % they are hardly better than a coin toss.",
+            Query("ai_prediction_accuracy * 100", "accuracy"),
+            unit=units.Percent,
+            maximum=100,
+            width=5,
+            limit=limits.ACCURACY_PERCENT,
+        ),
+        number(
+            "Model Load Failures",
+            "How often each model failed to load within the last ten minutes.",
+            "A model that does not load makes no predictions: the log says why.",
+            Query(
+                "round(sum by (service, model) (increase(model_load_failures_total[10m])))",
+                "{{model}}",
+            ),
+            unit=units.Short,
+            width=4,
+            limit=limits.LOAD_FAILURES,
+            by_service=True,
+        ),
+    ],
+)
+
+SIGNALS = Section(
+    None,
+    7,
     [
         lines(
             "Analyses per Minute",
-            "Market analyses that the service finishes in a minute. Worry when it falls while "
-            "trades go on: the engine trades on old signals.",
+            "Market analyses that the service completes per minute.",
+            "If it drops while trades continue, the engine trades on old signals.",
             Query("ai:analysis:rate5m * 60", "analyses"),
-            unit=units.OpsPerMinute,
+            unit=ANALYSES_PER_MINUTE,
+            width=8,
+        ),
+        lines(
+            "OpenAI API Requests",
+            "Requests to OpenAI per minute, those that failed, and those refused because of the rate limit.",
+            "Every analysis depends on one: failures here become missing or late signals.",
+            Query(f"sum(rate(openai_requests_total[{WINDOW}])) * 60", "requests"),
+            Query(f"sum(rate(openai_errors_total[{WINDOW}])) * 60", "errors"),
+            Query(f"sum(rate(openai_rate_limit_errors_total[{WINDOW}])) * 60", "rate limited"),
+            unit=REQUESTS_PER_MINUTE,
             width=8,
         ),
         lines(
             "Analysis Duration",
-            "Half, 95 % and 99 % of the analyses take at most this long. Worry when p95 is above 5 "
-            "s for five minutes; from 10 s on signals come too late.",
+            "50 %, 95 % and 99 % of the analyses take at most this long.",
+            "From 10 s on signals arrive too late to trade on.",
             *(
                 Query(f"ai:analysis_duration_seconds:{name}", name)
                 for name in ("p50", "p95", "p99")
@@ -47,13 +129,24 @@ ANALYSES = Section(
             width=8,
             limit=limits.ANALYSIS_SECONDS,
         ),
-        distribution(
-            "Model Confidence",
-            "How often each model's confidence had which value in the chosen time range. Worry when "
-            "the bars move below 45 %: the market is not what the models were trained on.",
-            Query("ai:model_confidence:avg * 100", "{{model}}"),
-            unit=units.Percent,
-            limit=limits.CONFIDENCE_PERCENT,
+    ],
+)
+
+ALERTS_AND_MODELS = Section(
+    None,
+    6,
+    [
+        active_alerts(SERVICE),
+        rows(
+            "Active Models",
+            "Which version of which model is active.",
+            "A model with no active version, or with two, is a deployment that stopped half way.",
+            {
+                "Active": Column(
+                    "max by (model, version) (ai_models_active)", units.Short, texts=YES_NO
+                )
+            },
+            labels={"model": "Model", "version": "Version"},
         ),
     ],
 )
@@ -62,135 +155,70 @@ PREDICTIONS = Section(
     "Predictions",
     8,
     [
+        distribution(
+            "Model Confidence",
+            "How often each model's confidence had which value within the time range.",
+            "Bars below 45 % mean that the market differs from what the models were trained on.",
+            Query("ai:model_confidence:avg * 100", "{{model}}"),
+            unit=units.Percent,
+            width=8,
+            limit=limits.CONFIDENCE_PERCENT,
+        ),
         pie(
             "Predictions by Signal",
-            "Share of each signal in the last five minutes. Worry when one takes all: a model is stuck.",
-            Query("ai:predictions_by_signal:rate5m", "{{signal}}"),
-            unit=units.OpsPerSecond,
+            "Predictions per minute, by signal.",
+            "If one signal takes all, a model is stuck.",
+            Query("ai:predictions_by_signal:rate5m * 60", "{{signal}}"),
+            unit=PREDICTIONS_PER_MINUTE,
             width=8,
-            fields=[
-                Field("LONG", colour="green"),
-                Field("SHORT", colour="red"),
-                Field("NEUTRAL", colour="blue"),
-            ],
-        ),
-        dial(
-            "Prediction Accuracy",
-            "Share of predictions that the market proved right. Worry below 55 % for an hour: hardly "
-            "better than a coin.",
-            Query("ai_prediction_accuracy * 100", "accuracy"),
-            unit=units.Percent,
-            maximum=100,
-            limit=limits.ACCURACY_PERCENT,
         ),
         heat(
             "Confidence Scores",
-            "How many analyses ended with which confidence, darker for more. Worry when the dark band sinks.",
+            "How many analyses ended with which confidence; the more a cell stands out from the background, the more "
+            "analyses.",
+            "If the band sinks, the models become unsure.",
             f"sum by (le) (rate(ai_confidence_score_bucket[{WINDOW}]))",
             unit=units.PercentUnit,
-            width=10,
-        ),
-    ],
-)
-
-OPENAI = Section(
-    "OpenAI",
-    8,
-    [
-        lines(
-            "OpenAI API Requests",
-            "Requests to OpenAI in a minute, those that failed, and those refused for the rate "
-            "limit. Worry about any refused one: ask less often, or with another key.",
-            Query(f"sum(rate(openai_requests_total[{WINDOW}])) * 60", "requests"),
-            Query(f"sum(rate(openai_errors_total[{WINDOW}])) * 60", "errors"),
-            Query(f"sum(rate(openai_rate_limit_errors_total[{WINDOW}])) * 60", "rate limited"),
-            unit=units.OpsPerMinute,
-            fields=[Field("errors", colour="orange"), Field("rate limited", colour="red")],
-        ),
-        dial(
-            "OpenAI Error Rate",
-            "Share of OpenAI requests of the last five minutes that failed. Worry above 5 %, and "
-            "look at OpenAI's own status page first.",
-            Query("ai:openai_error_ratio:rate5m * 100", "errors"),
-            unit=units.Percent,
-            maximum=100,
-            limit=limits.OPENAI_ERROR_PERCENT,
-        ),
-        number(
-            "OpenAI Rate Limited",
-            "Requests that OpenAI refused for its rate limit in the last five minutes. Worry about any: ask less "
-            "often, or with another key.",
-            Query(
-                "round(sum by (service) (increase(openai_rate_limit_errors_total[5m])))",
-                "{{service}}",
-            ),
-            unit=units.Short,
-            width=6,
-            limit=limits.RATE_LIMITED,
-            by_service=True,
+            width=8,
         ),
     ],
 )
 
 MODELS = Section(
     "Models",
-    8,
+    6,
     [
         number(
             "Model Load Time",
-            "How long each model took to load. Worry when it grows from start to start, or a model "
-            "is missing: it failed to load.",
+            "How long each model took to load.",
+            "A load time that keeps growing delays every deployment; a model that is missing failed to load.",
             Query("max by (service, model) (model_load_duration_seconds)", "{{model}}"),
             unit=units.Seconds,
-            width=8,
+            width=24,
             by_service=True,
-        ),
-        number(
-            "Model Load Failures",
-            "How often each model failed to load in the last ten minutes. Worry about any: read the log below.",
-            Query(
-                "round(sum by (service, model) (increase(model_load_failures_total[10m])))",
-                "{{model}}",
-            ),
-            unit=units.Short,
-            width=8,
-            limit=limits.LOAD_FAILURES,
-            by_service=True,
-        ),
-        rows(
-            "Active Models",
-            "Which version of which model answers. Worry about a model with no active version, or "
-            "with two: a deployment stopped half way.",
-            {
-                "Active": Column(
-                    "max by (model, version) (ai_models_active)", units.Short, texts=YES_NO
-                )
-            },
-            labels={"model": "Model", "version": "Version"},
-            width=8,
         ),
     ],
 )
 
 LOGS = Section(
-    "Log of the AI service",
+    "AI service log",
     10,
     [
         log_lines(
             "AI Service Log",
-            "The newest lines of python-ai-service. Worry about timeouts, refused requests and "
-            "models that do not load.",
-            '{job="python-ai-service"}',
+            "The latest log lines of python-ai-service.",
+            "Timeouts, refused requests and models that fail to load are here.",
+            f'{{job="{SERVICE}"}}',
         )
     ],
 )
 
 
 def build() -> Dashboard:
-    """Give the dashboard."""
+    """Return the dashboard."""
     return dashboard(
         "ai-analysis",
-        "Speed, confidence and accuracy of the AI service, and what it depends on: OpenAI and its models.",
-        [ANALYSES, PREDICTIONS, OPENAI, MODELS, LOGS],
-        services="python-ai-service",
+        "Speed, confidence and accuracy of the AI service, and of what it depends on: OpenAI and its models.",
+        [STATUS, SIGNALS, ALERTS_AND_MODELS, PREDICTIONS, MODELS, LOGS],
+        services=SERVICE,
     )

@@ -1,9 +1,8 @@
-"""Panels in two or three lines: every kind that the dashboards use, with its query mode, legend and thresholds."""
+"""Panels in a few lines: every kind that the dashboards use, with its query mode, legend, axis and colors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TypeVar
 
@@ -27,20 +26,37 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardRegexMapOptions,
     DataSourceRef,
     DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
-    ValueMap,
-    ValueMapping,
+    RegexMap,
     ValueMappingResult,
 )
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColorScale
 from grafana_foundation_sdk.models.piechart import PieChartLegendValues, PieChartType
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
-from dashboards.limits import BAD, GOOD, NEUTRAL, Limit
-from dashboards.links import to_logs_of
+from dashboards.fields import (
+    NO_DATA,
+    NO_SAMPLES,
+    Column,
+    Field,
+    Query,
+    Texts,
+    absent,
+    colored,
+    decimals,
+    described,
+    labels_of,
+    legend_pattern,
+    series_colors,
+    texts_of,
+)
+from dashboards.limits import NEUTRAL, Limit
+from dashboards.links import LOGGED, to_dashboard, to_logs_of, to_rule
+from dashboards.palette import BY_LABEL
 
 PROMETHEUS = DataSourceRef("prometheus", "prometheus")
 LOKI = DataSourceRef("loki", "loki")
@@ -48,11 +64,11 @@ LOKI = DataSourceRef("loki", "loki")
 SERVICE = "${__field.labels.service}"
 """Grafana's variable for the service that a series tells about."""
 
-Texts = Mapping[int, tuple[str, str]]
-"""What stands for a value: a text and its colour."""
+LOGS_LABEL = "logs"
+"""The label that `with_logs` adds."""
 
-UP_DOWN: Texts = {0: ("Down", BAD), 1: ("Up", GOOD)}
-YES_NO: Texts = {0: ("No", "text"), 1: ("Yes", GOOD)}
+_HEADROOM = 1.1
+"""The axis of an idle panel ends this far above its lowest limit."""
 
 P = TypeVar(
     "P",
@@ -79,78 +95,61 @@ AnyPanel = (
 )
 
 
-@dataclass(frozen=True)
-class Query:
-    """PromQL, and what its series are called: text in which {{label}} stands for a label's value.
-
-    `empty` says why it is no fault where nothing is found; `stackctl verify dashboards` takes no other excuse.
-    """
-
-    expr: str
-    legend: str = ""
-    empty: str = ""
-
-
-@dataclass(frozen=True)
-class Field:
-    """How a series or column differs from its panel: in unit (Grafana's id), limit, colour, width (pixels)."""
-
-    name: str
-    unit: str | None = None
-    limit: Limit | None = None
-    colour: str | None = None
-    width: int | None = None
-
-    def properties(self) -> list[DynamicConfigValue]:
-        """Give the overrides in Grafana's terms."""
-        values: dict[str, object] = {}
-        if self.unit:
-            values["unit"] = self.unit
-        if self.limit:
-            values["thresholds"] = self.limit.thresholds().build()
-            values["color"] = {"mode": FieldColorModeId.THRESHOLDS}
-        if self.colour:
-            values["color"] = {"mode": FieldColorModeId.FIXED, "fixedColor": self.colour}
-        if self.width:
-            values["custom.width"] = self.width
-        return [DynamicConfigValue(name, value) for name, value in values.items()]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of numbers in a table: an instant query, and how its values look."""
-
-    expr: str
-    unit: str
-    limit: Limit = NEUTRAL
-    texts: Texts | None = None
-
-
 def _panel(
     panel: P,
     title: str,
-    description: str,
+    shows: str,
+    matters: str,
+    queries: Sequence[Query],
     *,
     unit: str,
     width: int,
     limit: Limit = NEUTRAL,
     fields: Sequence[Field] = (),
+    more: str | None = None,
 ) -> P:
-    panel.title(title).description(description).datasource(PROMETHEUS).unit(unit).span(width)
-    panel.thresholds(limit.thresholds())
+    reasons = dict.fromkeys(query.empty for query in queries if query.empty)
+    empty = ". ".join(reasons) + "." if reasons else NO_SAMPLES
+    panel.title(title).description(described(shows, matters, empty))
+    panel.datasource(PROMETHEUS).unit(unit).span(width).thresholds(limit.thresholds())
+    places = decimals(unit)
+    if places is not None:
+        panel.decimals(places)
     for field in fields:
         panel.override_by_name(field.name, field.properties())
-    return panel
-
-
-def _with_excuses(panel: P, queries: Sequence[Query]) -> P:
-    """Have the panel say what its queries may be without; a panel of which all may says so in place of a value."""
+    if more:
+        panel.links([to_dashboard(more)])
     for ref_id, query in zip(ascii_uppercase, queries, strict=False):
         if query.empty:
             panel.override_by_query(ref_id, [DynamicConfigValue("noValue", query.empty)])
-    if all(query.empty for query in queries):
+    if queries and all(query.empty for query in queries):
         panel.no_value(queries[0].empty)
     return panel
+
+
+def _nothing(queries: Sequence[Query]) -> str:
+    """Return what stands in the place of a value that none of the queries has."""
+    return queries[0].empty if queries and all(query.empty for query in queries) else NO_DATA
+
+
+def _colored_series(panel: P, queries: Sequence[Query], fields: Sequence[Field] = ()) -> None:
+    own = {legend_pattern(field.name) for field in fields if field.color}
+    panel.color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC))
+    for pattern, properties in series_colors(queries):
+        if pattern not in own:
+            panel.override_by_regexp(pattern, properties)
+
+
+def _linked_to_logs(panel: P, queries: Sequence[Query]) -> None:
+    """Link each series to the log of its service, where that service writes one."""
+    link = to_logs_of(SERVICE)
+    named = [query for query in queries if {"service", "job"} & set(labels_of(query.legend))]
+    if not named:
+        panel.data_links([link])
+    logged = "|".join(LOGGED)
+    for query in named:
+        pattern = legend_pattern(query.legend, service=logged, job=logged)
+        panel.override_by_regexp(pattern, [DynamicConfigValue("links", [link.build()])])
 
 
 def _targets(queries: Sequence[Query]) -> list[prometheus.Dataquery]:
@@ -177,18 +176,30 @@ def _last() -> common.ReduceDataOptions:
     return common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields("")
 
 
-def _colour(mode: FieldColorModeId) -> dashboard.FieldColor:
+def _color(mode: FieldColorModeId) -> dashboard.FieldColor:
     return dashboard.FieldColor().mode(mode)
 
 
-def _legend(placement: options.LegendPlacement, *calcs: str) -> common.VizLegendOptions:
-    mode = options.LegendDisplayMode.TABLE if calcs else options.LegendDisplayMode.LIST
+def _legend(placement: options.LegendPlacement) -> common.VizLegendOptions:
     return (
         common.VizLegendOptions()
-        .display_mode(mode)
+        .display_mode(options.LegendDisplayMode.LIST)
         .placement(placement)
         .show_legend(True)
-        .calcs(list(calcs))
+        .calcs([])
+    )
+
+
+def _ranked_legend() -> common.VizLegendOptions:
+    """Return a legend whose first rows are the highest series: the others need scrolling."""
+    return (
+        common.VizLegendOptions()
+        .display_mode(options.LegendDisplayMode.TABLE)
+        .placement(options.LegendPlacement.BOTTOM)
+        .show_legend(True)
+        .calcs(["lastNotNull", "max"])
+        .sort_by("Max")
+        .sort_desc(True)
     )
 
 
@@ -200,17 +211,18 @@ def _tooltip() -> common.VizTooltipOptions:
     )
 
 
-def _texts(texts: Texts) -> list[ValueMapping]:
-    results = {
-        str(value): ValueMappingResult(text=text, color=colour, index=index)
-        for index, (value, (text, colour)) in enumerate(texts.items())
-    }
-    return [ValueMap(results)]
+def _top(unit: str, limit: Limit) -> float:
+    """Return where the axis ends while all values are small: just above the lowest limit, so that both are in sight."""
+    bounds = [abs(bound) for bound in (limit.warning, limit.critical) if bound]
+    if limit.below or not bounds:
+        return {units.Percent: 100.0, units.PercentUnit: 1.0, units.Seconds: 0.1}.get(unit, 1.0)
+    return round(min(bounds) * _HEADROOM, 6)
 
 
 def lines(
     title: str,
-    description: str,
+    shows: str,
+    matters: str,
     *queries: Query,
     unit: str,
     width: int = 12,
@@ -219,35 +231,63 @@ def lines(
     by_service: bool = False,
     stacked: bool = False,
     from_zero: bool = True,
+    top: float | None = None,
+    maximum: float | None = None,
+    places: int | None = None,
+    more: str | None = None,
 ) -> timeseries.Panel:
-    """Give a time series panel, its limits as dashed lines.
+    """Return a time series panel, its limits as dashed lines.
 
-    Series of `by_service` carry the label `service`: each links to that service's logs. Without `from_zero` the axis
-    follows the data, for a value whose changes are small beside it.
+    `shows` and `matters` make the description. Series of `by_service` carry the label `service`: each links to that
+    service's logs. The axis reaches at least to `top`, by default just above the lowest limit, and never beyond
+    `maximum`. Without `from_zero` it follows the data, for a value whose changes are small beside it. `places` are
+    decimals; `more` is the uid of the dashboard with the details.
     """
     panel = _panel(
-        timeseries.Panel(), title, description, unit=unit, width=width, limit=limit, fields=fields
+        timeseries.Panel(),
+        *(title, shows, matters, queries),
+        unit=unit,
+        width=width,
+        limit=limit,
+        fields=fields,
+        more=more,
     )
-    panel.legend(_legend(options.LegendPlacement.BOTTOM, "lastNotNull", "mean", "max")).tooltip(
-        _tooltip()
-    )
-    panel.color_scheme(_colour(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
-    panel.line_width(1).fill_opacity(10).show_points(options.VisibilityMode.NEVER)
+    if places is not None:
+        panel.decimals(places)
+    panel.legend(_ranked_legend()).tooltip(_tooltip())
+    _colored_series(panel, queries, fields)
+    panel.line_width(1).fill_opacity(0).show_points(options.VisibilityMode.NEVER)
     panel.thresholds_style(
         common.GraphThresholdsStyleConfig().mode(options.GraphTresholdsStyleMode.DASHED)
     )
-    if from_zero:
-        panel.axis_soft_min(0)
+    if from_zero or limit.either_way:
+        reach = _top(unit, limit) if top is None else top
+        panel.axis_soft_min(-reach if limit.either_way else 0)
+        if maximum is None:
+            panel.axis_soft_max(reach)
+    if maximum is not None:
+        panel.min(0).max(maximum)
     if stacked:
+        panel.fill_opacity(30)
         panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL))
     if by_service:
-        panel.data_links([to_logs_of(SERVICE)])
-    return _with_excuses(panel, queries).targets(_over_range(queries))
+        _linked_to_logs(panel, queries)
+    return panel.targets(_over_range(queries))
+
+
+def hourly(
+    title: str, shows: str, matters: str, query: Query, *, unit: str, width: int = 8
+) -> timeseries.Panel:
+    """Return bars over the last 24 hours, one an hour: `query` counts what happened within an hour."""
+    panel = lines(title, shows, matters, query, unit=unit, width=width)
+    panel.draw_style(options.GraphDrawStyle.BARS).fill_opacity(60)
+    return panel.interval("1h").time_from("24h").legend(_ranked_legend().show_legend(False))
 
 
 def number(
     title: str,
-    description: str,
+    shows: str,
+    matters: str,
     *queries: Query,
     unit: str,
     width: int = 4,
@@ -255,25 +295,44 @@ def number(
     fields: Sequence[Field] = (),
     texts: Texts | None = None,
     by_service: bool = False,
+    places: int | None = None,
+    more: str | None = None,
 ) -> stat.Panel:
-    """Give a stat panel of the latest values; `texts` shows a value as a text on a colour.
+    """Return a stat panel of the latest values; `texts` shows a value as a text on a color.
 
-    Series of `by_service` carry the label `service`: each links to that service's logs.
+    Series of `by_service` carry the label `service`: each links to that service's logs. `places` are decimals; `more`
+    is the uid of the dashboard with the details.
     """
     panel = _panel(
-        stat.Panel(), title, description, unit=unit, width=width, limit=limit, fields=fields
+        stat.Panel(),
+        *(title, shows, matters, queries),
+        unit=unit,
+        width=width,
+        limit=limit,
+        fields=fields,
+        more=more,
     )
+    if places is not None:
+        panel.decimals(places)
     panel.reduce_options(_last()).graph_mode(options.BigValueGraphMode.NONE)
+    panel.color_scheme(_color(FieldColorModeId.THRESHOLDS))
+    mappings = texts_of(texts) if texts else []
+    panel.mappings([*mappings, absent(_nothing(queries), len(texts or ()))])
     if texts:
-        panel.mappings(_texts(texts)).color_mode(options.BigValueColorMode.BACKGROUND)
+        panel.color_mode(options.BigValueColorMode.BACKGROUND)
+    else:
+        panel.color_mode(options.BigValueColorMode.VALUE)
+    if len(queries) > 1 or any(labels_of(query.legend) for query in queries):
+        panel.text(common.VizTextDisplayOptions().title_size(13).value_size(20))
     if by_service:
-        panel.data_links([to_logs_of(SERVICE)])
-    return _with_excuses(panel, queries).targets(_now(queries, PromQueryFormat.TIME_SERIES))
+        _linked_to_logs(panel, queries)
+    return panel.targets(_now(queries, PromQueryFormat.TIME_SERIES))
 
 
 def dial(
     title: str,
-    description: str,
+    shows: str,
+    matters: str,
     *queries: Query,
     unit: str,
     maximum: float,
@@ -281,28 +340,34 @@ def dial(
     width: int = 6,
     limit: Limit = NEUTRAL,
     fields: Sequence[Field] = (),
+    places: int | None = None,
+    more: str | None = None,
 ) -> gauge.Panel:
-    """Give a gauge panel of the latest values between `minimum` and `maximum`."""
+    """Return a gauge panel of the latest values between `minimum` and `maximum`."""
     panel = _panel(
-        gauge.Panel(), title, description, unit=unit, width=width, limit=limit, fields=fields
+        gauge.Panel(),
+        *(title, shows, matters, queries),
+        unit=unit,
+        width=width,
+        limit=limit,
+        fields=fields,
+        more=more,
     )
+    if places is not None:
+        panel.decimals(places)
     panel.min(minimum).max(maximum).reduce_options(_last()).show_threshold_markers(True)
-    return _with_excuses(panel, queries).targets(_now(queries, PromQueryFormat.TIME_SERIES))
+    panel.color_scheme(_color(FieldColorModeId.THRESHOLDS)).mappings([absent(_nothing(queries))])
+    panel.text(common.VizTextDisplayOptions().title_size(13).value_size(20))
+    return panel.targets(_now(queries, PromQueryFormat.TIME_SERIES))
 
 
 def pie(
-    title: str,
-    description: str,
-    query: Query,
-    *,
-    unit: str,
-    width: int = 6,
-    fields: Sequence[Field] = (),
+    title: str, shows: str, matters: str, query: Query, *, unit: str, width: int = 6
 ) -> piechart.Panel:
-    """Give a pie chart of an instant query's series."""
-    panel = _panel(piechart.Panel(), title, description, unit=unit, width=width, fields=fields)
+    """Return a pie chart of an instant query's series, the largest first in its legend."""
+    panel = _panel(piechart.Panel(), title, shows, matters, [query], unit=unit, width=width)
     panel.pie_type(PieChartType.DONUT).reduce_options(_last()).tooltip(_tooltip())
-    panel.color_scheme(_colour(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+    _colored_series(panel, [query])
     legend = (
         piechart.PieChartLegendOptions()
         .display_mode(options.LegendDisplayMode.TABLE)
@@ -314,80 +379,197 @@ def pie(
 
 
 def bars(
-    title: str, description: str, query: Query, *, category: str, unit: str, width: int = 8
+    title: str,
+    shows: str,
+    matters: str,
+    query: Query,
+    *,
+    category: str,
+    unit: str,
+    width: int = 8,
 ) -> barchart.Panel:
-    """Give a bar chart with one bar a value of the label `category`."""
-    panel = _panel(barchart.Panel(), title, description, unit=unit, width=width)
+    """Return a bar chart with one bar for each value of the label `category`."""
+    panel = _panel(barchart.Panel(), title, shows, matters, [query], unit=unit, width=width)
     panel.x_field(category).legend(_legend(options.LegendPlacement.BOTTOM).show_legend(False))
-    panel.color_scheme(_colour(FieldColorModeId.PALETTE_CLASSIC)).tooltip(_tooltip())
-    panel.transformations([_without_time({"Value": query.legend})])
+    panel.tooltip(_tooltip()).min(0)
+    _colored_series(panel, [query])
+    panel.transformations([_organized({category: category, "Value": query.legend})])
     return panel.targets(_now([query], PromQueryFormat.TABLE))
 
 
 def distribution(
-    title: str, description: str, *queries: Query, unit: str, width: int = 8, limit: Limit = NEUTRAL
+    title: str,
+    shows: str,
+    matters: str,
+    *queries: Query,
+    unit: str,
+    width: int = 8,
+    limit: Limit = NEUTRAL,
 ) -> histogram.Panel:
-    """Give a histogram panel: how often the series had which value within the time range."""
-    panel = _panel(histogram.Panel(), title, description, unit=unit, width=width, limit=limit)
-    panel.combine(len(queries) > 1).fill_opacity(60)
-    panel.color_scheme(_colour(FieldColorModeId.PALETTE_CLASSIC_BY_NAME)).tooltip(_tooltip())
+    """Return a histogram panel: how often the series had which value within the time range."""
+    panel = _panel(
+        histogram.Panel(), title, shows, matters, queries, unit=unit, width=width, limit=limit
+    )
+    panel.combine(len(queries) > 1).fill_opacity(60).tooltip(_tooltip())
+    _colored_series(panel, [query for query in queries if labels_of(query.legend)])
     panel.legend(_legend(options.LegendPlacement.BOTTOM))
     return panel.targets(_over_range(queries))
 
 
 def heat(
-    title: str, description: str, buckets: str, *, unit: str, width: int = 12
+    title: str, shows: str, matters: str, buckets: str, *, unit: str, width: int = 12
 ) -> heatmap.Panel:
-    """Give a heatmap of a Prometheus histogram: `buckets` gives one series a label `le`."""
-    panel = _panel(heatmap.Panel(), title, description, unit=unit, width=width)
+    """Return a heatmap of a Prometheus histogram: `buckets` has one series for each value of the label `le`."""
+    query = Query(buckets, "{{le}}")
+    panel = _panel(heatmap.Panel(), title, shows, matters, [query], unit=unit, width=width)
     palette = (
         heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
     )
     panel.color(palette.scale(HeatmapColorScale.EXPONENTIAL).exponent(0.5).fill("dark-orange"))
     panel.y_axis(heatmap.YAxisConfig().unit(unit)).show_tooltip().show_legend().calculate(False)
-    (target,) = _targets([Query(buckets, "{{le}}")])
+    (target,) = _targets([query])
     return panel.targets([target.range().format(PromQueryFormat.HEATMAP)])
 
 
 def rows(
     title: str,
-    description: str,
+    shows: str,
+    matters: str,
     columns: Mapping[str, Column],
     *,
     labels: Mapping[str, str],
     width: int = 12,
-    empty: str | None = None,
+    empty: str = "",
+    ranked: bool = True,
+    more: str | None = None,
 ) -> table.Panel:
-    """Give a table, largest first by its first column.
+    """Return a table; `ranked` sorts it by its first column of numbers, largest first.
 
-    `columns` names the numbers, `labels` the labels that the queries give and their headings; a service's name links
-    to its logs. `empty` is what the panel says where it is no fault that nothing is found.
+    `columns` are the numbers by heading, `labels` the headings of the queries' labels, left to right; other labels are
+    left out, and make rows of their own all the same. The label of `with_logs` becomes a link to the service's log.
+    `empty` is what the panel says where an empty result is not a fault.
     """
-    panel = _panel(table.Panel(), title, description, unit=units.Short, width=width)
+    queries = [Query(column.expr, empty=empty) for column in columns.values()]
+    panel = _panel(
+        table.Panel(), title, shows, matters, queries, unit=units.Short, width=width, more=more
+    )
     sources = [f"Value #{ref_id}" for ref_id in ascii_uppercase] if len(columns) > 1 else ["Value"]
     names = dict(labels) | dict(zip(sources, columns, strict=False))
-    panel.transformations([DataTransformerConfig("merge", options={}), _without_time(names)])
+    shown = DataTransformerConfig("filterFieldsByName", options={"include": {"names": list(names)}})
+    panel.transformations(
+        [DataTransformerConfig("merge", options={}), shown, _organized(names)]
+    ).min_width(50)
     for name, column in columns.items():
-        properties = Field(name, column.unit, column.limit).properties()
+        field = Field(name, column.unit, column.limit, width=_number_width(name))
+        properties = field.properties()
         if column.limit is not NEUTRAL or column.texts:
-            properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+            properties.append(_text_color())
         if column.texts:
-            properties.append(DynamicConfigValue("mappings", _texts(column.texts)))
+            properties.append(DynamicConfigValue("mappings", texts_of(column.texts)))
         panel.override_by_name(name, properties)
-    if "service" in labels:
-        links = [to_logs_of("${__value.text}").build()]
-        panel.override_by_name(labels["service"], [DynamicConfigValue("links", links)])
-    panel.sort_by([common.TableSortByFieldState().display_name(next(iter(columns))).desc(True)])
-    if empty:
-        panel.no_value(empty)
-    return panel.targets(
-        _now([Query(column.expr) for column in columns.values()], PromQueryFormat.TABLE)
+    for label, heading in labels.items():
+        if special := _label_properties(label):
+            panel.override_by_name(heading, special)
+    if ranked:
+        first = next(iter(columns))
+        panel.sort_by([common.TableSortByFieldState().display_name(first).desc(True)])
+    return panel.targets(_now(queries, PromQueryFormat.TABLE))
+
+
+def _label_properties(label: str) -> list[DynamicConfigValue]:
+    if label == LOGS_LABEL:
+        link = to_logs_of("${__value.raw}").build()
+        text = RegexMap(
+            DashboardRegexMapOptions(
+                pattern="/^.+$/", result=ValueMappingResult(text="Logs", index=0)
+            )
+        )
+        return [
+            DynamicConfigValue("mappings", [text]),
+            DynamicConfigValue("links", [link]),
+            DynamicConfigValue("custom.width", 64),
+        ]
+    if label == "alertname":
+        return [DynamicConfigValue("links", [to_rule("${__value.raw}").build()])]
+    if label in BY_LABEL and label not in {"service", "job"}:
+        return [
+            DynamicConfigValue("mappings", colored(label)),
+            _text_color(),
+            DynamicConfigValue("custom.width", 84),
+        ]
+    return []
+
+
+def _text_color() -> DynamicConfigValue:
+    return DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
+
+
+def _number_width(heading: str) -> int:
+    """Return the pixels of a column of numbers: its heading at 14 pixels, with the arrow that shows the order."""
+    return max(84, 8 * len(heading) + 36)
+
+
+def with_logs(expr: str) -> str:
+    """Return an expression whose series have the label `logs`: the service, where that service writes a log."""
+    return f'label_replace({expr}, "{LOGS_LABEL}", "$1", "service", "({"|".join(LOGGED)})")'
+
+
+FIRING = 'alertstate="firing",severity=~"critical|warning|info"'
+"""The selector of alerts that fire. A watchdog, which always does, has another severity."""
+
+_WHERE = (
+    "instance",
+    "mountpoint",
+    "interface",
+    "method",
+    "endpoint",
+    "symbol",
+    "model",
+    "integration",
+    "rule_group",
+)
+"""The labels that tell two firing alerts of one rule and service apart."""
+
+
+def active_alerts(services: str, *, width: int = 12) -> table.Panel:
+    """Return the table of alerts that fire for these services (a regular expression), critical ones first.
+
+    Each firing alert is a row, so the table agrees with every count of `FIRING`.
+    """
+    by_severity = " or ".join(
+        "sort_desc(time() - (ALERTS_FOR_STATE and ignoring (alertstate)"
+        f' ALERTS{{alertstate="firing",severity="{severity}",service=~"{services}"}}))'
+        for severity in ("critical", "warning", "info")
+    )
+    labels = ", ".join(f'"{label}"' for label in _WHERE)
+    expr = with_logs(f'label_join({by_severity}, "where", " ", {labels})')
+    headings = {
+        "severity": "Severity",
+        "alertname": "Alert",
+        "service": "Service",
+        "where": "Where",
+        LOGS_LABEL: "Logs",
+    }
+    return rows(
+        "Active Alerts",
+        "Every alert that is firing, critical ones first and the longest first among equals.",
+        "It says since when and where to look. The alert's name leads to its rule with summary and runbook; `stackctl "
+        "runbook ALERT` prints the steps.",
+        {"For": Column(expr, units.Seconds)},
+        labels=headings,
+        width=width,
+        empty="No alert is firing",
+        ranked=False,
     )
 
 
-def log_lines(title: str, description: str, selector: str, *, width: int = 24) -> logs.Panel:
-    """Give a panel of the log lines, newest first, that a LogQL selector picks."""
-    panel = logs.Panel().title(title).description(description).datasource(LOKI).span(width)
+def log_lines(
+    title: str, shows: str, matters: str, selector: str, *, width: int = 24
+) -> logs.Panel:
+    """Return a panel of the log lines, newest first, that a LogQL selector picks."""
+    empty = "Nothing was logged in the time range, or Promtail is down."
+    panel = logs.Panel().title(title).description(described(shows, matters, empty))
+    panel.datasource(LOKI).span(width)
     panel.show_time(True).wrap_log_message(True).enable_log_details(True)
     panel.sort_order(options.LogsSortOrder.DESCENDING).dedup_strategy(
         options.LogsDedupStrategy.NONE
@@ -403,8 +585,8 @@ def log_lines(title: str, description: str, selector: str, *, width: int = 24) -
     return panel.targets([target])
 
 
-def _without_time(names: Mapping[str, str]) -> DataTransformerConfig:
-    """Give the columns in this order and under these names; the time of an instant query is the same in each row."""
+def _organized(names: Mapping[str, str]) -> DataTransformerConfig:
+    """Return the columns in this order and under these names; an instant query's time is the same in each row."""
     order = {name: index for index, name in enumerate(names)}
     settings = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": dict(names)}
     return DataTransformerConfig("organize", options=settings)

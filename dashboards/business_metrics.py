@@ -1,4 +1,4 @@
-"""Do people use the platform, and does it earn?"""
+"""Do people use the platform, and does it earn money?"""
 
 from __future__ import annotations
 
@@ -6,81 +6,104 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import limits
-from dashboards.builders import Column, Query, lines, number, rows
+from dashboards.builders import active_alerts, hourly, lines, number, rows
+from dashboards.fields import DOLLARS_PER_HOUR, PER_HOUR, Column, Query
 from dashboards.frame import Section, dashboard
 from dashboards.promql import WINDOW, counted
 
-USERS = Section(
-    "Users",
-    8,
-    [
-        lines(
-            "Active Users",
-            "Users active now, and the most at any time of the last hour. Worry about none during "
-            "business hours.",
-            Query("business:users_active:1h", "most in an hour"),
-            Query("business:users_active:current", "now"),
-            unit=units.Short,
-            limit=limits.ACTIVE_USERS,
-        ),
-        lines(
-            "New Registrations",
-            "Registrations of the last hour and of the last day. Worry when a whole day has none: "
-            "try to register.",
-            Query("business:user_registrations:1h", "last hour"),
-            Query("round(sum(increase(user_registrations_total[24h])))", "last 24 h"),
-            unit=units.Short,
-        ),
-    ],
-)
+SERVICES = "rust-core-engine|nextjs-ui-dashboard"
 
-MONEY = Section(
-    "Money",
-    8,
+STATUS = Section(
+    None,
+    4,
     [
         number(
-            "Trading Volume (24h)",
-            "What was traded in the last 24 hours. Worry about half of the usual: compare Trading "
-            "Performance.",
-            Query("business:trading_volume:24h", "volume"),
-            unit=units.Dollars,
+            "Users Online",
+            "Users that are active now.",
+            "Nobody during business hours means that people cannot get in.",
+            Query("business:users_active:current", "now"),
+            unit=units.Short,
+            width=6,
+            limit=limits.ACTIVE_USERS,
             by_service=True,
         ),
         number(
+            "Trading Volume (24h)",
+            "Volume traded within the last 24 hours.",
+            "If it is half of the usual, compare Trading Performance.",
+            Query("business:trading_volume:24h", "volume"),
+            unit=units.Dollars,
+            width=6,
+            by_service=True,
+            more="trading-performance",
+        ),
+        number(
             "Revenue (24h)",
-            "Fees that the platform took in the last 24 hours. Worry when it falls while the "
-            "volume does not.",
+            "Fees that the platform earned within the last 24 hours.",
+            "If it falls while the volume does not, fees are not booked.",
             Query("business:platform_fees:24h", "fees"),
             unit=units.Dollars,
+            width=6,
             by_service=True,
         ),
         number(
             "Portfolio Value Growth",
-            "Change of the portfolio's value in 24 hours. Worry from -5 %: the daily loss limit.",
+            "Change of the portfolio's value within 24 hours.",
+            "-5 % is the daily loss limit.",
             Query("business:portfolio_value_growth:24h * 100", "growth"),
             unit=units.Percent,
+            width=6,
             limit=limits.DAILY_RESULT_PERCENT,
             by_service=True,
-        ),
-        lines(
-            "User Engagement",
-            "Logins and sessions begun in an hour. Worry when logins go on but sessions stop: "
-            "people get in and leave.",
-            Query(f"sum(rate(user_logins_total[{WINDOW}])) * 3600", "logins"),
-            Query(f"sum(rate(user_sessions_total[{WINDOW}])) * 3600", "sessions"),
-            unit=units.Short,
+            places=2,
+            more="trading-performance",
         ),
     ],
 )
 
-STRATEGIES = Section(
-    "Strategies and fees",
-    8,
+USERS = Section(
+    None,
+    7,
     [
+        lines(
+            "Active Users",
+            "Users that are active, and the most at any time within the hour before.",
+            "A drop that the time of day does not explain means that people cannot get in.",
+            Query("business:users_active:1h", "most in an hour"),
+            Query("business:users_active:current", "now"),
+            unit=units.Short,
+            width=8,
+            limit=limits.ACTIVE_USERS,
+        ),
+        hourly(
+            "New Registrations",
+            "Registrations in each of the last 24 hours.",
+            "A whole day without any means that registration is broken: try it.",
+            Query("business:user_registrations:1h", "registrations"),
+            unit=PER_HOUR,
+            width=8,
+        ),
+        lines(
+            "User Engagement",
+            "Logins and new sessions per hour.",
+            "Logins without sessions mean that people get in and leave at once.",
+            Query(f"sum(rate(user_logins_total[{WINDOW}])) * 3600", "logins"),
+            Query(f"sum(rate(user_sessions_total[{WINDOW}])) * 3600", "sessions"),
+            unit=PER_HOUR,
+            width=8,
+        ),
+    ],
+)
+
+ALERTS_AND_FEES = Section(
+    None,
+    6,
+    [
+        active_alerts(SERVICES),
         rows(
             "Top Strategies",
-            "The ten strategies with most trades in the chosen time range. Worry when one that "
-            "should trade is missing.",
+            "The ten strategies with the most trades within the time range.",
+            "A strategy that should trade but is missing has stopped.",
             {
                 "Trades": Column(
                     f"topk(10, {counted('strategy_trades_total', by='strategy')})",
@@ -89,21 +112,30 @@ STRATEGIES = Section(
             },
             labels={"strategy": "Strategy"},
         ),
+    ],
+)
+
+FEES = Section(
+    "Fees",
+    8,
+    [
         lines(
             "Platform Fees",
-            "Fees in an hour. Worry when the line is flat while trades go on: fees are not booked.",
-            Query(f"sum(rate(platform_fees_total[{WINDOW}])) * 3600", "fees per hour"),
-            unit=units.Dollars,
+            "Fees that the platform earns per hour.",
+            "A flat line while trades continue means that fees are not booked.",
+            Query(f"sum(rate(platform_fees_total[{WINDOW}])) * 3600", "fees"),
+            unit=DOLLARS_PER_HOUR,
+            width=24,
         ),
     ],
 )
 
 
 def build() -> Dashboard:
-    """Give the dashboard."""
+    """Return the dashboard."""
     return dashboard(
         "business-metrics",
         "Users, volume, revenue and strategies: what the platform is for.",
-        [USERS, MONEY, STRATEGIES],
-        services="rust-core-engine|nextjs-ui-dashboard",
+        [STATUS, USERS, ALERTS_AND_FEES, FEES],
+        services=SERVICES,
     )

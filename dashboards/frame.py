@@ -16,9 +16,9 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards.builders import PROMETHEUS, AnyPanel
-from dashboards.links import TITLES, to_logs, to_other_dashboards
+from dashboards.links import TAG, TITLES, to_logs, to_other_dashboards
+from dashboards.palette import BAD, CATEGORIES, NEUTRAL
 
-TAG = "bot-core"
 APPLICATIONS = "rust-core-engine|python-ai-service|nextjs-ui-dashboard"
 ALL = "..*"
 """What a variable's "All" stands for: any value but none. `.+` says the same, but a plus in a link is a space."""
@@ -26,13 +26,13 @@ ALL = "..*"
 
 @dataclass(frozen=True)
 class Variable:
-    """A choice of the values that the label `name` has on a metric."""
+    """A choice among the values of the label `name` on a metric."""
 
     name: str
     metric: str
 
     def build(self) -> QueryVariable:
-        """Give the variable: several values at once, all of them at first."""
+        """Return the variable: multiple values, all of them by default."""
         query: dict[str, object] = {
             "query": f"label_values({self.metric}, {self.name})",
             "refId": self.name,
@@ -53,11 +53,16 @@ class Variable:
 
 @dataclass(frozen=True)
 class Section:
-    """A titled row: its panels, whose widths add up to whole lines of 24 columns, and their height in grid units."""
+    """Panels whose widths add up to whole lines of 24 columns, their height in grid units, and the heading above them.
 
-    title: str
+    The sections without a heading are the first glance: on a laptop they fill the screen.
+    """
+
+    title: str | None
     height: int
     panels: Sequence[AnyPanel]
+    repeat: str | None = None
+    """The variable for whose values the section is repeated."""
 
 
 class PrometheusAnnotation(model.AnnotationQuery, Builder[model.AnnotationQuery]):
@@ -68,25 +73,26 @@ class PrometheusAnnotation(model.AnnotationQuery, Builder[model.AnnotationQuery]
         name: str,
         expr: str,
         *,
-        colour: str,
+        color: str,
         title: str,
         text: str,
-        value_is_time: bool = False,
     ):
-        super().__init__(name=name, datasource=PROMETHEUS, icon_color=colour, expr=expr)
+        super().__init__(name=name, datasource=PROMETHEUS, icon_color=color, expr=expr)
         self._own = {
             "titleFormat": title,
             "textFormat": text,
             "tagKeys": "severity,service",
-            "useValueForTime": value_is_time,
+            # The value is a time in milliseconds: a thin line there. Otherwise a series is a region for as long
+            # as it exists, which covers what it annotates.
+            "useValueForTime": True,
         }
 
     def build(self) -> model.AnnotationQuery:
-        """Give itself."""
+        """Return itself."""
         return self
 
     def to_json(self) -> dict[str, object]:
-        """Give the general fields and Prometheus' own."""
+        """Return the general fields and Prometheus' own."""
         return super().to_json() | self._own
 
 
@@ -99,9 +105,9 @@ def dashboard(
     variables: Sequence[Variable] = (),
     logs: str | None = None,
 ) -> model.Dashboard:
-    """Give the dashboard with this uid.
+    """Return the dashboard with this uid.
 
-    `services` is a regular expression of the services that it tells about: their alerts and starts are drawn over
+    `services` is a regular expression of the services that it is about: their critical alerts and starts are drawn over
     its graphs, and its link "Logs" leads to their logs, or to those that the LogQL selector `logs` picks.
     """
     frame = (
@@ -116,10 +122,12 @@ def dashboard(
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
         .variables([variable.build() for variable in variables])
         .annotations(_annotations(services))
-        .links([*to_other_dashboards(uid), to_logs(logs or f'{{job=~"{services}"}}')])
+        .links([to_other_dashboards(), to_logs(logs or f'{{job=~"{services}"}}')])
     )
     for section in sections:
-        frame.with_row(Row(section.title))
+        if section.title is not None:
+            row = Row(section.title)
+            frame.with_row(row.repeat(section.repeat) if section.repeat else row)
         for panel in section.panels:
             frame.with_panel(panel.height(section.height))
     built = frame.build()
@@ -129,28 +137,28 @@ def dashboard(
 
 
 def _annotations(services: str) -> list[Builder[model.AnnotationQuery]]:
-    """Give what is drawn over every graph: alerts, deployments that CI announces, and starts of applications."""
+    """Return what is drawn over every graph: critical alerts, deployments that CI announces, starts of applications."""
     announced = AnnotationTarget().type("tags").tags(["deployment"]).match_any(False).limit(100)
+    critical = f'alertstate="firing",severity="critical",service=~"{services}"'
     return [
         PrometheusAnnotation(
-            "Alerts",
-            f'ALERTS{{alertstate="firing",service=~"{services}"}}',
-            colour="red",
+            "Critical alerts",
+            f"ALERTS_FOR_STATE * 1000 and ignoring (alertstate) ALERTS{{{critical}}}",
+            color=BAD,
             title="{{alertname}}",
-            text="{{severity}}: {{service}}",
+            text="{{severity}}: {{service}}, active since then",
         ),
         AnnotationQuery()
         .name("Deployments")
         .datasource(model.DataSourceRef("grafana", "-- Grafana --"))
         .enable(True)
-        .icon_color("blue")
+        .icon_color(NEUTRAL)
         .target(announced),
         PrometheusAnnotation(
             "Starts",
             f'process_start_time_seconds{{job=~"{APPLICATIONS}",service=~"{services}"}} * 1000',
-            colour="purple",
+            color=CATEGORIES[3],
             title="{{service}} started",
-            text="A new process: a deployment, or a restart",
-            value_is_time=True,
+            text="A new process: a deployment or a restart",
         ),
     ]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
 
-GOOD, WARN, BAD = "green", "yellow", "red"
+from dashboards.palette import BAD, GOOD, WARN
+from dashboards.palette import NEUTRAL as NEUTRAL_COLOR
 
 
 @dataclass(frozen=True)
@@ -21,30 +22,30 @@ class Limit:
     alerts: tuple[str, ...] = ()
     """The alerts that fire there; none for a target that nobody is called for."""
     good: str = GOOD
-    """The colour of a value that nothing fires for."""
+    """The color of a value that nothing fires for."""
     either_way: bool = False
     """Whether the negative of a value fires like the value itself."""
 
     def thresholds(self) -> ThresholdsConfig:
-        """Give Grafana's steps: a colour holds from its value upwards, the first one from minus infinity."""
+        """Return Grafana's steps: a color holds from its value upwards, the first one from minus infinity."""
         values = [(self.warning, WARN), (self.critical, BAD)]
-        colours = [colour for value, colour in values if value is not None]
+        colors = [color for value, color in values if value is not None]
         bounds = [value for value, _ in values if value is not None]
-        colours.insert(0, self.good)
+        colors.insert(0, self.good)
         if self.below:
-            colours.reverse()
+            colors.reverse()
             bounds.reverse()
         if self.either_way:
-            colours = [*reversed(colours[1:]), *colours]
+            colors = [*reversed(colors[1:]), *colors]
             bounds = [*(-value for value in reversed(bounds)), *bounds]
         steps = [
-            Threshold(value, colour) for value, colour in zip([None, *bounds], colours, strict=True)
+            Threshold(value, color) for value, color in zip([None, *bounds], colors, strict=True)
         ]
         return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
 # For a value that is neither good nor bad. Without steps of its own a panel gets Grafana's: red from 80.
-NEUTRAL = Limit(good="blue")
+NEUTRAL = Limit(good=NEUTRAL_COLOR)
 
 # For something that should not be there at all, though no alert counts it in this way.
 ANY = Limit(warning=1)

@@ -1,4 +1,4 @@
-"""Ways out of a dashboard: to the other dashboards, and to the logs of the same service and time."""
+"""Links out of a dashboard: other dashboards, the logs of the same service and time, and the rule behind an alert."""
 
 from __future__ import annotations
 
@@ -20,12 +20,35 @@ TITLES = {
 }
 """The dashboards in the plan's order: uid (also the file's name) and title."""
 
+TAG = "bot-core"
+
+LOGGED = (
+    "rust-core-engine",
+    "python-ai-service",
+    "nextjs-ui-dashboard",
+    "mongodb",
+    "redis",
+    "rabbitmq",
+    "kong",
+    "prometheus",
+    "alertmanager",
+    "grafana",
+    "node-exporter",
+    "cadvisor",
+    "mongodb-exporter",
+    "redis-exporter",
+)
+"""The services that write to their log in normal operation. The others (Loki and Promtail at level `warn`, the blackbox
+exporter, the socket proxy) would lead to an empty page."""
+
+_CONTEXT = "${__url_time_range}&${__all_variables}"
+
 
 def explore_logs(selector: str) -> str:
-    """Give the address of Explore with a LogQL selector, over the dashboard's time range.
+    """Return the address of Explore with a LogQL selector, over the dashboard's time range.
 
     Grafana replaces its own variables in it, so those stay readable; all else is percent-encoded.
-    The shape is that of Grafana 10's `panes` parameter.
+    The shape is that of the `panes` parameter, which Grafana has had since 10.1.
     """
     query = {
         "refId": "A",
@@ -45,22 +68,30 @@ def explore_logs(selector: str) -> str:
     return f"/explore?orgId=1&schemaVersion=1&panes={readable}"
 
 
-def to_other_dashboards(uid: str) -> list[DashboardLink]:
-    """Give a link to each dashboard but the one with this uid, with the time range kept."""
-    return [
-        DashboardLink(title)
-        .type(DashboardLinkType.LINK)
-        .icon("dashboard")
-        .tooltip(f"{title}, same time range")
-        .url(f"/d/{other}")
+def to_other_dashboards() -> DashboardLink:
+    """Return the drop-down of all dashboards with our tag; time range and variables are kept."""
+    return (
+        DashboardLink("Dashboards")
+        .type(DashboardLinkType.DASHBOARDS)
+        .tags([TAG])
+        .as_dropdown(True)
+        .include_vars(True)
         .keep_time(True)
-        for other, title in TITLES.items()
-        if other != uid
-    ]
+    )
+
+
+def to_dashboard(uid: str, **variables: str) -> DashboardLink:
+    """Return a link to a dashboard from a panel or series; time range and variables are kept.
+
+    `variables` sets variables of that dashboard, to texts in which Grafana replaces its own variables.
+    """
+    chosen = "".join(f"&var-{name}={value}" for name, value in variables.items())
+    context = "${__url_time_range}" + chosen if chosen else _CONTEXT
+    return DashboardLink(f"Open {TITLES[uid]}").url(f"/d/{uid}?{context}")
 
 
 def to_logs(selector: str) -> DashboardLink:
-    """Give the dashboard's link to the logs that a LogQL selector picks."""
+    """Return the dashboard's link to the logs that a LogQL selector picks."""
     return (
         DashboardLink("Logs")
         .type(DashboardLinkType.LINK)
@@ -72,6 +103,15 @@ def to_logs(selector: str) -> DashboardLink:
 
 
 def to_logs_of(service: str) -> DashboardLink:
-    """Give a link to the logs of a service from its series or table cell; `service` is Grafana's variable for it."""
+    """Return a link to a service's logs from its series or table cell; `service` is Grafana's variable for it."""
     selector = f'{{job="{service}"}}'
     return DashboardLink(f"Logs of {service}").url(explore_logs(selector)).target_blank(True)
+
+
+def to_rule(alert: str) -> DashboardLink:
+    """Return a link to the page of an alert's rule, which has its summary, runbook and state.
+
+    `alert` is Grafana's variable for the alert's name. The route finds a rule of a data source by its name
+    (public/app/routes/routes.tsx, `/alerting/:sourceName/:name/find`).
+    """
+    return DashboardLink(f"Rule of {alert}").url(f"/alerting/Prometheus/{alert}/find")

@@ -8,18 +8,18 @@ WINDOW = "$__rate_interval"
 def quantile(
     fraction: float, histogram: str, window: str = WINDOW, *, by: str = "", where: str = ""
 ) -> str:
-    """Give a quantile of a histogram, summed over all labels but those of `by`."""
+    """Return a quantile of a histogram, summed over all labels but those of `by`."""
     labels = f"le, {by}" if by else "le"
     return f"histogram_quantile({fraction}, sum by ({labels}) (rate({histogram}_bucket{where}[{window}])))"
 
 
 def counted(counter: str, *, by: str, where: str = "") -> str:
-    """Give how often something happened within the time range, as a whole number."""
+    """Return how often something happened within the time range, as a whole number."""
     return f"round(sum by ({by}) (increase({counter}{where}[$__range])))"
 
 
 def slower_than(bound: str, histogram: str, *, by: str, where: str = "") -> str:
-    """Give how many observations within the time range were above a bucket's bound, zero where none was.
+    """Return how many observations within the time range were above a bucket's bound, zero where none was.
 
     `bound` is a regular expression of the label `le`: client libraries write one second as "1" or as "1.0".
     """

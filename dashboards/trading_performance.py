@@ -1,4 +1,4 @@
-"""Does the engine trade, well, and within its risk limits?"""
+"""Does the engine trade, how well, and within its risk limits?"""
 
 from __future__ import annotations
 
@@ -6,123 +6,168 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import limits
-from dashboards.builders import UP_DOWN, Field, Query, dial, lines, log_lines, number, pie
+from dashboards.builders import active_alerts, dial, lines, log_lines, number, pie
+from dashboards.fields import (
+    BITCOIN,
+    SIGNED_DOLLARS,
+    TRADES_PER_MINUTE,
+    UP_DOWN,
+    Field,
+    Query,
+)
 from dashboards.frame import Section, Variable, dashboard
-from dashboards.promql import counted
+from dashboards.palette import GOOD, WARN
+from dashboards.promql import WINDOW, counted
 
+ENGINE = "rust-core-engine"
 SYMBOL = '{symbol=~"$symbol"}'
+NO_ADDRESS = "BINANCE_API_URL is not set"
 
-EXECUTION = Section(
-    "Execution",
-    8,
+STATUS = Section(
+    None,
+    4,
     [
         number(
             "Trading",
-            "Whether the engine is allowed to trade. Worry when it is halted without your doing: "
-            "the log below says why.",
+            "Whether the engine is allowed to trade.",
+            "Halted without anybody's doing means that the engine stopped itself: its log says why.",
             Query("trading_enabled", "trading"),
             unit=units.NoUnit,
             width=3,
             limit=limits.TRADING_ENABLED,
-            texts={0: ("Halted", limits.WARN), 1: ("Enabled", limits.GOOD)},
+            texts={0: ("Halted", WARN), 1: ("Enabled", GOOD)},
             by_service=True,
         ),
-        lines(
-            "Trades per Minute",
-            "Trades of each pair in a minute. Worry when all lines fall to zero while trading is "
-            "enabled: after ten minutes TradingHalted fires.",
-            Query(
-                f"sum by (symbol) (rate(trades_total{SYMBOL}[$__rate_interval])) * 60", "{{symbol}}"
-            ),
-            unit=units.OpsPerMinute,
-            width=8,
-            stacked=True,
+        number(
+            "Binance API",
+            "Whether Binance responds to a probe from here.",
+            "While it is down, no order can be placed or closed.",
+            Query('probe_success{job="binance-api"}', "{{instance}}", empty=NO_ADDRESS),
+            unit=units.NoUnit,
+            width=4,
+            limit=limits.REACHED,
+            texts=UP_DOWN,
         ),
         dial(
             "Trade Success Rate",
-            "Trades of the last five minutes that went through; the target is 95 %. Worry below 90 "
-            "%: the exchange rejects orders, or the balance is too small.",
+            "Share of the trades of the last five minutes that succeeded. The target is 95 %.",
+            "Below 90 % the exchange rejects orders, or the balance is too low.",
             Query("trading:trade_success_ratio:rate5m * 100", "success"),
             unit=units.Percent,
             maximum=100,
-            width=5,
+            width=4,
             limit=limits.TRADE_SUCCESS_PERCENT,
-        ),
-        lines(
-            "Trade Execution Latency",
-            "Time from order to execution: half, 95 % and 99 % of the trades take at most this "
-            "long. Worry when p95 leaves its usual band: prices move while orders wait.",
-            *(
-                Query(f"trading:trade_duration_seconds:{name}", name)
-                for name in ("p50", "p95", "p99")
-            ),
-            unit=units.Seconds,
-            width=8,
-            limit=limits.EXECUTION_SECONDS,
-        ),
-    ],
-)
-
-MONEY = Section(
-    "Portfolio",
-    8,
-    [
-        lines(
-            "Portfolio Value",
-            "What all holdings are worth. Worry about a step down without a trade to explain it.",
-            Query("portfolio_value_usd", "portfolio"),
-            unit=units.Dollars,
-            width=10,
-            from_zero=False,
         ),
         number(
             "Daily P&L",
-            "Profit or loss of the last 24 hours, and today's as a share of the portfolio. Worry "
-            "from a loss of 5 %: the daily loss limit.",
+            "Profit or loss of the last 24 hours, and today's as a share of the portfolio.",
+            "A loss of 5 % is the daily loss limit.",
             Query("business:profit_loss:24h", "last 24 h"),
             Query("sum(profit_loss_daily) / sum(portfolio_value_usd) * 100", "of portfolio"),
-            unit=units.Dollars,
+            unit=SIGNED_DOLLARS,
             width=5,
             limit=limits.RESULT,
-            fields=[Field("of portfolio", unit=units.Percent, limit=limits.DAILY_RESULT_PERCENT)],
+            fields=[
+                Field(
+                    "of portfolio",
+                    unit=units.Percent,
+                    limit=limits.DAILY_RESULT_PERCENT,
+                    decimals=2,
+                )
+            ],
+        ),
+        number(
+            "Trading Balance",
+            "USDT that is free to trade.",
+            "Below 100 there is little room; below 50 orders fail for lack of funds.",
+            Query("trading_balance_usdt", "balance"),
+            unit=units.Dollars,
+            limit=limits.BALANCE_USDT,
+            by_service=True,
         ),
         dial(
             "Open Positions",
-            "How many pairs have a position that is not zero. Worry at ten: the engine may open no more.",
+            "Trading pairs whose position is not zero.",
+            "At ten the engine may not open another.",
             Query("trading:open_positions:count", "positions"),
             unit=units.Short,
             maximum=12,
             width=4,
             limit=limits.OPEN_POSITIONS,
         ),
+    ],
+)
+
+EXECUTION = Section(
+    None,
+    7,
+    [
+        lines(
+            "Trades per Minute",
+            "Trades per minute, by pair.",
+            "If all lines drop to zero while trading is enabled, TradingHalted fires after ten minutes.",
+            Query(f"sum by (symbol) (rate(trades_total{SYMBOL}[{WINDOW}])) * 60", "{{symbol}}"),
+            unit=TRADES_PER_MINUTE,
+            width=8,
+            stacked=True,
+        ),
         number(
             "Trade Failures",
-            "Trades that failed in the chosen time range, by pair. Worry when one pair collects "
-            "them: its market may be closed, or its minimum order size changed.",
+            "Trades that failed within the time range, by pair.",
+            "If one pair collects them, its market may be closed or its minimum order size may have changed.",
             Query(counted("trades_failed_total", by="symbol", where=SYMBOL), "{{symbol}}"),
             unit=units.Short,
-            width=5,
+            width=7,
             limit=limits.ANY,
+        ),
+        lines(
+            "Trade Execution Latency",
+            "Time from order to execution: 50 %, 95 % and 99 % of the trades take at most this long.",
+            "Prices move while orders wait: a p95 above its usual band costs money.",
+            *(
+                Query(f"trading:trade_duration_seconds:{name}", name)
+                for name in ("p50", "p95", "p99")
+            ),
+            unit=units.Seconds,
+            width=9,
+            limit=limits.EXECUTION_SECONDS,
+        ),
+    ],
+)
+
+ALERTS_AND_VALUE = Section(
+    None,
+    6,
+    [
+        active_alerts(ENGINE),
+        lines(
+            "Portfolio Value",
+            "Value of all holdings.",
+            "A step down without a trade that explains it needs an investigation.",
+            Query("portfolio_value_usd", "portfolio"),
+            unit=units.Dollars,
+            from_zero=False,
+            places=3,
         ),
     ],
 )
 
 RISK = Section(
-    "Risk",
+    "Pairs and risk",
     8,
     [
-        number(
-            "Trading Balance",
-            "USDT free to trade. Worry below 100; below 50 orders fail for want of funds.",
-            Query("trading_balance_usdt", "balance"),
-            unit=units.Dollars,
-            limit=limits.BALANCE_USDT,
-            by_service=True,
+        lines(
+            "Trades by Side",
+            "Trades per minute, bought and sold.",
+            "If one side stops while the other continues, the engine only builds up or only unwinds positions.",
+            Query(f"sum by (side) (rate(trades_total{SYMBOL}[{WINDOW}])) * 60", "{{side}}"),
+            unit=TRADES_PER_MINUTE,
+            width=6,
         ),
         pie(
             "Top Traded Pairs",
-            "The ten pairs with most trades in the chosen time range. Worry when one that should "
-            "trade is missing.",
+            "The ten pairs with the most trades within the time range.",
+            "A pair that should trade but is missing points to its strategy or its market.",
             Query(
                 f"topk(10, {counted('trades_total', by='symbol', where=SYMBOL)})",
                 "{{symbol}}",
@@ -131,86 +176,77 @@ RISK = Section(
         ),
         number(
             "Risk Metrics",
-            "Max drawdown: the deepest fall from a peak. Sharpe ratio: return for the risk taken, "
-            "below zero means loss. Worry when the first grows while the second falls.",
+            "Max drawdown: the deepest fall from a peak. Sharpe ratio: return relative to risk, below zero for a loss.",
+            "The first growing while the second falls means more risk for less return.",
             Query("max_drawdown_ratio", "Max drawdown"),
             Query("sharpe_ratio", "Sharpe ratio"),
             unit=units.PercentUnit,
             limit=limits.DRAWDOWN,
             by_service=True,
-            fields=[Field("Sharpe ratio", unit=units.Short, limit=limits.SHARPE)],
+            fields=[Field("Sharpe ratio", unit=units.Short, limit=limits.SHARPE, decimals=2)],
         ),
         lines(
             "Position Size",
-            "Size of each position in BTC, short ones below zero. Worry beyond 10 either way: no "
-            "strategy asks for it.",
+            "Size of each position in BTC; short positions are below zero.",
+            "No strategy asks for more than 10 BTC either way.",
             Query(f"position_size_btc{SYMBOL}", "{{symbol}}"),
-            unit=units.Bictoin,
-            width=10,
+            unit=BITCOIN,
+            width=8,
             limit=limits.POSITION_BTC,
+            top=0.01,
         ),
     ],
 )
-
-NO_ADDRESS = "BINANCE_API_URL is not set"
 
 BINANCE = Section(
     "Binance",
     7,
     [
         number(
-            "Binance API",
-            "Whether Binance answers a probe from here. Worry when it is down: no order can be placed or closed.",
-            Query('probe_success{job="binance-api"}', "{{instance}}", empty=NO_ADDRESS),
-            unit=units.NoUnit,
-            width=6,
-            limit=limits.REACHED,
-            texts=UP_DOWN,
-        ),
-        number(
             "Binance Status",
-            "The HTTP status of its last answer. Worry about 429 and 418: it throttles or bans this address, longer "
-            "the more you ask.",
+            "HTTP status of the last response.",
+            "429 and 418 mean that Binance throttles or bans this address, for longer the more often it is asked.",
             Query('probe_http_status_code{job="binance-api"}', "{{instance}}", empty=NO_ADDRESS),
             unit=units.NoUnit,
-            width=6,
+            width=8,
             limit=limits.BINANCE_STATUS,
         ),
         lines(
             "Binance Latency",
-            "Time that Binance takes to answer, five minutes' mean. Worry above 2 s: orders are filled at other prices "
-            "than were seen.",
+            "Response time of Binance, averaged over five minutes.",
+            "Above 2 s orders are filled at other prices than those on which they were decided.",
             Query(
                 'avg_over_time(probe_duration_seconds{job="binance-api"}[5m])',
                 "{{instance}}",
                 empty=NO_ADDRESS,
             ),
             unit=units.Seconds,
+            width=16,
             limit=limits.BINANCE_SECONDS,
         ),
     ],
 )
 
 LOGS = Section(
-    "Log of the engine",
+    "Engine log",
     10,
     [
         log_lines(
             "Engine Log",
-            "The newest lines of rust-core-engine. Worry about rejected orders, and look for what "
-            "happened before a fall above.",
-            '{job="rust-core-engine"}',
+            "The latest log lines of rust-core-engine.",
+            "Rejected orders, and what happened before a drop above, are here.",
+            f'{{job="{ENGINE}"}}',
         )
     ],
 )
 
 
 def build() -> Dashboard:
-    """Give the dashboard."""
+    """Return the dashboard."""
     return dashboard(
         "trading-performance",
-        "Whether the engine trades, how well orders go through, and how the portfolio and its risk stand.",
-        [EXECUTION, MONEY, RISK, BINANCE, LOGS],
-        services="rust-core-engine",
+        "Whether the engine trades, how well orders are executed, and how the portfolio and its risk stand.",
+        [STATUS, EXECUTION, ALERTS_AND_VALUE, RISK, BINANCE, LOGS],
+        services=ENGINE,
         variables=[Variable("symbol", "trades_total")],
     )

@@ -60,7 +60,7 @@ class _Text(BaseModel):
 
 class _Mapping(BaseModel):
     type: str
-    options: dict[str, _Text] = {}
+    options: dict[str, Any] = {}
 
 
 class _Color(CamelModel):
@@ -106,7 +106,7 @@ class Appearance(CamelModel):
         found = [
             one.options[key] for one in self.mappings if one.type == "value" and key in one.options
         ]
-        return found[0] if found else None
+        return _Text.model_validate(found[0]) if found else None
 
     def step(self, value: float) -> Step | None:
         """Give the threshold that a value has reached."""
@@ -122,6 +122,12 @@ class _Property(BaseModel):
 class _Matcher(BaseModel):
     id: str
     options: Any = None
+
+    def names(self, field: str) -> bool:
+        """Return whether it picks this field by its name; Grafana writes a regular expression as /…/."""
+        if self.id == "byRegexp":
+            return re.search(str(self.options).strip("/"), field) is not None
+        return self.id == "byName" and self.options == field
 
 
 class _Override(BaseModel):
@@ -191,7 +197,7 @@ class Panel(CamelModel):
         """Give how the values of a field look: the panel's defaults, and what is said of this field by its name."""
         properties = dict(self.field_config.defaults)
         for override in self.field_config.overrides:
-            if override.matcher.id != "byName" or override.matcher.options != field:
+            if not override.matcher.names(field):
                 continue
             for one in override.properties:
                 # An id with a dot is a member of an object: custom.cellOptions.

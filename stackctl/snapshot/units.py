@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+_SUFFIX = "suffix:"
+"""Begins a unit that is a text of the dashboard's own, behind the number."""
+
 _SHORT = (("", 1.0), ("K", 1e3), ("Mil", 1e6), ("Bil", 1e9), ("Tri", 1e12))
 _SI = (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
 _IEC = (("B", 1.0), ("KiB", 2.0**10), ("MiB", 2.0**20), ("GiB", 2.0**30), ("TiB", 2.0**40))
@@ -36,6 +39,8 @@ def format_value(value: float, unit: str, decimals: int | None = None) -> str:
         return "NaN"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
+    if unit.startswith(_SUFFIX):
+        return f"{number(value, decimals)} {unit.removeprefix(_SUFFIX)}"
     style = _UNITS.get(unit)
     return style(value, decimals) if style else f"{number(value, decimals)} {unit}"
 

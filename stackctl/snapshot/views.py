@@ -405,10 +405,17 @@ def _legend(panel: Panel, named: Sequence[tuple[Series, str]]) -> Table:
 
 
 def _thresholds(looks: Appearance) -> str:
-    if looks.mappings:
+    if any(one.type == "value" for one in looks.mappings):
         return ""
     steps = [step for step in looks.thresholds.steps if step.value is not None]
-    return ", ".join(f"{step.color} from {_text(looks, step.value or 0.0)}" for step in steps)
+    return ", ".join(
+        f"{_named(step.color)}from {_text(looks, step.value or 0.0)}" for step in steps
+    )
+
+
+def _named(color: str) -> str:
+    """Return a color's name with a space behind it, nothing for one that only has a number."""
+    return "" if color.startswith("#") else f"{color} "
 
 
 def _cell(looks: Appearance, value: str | float | None) -> Cell:

@@ -17,7 +17,8 @@ import yaml
 
 from dashboards import limits
 from dashboards.__main__ import FOLDER, stale, write
-from dashboards.links import TITLES
+from dashboards.links import LOGGED, TITLES
+from dashboards.palette import BAD, GOOD, WARN
 from stackctl.render.promql import metric_names
 from stackctl.snapshot.dashboard import Dashboard
 from tests.config.contract import EXPORTED, SERIES
@@ -128,7 +129,7 @@ PLAN: dict[str, list[tuple[str, str, list[str]]]] = {
 }
 
 EMPTY_AT_REST = {
-    ("system-overview", "Active Alerts", "A"),
+    *((uid, "Active Alerts", "A") for uid in PLAN),
     ("system-overview", "Certificates", "A"),
     ("trading-performance", "Binance API", "A"),
     ("trading-performance", "Binance Status", "A"),
@@ -142,8 +143,7 @@ EMPTY_AT_REST = {
 """The queries that may find nothing, and say why."""
 
 UNITS = {
-    *("percent", "percentunit", "s", "binBps", "bytes", "currencyUSD", "currencyBTC"),
-    *("ops", "opm", "reqps", "mps", "cps"),
+    *("percent", "percentunit", "s", "binBps", "bytes", "currencyUSD", "ops", "reqps", "mps"),
 }
 COUNTS = {
     ("ai-analysis", "OpenAI Rate Limited"),
@@ -151,8 +151,7 @@ COUNTS = {
     ("api-performance", "Response Status Codes"),
     ("api-performance", "Error Budget Burn"),
     ("business-metrics", "Active Users"),
-    ("business-metrics", "New Registrations"),
-    ("business-metrics", "User Engagement"),
+    ("business-metrics", "Users Online"),
     ("database-performance", "Active Connections"),
     ("database-performance", "RabbitMQ Messages"),
     ("database-performance", "Redis Refused Clients"),
@@ -166,6 +165,7 @@ COUNTS = {
     ("trading-performance", "Trade Failures"),
     ("trading-performance", "Top Traded Pairs"),
     ("websocket-metrics", "Active Connections"),
+    ("websocket-metrics", "Connected Clients"),
     ("websocket-metrics", "Disconnect Reasons"),
 }
 """The panels whose numbers are of things, or how many times one is the other."""
@@ -261,10 +261,9 @@ def test_the_seven_dashboards_of_the_plan() -> None:
 
 
 @pytest.mark.parametrize("uid", PLAN)
-def test_every_planned_panel_in_the_plans_order_with_its_kind_and_query(uid: str) -> None:
-    planned = [title for title, _, _ in PLAN[uid]]
+def test_every_planned_panel_with_its_kind_and_query(uid: str) -> None:
     found = {panel["title"]: panel for panel in panels(uid)}
-    assert [title for title in found if title in planned] == planned
+    assert len(found) == len(panels(uid))
     for title, kind, plan_queries in PLAN[uid]:
         assert found[title]["type"] == kind, title
         shown = [as_planned(target["expr"]) for target in found[title]["targets"]]
@@ -290,10 +289,22 @@ def test_panels_fill_the_grid_and_do_not_overlap(uid: str) -> None:
     assert len(cells) == 24 * height, "a gap between panels"
 
 
-def test_every_panel_says_what_it_shows_and_when_to_worry() -> None:
+def test_every_panel_says_what_it_shows_why_it_matters_and_what_empty_means() -> None:
     for uid, panel in every_panel():
-        assert len(panel["description"]) > 40, (uid, panel["title"])
-        assert "orry" in panel["description"], (uid, panel["title"])
+        where = (uid, panel["title"])
+        shows, matters, empty = panel["description"].split("\n\n")
+        assert len(shows) > 15, where
+        assert re.fullmatch(r"Why it matters: .{20,}\.", matters), where
+        assert re.fullmatch(r"When empty: .{10,}\.", empty), where
+        assert all(reason in empty for reason in no_values(panel)), where
+
+
+def no_values(panel: Json) -> set[str]:
+    """Return the texts that a panel shows in the place of a value."""
+    config = panel.get("fieldConfig", {"defaults": {}, "overrides": []})
+    properties = [one for override in config["overrides"] for one in override["properties"]]
+    found = {one["value"] for one in properties if one["id"] == "noValue"}
+    return found | ({config["defaults"]["noValue"]} if "noValue" in config["defaults"] else set())
 
 
 def test_every_number_has_a_unit_and_a_threshold_of_its_own() -> None:
@@ -305,7 +316,8 @@ def test_every_number_has_a_unit_and_a_threshold_of_its_own() -> None:
         # A number without a unit is a state that has words, or a count; a table's columns have units of their own.
         unitless = {"none": bool(defaults.get("mappings")), "short": panel["type"] == "table"}
         is_count = where in COUNTS or panel["title"] == "Binance Status"
-        assert defaults["unit"] in UNITS or unitless[defaults["unit"]] or is_count, where
+        known = defaults["unit"] in UNITS or re.fullmatch(r"suffix:[\w/ ]+", defaults["unit"])
+        assert known or is_count or unitless[defaults["unit"]], where
         # Grafana's own default is red from 80 on.
         steps = defaults["thresholds"]["steps"]
         assert steps[0]["value"] is None, where
@@ -377,26 +389,26 @@ def test_a_limit_that_is_not_its_alerts_is_found(
         assert_turns(replace(limit, alerts=("X",)), {"X": rule})
 
 
-def test_limits_put_the_colours_in_order() -> None:
+def test_limits_put_the_colors_in_order() -> None:
     rising = limits.Limit(80, 95).thresholds().build().steps
     falling = limits.Limit(100, 50, below=True).thresholds().build().steps
     assert [(step.value, step.color) for step in rising] == [
-        (None, "green"),
-        (80, "yellow"),
-        (95, "red"),
+        (None, GOOD),
+        (80, WARN),
+        (95, BAD),
     ]
     assert [(step.value, step.color) for step in falling] == [
-        (None, "red"),
-        (50, "yellow"),
-        (100, "green"),
+        (None, BAD),
+        (50, WARN),
+        (100, GOOD),
     ]
     either = limits.Limit(5, 10, either_way=True).thresholds().build().steps
     assert [(step.value, step.color) for step in either] == [
-        (None, "red"),
-        (-10, "yellow"),
-        (-5, "green"),
-        (5, "yellow"),
-        (10, "red"),
+        (None, BAD),
+        (-10, WARN),
+        (-5, GOOD),
+        (5, WARN),
+        (10, BAD),
     ]
 
 
@@ -548,47 +560,112 @@ def test_variables_start_at_all_and_are_used() -> None:
         assert used <= {*names[uid], "1"}, uid
 
 
-def test_links_lead_to_the_other_six() -> None:
+def test_a_drop_down_leads_to_all_dashboards_with_time_and_variables() -> None:
+    tagged = {uid for uid, dashboard in DASHBOARDS.items() if "bot-core" in dashboard["tags"]}
+    assert tagged == set(TITLES)
+    for dashboard in DASHBOARDS.values():
+        drop_down, logs = dashboard["links"]
+        assert drop_down["type"] == "dashboards"
+        assert drop_down["tags"] == ["bot-core"]
+        assert drop_down["asDropdown"] is True
+        assert drop_down["keepTime"] is True
+        assert drop_down["includeVars"] is True
+        assert logs["title"] == "Logs"
+
+
+def links_of(panel: Json) -> Iterator[Json]:
+    """Yield the links of a panel, of its series and of its cells."""
+    yield from panel.get("links", [])
+    config = panel.get("fieldConfig", {"defaults": {}, "overrides": []})
+    yield from config["defaults"].get("links", [])
+    for override in config["overrides"]:
+        for setting in override["properties"]:
+            if setting["id"] == "links":
+                yield from setting["value"]
+
+
+def test_every_link_leads_to_what_exists() -> None:
+    kinds = {"/explore": assert_opens_logs, "/d": assert_opens_a_dashboard}
+    opened = set()
     for uid, dashboard in DASHBOARDS.items():
-        others = [
-            link["url"].removeprefix("/d/")
-            for link in dashboard["links"]
-            if link["title"] != "Logs"
-        ]
-        assert others == [other for other in TITLES if other != uid]
-        assert all(link["keepTime"] for link in dashboard["links"] if link["title"] != "Logs")
+        links = [link for link in dashboard["links"] if link["type"] == "link"]
+        for link in [*links, *(link for panel in panels(uid) for link in links_of(panel))]:
+            path = urlsplit(link["url"]).path
+            if path == "/alerting/Prometheus/${__value.raw}/find":
+                continue
+            kind = path if path in kinds else path.rpartition("/")[0]
+            kinds[kind](link["url"])
+            opened.add(kind)
+    assert opened == kinds.keys()
 
 
-def test_log_links_lead_to_logs_of_services_in_loki() -> None:
-    links = [
-        link for board in DASHBOARDS.values() for link in board["links"] if link["title"] == "Logs"
-    ]
-    assert len(links) == len(DASHBOARDS)
-    of_series = [
+def assert_opens_logs(url: str) -> None:
+    address = urlsplit(url)
+    assert parse_qs(address.query)["schemaVersion"] == ["1"]
+    (pane,) = json.loads(parse_qs(address.query)["panes"][0]).values()
+    assert pane["datasource"] == "loki"
+    assert pane["range"] == {"from": "${__from}", "to": "${__to}"}
+    (query,) = pane["queries"]
+    assert query["datasource"] == {"type": "loki", "uid": "loki"}
+    assert_picks_services(query["expr"])
+
+
+def assert_opens_a_dashboard(url: str) -> None:
+    address = urlsplit(url)
+    uid = address.path.removeprefix("/d/")
+    assert uid in DASHBOARDS
+    context, *rest = address.query.split("&")
+    assert context == "${__url_time_range}"
+    known = {f"var-{one['name']}" for one in DASHBOARDS[uid]["templating"].get("list", [])}
+    assert rest == ["${__all_variables}"] or {one.partition("=")[0] for one in rest} <= known
+
+
+def test_an_alerts_link_goes_by_the_name_of_the_data_source() -> None:
+    tables = [panel for _, panel in every_panel() if panel["title"] == "Active Alerts"]
+    assert len(tables) == len(DASHBOARDS)
+    for panel in tables:
+        urls = [link["url"] for link in links_of(panel) if "/alerting/" in link["url"]]
+        assert urls == ["/alerting/Prometheus/${__value.raw}/find"]
+
+
+SILENT = {"loki", "promtail", "blackbox-exporter", "docker-socket-proxy"}
+"""Services that log nothing while they work."""
+
+
+def test_a_link_to_a_log_is_only_where_the_service_writes_one() -> None:
+    shipped = {name for name in SERVICES if name not in {"notification-sink", "mongodb-init"}}
+    assert set(LOGGED) == shipped - SILENT
+    checked = 0
+    for uid, panel in every_panel():
+        defaults = panel.get("fieldConfig", {}).get("defaults", {})
+        logs = [link for link in defaults.get("links", []) if "/explore" in link["url"]]
+        legends = [target.get("legendFormat", "") for target in panel["targets"]]
+        by_service = [one for one in legends if "{{service}}" in one or "{{job}}" in one]
+        assert not (logs and by_service), (uid, panel["title"])
+        for override in panel.get("fieldConfig", {}).get("overrides", []):
+            if override["matcher"]["id"] != "byRegexp":
+                continue
+            if not any("/explore" in link["url"] for link in override_links(override)):
+                continue
+            pattern = re.compile(override["matcher"]["options"].strip("/"))
+            for legend in by_service:
+                named = {
+                    service
+                    for service in SERVICES
+                    if pattern.search(re.sub(r"\{\{(service|job)\}\}", service, legend))
+                }
+                assert not named & SILENT, (uid, panel["title"])
+                checked += 1
+    assert checked > 10
+
+
+def override_links(override: Json) -> list[Json]:
+    return [
         link
-        for _, panel in every_panel()
-        for link in panel.get("fieldConfig", {}).get("defaults", {}).get("links", [])
-    ]
-    of_cells = [
-        link
-        for _, panel in every_panel()
-        for override in panel.get("fieldConfig", {}).get("overrides", [])
         for setting in override["properties"]
         if setting["id"] == "links"
         for link in setting["value"]
     ]
-    assert of_series
-    assert of_cells
-    for link in [*links, *of_series, *of_cells]:
-        address = urlsplit(link["url"])
-        assert address.path == "/explore"
-        assert parse_qs(address.query)["schemaVersion"] == ["1"]
-        (pane,) = json.loads(parse_qs(address.query)["panes"][0]).values()
-        assert pane["datasource"] == "loki"
-        assert pane["range"] == {"from": "${__from}", "to": "${__to}"}
-        (query,) = pane["queries"]
-        assert query["datasource"] == {"type": "loki", "uid": "loki"}
-        assert_picks_services(query["expr"])
 
 
 def keeps_service(expr: str) -> bool:
@@ -602,8 +679,7 @@ def test_a_number_of_one_service_leads_to_that_services_log() -> None:
     for uid, panel in every_panel():
         if panel["type"] != "stat" or panel["title"] in OUTSIDE:
             continue
-        links = panel["fieldConfig"]["defaults"].get("links", [])
-        of_service = [link for link in links if "__field.labels.service" in link["url"]]
+        of_service = [link for link in links_of(panel) if "__field.labels.service" in link["url"]]
         exprs = [target["expr"] for target in panel["targets"]]
         assert bool(of_service) == all(map(keeps_service, exprs)), (uid, panel["title"])
         checked += bool(of_service)
@@ -626,14 +702,18 @@ def assert_picks_services(selector: str) -> None:
         assert set(found[1].split("|")) <= SERVICES
 
 
-def test_alerts_deployments_and_starts_are_drawn_over_every_graph() -> None:
+def test_annotations_are_critical_alerts_deployments_and_starts_as_thin_lines() -> None:
     for uid, dashboard in DASHBOARDS.items():
         drawn = {annotation["name"]: annotation for annotation in dashboard["annotations"]["list"]}
-        assert list(drawn) == ["Alerts", "Deployments", "Starts"], uid
-        assert 'alertstate="firing"' in drawn["Alerts"]["expr"]
+        assert list(drawn) == ["Critical alerts", "Deployments", "Starts"], uid
+        alerts = drawn["Critical alerts"]["expr"]
+        assert 'alertstate="firing",severity="critical"' in alerts
+        # A series as an annotation is a region for as long as it exists; a value that is a time is a line.
+        for annotation in drawn.values():
+            assert "expr" not in annotation or annotation["useValueForTime"] is True, uid
+            assert "expr" not in annotation or "* 1000" in annotation["expr"], uid
         assert drawn["Deployments"]["target"]["tags"] == ["deployment"]
-        assert drawn["Starts"]["useValueForTime"] is True
-        services = re.search(r'service=~"([^"]+)"', drawn["Alerts"]["expr"])
+        services = re.search(r'service=~"([^"]+)"', alerts)
         assert services is not None
         assert services[1] == "..*" or set(services[1].split("|")) <= SERVICES, uid
 

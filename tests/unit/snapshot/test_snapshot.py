@@ -115,6 +115,7 @@ def test_a_curve_has_some_hundred_points_at_most(hours: int, step: int) -> None:
         (1500, "ops", "1.5 k ops/s"),
         (0.00088, "ops", "0.00088 ops/s"),
         (3, "furlongs", "3 furlongs"),
+        (-12.5, "suffix:USD", "-12.5 USD"),
         (math.nan, "s", "NaN"),
         (math.inf, "s", "∞"),
         (-math.inf, "s", "-∞"),
@@ -377,6 +378,32 @@ def test_a_stat_has_a_tile_a_series_coloured_by_threshold() -> None:
     tiles = [(tile.name, tile.value.text, tile.value.color) for tile in found.content.tiles]
     assert tiles == [("a", "10%", GREEN), ("b", "80%", YELLOW), ("c", "100%", RED)]
     assert found.thresholds == "yellow from 80%, red from 95%"
+
+
+def test_a_threshold_without_a_color_name_is_said_by_its_value() -> None:
+    steps = [{"color": "#009E73", "value": None}, {"color": "#C42D1C", "value": 80}]
+    absent = {"type": "special", "options": {"match": "null+nan", "result": {"text": "No data"}}}
+    config = defaults(
+        unit="percent", thresholds={"mode": "absolute", "steps": steps}, mappings=[absent]
+    )
+    found = shown(panel("gauge", fieldConfig=config), series("a", 12))
+    assert found.thresholds == "from 80%"
+
+
+def test_a_series_has_the_color_of_the_pattern_that_its_name_matches() -> None:
+    color = {"id": "color", "value": {"mode": "fixed", "fixedColor": "#C42D1C"}}
+    matcher = {"id": "byRegexp", "options": "/^p95 (engine)$/"}
+    shown = Panel.model_validate(
+        panel("timeseries")
+        | {
+            "fieldConfig": {
+                "defaults": {},
+                "overrides": [{"matcher": matcher, "properties": [color]}],
+            }
+        }
+    )
+    assert colors.of_series(shown.appearance("p95 engine"), 0) == "#C42D1C"
+    assert colors.of_series(shown.appearance("p95 engine two"), 0) == colors.PALETTE[0]
 
 
 def test_a_value_that_has_a_name_is_shown_by_it() -> None:
@@ -821,11 +848,14 @@ def test_the_command_says_which_panels_show_nothing(
     done = run(both(matrix(), failing), "ai-analysis", "-o", "out.html")
     assert done.exit_code == 0, done.output
     said = " ".join(done.stdout.split())
-    assert "no data for Analyses per Minute, Analysis Duration" in said
+    assert "Analyses per Minute, OpenAI API Requests, Analysis Duration" in said
     assert said.endswith("a query failed for AI Service Log")
     text = Document((tmp_path / "out.html").read_text()).text
-    panels = dashboard.load("ai-analysis", SHIPPED).panels
-    assert text.count("No data") == sum(one.type not in {"row", "logs"} for one in panels)
+    asked = [one for one in dashboard.load("ai-analysis", SHIPPED).panels if one.targets]
+    excused = [one for one in asked if one.if_empty("A")]
+    assert text.count("No data") == sum(one.type != "logs" for one in asked) - len(excused)
+    assert [one.title for one in excused] == ["Active Alerts"]
+    assert "No alert is firing" in text
     assert "The query failed: loki at " in text
 
 
