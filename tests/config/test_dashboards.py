@@ -776,3 +776,23 @@ def test_grafana_asks_nobody_outside_and_lets_nobody_in_without_a_login() -> Non
     assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
     assert environment["GF_USERS_ALLOW_SIGN_UP"] == "false"
     assert "GF_INSTALL_PLUGINS" not in environment
+
+
+def test_home_is_system_overview() -> None:
+    grafana = COMPOSE["docker-compose.yml"]["services"]["grafana"]
+    home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    mounted = [volume.split(":") for volume in grafana["volumes"]]
+    assert ["${STACKCTL_CONFIG}/grafana/dashboards", str(home.parent), "ro"] in mounted
+    assert home.stem == "system-overview"
+    assert (FOLDER / home.name).is_file()
+
+
+# What Grafana 9 and 10 read at their start (pkg/services/provisioning); our mount hides the image's own empty folders.
+READ_AT_START = {"dashboards", "datasources", "plugins", "notifiers", "alerting"}
+
+
+def test_every_provisioning_folder_that_grafana_reads_exists() -> None:
+    found = {path.parent.name: path for path in (GRAFANA / "provisioning").glob("*/*.yml")}
+    assert found.keys() == READ_AT_START
+    for path in found.values():
+        assert yaml.safe_load(path.read_text(encoding="utf-8"))["apiVersion"] == 1
