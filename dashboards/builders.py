@@ -566,7 +566,7 @@ def active_alerts(services: str, *, width: int = 12) -> table.Panel:
 def log_lines(
     title: str, shows: str, matters: str, selector: str, *, width: int = 24
 ) -> logs.Panel:
-    """Return a panel of the log lines, newest first, that a LogQL selector picks."""
+    """Return a panel of the log lines, newest first, that a LogQL selector picks, each with its service and level."""
     empty = "Nothing was logged in the time range, or Promtail is down."
     panel = logs.Panel().title(title).description(described(shows, matters, empty))
     panel.datasource(LOKI).span(width)
@@ -577,7 +577,7 @@ def log_lines(
     target = (
         loki.Dataquery()
         .ref_id("A")
-        .expr(selector)
+        .expr(f'{selector} | line_format "{{{{.job}}}} {{{{.level}}}} {{{{__line__}}}}"')
         .query_type("range")
         .max_lines(200)
         .datasource(LOKI)

@@ -454,7 +454,7 @@ def test_the_dashboard_of_an_alert_on_log_lines_shows_that_log() -> None:
     assert group["rules"]
     for rule in group["rules"]:
         shown = [
-            panel["targets"][0]["expr"]
+            panel["targets"][0]["expr"].partition(" | ")[0]
             for panel in panels(rule["annotations"]["dashboard"].removeprefix("/d/"))
             if panel["type"] == "logs"
         ]
@@ -686,13 +686,13 @@ def test_a_number_of_one_service_leads_to_that_services_log() -> None:
     assert checked > 10
 
 
-def test_log_panels_pick_services() -> None:
-    selectors = [
-        panel["targets"][0]["expr"] for _, panel in every_panel() if panel["type"] == "logs"
-    ]
-    assert selectors
-    for selector in selectors:
+def test_log_panels_pick_services_and_name_them_on_every_line() -> None:
+    queries = [panel["targets"][0]["expr"] for _, panel in every_panel() if panel["type"] == "logs"]
+    assert queries
+    for query in queries:
+        selector, _, stages = query.partition(" | ")
         assert_picks_services(selector)
+        assert stages == 'line_format "{{.job}} {{.level}} {{__line__}}"'
 
 
 def assert_picks_services(selector: str) -> None:

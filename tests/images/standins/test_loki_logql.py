@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pytest
 
@@ -105,6 +106,16 @@ def test_json_adds_labels_and_marks_a_line_that_is_none() -> None:
     assert run(log('{job="a"} | json').stages, "plain text", plain) == "plain text"
     assert plain["__error__"] == "JSONParserErr"
     assert plain["__error_details__"].startswith("Value looks like object")
+
+
+def test_line_format_writes_labels_and_the_line() -> None:
+    query = log('{job="a"} | json | line_format "{{.job}} {{ .level }} {{.gone}}: {{__line__}}"')
+    assert run(query.stages, LINE, {"job": "a"}) == f"a error : {LINE}"
+
+
+def test_line_format_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(ParseError, match=re.escape("{{ToUpper .level}}")):
+        log('{job="a"} | line_format "{{ToUpper .level}}"')
 
 
 @pytest.mark.parametrize("line", ['{"a": NaN}', '{"a": -Infinity}', '{"a": 1', "[1]", ""])

@@ -197,6 +197,9 @@ class _Parser:
             case "regexp":
                 self._take()
                 return self._checked(pipeline.Regexp, self.expect("STRING").text)
+            case "line_format":
+                self._take()
+                return self._checked(pipeline.LineFormat, self.expect("STRING").text)
             case "IDENTIFIER" | "(":
                 return self._label_filter()
             case kind if kind in KEYWORDS:

@@ -138,6 +138,27 @@ class Regexp:
 
 
 @dataclass(frozen=True, slots=True)
+class LineFormat:
+    """`| line_format "{{.job}} {{__line__}}"`: the line becomes the template's text.
+
+    Of Go's templates only labels and the line itself are known. Raises ValueError for a template with more than that.
+    """
+
+    template: str
+
+    def __post_init__(self) -> None:
+        unknown = _ACTION.search(_KNOWN_ACTION.sub("", self.template))
+        if unknown:
+            raise ValueError(f"line_format with {unknown[0]} is not supported by the Loki stand-in")
+
+    def process(self, line: str, labels: dict[str, str]) -> str | None:
+        """Return the text, with nothing for a label that the line lacks."""
+        return _KNOWN_ACTION.sub(
+            lambda action: labels.get(action[1], "") if action[1] else line, self.template
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class LabelMatch:
     """`| level="error"` and its three relatives."""
 
@@ -219,6 +240,8 @@ _CONVERT: Mapping[str, Callable[[str], float]] = {
     "BYTES": lambda text: float(units.size(text)),
 }
 
+_ACTION = re.compile(r"\{\{.*?\}\}")
+_KNOWN_ACTION = re.compile(r"\{\{\s*(?:\.(\w+)|__line__)\s*\}\}")
 _LOGFMT = re.compile(r'([^\s="]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)')
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
