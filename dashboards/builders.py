@@ -21,6 +21,7 @@ from grafana_foundation_sdk.builders import (
     table,
     timeseries,
 )
+from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as options
@@ -140,16 +141,23 @@ def _colored_series(panel: P, queries: Sequence[Query], fields: Sequence[Field] 
             panel.override_by_regexp(pattern, properties)
 
 
-def _linked_to_logs(panel: P, queries: Sequence[Query]) -> None:
-    """Link each series to the log of its service, where that service writes one."""
-    link = to_logs_of(SERVICE)
+def _linked(
+    panel: P, queries: Sequence[Query], *, by_service: bool, details: DashboardLink | None = None
+) -> None:
+    """Link each series to its details, and to the log of its service where that service writes one."""
+    others = [details] if details else []
+    links = [*others, to_logs_of(SERVICE)] if by_service else others
     named = [query for query in queries if {"service", "job"} & set(labels_of(query.legend))]
-    if not named:
-        panel.data_links([link])
+    if links and not (by_service and named):
+        panel.data_links(links)
+        return
+    if others:
+        panel.data_links(others)
     logged = "|".join(LOGGED)
-    for query in named:
+    for query in named if by_service else ():
         pattern = legend_pattern(query.legend, service=logged, job=logged)
-        panel.override_by_regexp(pattern, [DynamicConfigValue("links", [link.build()])])
+        value = [link.build() for link in links]
+        panel.override_by_regexp(pattern, [DynamicConfigValue("links", value)])
 
 
 def _targets(queries: Sequence[Query]) -> list[prometheus.Dataquery]:
@@ -270,8 +278,7 @@ def lines(
     if stacked:
         panel.fill_opacity(30)
         panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL))
-    if by_service:
-        _linked_to_logs(panel, queries)
+    _linked(panel, queries, by_service=by_service)
     return panel.targets(_over_range(queries))
 
 
@@ -295,13 +302,14 @@ def number(
     fields: Sequence[Field] = (),
     texts: Texts | None = None,
     by_service: bool = False,
+    details: DashboardLink | None = None,
     places: int | None = None,
     more: str | None = None,
 ) -> stat.Panel:
     """Return a stat panel of the latest values; `texts` shows a value as a text on a color.
 
-    Series of `by_service` carry the label `service`: each links to that service's logs. `places` are decimals; `more`
-    is the uid of the dashboard with the details.
+    Series of `by_service` carry the label `service`: each links to that service's logs. `details` is a link of each
+    series, `more` the uid of the dashboard to which the panel leads. `places` are decimals.
     """
     panel = _panel(
         stat.Panel(),
@@ -324,8 +332,7 @@ def number(
         panel.color_mode(options.BigValueColorMode.VALUE)
     if len(queries) > 1 or any(labels_of(query.legend) for query in queries):
         panel.text(common.VizTextDisplayOptions().title_size(13).value_size(20))
-    if by_service:
-        _linked_to_logs(panel, queries)
+    _linked(panel, queries, by_service=by_service, details=details)
     return panel.targets(_now(queries, PromQueryFormat.TIME_SERIES))
 
 

@@ -41,7 +41,7 @@ LOGGED = (
 """The services that write to their log in normal operation. The others (Loki and Promtail at level `warn`, the blackbox
 exporter, the socket proxy) would lead to an empty page."""
 
-_CONTEXT = "${__url_time_range}&${__all_variables}"
+_TIME, _VARIABLES = "${__url_time_range}", "&${__all_variables}"
 
 
 def explore_logs(selector: str) -> str:
@@ -83,11 +83,11 @@ def to_other_dashboards() -> DashboardLink:
 def to_dashboard(uid: str, **variables: str) -> DashboardLink:
     """Return a link to a dashboard from a panel or series; time range and variables are kept.
 
-    `variables` sets variables of that dashboard, to texts in which Grafana replaces its own variables.
+    `variables` sets variables of that dashboard instead, to texts in which Grafana replaces its own variables.
     """
     chosen = "".join(f"&var-{name}={value}" for name, value in variables.items())
-    context = "${__url_time_range}" + chosen if chosen else _CONTEXT
-    return DashboardLink(f"Open {TITLES[uid]}").url(f"/d/{uid}?{context}")
+    of_which = f" of {', '.join(variables.values())}" if variables else ""
+    return DashboardLink(f"{TITLES[uid]}{of_which}").url(f"/d/{uid}?{_TIME}{chosen or _VARIABLES}")
 
 
 def to_logs(selector: str) -> DashboardLink:

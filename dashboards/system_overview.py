@@ -9,6 +9,7 @@ from dashboards import limits
 from dashboards.builders import FIRING, active_alerts, dial, lines, number, rows, with_logs
 from dashboards.fields import UP_DOWN, Column, Field, Query
 from dashboards.frame import ALL, APPLICATIONS, Section, Variable, dashboard
+from dashboards.links import to_dashboard
 from dashboards.palette import GOOD, WARN
 
 SERVICE = "container_label_com_docker_compose_service"
@@ -36,7 +37,7 @@ STATUS = Section(
             limit=limits.UP,
             texts=UP_DOWN,
             by_service=True,
-            more="api-performance",
+            details=to_dashboard("api-performance", job="${__field.labels.job}"),
         ),
         number(
             "Backing Services",

@@ -16,6 +16,7 @@ from dashboards.fields import (
     Query,
 )
 from dashboards.frame import Section, Variable, dashboard
+from dashboards.links import to_dashboard
 from dashboards.palette import GOOD, WARN
 from dashboards.promql import WINDOW, counted
 
@@ -119,6 +120,7 @@ EXECUTION = Section(
             unit=units.Short,
             width=7,
             limit=limits.ANY,
+            details=to_dashboard("trading-performance", symbol="${__field.labels.symbol}"),
         ),
         lines(
             "Trade Execution Latency",
