@@ -23,7 +23,7 @@ STATUS = Section(
             "Service Status",
             "Whether Prometheus can scrape each application.",
             "An application that is down for two minutes pages somebody.",
-            Query(f"up{JOB}", "{{job}}"),
+            Query(f'up{{job=~"{APPLICATIONS}",job=~"$job"}}', "{{job}}"),
             unit=units.NoUnit,
             width=8,
             limit=limits.UP,

@@ -25,6 +25,7 @@ from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as options
+from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import (
     DashboardRegexMapOptions,
@@ -145,7 +146,7 @@ def _linked(
     panel: P, queries: Sequence[Query], *, by_service: bool, details: DashboardLink | None = None
 ) -> None:
     """Link each series to its details, and to the log of its service where that service writes one."""
-    others = [details] if details else []
+    others: list[Builder[model.DashboardLink]] = [details] if details else []
     links = [*others, to_logs_of(SERVICE)] if by_service else others
     named = [query for query in queries if {"service", "job"} & set(labels_of(query.legend))]
     if links and not (by_service and named):
@@ -198,8 +199,13 @@ def _legend(placement: options.LegendPlacement) -> common.VizLegendOptions:
     )
 
 
-def _ranked_legend() -> common.VizLegendOptions:
-    """Return a legend whose first rows are the highest series: the others need scrolling."""
+def _series_legend(queries: Sequence[Query]) -> common.VizLegendOptions:
+    """Return one line with the latest values, or a table where labels decide how many series there are.
+
+    The table begins with the highest series: the others need scrolling.
+    """
+    if not any(labels_of(query.legend) for query in queries):
+        return _legend(options.LegendPlacement.BOTTOM).calcs(["lastNotNull"])
     return (
         common.VizLegendOptions()
         .display_mode(options.LegendDisplayMode.TABLE)
@@ -262,7 +268,7 @@ def lines(
     )
     if places is not None:
         panel.decimals(places)
-    panel.legend(_ranked_legend()).tooltip(_tooltip())
+    panel.legend(_series_legend(queries)).tooltip(_tooltip())
     _colored_series(panel, queries, fields)
     panel.line_width(1).fill_opacity(0).show_points(options.VisibilityMode.NEVER)
     panel.thresholds_style(
@@ -282,13 +288,13 @@ def lines(
     return panel.targets(_over_range(queries))
 
 
-def hourly(
+def counted_bars(
     title: str, shows: str, matters: str, query: Query, *, unit: str, width: int = 8
 ) -> timeseries.Panel:
-    """Return bars over the last 24 hours, one an hour: `query` counts what happened within an hour."""
+    """Return one bar for each interval of five minutes or more; `query` counts what happened within `$__interval`."""
     panel = lines(title, shows, matters, query, unit=unit, width=width)
     panel.draw_style(options.GraphDrawStyle.BARS).fill_opacity(60)
-    return panel.interval("1h").time_from("24h").legend(_ranked_legend().show_legend(False))
+    return panel.interval("5m").max_data_points(48)
 
 
 def number(
@@ -364,7 +370,7 @@ def dial(
         panel.decimals(places)
     panel.min(minimum).max(maximum).reduce_options(_last()).show_threshold_markers(True)
     panel.color_scheme(_color(FieldColorModeId.THRESHOLDS)).mappings([absent(_nothing(queries))])
-    panel.text(common.VizTextDisplayOptions().title_size(13).value_size(20))
+    panel.text(common.VizTextDisplayOptions().title_size(13))
     return panel.targets(_now(queries, PromQueryFormat.TIME_SERIES))
 
 
@@ -494,15 +500,18 @@ def _label_properties(label: str) -> list[DynamicConfigValue]:
         return [
             DynamicConfigValue("mappings", [text]),
             DynamicConfigValue("links", [link]),
-            DynamicConfigValue("custom.width", 64),
+            DynamicConfigValue("custom.width", 60),
         ]
     if label == "alertname":
-        return [DynamicConfigValue("links", [to_rule("${__value.raw}").build()])]
+        return [
+            DynamicConfigValue("links", [to_rule("${__value.raw}").build()]),
+            DynamicConfigValue("custom.width", 200),
+        ]
     if label in BY_LABEL and label not in {"service", "job"}:
         return [
             DynamicConfigValue("mappings", colored(label)),
             _text_color(),
-            DynamicConfigValue("custom.width", 84),
+            DynamicConfigValue("custom.width", 82),
         ]
     return []
 
@@ -513,7 +522,7 @@ def _text_color() -> DynamicConfigValue:
 
 def _number_width(heading: str) -> int:
     """Return the pixels of a column of numbers: its heading at 14 pixels, with the arrow that shows the order."""
-    return max(84, 8 * len(heading) + 36)
+    return max(76, 8 * len(heading) + 36)
 
 
 def with_logs(expr: str) -> str:

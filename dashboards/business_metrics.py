@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import limits
-from dashboards.builders import active_alerts, hourly, lines, number, rows
+from dashboards.builders import active_alerts, counted_bars, lines, number, rows
 from dashboards.fields import DOLLARS_PER_HOUR, PER_HOUR, Column, Query
 from dashboards.frame import Section, dashboard
 from dashboards.promql import WINDOW, counted
@@ -23,9 +23,19 @@ STATUS = Section(
             "Nobody during business hours means that people cannot get in.",
             Query("business:users_active:current", "now"),
             unit=units.Short,
-            width=6,
+            width=4,
             limit=limits.ACTIVE_USERS,
             by_service=True,
+        ),
+        number(
+            "Registrations (1h)",
+            "Users that registered within the last hour.",
+            "Compare it with the usual: none at a busy time means that registration is broken.",
+            Query("business:user_registrations:1h", "registrations"),
+            unit=units.Short,
+            width=4,
+            by_service=True,
+            places=0,
         ),
         number(
             "Trading Volume (24h)",
@@ -43,7 +53,7 @@ STATUS = Section(
             "If it falls while the volume does not, fees are not booked.",
             Query("business:platform_fees:24h", "fees"),
             unit=units.Dollars,
-            width=6,
+            width=5,
             by_service=True,
         ),
         number(
@@ -52,7 +62,7 @@ STATUS = Section(
             "-5 % is the daily loss limit.",
             Query("business:portfolio_value_growth:24h * 100", "growth"),
             unit=units.Percent,
-            width=6,
+            width=5,
             limit=limits.DAILY_RESULT_PERCENT,
             by_service=True,
             places=2,
@@ -75,12 +85,15 @@ USERS = Section(
             width=8,
             limit=limits.ACTIVE_USERS,
         ),
-        hourly(
+        counted_bars(
             "New Registrations",
-            "Registrations in each of the last 24 hours.",
+            "Registrations within each interval of five minutes or more, as the time range allows.",
             "A whole day without any means that registration is broken: try it.",
-            Query("business:user_registrations:1h", "registrations"),
-            unit=PER_HOUR,
+            Query(
+                "60 * sum_over_time(business:user_registrations:rate5m[$__interval])",
+                "registrations",
+            ),
+            unit=units.Short,
             width=8,
         ),
         lines(

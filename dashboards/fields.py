@@ -31,6 +31,7 @@ REQUESTS_PER_MINUTE = "suffix:requests/min"
 PREDICTIONS_PER_MINUTE = "suffix:predictions/min"
 KEYS_PER_SECOND = "suffix:keys/s"
 ERRORS_PER_SECOND = "suffix:errors/s"
+MESSAGES_PER_SECOND = "suffix:messages/s"
 PER_HOUR = "suffix:per hour"
 SIGNED_DOLLARS = "suffix:USD"
 DOLLARS_PER_HOUR = "suffix:USD/h"
@@ -45,7 +46,7 @@ _DECIMALS: Mapping[str, int] = {
     units.BytesPerSecondIEC: 1,
     units.RequestsPerSecond: 2,
     units.OpsPerSecond: 2,
-    units.MessagesPerSecond: 1,
+    MESSAGES_PER_SECOND: 1,
     TRADES_PER_MINUTE: 1,
     ANALYSES_PER_MINUTE: 1,
     REQUESTS_PER_MINUTE: 1,

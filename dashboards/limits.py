@@ -97,7 +97,7 @@ POSITION_BTC = Limit(critical=10, alerts=("UnexpectedPositionSize",), either_way
 BINANCE_SECONDS = Limit(critical=2, alerts=("BinanceAPISlow",))
 # 418 is a ban of this address for going on after a 429 (Binance's API documentation, General Info).
 BINANCE_STATUS = Limit(400, 418, alerts=("BinanceAPIThrottled",))
-DAILY_RESULT_PERCENT = Limit(0, -5, below=True, alerts=("HighDailyLossLimit",))
+DAILY_RESULT_PERCENT = Limit(-2.5, -5, below=True, alerts=("HighDailyLossLimit",))
 DRAWDOWN = Limit(critical=0.2, alerts=("MaxDrawdownExceeded",))
 SHARPE = Limit(0, below=True, alerts=("NegativeSharpeRatio",))
 

@@ -99,10 +99,10 @@ TRAFFIC_AND_ERRORS = Section(
                 "{{direction}} {{instance}}",
             ),
             unit=units.BytesPerSecondIEC,
-            width=6,
+            width=5,
             top=1024.0,
         ),
-        active_alerts(ALL, width=11),
+        active_alerts(ALL, width=12),
         rows(
             "Container Restart Count",
             "How often the containers of each service restarted within 24 hours, and within the last 15 minutes. A "

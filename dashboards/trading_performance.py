@@ -147,9 +147,9 @@ ALERTS_AND_VALUE = Section(
             "Value of all holdings.",
             "A step down without a trade that explains it needs an investigation.",
             Query("portfolio_value_usd", "portfolio"),
-            unit=units.Dollars,
+            # Grafana's dollars are shortened to thousands, which hides the changes of a day.
+            unit=SIGNED_DOLLARS,
             from_zero=False,
-            places=3,
         ),
     ],
 )

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import limits
 from dashboards.builders import active_alerts, dial, distribution, lines, number, pie, rows
-from dashboards.fields import ERRORS_PER_SECOND, UP_DOWN, Column, Query
+from dashboards.fields import ERRORS_PER_SECOND, MESSAGES_PER_SECOND, UP_DOWN, Column, Query
 from dashboards.frame import Section, dashboard
 from dashboards.promql import counted, quantile
 
@@ -83,7 +83,7 @@ SIGNALS = Section(
             "If sent drops while clients stay connected, the price feed has stopped.",
             Query("websocket:messages_sent:rate5m", "sent"),
             Query("websocket:messages_received:rate5m", "received"),
-            unit=units.MessagesPerSecond,
+            unit=MESSAGES_PER_SECOND,
             width=8,
         ),
         lines(

@@ -118,7 +118,8 @@ PLAN: dict[str, list[tuple[str, str, list[str]]]] = {
     ],
     "business-metrics": [
         ("Active Users", "timeseries", ["business:users_active:1h"]),
-        ("New Registrations", "timeseries", ["business:user_registrations:1h"]),
+        ("Registrations (1h)", "stat", ["business:user_registrations:1h"]),
+        ("New Registrations", "timeseries", []),
         ("Trading Volume (24h)", "stat", ["business:trading_volume:24h"]),
         ("Revenue (24h)", "stat", []),
         ("Portfolio Value Growth", "stat", ["business:portfolio_value_growth:24h"]),
@@ -143,7 +144,7 @@ EMPTY_AT_REST = {
 """The queries that may find nothing, and say why."""
 
 UNITS = {
-    *("percent", "percentunit", "s", "binBps", "bytes", "currencyUSD", "ops", "reqps", "mps"),
+    *("percent", "percentunit", "s", "binBps", "bytes", "currencyUSD", "ops", "reqps"),
 }
 COUNTS = {
     ("ai-analysis", "OpenAI Rate Limited"),
@@ -152,6 +153,8 @@ COUNTS = {
     ("api-performance", "Error Budget Burn"),
     ("business-metrics", "Active Users"),
     ("business-metrics", "Users Online"),
+    ("business-metrics", "Registrations (1h)"),
+    ("business-metrics", "New Registrations"),
     ("database-performance", "Active Connections"),
     ("database-performance", "RabbitMQ Messages"),
     ("database-performance", "Redis Refused Clients"),
@@ -204,7 +207,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 def expanded(expr: str) -> str:
     """Put Grafana's values at their defaults: an hour's range, every choice."""
-    values = {"__rate_interval": "1m", "__range": "1h"}
+    values = {"__rate_interval": "1m", "__interval": "5m", "__range": "1h"}
     return re.sub(r"\$([a-z_]+)", lambda found: values.get(found[1], "..*"), expr)
 
 
