@@ -19,7 +19,7 @@ from dashboards.builders import (
 )
 from dashboards.fields import (
     ANALYSES_PER_MINUTE,
-    PREDICTIONS_PER_MINUTE,
+    PER_MINUTE,
     REQUESTS_PER_MINUTE,
     UP_DOWN,
     YES_NO,
@@ -169,7 +169,7 @@ PREDICTIONS = Section(
             "Predictions per minute, by signal.",
             "If one signal takes all, a model is stuck.",
             Query("ai:predictions_by_signal:rate5m * 60", "{{signal}}"),
-            unit=PREDICTIONS_PER_MINUTE,
+            unit=PER_MINUTE,
             width=8,
         ),
         heat(
@@ -186,7 +186,7 @@ PREDICTIONS = Section(
 
 MODELS = Section(
     "Models",
-    6,
+    4,
     [
         number(
             "Model Load Time",

@@ -211,7 +211,7 @@ LOGS = Section(
             "Application Logs",
             "The latest log lines of the chosen services.",
             "An error that repeats names the cause of what stands out above.",
-            '{job=~"$job"}',
+            f'{{job=~"{APPLICATIONS}",job=~"$job"}}',
         )
     ],
 )
@@ -225,5 +225,5 @@ def build() -> Dashboard:
         [STATUS, SIGNALS, ALERTS_AND_BUDGET, ENDPOINTS, GATEWAY, LOGS],
         services=APPLICATIONS,
         variables=[Variable("job", "http_requests_total")],
-        logs='{job=~"${job:regex}"}',
+        logs=f'{{job=~"{APPLICATIONS}",job=~"${{job:regex}}"}}',
     )

@@ -370,14 +370,14 @@ def dial(
         panel.decimals(places)
     panel.min(minimum).max(maximum).reduce_options(_last()).show_threshold_markers(True)
     panel.color_scheme(_color(FieldColorModeId.THRESHOLDS)).mappings([absent(_nothing(queries))])
-    panel.text(common.VizTextDisplayOptions().title_size(13))
+    panel.text(common.VizTextDisplayOptions().title_size(13).value_size(16))
     return panel.targets(_now(queries, PromQueryFormat.TIME_SERIES))
 
 
 def pie(
-    title: str, shows: str, matters: str, query: Query, *, unit: str, width: int = 6
+    title: str, shows: str, matters: str, query: Query, *, unit: str, width: int = 8
 ) -> piechart.Panel:
-    """Return a pie chart of an instant query's series, the largest first in its legend."""
+    """Return a pie chart of an instant query's series. Its legend needs a width of eight columns."""
     panel = _panel(piechart.Panel(), title, shows, matters, [query], unit=unit, width=width)
     panel.pie_type(PieChartType.DONUT).reduce_options(_last()).tooltip(_tooltip())
     _colored_series(panel, [query])
@@ -425,7 +425,8 @@ def distribution(
     )
     panel.combine(len(queries) > 1).fill_opacity(60).tooltip(_tooltip())
     _colored_series(panel, [query for query in queries if labels_of(query.legend)])
-    panel.legend(_legend(options.LegendPlacement.BOTTOM))
+    # Several queries are combined into one series, which has the name of the first.
+    panel.legend(_legend(options.LegendPlacement.BOTTOM).show_legend(len(queries) == 1))
     return panel.targets(_over_range(queries))
 
 
@@ -473,7 +474,7 @@ def rows(
         [DataTransformerConfig("merge", options={}), shown, _organized(names)]
     ).min_width(50)
     for name, column in columns.items():
-        field = Field(name, column.unit, column.limit, width=_number_width(name))
+        field = Field(name, column.unit, column.limit, width=_number_width(name, column.unit))
         properties = field.properties()
         if column.limit is not NEUTRAL or column.texts:
             properties.append(_text_color())
@@ -520,9 +521,9 @@ def _text_color() -> DynamicConfigValue:
     return DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
 
 
-def _number_width(heading: str) -> int:
-    """Return the pixels of a column of numbers: its heading at 14 pixels, with the arrow that shows the order."""
-    return max(76, 8 * len(heading) + 36)
+def _number_width(heading: str, unit: str) -> int:
+    """Return the pixels of a column of numbers: its heading with the arrow that shows the order, or its values."""
+    return max(88 if unit == units.Seconds else 62, 7 * len(heading) + 38)
 
 
 def with_logs(expr: str) -> str:

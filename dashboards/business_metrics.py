@@ -90,7 +90,7 @@ USERS = Section(
             "Registrations within each interval of five minutes or more, as the time range allows.",
             "A whole day without any means that registration is broken: try it.",
             Query(
-                "60 * sum_over_time(business:user_registrations:rate5m[$__interval])",
+                "round(60 * sum_over_time(business:user_registrations:rate5m[$__interval]))",
                 "registrations",
             ),
             unit=units.Short,

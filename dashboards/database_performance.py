@@ -13,7 +13,7 @@ from dashboards.palette import BAD, GOOD
 from dashboards.promql import slower_than
 
 SERVERS = "mongodb|redis|rabbitmq"
-NO_LIMIT = "Redis has no memory limit"
+NO_LIMIT = "No limit is set"
 NO_REPLICA_SET = "Single server, no replica set"
 
 STATUS = Section(

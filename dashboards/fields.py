@@ -28,7 +28,7 @@ from dashboards.palette import ABSENT, BAD, BY_LABEL, BY_NAME, CATEGORIES, GOOD
 TRADES_PER_MINUTE = "suffix:trades/min"
 ANALYSES_PER_MINUTE = "suffix:analyses/min"
 REQUESTS_PER_MINUTE = "suffix:requests/min"
-PREDICTIONS_PER_MINUTE = "suffix:predictions/min"
+PER_MINUTE = "suffix:/min"
 KEYS_PER_SECOND = "suffix:keys/s"
 ERRORS_PER_SECOND = "suffix:errors/s"
 MESSAGES_PER_SECOND = "suffix:messages/s"
@@ -50,9 +50,9 @@ _DECIMALS: Mapping[str, int] = {
     TRADES_PER_MINUTE: 1,
     ANALYSES_PER_MINUTE: 1,
     REQUESTS_PER_MINUTE: 1,
-    PREDICTIONS_PER_MINUTE: 1,
+    PER_MINUTE: 1,
     KEYS_PER_SECOND: 1,
-    ERRORS_PER_SECOND: 2,
+    ERRORS_PER_SECOND: 1,
     PER_HOUR: 0,
     SIGNED_DOLLARS: 2,
     DOLLARS_PER_HOUR: 2,

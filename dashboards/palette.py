@@ -31,7 +31,7 @@ _SERVICE = {
     "rabbitmq": "#A65430",
     "kong": "#8533FF",
 }
-_STATUS = {"2..": GOOD, "3..": NEUTRAL, "4..": WARN, "5..": BAD}
+_STATUS = {"1..": ABSENT, "2..": GOOD, "3..": NEUTRAL, "4..": WARN, "5..": BAD}
 _RECEIVED, _SENT = CATEGORIES[0], CATEGORIES[1]
 
 BY_LABEL: Mapping[str, Mapping[str, str]] = {

@@ -85,10 +85,11 @@ STATUS = Section(
     ],
 )
 
-TRAFFIC_AND_ERRORS = Section(
+ALERTS_AND_TRAFFIC = Section(
     None,
     7,
     [
+        active_alerts(ALL, width=14),
         lines(
             "Network Traffic",
             "Bytes per second that the machine receives and sends, as cAdvisor sees them. Traffic between containers "
@@ -99,10 +100,16 @@ TRAFFIC_AND_ERRORS = Section(
                 "{{direction}} {{instance}}",
             ),
             unit=units.BytesPerSecondIEC,
-            width=5,
+            width=10,
             top=1024.0,
         ),
-        active_alerts(ALL, width=12),
+    ],
+)
+
+ERRORS_AND_SATURATION = Section(
+    None,
+    6,
+    [
         rows(
             "Container Restart Count",
             "How often the containers of each service restarted within 24 hours, and within the last 15 minutes. A "
@@ -119,13 +126,6 @@ TRAFFIC_AND_ERRORS = Section(
             labels={"service": "Service", "logs": "Logs"},
             width=7,
         ),
-    ],
-)
-
-SATURATION = Section(
-    None,
-    6,
-    [
         lines(
             "CPU Usage",
             "CPU time in use: of the machine, and of each service as a share of its own limit, or of the machine where "
@@ -142,7 +142,7 @@ SATURATION = Section(
                 "{{service}}",
             ),
             unit=units.Percent,
-            width=8,
+            width=6,
             limit=limits.CPU,
             by_service=True,
         ),
@@ -162,7 +162,7 @@ SATURATION = Section(
                 "{{service}}",
             ),
             unit=units.Percent,
-            width=8,
+            width=6,
             limit=limits.MEMORY,
             by_service=True,
         ),
@@ -176,7 +176,7 @@ SATURATION = Section(
             ),
             unit=units.Percent,
             maximum=100,
-            width=8,
+            width=5,
             limit=limits.DISK,
         ),
     ],
@@ -338,7 +338,7 @@ def build() -> Dashboard:
     return dashboard(
         "system-overview",
         "Start here: which service is down, which alerts fire, and how full the machines and containers are.",
-        [STATUS, TRAFFIC_AND_ERRORS, SATURATION, MACHINE, KERNEL, ITSELF],
+        [STATUS, ALERTS_AND_TRAFFIC, ERRORS_AND_SATURATION, MACHINE, KERNEL, ITSELF],
         services=ALL,
         variables=[Variable("instance", "node_uname_info")],
         logs=f'{{job=~"{APPLICATIONS}"}}',

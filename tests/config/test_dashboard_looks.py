@@ -26,7 +26,7 @@ SIDE = 57 + 2 * 16
 ORDER = {
     "system-overview": {
         "traffic": ["Network Traffic"],
-        "errors": ["Active Alerts", "Container Restart Count"],
+        "errors": ["Container Restart Count"],
         "latency": [],
         "saturation": ["CPU Usage", "Memory Usage", "Disk Usage"],
     },
@@ -464,6 +464,25 @@ def test_a_description_holds_in_both_themes_and_for_the_color_blind(word: str) -
         words = re.findall(r"\w+", panel["description"].lower())
         assert word not in words, (uid, panel["title"])
         assert f"{word}er" not in words, (uid, panel["title"])
+
+
+def test_a_pie_has_room_for_its_legend() -> None:
+    for uid, panel in of_type("piechart"):
+        assert panel["gridPos"]["w"] >= 8, (uid, panel["title"])
+        unit = panel["fieldConfig"]["defaults"]["unit"].removeprefix("suffix:")
+        assert len(unit) <= 5, (uid, panel["title"])
+
+
+def test_a_text_in_a_gauge_fits_its_arc() -> None:
+    for uid, panel in of_type("gauge"):
+        text = panel["fieldConfig"]["defaults"].get("noValue", "")
+        assert len(text) <= 16, (uid, panel["title"])
+
+
+def test_a_histogram_of_several_queries_has_no_name() -> None:
+    for uid, panel in of_type("histogram"):
+        shown = panel["options"]["legend"]["showLegend"]
+        assert shown == (not panel["options"].get("combine", False)), (uid, panel["title"])
 
 
 # Tables

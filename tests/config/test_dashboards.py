@@ -17,6 +17,7 @@ import yaml
 
 from dashboards import limits
 from dashboards.__main__ import FOLDER, stale, write
+from dashboards.frame import APPLICATIONS
 from dashboards.links import LOGGED, TITLES
 from dashboards.palette import BAD, GOOD, WARN
 from stackctl.render.promql import metric_names
@@ -699,10 +700,18 @@ def test_log_panels_pick_services_and_name_them_on_every_line() -> None:
 
 
 def assert_picks_services(selector: str) -> None:
-    found = re.fullmatch(r'\{job=~?"([^"]+)"\}', selector)
-    assert found is not None, selector
-    if "$" not in found[1]:
-        assert set(found[1].split("|")) <= SERVICES
+    assert re.fullmatch(r'\{job=~?"[^"]+"(,job=~"[^"]+")?\}', selector), selector
+    for named in re.findall(r'"([^"]+)"', selector):
+        if "$" not in named:
+            assert set(named.split("|")) <= SERVICES
+
+
+def test_a_variable_of_all_jobs_picks_applications_alone() -> None:
+    # Its "All" matches every job, of which only the applications answer requests.
+    for panel in panels("api-performance"):
+        for target in panel["targets"]:
+            if target["expr"].startswith(("up", "{")):
+                assert f'job=~"{APPLICATIONS}",job=~"$job"' in target["expr"], panel["title"]
 
 
 def test_annotations_are_critical_alerts_deployments_and_starts_as_thin_lines() -> None:
