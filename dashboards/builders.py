@@ -69,6 +69,9 @@ SERVICE = "${__field.labels.service}"
 LOGS_LABEL = "logs"
 """The label that `with_logs` adds."""
 
+_WIDE = 7
+"""Columns of the grid from which on a legend has room for two numbers."""
+
 _HEADROOM = 1.1
 """The axis of an idle panel ends this far above its lowest limit."""
 
@@ -199,10 +202,10 @@ def _legend(placement: options.LegendPlacement) -> common.VizLegendOptions:
     )
 
 
-def _series_legend(queries: Sequence[Query]) -> common.VizLegendOptions:
+def _series_legend(queries: Sequence[Query], width: int) -> common.VizLegendOptions:
     """Return one line with the latest values, or a table where labels decide how many series there are.
 
-    The table begins with the highest series: the others need scrolling.
+    The table begins with the highest series: the others need scrolling. In a narrow panel it has one column of numbers.
     """
     if not any(labels_of(query.legend) for query in queries):
         return _legend(options.LegendPlacement.BOTTOM).calcs(["lastNotNull"])
@@ -211,7 +214,7 @@ def _series_legend(queries: Sequence[Query]) -> common.VizLegendOptions:
         .display_mode(options.LegendDisplayMode.TABLE)
         .placement(options.LegendPlacement.BOTTOM)
         .show_legend(True)
-        .calcs(["lastNotNull", "max"])
+        .calcs(["lastNotNull", "max"] if width >= _WIDE else ["max"])
         .sort_by("Max")
         .sort_desc(True)
     )
@@ -268,7 +271,7 @@ def lines(
     )
     if places is not None:
         panel.decimals(places)
-    panel.legend(_series_legend(queries)).tooltip(_tooltip())
+    panel.legend(_series_legend(queries, width)).tooltip(_tooltip())
     _colored_series(panel, queries, fields)
     panel.line_width(1).fill_opacity(0).show_points(options.VisibilityMode.NEVER)
     panel.thresholds_style(
@@ -333,6 +336,7 @@ def number(
     mappings = texts_of(texts) if texts else []
     panel.mappings([*mappings, absent(_nothing(queries), len(texts or ()))])
     if texts:
+        # Not the solid variant: before 9.5 Grafana does not know it, and shows no color at all.
         panel.color_mode(options.BigValueColorMode.BACKGROUND)
     else:
         panel.color_mode(options.BigValueColorMode.VALUE)

@@ -233,6 +233,17 @@ def test_a_color_stands_out_in_both_themes(color: str) -> None:
         assert contrast(color, background) >= 3, background
 
 
+def test_white_text_stands_out_on_every_tile() -> None:
+    backgrounds = {
+        color
+        for _, panel in of_type("stat")
+        if panel["options"]["colorMode"] == "background"
+        for color in colors_of(panel["fieldConfig"]["defaults"]["mappings"])
+    }
+    assert backgrounds >= {palette.GOOD, palette.BAD, palette.ABSENT}
+    assert all(contrast("#ffffff", color) >= 3 for color in backgrounds)
+
+
 @pytest.mark.parametrize("group", TOGETHER)
 def test_colors_that_are_seen_together_differ_for_everybody(group: str) -> None:
     for one, other in itertools.combinations(TOGETHER[group], 2):
