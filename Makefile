@@ -40,7 +40,7 @@ unit: $(VENV)/.installed ## Tests without Docker, the quick ones
 
 thorough: $(VENV)/.installed ## Those that take longer: by examples, in processes, of the code in our images
 	@scripts/ensure-test-tools.sh zsh fish
-	$(BIN)/pytest -n auto --dist worksteal -m thorough tests/unit tests/images
+	$(BIN)/pytest -n auto --dist worksteal -m thorough tests/unit standins demo
 
 config: local-set ## The real promtool, amtool and compose over the configuration
 	$(BIN)/pytest tests/config

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import is_hypothesis_test
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-IMAGES = REPOSITORY / "tests" / "images"
-"""Tests of the code that our images run."""
+_IMAGES = frozenset({REPOSITORY / "demo", REPOSITORY / "standins"})
+"""The code that our images run, with its tests."""
 
 
 def pytest_configure() -> None:
@@ -50,7 +50,7 @@ def docker_answers() -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what takes long by its kind, before pytest chooses by marks; see to the Docker tests."""
     for item in items:
-        if is_hypothesis_test(getattr(item, "obj", None)) or IMAGES in item.path.parents:
+        if is_hypothesis_test(getattr(item, "obj", None)) or _IMAGES & set(item.path.parents):
             item.add_marker(pytest.mark.thorough)
     _skip_without_docker(config, items)
 

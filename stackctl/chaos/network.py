@@ -97,7 +97,7 @@ def provide(engine: Engine, details: Details) -> None:
         return
     tail = ""
     try:
-        for line in engine.build(paths.compose() / "nettools" / "build.yml"):
+        for line in engine.build(paths.build_file("nettools")):
             tail = line or tail
     except EngineError as error:
         raise StackctlError(

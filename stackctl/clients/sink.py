@@ -1,4 +1,4 @@
-"""The demo's notification-sink (compose/demo/README.md)."""
+"""The demo's notification-sink (demo/README.md)."""
 
 from __future__ import annotations
 

@@ -36,13 +36,13 @@ def build(engine: Engine, progress: Callable[[str], None]) -> None:
 
     Raises StackctlError where mmdebstrap or its package mirror is missing, EngineError where a build fails.
     """
-    inputs = _digest(paths.compose() / "local" / "base-packages.txt", salt=BASE_SUITE)
+    inputs = _digest(_base_packages(), salt=BASE_SUITE)
     if engine.image_labels(BASE_IMAGE).get("stackctl.inputs") != inputs:
         progress(f"making the base file system (Debian {BASE_SUITE}, mmdebstrap)")
         _build_base(engine, inputs)
     tail: list[str] = []
     try:
-        for line in reported(engine.build(paths.compose() / "local" / "build.yml"), progress):
+        for line in reported(engine.build(paths.build_file("local")), progress):
             tail = [*tail[-9:], line]
     except EngineError as error:
         raise EngineError(
@@ -77,7 +77,7 @@ def _build_base(engine: Engine, inputs: str) -> None:
             "the local image set needs mmdebstrap, which is not installed",
             remedy="apt-get install mmdebstrap (Debian, Ubuntu), or use --images upstream",
         )
-    packages = (paths.compose() / "local" / "base-packages.txt").read_text().split()
+    packages = _base_packages().read_text().split()
     with tempfile.TemporaryDirectory(prefix="stackctl-base-") as folder:
         archive = Path(folder) / "base.tar"
         done = subprocess.run(
@@ -132,8 +132,13 @@ def _debian_mirror() -> str:
 
 def inputs_digest() -> str:
     """Digest everything that the local images are made from."""
-    compose = paths.compose()
-    return _digest(compose / "local", compose / "demo", salt=BASE_SUITE)
+    root = paths.root()
+    sources = (root / name for name in ("images/debian", "standins", "demo"))
+    return _digest(*sources, paths.build_file("local"), salt=BASE_SUITE)
+
+
+def _base_packages() -> Path:
+    return paths.root() / "images" / "debian" / "base-packages.txt"
 
 
 def _digest(*paths: Path, salt: str) -> str:
@@ -162,5 +167,5 @@ def build_demo(engine: Engine, settings: Settings, progress: Callable[[str], Non
     if index := settings["STACKCTL_PYPI_MIRROR"]:
         arguments["PIP_INDEX_URL"] = index
     progress(f"building the demo's image on {base}")
-    for _ in reported(engine.build(paths.compose() / "demo" / "build.yml", arguments), progress):
+    for _ in reported(engine.build(paths.build_file("demo"), arguments), progress):
         pass

@@ -28,9 +28,9 @@ class Image:
 
 @cache
 def catalogue(*, demo: bool = True) -> tuple[Image, ...]:
-    """Give every image of the stack, read from the compose files and compose/local/build.yml."""
+    """Give every image of the stack, read from the compose files and compose/build/local.yml."""
     local = {
-        name: service["image"] for name, service in _load("local/build.yml")["services"].items()
+        name: service["image"] for name, service in _load("build/local.yml")["services"].items()
     }
     uses: dict[str, tuple[str, bool, list[str]]] = {}
     for file in ("docker-compose.yml", *(["demo.yml"] if demo else [])):

@@ -1,4 +1,4 @@
-"""Where the compose files and the configuration are: in the wheel, or in the checkout around the package."""
+"""Where the compose files, the configuration and the images' sources are: in the wheel, or in the checkout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def root() -> Path:
-    """Give the folder that has compose/, docs/runbooks/ and infrastructure/."""
+    """Return the folder that has compose/, demo/, docs/runbooks/, images/, infrastructure/ and standins/."""
     installed = _PACKAGE / "_bundle"
     return installed if installed.is_dir() else _PACKAGE.parent
 
@@ -18,6 +18,11 @@ def root() -> Path:
 def compose() -> Path:
     """Give the folder of the compose files."""
     return root() / "compose"
+
+
+def build_file(name: str) -> Path:
+    """Return the compose file that builds images: those of the `local` set, the `demo`'s, or `nettools`."""
+    return compose() / "build" / f"{name}.yml"
 
 
 def volumes() -> set[str]:

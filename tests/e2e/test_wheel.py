@@ -44,6 +44,11 @@ def test_the_wheel_carries_every_file_that_is_no_code(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = {name.removeprefix("stackctl/_bundle/") for name in archive.namelist()}
     wanted = tracked("compose") | tracked("docs/runbooks") | tracked("infrastructure")
+    wanted |= {
+        path
+        for path in tracked("images") | tracked("standins") | tracked("demo")
+        if "/tests/" not in path
+    }
     wanted |= {path for path in tracked("stackctl") if not path.endswith(".py")}
     assert {"stackctl/override.yml", "stackctl/topics/files.md"} <= wanted
     assert wanted <= inside

@@ -104,7 +104,7 @@ class ImageEngine(MemoryEngine):
 
     def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
         self.builds += 1
-        if build_file.parent.name == "demo":
+        if build_file.stem == "demo":
             self.demo_arguments = dict(arguments)
             if self.demo_fails:
                 raise EngineError("docker compose build failed (exit 17): failed to solve")

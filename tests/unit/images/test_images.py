@@ -298,7 +298,7 @@ def test_without_the_demo_its_image_is_not_built() -> None:
 
 def test_the_demos_base_is_the_one_that_its_dockerfile_names() -> None:
     named = SETTINGS["DEMO_BASE_IMAGE"].default
-    assert f"ARG BASE={named}\n" in (paths.compose() / "demo" / "Dockerfile").read_text()
+    assert f"ARG BASE={named}\n" in (paths.root() / "demo" / "Dockerfile").read_text()
     assert f"${{DEMO_BASE_IMAGE:-{named}}}" in (paths.compose() / "demo.yml").read_text()
 
 

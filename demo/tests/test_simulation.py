@@ -12,7 +12,7 @@ from botdemo.roles.base import Role
 from botdemo.simulation.analysis import Signal
 from botdemo.simulation.chance import Arrivals, MeanReverting, activity, log_normal
 from botdemo.simulation.market import REFERENCE_PRICES, Market
-from tests.images.demo.helpers import (
+from demo.tests.helpers import (
     APPLICATIONS,
     KONG,
     generator,

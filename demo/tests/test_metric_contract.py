@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.images.demo.helpers import APPLICATIONS, Client, make_role, visit
+from demo.tests.helpers import APPLICATIONS, Client, make_role, visit
 
 HTTP = {
     "http_requests_total": ("counter", {"method", "endpoint", "status"}),

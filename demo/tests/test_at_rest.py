@@ -13,7 +13,7 @@ from botdemo.roles.base import Role
 from botdemo.simulation.chance import activity
 from botdemo.simulation.trading import LISTED, TradingDesk
 from botdemo.switches import EngineSwitches
-from tests.images.demo.helpers import (
+from demo.tests.helpers import (
     ANALYST,
     APPLICATIONS,
     DASHBOARD,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from botdemo.control import Control, InvalidSwitchError, Switches
 from botdemo.switches import AnalystSwitches, EngineSwitches, GatewaySwitches, HttpSwitches
 
-README = Path(__file__).parents[3] / "compose/demo/README.md"
+README = Path(__file__).parents[1] / "README.md"
 
 KINDS = (EngineSwitches, AnalystSwitches, GatewaySwitches, HttpSwitches)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from botdemo.roles.base import Role
-from tests.images.demo.helpers import (
+from demo.tests.helpers import (
     ANALYST,
     APPLICATIONS,
     ENGINE,

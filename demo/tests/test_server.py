@@ -14,7 +14,7 @@ from aiohttp import WSCloseCode, WSMsgType
 from botdemo.__main__ import main
 from botdemo.roles import rust_core_engine
 from botdemo.settings import Settings
-from tests.images.demo.helpers import (
+from demo.tests.helpers import (
     ANALYST,
     APPLICATIONS,
     DASHBOARD,

@@ -18,7 +18,7 @@ from botdemo.app import Server
 from botdemo.metrics import SinkMetrics
 from botdemo.notifications import mail
 from botdemo.notifications.inbox import Inbox
-from tests.images.demo.helpers import make_role
+from demo.tests.helpers import make_role
 
 Client = TestClient[web.Request, web.Application]
 
