@@ -17,10 +17,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from standins.loki import VERSION, ruler, rules
 from standins.loki.config import Config
+from standins.loki.evaluate import QueryError
 from standins.loki.ingest import Ingester, PushError
-from standins.loki.logql.evaluate import QueryError
-from standins.loki.logql.lexer import ParseError
-from standins.loki.logql.parser import parse_matchers
 from standins.loki.query import (
     Prepared,
     QueryTimeoutError,
@@ -32,6 +30,8 @@ from standins.loki.query import (
 from standins.loki.store import Store
 from standins.shared import metrics, server
 from standins.shared.labels import LabelSet
+from standins.shared.logql.lexer import ParseError
+from standins.shared.logql.parser import parse_matchers
 from standins.shared.logs import fields
 from standins.shared.units import NANOSECONDS
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter
 
 from standins.loki.config import Limits
-from standins.loki.logql.lexer import ParseError
-from standins.loki.logql.parser import parse_labels
 from standins.loki.store import Entry, Store
 from standins.shared import labels as label_sets
 from standins.shared import units
 from standins.shared.labels import LabelSet
+from standins.shared.logql.lexer import ParseError
+from standins.shared.logql.parser import parse_labels
 from standins.shared.units import NANOSECONDS
 
 _TENANT = "fake"

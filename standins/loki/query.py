@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from standins.loki.config import Limits
-from standins.loki.logql import pipeline
-from standins.loki.logql.evaluate import Evaluator, Lines, QueryError, Values
-from standins.loki.logql.parser import parse
-from standins.loki.logql.syntax import (
+from standins.loki.evaluate import Evaluator, Lines, QueryError, Values
+from standins.loki.store import Part, Store
+from standins.shared import units
+from standins.shared.labels import LabelSet, label_set
+from standins.shared.logql import pipeline
+from standins.shared.logql.parser import parse
+from standins.shared.logql.syntax import (
     Binary,
     LogQuery,
     MetricQuery,
     RangeAggregation,
     VectorAggregation,
 )
-from standins.loki.store import Part, Store
-from standins.shared import units
-from standins.shared.labels import LabelSet, label_set
 from standins.shared.units import NANOSECONDS
 
 _MAX_POINTS = 11_000

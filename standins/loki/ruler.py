@@ -15,13 +15,13 @@ from urllib.parse import urlencode
 import aiohttp
 
 from standins.loki.config import RulerConfig
-from standins.loki.logql.evaluate import QueryError
-from standins.loki.logql.lexer import ParseError
-from standins.loki.logql.parser import parse
-from standins.loki.logql.syntax import LogQuery
+from standins.loki.evaluate import QueryError
 from standins.loki.query import QueryTimeoutError
 from standins.shared import units
 from standins.shared.labels import LabelSet, label_set
+from standins.shared.logql.lexer import ParseError
+from standins.shared.logql.parser import parse
+from standins.shared.logql.syntax import LogQuery
 from standins.shared.logs import fields
 from standins.shared.units import NANOSECONDS
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from standins.loki.logql import pipeline as logql
-from standins.loki.logql.lexer import ParseError
-from standins.loki.logql.parser import parse_selector
 from standins.promtail import times
 from standins.shared import labels as label_sets
 from standins.shared import units
+from standins.shared.logql import pipeline as logql
+from standins.shared.logql.lexer import ParseError
+from standins.shared.logql.parser import parse_selector
 
 
 @dataclass(slots=True)

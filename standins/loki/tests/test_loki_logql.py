@@ -7,12 +7,12 @@ import math
 
 import pytest
 
-from standins.loki.logql.evaluate import Evaluator
-from standins.loki.logql.lexer import ParseError
-from standins.loki.logql.parser import parse
-from standins.loki.logql.pipeline import run
-from standins.loki.logql.syntax import LogQuery
+from standins.loki.evaluate import Evaluator
 from standins.shared.labels import LabelSet, label_set
+from standins.shared.logql.lexer import ParseError
+from standins.shared.logql.parser import parse
+from standins.shared.logql.pipeline import run
+from standins.shared.logql.syntax import LogQuery
 
 SECOND = 1_000_000_000
 

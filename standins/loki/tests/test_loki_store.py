@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from standins.loki.logql.parser import parse_matchers
 from standins.loki.store import Entry, Store
 from standins.shared.labels import LabelSet
+from standins.shared.logql.parser import parse_matchers
 
 SECOND = 1_000_000_000
 A: LabelSet = (("job", "a"),)

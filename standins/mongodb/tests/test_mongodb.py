@@ -1,65 +1,18 @@
-"""The MongoDB stand-in with the real driver, and the exporter's stand-in before it."""
+"""The MongoDB stand-in with the real driver."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
-from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from standins.mongodb.commands import Server
-from standins.mongodb.connection import serve_connection
+from standins.mongodb.tests.running import PASSWORD, client, serving
 from standins.mongodb.users import Users
-from standins.mongodb_exporter.collector import Database
-from standins.shared import metrics
 from standins.shared.process import ConfigError
-
-PASSWORD = "p@ss:word"
-
-Mongo = MongoClient[dict[str, Any]]
-
-
-@contextlib.contextmanager
-def serving(server: Server) -> Iterator[int]:
-    """Serve in a thread, for the driver blocks; give the port."""
-    loop = asyncio.new_event_loop()
-    bound: list[asyncio.Server] = []
-    ready = threading.Event()
-
-    async def run() -> None:
-        bound.append(
-            await asyncio.start_server(
-                lambda reader, writer: serve_connection(server, reader, writer), "127.0.0.1", 0
-            )
-        )
-        ready.set()
-
-    thread = threading.Thread(target=lambda: (loop.create_task(run()), loop.run_forever()))
-    thread.start()
-    assert ready.wait(5)
-    try:
-        yield bound[0].sockets[0].getsockname()[1]
-    finally:
-
-        async def end() -> None:
-            bound[0].close()
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
-            loop.stop()
-
-        asyncio.run_coroutine_threadsafe(end(), loop)
-        thread.join(5)
-        loop.close()
 
 
 @pytest.fixture
@@ -69,15 +22,6 @@ def port(tmp_path: Path) -> Iterator[int]:
     users.create("stackctl", PASSWORD)
     with serving(Server(tmp_path, users)) as number:
         yield number
-
-
-@contextlib.contextmanager
-def client(port: int, password: str | None = PASSWORD) -> Iterator[Mongo]:
-    login = {} if password is None else {"username": "stackctl", "password": password}
-    with MongoClient[dict[str, Any]](
-        "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=2000, **login
-    ) as one:
-        yield one
 
 
 def test_the_driver_logs_in_and_asks(port: int) -> None:
@@ -128,40 +72,3 @@ def test_a_broken_file_of_users_is_named(tmp_path: Path) -> None:
     (tmp_path / "standin-users.json").write_text("[]")
     with pytest.raises(ConfigError, match=r"standin-users\.json"):
         Users(tmp_path)
-
-
-def exposition(mongo: Mongo) -> str:
-    registry = CollectorRegistry()
-    database = Database(mongo, compatible=True)
-    registry.register(database)
-    database.ask()
-    return metrics.render(registry).decode()
-
-
-def test_the_exporter_tells_what_the_server_tells(port: int) -> None:
-    with client(port) as mongo:
-        text = exposition(mongo)
-    lines = text.splitlines()
-    assert "mongodb_up 1" in lines
-    for start in (
-        'mongodb_ss_connections{conn_type="current"} ',
-        'mongodb_ss_connections{conn_type="available"} ',
-        'mongodb_op_counters_total{type="command"} ',
-        'mongodb_dbstats_fsUsedSize{database="admin"} ',
-        "mongodb_ss_uptime ",
-    ):
-        assert any(line.startswith(start) for line in lines), start
-
-
-def test_the_exporter_says_that_a_server_is_down() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = unused.getsockname()
-    with MongoClient[dict[str, Any]](*address, serverSelectionTimeoutMS=50) as mongo:
-        text = exposition(mongo)
-    assert [line for line in text.splitlines() if not line.startswith("#")] == ["mongodb_up 0"]
-
-
-def test_the_exporter_says_that_a_login_is_refused(port: int) -> None:
-    with client(port, "wrong") as mongo:
-        assert "mongodb_up 0" in exposition(mongo).splitlines()

@@ -18,8 +18,8 @@ from stackctl.cli import cli
 from stackctl.render.promql import metric_names, selected_labels
 from stackctl.services.catalog import PUBLISHED_PORTS, SERVICES
 from stackctl.util import yaml_text
-from standins.loki.logql import parser
-from standins.loki.logql.lexer import ParseError
+from standins.shared.logql import parser
+from standins.shared.logql.lexer import ParseError
 from tests.config.contract import EXPORTED, SERIES
 from tests.support.docs import DOCUMENTS, GUIDE, ROOT, RUNBOOKS, blocks
 

@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 
-from standins.loki.logql import pipeline
-from standins.loki.logql.syntax import (
+from standins.shared.labels import LabelSet, label_set, show
+from standins.shared.logql import pipeline
+from standins.shared.logql.syntax import (
     COMPARISONS,
     SETS,
     Binary,
@@ -22,7 +23,6 @@ from standins.loki.logql.syntax import (
     Vector,
     VectorAggregation,
 )
-from standins.shared.labels import LabelSet, label_set, show
 from standins.shared.units import NANOSECONDS
 
 Lines = Iterable[tuple[int, str, LabelSet]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from standins.loki.logql.pipeline import Stage
 from standins.shared.labels import Matcher
+from standins.shared.logql.pipeline import Stage
 
 
 @dataclass(frozen=True, slots=True)

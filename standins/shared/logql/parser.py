@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
-from standins.loki.logql import pipeline, syntax
-from standins.loki.logql.lexer import KEYWORDS, ParseError, Token, tokens
-from standins.loki.logql.syntax import (
+from standins.shared import units
+from standins.shared.labels import Matcher
+from standins.shared.logql import pipeline, syntax
+from standins.shared.logql.lexer import KEYWORDS, ParseError, Token, tokens
+from standins.shared.logql.syntax import (
     COMPARISONS,
     Binary,
     Grouping,
@@ -20,8 +22,6 @@ from standins.loki.logql.syntax import (
     Vector,
     VectorAggregation,
 )
-from standins.shared import units
-from standins.shared.labels import Matcher
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -1,0 +1,26 @@
+"""What the tests of stackctl, of the stand-ins and of the demo share: signals, and which of them take long."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+from hypothesis import is_hypothesis_test
+
+_REPOSITORY = Path(__file__).resolve().parent
+_IMAGES = frozenset({_REPOSITORY / "demo", _REPOSITORY / "standins"})
+"""The code that our images run, with its tests."""
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C, and let every process under test: a shell starts background jobs with it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long by its kind, before pytest chooses by marks."""
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)) or _IMAGES & set(item.path.parents):
+            item.add_marker(pytest.mark.thorough)
