@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,12 +32,20 @@ class Images(Command):
             reference, lambda image: (image.config and image.config.labels) or {}, {}
         )
 
-    def images_with_label(self, label: str) -> set[str]:
-        """Give the IDs of the local images that carry this label."""
-        with translated("docker image list"):
-            return {
-                image.id for image in self._client.image.list(filters=[("label", label)], all=True)
-            }
+    def labels_of_images(self, references: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the labels of those images that are here, by reference, with one question to the engine."""
+        printed, error = self._run(("image", "inspect", *references))
+        # Those that are here are printed all the same.
+        if error is not None and not isinstance(error, NoImageError):
+            raise error
+        return {
+            reference: image["Config"]["Labels"] or {}
+            for image in json.loads(printed or "[]")
+            for tag in image["RepoTags"]
+            for reference in references
+            # Podman puts the registry before a tag.
+            if tag == reference or tag.endswith(f"/{reference}")
+        }
 
     def image_digests(self, reference: str) -> dict[str, str]:
         """Give the digests that registries know a local image by, by repository; none for one that is not here."""
@@ -114,12 +123,26 @@ class Images(Command):
         with translated("docker import"):
             self._client.image.import_(archive, tag=reference, changes=changes)
 
-    def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
-        """Build all images of a compose file with these build arguments, and give the builder's lines."""
-        builder = DockerClient(compose_files=[build_file])
-        with translated("docker compose build"):
+    def build(
+        self,
+        build_file: Path,
+        arguments: Mapping[str, str] = {},
+        labels: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Iterator[str]:
+        """Build the images of a compose file with these build arguments, and yield the builder's lines.
+
+        With `labels`, by service, only the images of these services are built.
+        """
+        with translated("docker compose build"), tempfile.NamedTemporaryFile("w") as labelled:
+            builds = {name: {"build": {"labels": own}} for name, own in (labels or {}).items()}
+            json.dump({"services": builds}, labelled)
+            labelled.flush()
+            builder = DockerClient(compose_files=[build_file, labelled.name])
             lines = builder.compose.build(
-                build_args=dict(arguments), stream_logs=True, progress="plain"
+                services=None if labels is None else list(labels),
+                build_args=dict(arguments),
+                stream_logs=True,
+                progress="plain",
             )
             for _, line in lines or ():
                 yield line.decode(errors="replace").rstrip()

@@ -226,19 +226,8 @@ def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
                 known[image.id] = here
                 state.write_shared_json(_LOADED, known)
     if found.set == "local":
-        _record(engine, found)
+        state.write_shared_json(build.RECORD, {"loaded": True})
     return found, len(missing)
-
-
-def _record(engine: Engine, found: Manifest) -> None:
-    """Record what the local set was built from, as its build did where it was saved."""
-    of_set = {image.local for image in sets.catalogue()}
-    ids = {
-        one.reference: engine.image_id(one.reference)
-        for one in found.images
-        if one.reference in of_set
-    }
-    state.write_shared_json(build.RECORD, {"inputs": found.inputs, "images": ids, "loaded": True})
 
 
 def _taken(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:

@@ -24,11 +24,12 @@ class FakeImage:
 
     name: str
     layers: tuple[bytes, ...]
-    labels: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
     def config(self) -> bytes:
-        return json.dumps([self.name, [sha256(layer) for layer in self.layers]]).encode()
+        layers = [sha256(layer) for layer in self.layers]
+        return json.dumps([self.name, layers, self.labels]).encode()
 
     @property
     def id(self) -> str:
@@ -78,13 +79,13 @@ class ImageEngine(MemoryEngine):
         }
 
     def image_labels(self, reference: str) -> dict[str, str]:
-        return {}
+        return self.labels_of_images([reference]).get(reference, {})
+
+    def labels_of_images(self, references: Sequence[str]) -> dict[str, dict[str, str]]:
+        return {one: dict(self.images[one].labels) for one in references if one in self.images}
 
     def image_digests(self, reference: str) -> dict[str, str]:
         return self.digests.get(self.image_id(reference) or "", {})
-
-    def images_with_label(self, label: str) -> set[str]:
-        return {image.id for image in self.images.values() if label in image.labels}
 
     def pull(self, reference: str) -> None:
         self.pulls.append(reference)
@@ -102,8 +103,16 @@ class ImageEngine(MemoryEngine):
             self.images[tag] = found[0]
         self.digests[found[0].id] = {tag.rpartition(":")[0]: found[0].digest}
 
-    def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
+    def build(
+        self,
+        build_file: Path,
+        arguments: Mapping[str, str] = {},
+        labels: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Iterator[str]:
         self.builds += 1
+        for name, own in (labels or {}).items():
+            reference = f"stackctl/{name}:local"
+            self.images[reference] = FakeImage(reference, (b"base",), tuple(own.items()))
         if build_file.stem == "demo":
             self.demo_arguments = dict(arguments)
             if self.demo_fails:
@@ -122,10 +131,10 @@ class ImageEngine(MemoryEngine):
             members = {member.name: member for member in tar}
             content = {name: tar.extractfile(one).read() for name, one in members.items()}  # type: ignore[union-attr]
         for entry in json.loads(content["manifest.json"]):
-            name, _ = json.loads(content[entry["Config"]])
+            name, _, labels = json.loads(content[entry["Config"]])
             layers = tuple(content[layer] for layer in entry["Layers"])
             for tag in entry["RepoTags"]:
-                self.images[tag] = FakeImage(name, layers, ("stackctl.image-set=local",))
+                self.images[tag] = FakeImage(name, layers, tuple(map(tuple, labels)))
                 self.loads.append(tag)
 
 

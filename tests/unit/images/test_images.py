@@ -35,7 +35,6 @@ from tests.support.images import FakeImage, ImageEngine, Registry
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
 
-LOCAL_LABEL = ("stackctl.image-set=local",)
 MIRROR = "mirror.example:5000/hub"
 
 
@@ -63,10 +62,8 @@ def upstream_registry(settings: Settings) -> Registry:
 
 def built(engine: ImageEngine) -> ImageEngine:
     """Have the local set here, as a build leaves it."""
-    for image in sets.catalogue():
-        engine.images[image.local] = FakeImage(image.local, (b"base",), LOCAL_LABEL)
-    ids = {image.local: engine.image_id(image.local) for image in sets.catalogue()}
-    state.write_shared_json(build.RECORD, {"inputs": build.inputs_digest(), "images": ids})
+    build.build(engine, lambda _: None)
+    engine.builds = 0
     return engine
 
 
@@ -384,7 +381,7 @@ def test_the_local_set_as_locked_is_taken_without_a_build() -> None:
 def test_an_image_that_is_another_than_was_locked_is_refused_before_anything_is_built() -> None:
     engine = built(ImageEngine())
     lock = lock_of(engine, settings_of(), "local")
-    engine.images["stackctl/loki:local"] = FakeImage("another", (b"base",), LOCAL_LABEL)
+    engine.images["stackctl/loki:local"] = FakeImage("another", (b"base",))
     with pytest.raises(StackctlError, match=r"stackctl/loki:local is \w{12} here") as caught:
         resolved(engine, lock=lock)
     assert caught.value.remedy == "`stackctl images lock` records what is here"
@@ -645,9 +642,6 @@ def test_an_engine_that_gives_other_ids_is_gone_on_with_too() -> None:
         def image_id(self, reference: str) -> str | None:
             found = super().image_id(reference)
             return f"other-{found}" if found else None
-
-        def images_with_label(self, label: str) -> set[str]:
-            return {f"other-{id_}" for id_ in super().images_with_label(label)}
 
     save(built(ImageEngine()), "local")
     laptop = Containerd()
