@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ from stackctl.errors import EngineError
 from stackctl.images import build, lockfile, resolve, sets
 from stackctl.images.bundle import BadBundle
 from stackctl.services.catalog import IMAGES, image_variable
+from stackctl.util import paths
 from tests.e2e.conftest import docker
 from tests.support.cli import stackctl
 from tests.support.http import wait_until
@@ -400,3 +402,48 @@ def test_a_registry_that_nobody_answers_at_is_told_without_another_attempt(tmp_p
     done = Laptop(tmp_path, {"STACKCTL_REGISTRY_MIRROR": "127.0.0.1:1"}).run("images", "pull")
     assert (done.returncode, done.stderr.count("connection refused")) == (1, 14)
     assert " again in " not in done.stderr
+
+
+# Built here
+
+
+@pytest.fixture
+def sources(tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the images' sources, whose images have names of their own."""
+    for name in ("compose", "demo", "images", "standins"):
+        shutil.copytree(paths.root() / name, tmp_path / name)
+    file = tmp_path / "compose" / "build" / "local.yml"
+    file.write_text(file.read_text().replace("image: stackctl/", f"image: {PROJECT}/"))
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
+    sets.catalogue.cache_clear()
+    built = [image.local for image in sets.catalogue()]
+    yield tmp_path
+    sets.catalogue.cache_clear()
+    subprocess.run(["docker", "rmi", "--force", *built], capture_output=True, check=False)
+
+
+def test_an_edit_builds_the_image_that_it_goes_into_and_leaves_the_others(sources: Path) -> None:
+    engine = Engine(PROJECT)
+
+    def built() -> dict[str, str | None]:
+        build.build(engine, lambda _: None)
+        assert build.is_built(engine)
+        return {image.name: image_id(image.local) for image in sets.catalogue()}
+
+    before = built()
+    assert None not in before.values()
+    assert len(set(before.values())) == len(before) == len(IMAGES)
+    main = sources / "standins" / "loki" / "main.py"
+    main.write_text(main.read_text().replace("\nimport ", "\n# A comment.\nimport ", 1))
+    assert built() == before
+    main.write_text(f"{main.read_text()}\nmarker = 1\n")
+    after = built()
+    assert {name for name in before if before[name] != after[name]} == {"loki"}
+    # What is in it is that program, without the others and without tests.
+    inside = docker(
+        *("run", "--rm", "--entrypoint", "find", f"{PROJECT}/loki:local"),
+        *("/opt/standins/standins", "-name", "*.py", "-printf", "%P\n"),
+    ).split()
+    assert {path.partition("/")[0] for path in inside} == {"__init__.py", "loki", "shared"}
+    assert {"loki/main.py", "shared/logql/parser.py"} <= set(inside)
+    assert not [path for path in inside if "tests" in path]
