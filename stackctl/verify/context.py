@@ -17,8 +17,8 @@ from stackctl.project.state import StateFolder
 from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import WITH_HEALTH, MonitoredServices, Target
 from stackctl.services.catalog import EXPECTED_JOBS
-from stackctl.verify.drills import Drills
-from stackctl.verify.end_to_end import Load
+from stackctl.verify.drill_runner import Drills
+from stackctl.verify.load_runner import Load
 from stackctl.verify.model import Context
 from stackctl.verify.notifications import SLACK_CHANNELS
 

@@ -18,8 +18,8 @@ from stackctl.verify.tally import DeliveryCounter
 
 if TYPE_CHECKING:
     from stackctl.chaos.timeline import Timeline
-    from stackctl.verify.drills import Drills
-    from stackctl.verify.end_to_end import Load
+    from stackctl.verify.drill_runner import Drills
+    from stackctl.verify.load_runner import Load
 
 
 _EVIDENCE = 5

@@ -35,7 +35,8 @@ from stackctl.project.project import Project
 from stackctl.project.state import open_state
 from stackctl.services.catalog import application
 from stackctl.verify import runner
-from stackctl.verify.drills import Drills, _drill
+from stackctl.verify.drill_runner import Drills
+from stackctl.verify.drills import _drill
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container

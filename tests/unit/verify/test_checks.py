@@ -34,7 +34,7 @@ from stackctl.report import html, junit, terminal
 from stackctl.report import json as json_report
 from stackctl.services.catalog import EXPECTED_JOBS
 from stackctl.verify import runner
-from stackctl.verify.drills import Drills
+from stackctl.verify.drill_runner import Drills
 from stackctl.verify.model import Check, Context, Finding, Report, Result, skipped
 from tests.support.http import Reply, Request, Server, as_json, serving
 

@@ -24,8 +24,8 @@ from stackctl.errors import ServiceError
 from stackctl.project.state import open_state
 from stackctl.services.applications import Target
 from stackctl.verify import end_to_end, notifications, runner
-from stackctl.verify.drills import Drills
-from stackctl.verify.end_to_end import Load
+from stackctl.verify.drill_runner import Drills
+from stackctl.verify.load_runner import Load
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, Server, as_json, serving
@@ -210,7 +210,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     """The right state of things, and waits that are short."""
     for name, value in (("_LATE", 0.1), ("_MARGIN", 0.0), ("_PAUSE", 0.01)):
         monkeypatch.setattr(notifications, name, value)
-    for name, number in (("REQUESTS", 10), ("_SCRAPE_WAIT", 0.1), ("_PAUSE", 0.01)):
+    for name, number in (("_SCRAPE_WAIT", 0.1), ("_PAUSE", 0.01)):
         monkeypatch.setattr(end_to_end, name, number)
     with serving({}) as server:
         yield Fake(server)
@@ -242,7 +242,7 @@ def run(
                 expected_dashboards=(),
                 dashboards=Path("infrastructure/monitoring/grafana/dashboards"),
                 log_job=None,
-                load=Load(fake.url, Target("fake", 80, "/metrics"), "/api/health")
+                load=Load(fake.url, Target("fake", 80, "/metrics"), "/api/health", requests=10)
                 if demo
                 else None,
                 sink=sink if demo else None,
@@ -406,7 +406,7 @@ def test_a_load_that_could_not_begin_is_made_when_asked_again(fake: Fake) -> Non
     metrics = fake.server.routes["/metrics"]
 
     async def twice() -> tuple[bool, int]:
-        load = Load(fake.url, Target("fake", 80, "/metrics"), "/api/health")
+        load = Load(fake.url, Target("fake", 80, "/metrics"), "/api/health", requests=10)
         fake.server.routes["/metrics"] = Reply(status=503)
         with pytest.raises(ServiceError):
             await load.outcome()
