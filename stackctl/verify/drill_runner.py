@@ -19,7 +19,7 @@ from stackctl.services.catalog import Service
 
 
 @dataclass
-class Drills:
+class DrillRunner:
     """What a drill needs of this machine, and the timelines of the drills that were started."""
 
     engine: Engine

@@ -26,7 +26,7 @@ class Outcome:
 
 
 @dataclass
-class Load:
+class LoadRunner:
     """The load of a run: the first check that asks for its outcome starts it. Its requests carry the run's ID."""
 
     url: str

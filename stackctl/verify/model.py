@@ -18,8 +18,8 @@ from stackctl.verify.tally import DeliveryCounter
 
 if TYPE_CHECKING:
     from stackctl.chaos.timeline import Timeline
-    from stackctl.verify.drill_runner import Drills
-    from stackctl.verify.load_runner import Load
+    from stackctl.verify.drill_runner import DrillRunner
+    from stackctl.verify.load_runner import LoadRunner
 
 
 _EVIDENCE = 5
@@ -41,13 +41,13 @@ class Context:
     """The folder that has them as they were rendered."""
     log_job: str | None
     """The job whose log lines must be in Loki; None where no application runs."""
-    load: Load | None
+    load: LoadRunner | None
     """The load of this run; None where rust-core-engine does not run, or this machine cannot reach it."""
     sink: SinkClient | None
     """What stands in the place of the channels that are not set up; None without the demo."""
     real_channels: frozenset[str]
     """The channels that are set up, as the sink names them: slack, pagerduty, email."""
-    drills: Drills
+    drills: DrillRunner
     tally: DeliveryCounter = field(default_factory=DeliveryCounter)
 
 

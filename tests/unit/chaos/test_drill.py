@@ -35,7 +35,7 @@ from stackctl.project.project import Project
 from stackctl.project.state import open_state
 from stackctl.services.catalog import application
 from stackctl.verify import runner
-from stackctl.verify.drill_runner import Drills
+from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.drills import _drill
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.cli import run_here
@@ -501,10 +501,10 @@ def test_an_unknown_alert_or_one_that_is_active_already_is_refused_before_the_fa
 
 def verified(
     stack: AlertingStack, journal: Journal, *, left_out: tuple[str, ...] = ()
-) -> tuple[Finding, Drills, list[str]]:
+) -> tuple[Finding, DrillRunner, list[str]]:
     """What `verify` makes of a drill of Loki."""
     said: list[str] = []
-    drills = Drills(
+    drills = DrillRunner(
         stack.engine,
         journal,
         load(environ={}),

@@ -34,7 +34,7 @@ from stackctl.report import html, junit, terminal
 from stackctl.report import json as json_report
 from stackctl.services.catalog import EXPECTED_JOBS
 from stackctl.verify import runner
-from stackctl.verify.drill_runner import Drills
+from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.model import Check, Context, Finding, Report, Result, skipped
 from tests.support.http import Reply, Request, Server, as_json, serving
 
@@ -242,7 +242,7 @@ async def context_of(url: str, timeout: float = 1.5) -> AsyncIterator[Context]:
             load=None,
             sink=None,
             real_channels=frozenset(),
-            drills=Drills(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
+            drills=DrillRunner(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
         )
 
 

@@ -24,8 +24,8 @@ from stackctl.errors import ServiceError
 from stackctl.project.state import open_state
 from stackctl.services.applications import Target
 from stackctl.verify import end_to_end, notifications, runner
-from stackctl.verify.drill_runner import Drills
-from stackctl.verify.load_runner import Load
+from stackctl.verify.drill_runner import DrillRunner
+from stackctl.verify.load_runner import LoadRunner
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, Server, as_json, serving
@@ -222,7 +222,7 @@ def run(
     *,
     real: frozenset[str] = frozenset(),
     demo: bool = True,
-    drills: Drills | None = None,
+    drills: DrillRunner | None = None,
 ) -> Finding:
     async def ask() -> Finding:
         async with (
@@ -242,12 +242,14 @@ def run(
                 expected_dashboards=(),
                 dashboards=Path("infrastructure/monitoring/grafana/dashboards"),
                 log_job=None,
-                load=Load(fake.url, Target("fake", 80, "/metrics"), "/api/health", requests=10)
+                load=LoadRunner(
+                    fake.url, Target("fake", 80, "/metrics"), "/api/health", requests=10
+                )
                 if demo
                 else None,
                 sink=sink if demo else None,
                 real_channels=real,
-                drills=drills or Drills(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
+                drills=drills or DrillRunner(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
             )
             (chosen,) = runner.select([check])
             return await chosen.run(context)
@@ -406,7 +408,7 @@ def test_a_load_that_could_not_begin_is_made_when_asked_again(fake: Fake) -> Non
     metrics = fake.server.routes["/metrics"]
 
     async def twice() -> tuple[bool, int]:
-        load = Load(fake.url, Target("fake", 80, "/metrics"), "/api/health", requests=10)
+        load = LoadRunner(fake.url, Target("fake", 80, "/metrics"), "/api/health", requests=10)
         fake.server.routes["/metrics"] = Reply(status=503)
         with pytest.raises(ServiceError):
             await load.outcome()
@@ -451,7 +453,7 @@ def test_a_drill_does_not_stop_what_is_not_this_stacks(
 ) -> None:
     engine = MemoryEngine(container(check.service, name="theirs", attached=True, project="bot"))
     journal = Journal(open_state("bot-core"))
-    drills = Drills(engine, journal, settings=None, services={})  # type: ignore[arg-type]
+    drills = DrillRunner(engine, journal, settings=None, services={})  # type: ignore[arg-type]
     finding = run(fake, check.id, drills=drills)
     assert finding.ok
     assert finding.skipped
