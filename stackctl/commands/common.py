@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from stackctl.errors import ServiceError, StackctlError, UsageError
+from stackctl.ui import console
+from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.table import Table
 
     from stackctl.project.project import Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-_ENDLESS = 10_000
-"""More columns than any table has."""
 
 FORMAT = click.option(
     "--format",
@@ -163,44 +161,16 @@ class Session:
 
     @cached_property
     def out(self) -> Console:
-        """Where results go."""
-        from rich.console import Console
-
-        return Console(highlight=False)
+        """The console for results."""
+        return console.stdout()
 
     @cached_property
     def err(self) -> Console:
-        """Where progress and notes go."""
-        from rich.console import Console
-
-        return Console(stderr=True, highlight=False)
+        """The console for progress and notes."""
+        return console.stderr()
 
 
 pass_session = click.make_pass_decorator(Session)
-
-
-def print_markdown(session: Session, text: str) -> None:
-    """Print Markdown for reading on a terminal, and as it is anywhere else."""
-    from rich.markdown import Markdown
-
-    if session.out.is_terminal:
-        session.out.print(Markdown(text))
-    else:
-        click.echo(text, nl=False)
-
-
-def print_table(session: Session, table: Table) -> None:
-    """Print a table as wide as the terminal, and anywhere else as wide as it is: a pipe has no width."""
-    from rich.measure import Measurement
-
-    out = session.out
-    if out.is_terminal:
-        out.print(table)
-        return
-    width = out.width
-    out.width = Measurement.get(out, out.options.update(width=_ENDLESS), table).maximum
-    out.print(table)
-    out.width = width
 
 
 def watch(
@@ -229,7 +199,7 @@ def watch(
                 if session.out.is_terminal:
                     live.update(shown, refresh=True)
                 elif isinstance(shown, Table):
-                    print_table(session, shown)
+                    print_table(session.out, shown)
                 else:
                     session.out.print(shown)
                 sleep(seconds)

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session, print_table
+from stackctl.commands.common import Session, pass_session
 from stackctl.errors import StackctlError, UsageError
+from stackctl.ui.console import print_table
 
 _HIDDEN = "****"
 
@@ -64,7 +65,7 @@ def config(session: Session, name: str | None, output: str) -> None:
         for row in rows:
             style = "dim" if row.origin in {"default", "not set"} else ""
             table.add_row(row.name, Text(row.value or ""), row.origin, style=style)
-        print_table(session, table)
+        print_table(session.out, table)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, pass_session, print_table
+from stackctl.commands.common import FORMAT, Session, pass_session
+from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:
     from stackctl.images.lockfile import Lock
@@ -63,7 +64,7 @@ def list_(session: Session, output: str) -> None:
             "yes" if row["local_present"] else "no",
             str(row["locked"]),
         )
-    print_table(session, table)
+    print_table(session.out, table)
 
 
 @images.command(epilog="\b\nExamples:\n  stackctl images build")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, WATCH, Session, pass_session, print_table, watch
+from stackctl.commands.common import FORMAT, WATCH, Session, pass_session, watch
+from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,7 +36,7 @@ def status(ctx: click.Context, session: Session, output: str, every: float | Non
     if output == "json":
         session.out.print_json(json.dumps([row.__dict__ for row in rows]))
     else:
-        print_table(session, _table(session, rows))
+        print_table(session.out, _table(session, rows))
     if any(row.ready != "ready" for row in rows):
         ctx.exit(1)
 

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, pass_session, print_table
+from stackctl.commands.common import FORMAT, Session, pass_session
+from stackctl.ui.console import print_table
 
 
 @click.command(epilog="\b\nExamples:\n  stackctl urls\n  stackctl urls --format json")
@@ -27,7 +28,7 @@ def print_urls(session: Session) -> None:
     table = Table.grid(padding=(0, 3))
     for service, address in _addresses(session).items():
         table.add_row(service, address)
-    print_table(session, table)
+    print_table(session.out, table)
     session.out.print(f"\n{login(session)}", markup=False, soft_wrap=True)
 
 
