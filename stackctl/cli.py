@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stackctl import __version__
-from stackctl.commands import COMMANDS, COMPLETE_VARIABLE, EXIT_INTERRUPTED
-from stackctl.errors import StackctlError
+from stackctl.commands import COMMANDS, COMPLETE_VARIABLE
+from stackctl.errors import EXIT_INTERRUPTED, StackctlError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from stackctl.util.redaction import redacted
 
+EXIT_INTERRUPTED = 130
+"""What a shell has for a program that SIGINT ended: 128 and the signal's number."""
+
 
 class StackctlError(Exception):
     """Something the user can act on, printed as one line without a traceback.

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import DURATION, FORMAT, WATCH, Session, pass_session, watch
+from stackctl.commands.common import DURATION, FORMAT, WATCH, Session, pass_session
 from stackctl.errors import ServiceError, StackctlError, UsageError
+from stackctl.ui.watch import watch
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,7 +53,7 @@ def alerts(ctx: click.Context, session: Session, output: str, every: float | Non
                 remedy="give it after the command that it is for",
             )
     elif every is not None:
-        watch(session, every, output, lambda: _table(_active(session)))
+        watch(session.out, every, output, lambda: _table(_active(session)))
     elif output == "json":
         session.out.print_json(
             json.dumps(

@@ -9,17 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from time import sleep
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from stackctl.errors import ServiceError, StackctlError, UsageError
+from stackctl.errors import StackctlError
 from stackctl.ui import console
-from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
     from stackctl.project.project import Project
 
@@ -171,37 +169,3 @@ class Session:
 
 
 pass_session = click.make_pass_decorator(Session)
-
-
-def watch(
-    session: Session, seconds: float, output: str, view: Callable[[], RenderableType]
-) -> NoReturn:
-    """Show a view anew every so many seconds, on the whole terminal or, without one, one below the other.
-
-    Ctrl-C ends it, which is no news: exit code 130 without a word. A service that does not answer shows in the place of
-    the view, and is asked again. Raises UsageError for an `output` that is not the table.
-    """
-    from rich.live import Live
-    from rich.table import Table
-    from rich.text import Text
-
-    from stackctl.commands import EXIT_INTERRUPTED
-
-    if output != "table":
-        raise UsageError("--watch shows the table", remedy="leave --watch or --format out")
-    with Live(console=session.out, screen=session.out.is_terminal, auto_refresh=False) as live:
-        try:
-            while True:
-                try:
-                    shown = view()
-                except ServiceError as error:
-                    shown = Text(error.line, style="red")
-                if session.out.is_terminal:
-                    live.update(shown, refresh=True)
-                elif isinstance(shown, Table):
-                    print_table(session.out, shown)
-                else:
-                    session.out.print(shown)
-                sleep(seconds)
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
