@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, join_options, pass_session
+from stackctl.commands.common import Session, pass_session
+from stackctl.commands.options import FORMAT, join_options
 from stackctl.errors import EngineError
 from stackctl.ui.console import print_table
 

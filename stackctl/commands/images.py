@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, pass_session
+from stackctl.commands.common import Session, pass_session
+from stackctl.commands.options import FORMAT
 from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, WATCH, Session, pass_session
+from stackctl.commands.common import Session, pass_session
+from stackctl.commands.options import FORMAT, WATCH
 from stackctl.ui.console import print_table
 from stackctl.ui.watch import watch
 

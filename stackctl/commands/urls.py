@@ -6,7 +6,8 @@ import json
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, pass_session
+from stackctl.commands.common import Session, pass_session
+from stackctl.commands.options import FORMAT
 from stackctl.ui.console import print_table
 
 
