@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
 @click.pass_context
 def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
     """Brings up bot-core's monitoring stack on this machine, and proves that it works."""
-    from stackctl.commands.common import Session
+    from stackctl.commands.session import Session
 
     ctx.obj = Session(project, env_file)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session
 from stackctl.commands.options import DURATION, FORMAT, WATCH
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import ServiceError, StackctlError, UsageError
 from stackctl.ui.watch import watch
 

@@ -12,8 +12,8 @@ import click
 
 from stackctl.chaos.faults import FAULTS, Fault, whose
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session
 from stackctl.commands.options import DURATION
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import StackctlError, UsageError
 from stackctl.ui.console import print_table
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Session, pass_session
 from stackctl.commands.options import FORMAT, join_options
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import EngineError
 from stackctl.ui.console import print_table
 

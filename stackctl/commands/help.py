@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import UsageError
 from stackctl.ui.console import print_markdown
 from stackctl.util.suggest import nearest

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session
 from stackctl.commands.options import FORMAT
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.session import Session, pass_session
 
 if TYPE_CHECKING:
     from stackctl.project.project import ProjectState

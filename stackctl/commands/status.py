@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Session, pass_session
 from stackctl.commands.options import FORMAT, WATCH
+from stackctl.commands.session import Session, pass_session
 from stackctl.ui.console import print_table
 from stackctl.ui.watch import watch
 

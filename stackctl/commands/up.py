@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Session, pass_session
 from stackctl.commands.options import Finite, join_options
+from stackctl.commands.session import Session, pass_session
 from stackctl.commands.urls import print_urls
 from stackctl.errors import EngineError
 

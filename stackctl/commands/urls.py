@@ -6,8 +6,8 @@ import json
 
 import click
 
-from stackctl.commands.common import Session, pass_session
 from stackctl.commands.options import FORMAT
+from stackctl.commands.session import Session, pass_session
 from stackctl.ui.console import print_table
 
 

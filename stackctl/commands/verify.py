@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session
 from stackctl.commands.options import WATCH, Finite
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import StackctlError, UsageError
 from stackctl.ui.watch import watch
 

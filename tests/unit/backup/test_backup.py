@@ -28,8 +28,8 @@ from stackctl.backup import archive, data, restore, save
 from stackctl.backup.archive import BadBackup, Manifest
 from stackctl.chaos.journal import Journal
 from stackctl.commands.backup import backup as backup_command
-from stackctl.commands.common import Session
 from stackctl.commands.restore import restore as restore_command
+from stackctl.commands.session import Session
 from stackctl.config.load import load
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine, EngineInfo

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from stackctl import __version__
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
-from stackctl.commands.common import Session
+from stackctl.commands.session import Session
 from stackctl.commands.snapshot import snapshot as command
 from stackctl.errors import ServiceError, StackctlError, UsageError
 from stackctl.snapshot import charts, colors, dashboard, page, queries, timerange
