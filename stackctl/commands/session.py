@@ -1,4 +1,4 @@
-"""What the commands share: the session of one call, the consoles, and clients with the project's addresses."""
+"""The session of one call: what every command is passed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Session:
 
     @cached_property
     def project(self) -> Project:
-        """The project that the options name; a fault that nobody will heal is told on the way."""
+        """The project that the options name. Opening it warns of faults that no process is going to heal."""
         from stackctl.chaos.journal import Journal
         from stackctl.project.project import open_project
 
