@@ -108,7 +108,7 @@ def _value(session: Session, name: str) -> str:
             f"{name} is a secret and is not printed",
             remedy=f"stackctl generates it, and keeps it in {project.state.folder / STORE}",
         )
-    value = project.settings[name] if not SETTINGS[name].secret else None
+    value = project.settings[name]
     if value is None:
         raise StackctlError(f"{name} is not set", remedy="set it in .env or in the environment")
     return value
