@@ -167,7 +167,7 @@ class _Watch:
     service: str
 
     async def look(self) -> _Seen:
-        """Look at both at once. An answer that fails is told from one that says no: the next look decides."""
+        """Query both at once. A failed query is not an inactive alert: the next query decides."""
         alerts, notified = await asyncio.gather(
             self.prometheus.alerts(), self.alertmanager.alerts(), return_exceptions=True
         )
@@ -205,7 +205,7 @@ class _Inbox:
     after: int
 
     async def has(self, status: Literal["firing", "resolved"]) -> bool:
-        """Tell whether any channel was told since the drill began; yes where nobody can see."""
+        """Return whether a channel got a notification since the drill began; True if no channel can be observed."""
         if self.sink is None:
             return True
         try:

@@ -287,7 +287,7 @@ def _ask(
 
 
 def _channels(session: Session) -> dict[str, list[str]]:
-    """Give the channels of every receiver in the configuration that Alertmanager has loaded."""
+    """Return the channels of every receiver in Alertmanager's loaded configuration."""
     from stackctl.render.configuration import CHANNELS
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> list[Receiver]:

@@ -50,7 +50,7 @@ def help_(ctx: click.Context, session: Session, words: tuple[str, ...]) -> None:
 
 
 def _help(root: click.Context, words: tuple[str, ...]) -> str:
-    """Give the help of a command of a command, as its --help has it. Raises UsageError where there is none."""
+    """Return the help of a subcommand, as its --help prints it. Raises UsageError if there is none."""
     ctx = root
     for word in words:
         group = ctx.command

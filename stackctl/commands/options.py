@@ -36,7 +36,7 @@ class Finite(click.FloatRange):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Give the number, or fail as click does."""
+        """Return the number; fail as click does if it is none."""
         number: float = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{value!r} is not a number", param, ctx)
@@ -91,7 +91,7 @@ JOIN_OPTIONS: tuple[Callable[[_F], _F], ...] = (
 
 
 def join_options(command: _F) -> _F:
-    """Give a command the options that say which bot-core is watched: the demo, or one that runs."""
+    """Add the options that choose the monitored bot-core to a command: the demo services, or a running bot-core."""
     for option in reversed(JOIN_OPTIONS):
         command = option(command)
     return command

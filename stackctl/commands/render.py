@@ -57,7 +57,7 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
 
 
 def passes_checks(session: Session, choices: ProjectState) -> bool:
-    """Have every program check the configuration of these choices as it would be rendered, and say what each says."""
+    """Return whether every program accepts the configuration rendered for these choices, and print their answers."""
     import tempfile
     from pathlib import Path
 

@@ -117,7 +117,7 @@ def up(
 
 
 def _last_words(engine: Engine, container: str) -> str:
-    """Give the last lines of a container's log, or why there are none: it may have gone by now."""
+    """Return the last lines of a container's log, or why there are none: it may have been removed."""
     try:
         return engine.last_logs(container, 15).rstrip() or "(it logged nothing)"
     except EngineError as error:

@@ -34,7 +34,7 @@ def print_urls(session: Session) -> None:
 
 
 def login(session: Session) -> str:
-    """Say how to log in to Grafana: where the password is, never what it is."""
+    """Return how to log in to Grafana: where the password is, never the password itself."""
     project = session.project
     if project.secrets.is_generated("GRAFANA_PASSWORD"):
         where = f"is in {project.state.secrets / 'grafana_password'}"

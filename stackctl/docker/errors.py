@@ -109,7 +109,7 @@ def translated(what: str) -> Iterator[None]:
 
 
 def failed(command: Sequence[str], code: int, said: bytes) -> DockerException:
-    """Give the library's exception for a command that was run without it, by what it said on stderr."""
+    """Return the library's exception for a command that was run without the library, from its stderr."""
     # The library would fail over what is not UTF-8.
     text = said.decode(errors="replace").encode()
     return get_docker_exception_type(text)(list(command), code, stderr=text)
@@ -142,7 +142,7 @@ def reached() -> Endpoint:
 
 
 def _elsewhere(said: str) -> EngineError | None:
-    """Give the error for a remote engine that does not answer, None for one of this machine."""
+    """Return the error for a remote engine that does not answer; None for a local one."""
     where = reached()
     if not where.remote:
         return None
@@ -157,7 +157,7 @@ def _elsewhere(said: str) -> EngineError | None:
 
 
 def last_line(text: str) -> str:
-    """Give the last line that says something: below it the command may point to its own help."""
+    """Return the last meaningful line: the command may print a hint at its own help below it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = [line for line in lines if not re.match(r"(Run|See) 'docker .*--help'", line)]
     return said[-1] if said else "it said nothing"

@@ -22,24 +22,24 @@ class Images(Command):
     """The engine's images, each by its reference."""
 
     def image_id(self, reference: str) -> str | None:
-        """Give the ID of a local image, or None where there is none by that reference."""
+        """Return the ID of a local image; None if no image has that reference."""
         return self._of_image(reference, lambda image: image.id, None)
 
     def image_labels(self, reference: str) -> dict[str, str]:
-        """Give the labels of a local image, none where it is not there."""
+        """Return the labels of a local image; empty if the image does not exist."""
         return self._of_image(
             reference, lambda image: (image.config and image.config.labels) or {}, {}
         )
 
     def images_with_label(self, label: str) -> set[str]:
-        """Give the IDs of the local images that carry this label."""
+        """Return the IDs of the local images that carry this label."""
         with translated("docker image list"):
             return {
                 image.id for image in self._client.image.list(filters=[("label", label)], all=True)
             }
 
     def image_digests(self, reference: str) -> dict[str, str]:
-        """Give the digests that registries know a local image by, by repository; none for one that is not here."""
+        """Return a local image's registry digests by repository; empty if the image does not exist."""
         return self._of_image(
             reference,
             lambda image: dict(one.split("@", 1) for one in image.repo_digests or []),
@@ -47,7 +47,7 @@ class Images(Command):
         )
 
     def _of_image(self, reference: str, read: Callable[[Image], _T], otherwise: _T) -> _T:
-        """Give what is read of a local image, or something else where it is not there."""
+        """Return what `read` takes from a local image, or the default if the image does not exist."""
         # Reading is inside: the library may look anew for what is asked of an image.
         with contextlib.suppress(NoImageError), translated("docker image inspect"):
             image = self._client.image.inspect(reference)
@@ -56,7 +56,7 @@ class Images(Command):
         return otherwise
 
     def save_images(self, references: Sequence[str]) -> Iterator[bytes]:
-        """Give `docker save` of local images, piece by piece: a tar that has what they share once."""
+        """Yield the chunks of `docker save` for local images: a tar with shared layers stored once."""
         with self._piped("save", *references, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
             while piece := process.stdout.read(_PIECE):
@@ -115,7 +115,7 @@ class Images(Command):
             self._client.image.import_(archive, tag=reference, changes=changes)
 
     def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
-        """Build all images of a compose file with these build arguments, and give the builder's lines."""
+        """Build all images of a compose file with these build arguments, and yield the builder's output lines."""
         builder = DockerClient(compose_files=[build_file])
         with translated("docker compose build"):
             lines = builder.compose.build(

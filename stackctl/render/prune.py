@@ -13,14 +13,14 @@ Rules = Mapping[str, Any]
 
 
 def about(expr: str, records: Mapping[str, set[str]]) -> set[str]:
-    """Give the services that an expression tells about; `records` has those of each recorded series."""
+    """Return the services that an expression is about; `records` maps each recorded series to its services."""
     names = metric_names(expr)
     found = owners(names, selected_jobs(expr))
     return found.union(*(records[name] for name in names if name in records))
 
 
 def recorded(files: Iterable[Rules]) -> dict[str, set[str]]:
-    """Give recorded series → the services that it tells about, also by way of other recorded series."""
+    """Return a mapping of recorded series to their services, through other recorded series too."""
     expressions = {
         rule["record"]: rule["expr"] for file in files for rule in _rules(file) if "record" in rule
     }
@@ -55,7 +55,7 @@ def board_without(
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """Leave out a dashboard's panels in the same way; it is None where none with a query is left.
 
-    Gives the dashboard and the titles of the panels left out. Grafana moves the others up by itself.
+    Returns the dashboard and the titles of the panels left out. Grafana moves the others up by itself.
     """
     gone: list[str] = []
     kept = []

@@ -144,7 +144,7 @@ def leave_out(
 ) -> tuple[list[str], list[str]]:
     """Take the rules and panels about absent services alone out of the files.
 
-    Gives the names of the alerts, and of the panels with their dashboards, that are gone.
+    Returns the names of the removed alerts, and of the removed panels with their dashboards.
     """
     if not present.left_out:
         return [], []

@@ -13,7 +13,7 @@ SCHEMA_VERSION = 2
 
 
 def dumps(report: Report) -> str:
-    """Give the report as a JSON document. Times are RFC 3339 in UTC, durations seconds."""
+    """Return the report as a JSON document. Times are RFC 3339 in UTC, durations seconds."""
     return json.dumps(
         {
             "schema": SCHEMA_VERSION,

@@ -13,7 +13,7 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def dumps(report: Report) -> str:
-    """Give the report as an XML document."""
+    """Return the report as an XML document."""
     root = ET.Element(
         "testsuites",
         name=f"stackctl verify {report.project}",

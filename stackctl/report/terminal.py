@@ -24,7 +24,7 @@ def print_report(console: Console, report: Report) -> None:
 
 
 def overview(console: Console, report: Report) -> RenderableType:
-    """Give what fits on a screen: a line for each section, and in full what failed."""
+    """Return a view that fits on a screen: a line for each section, and all details of what failed."""
     signs = marks(console.encoding)
     sections: dict[str, list[Result]] = {}
     for result in report.results:

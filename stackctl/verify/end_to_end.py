@@ -15,7 +15,7 @@ _PAUSE = 0.5
 
 
 async def _scraped(prometheus: PrometheusClient, endpoint: str) -> float:
-    """Give how many requests to an endpoint Prometheus knows of."""
+    """Return how many requests to an endpoint Prometheus has counted."""
     query = f'sum(http_requests_total{{job="rust-core-engine", endpoint="{endpoint}"}})'
     return sum(sample.value[1] for sample in await prometheus.query(query))
 

@@ -64,7 +64,7 @@ class Finding:
 
 
 def skipped(expected: str, why: str) -> Finding:
-    """Give the finding of a check that does not apply here."""
+    """Return the finding of a check that does not apply here."""
     return Finding(True, expected, f"not asked: {why}", skipped=True)
 
 
@@ -136,5 +136,5 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Tell whether everything that was asked is as expected."""
+        """Return whether no check failed."""
         return not self.failed

@@ -55,7 +55,7 @@ async def _expected_targets(context: Context) -> Finding:
 
 
 def _logs_of(job: str, targets: Iterable[Target], context: Context) -> str:
-    """Give where to look for what is wrong with a job: at the service that is scraped for it, if it is ours.
+    """Return the next step for a failing job: the logs of the scraped service, if it is part of the stack.
 
     That is an exporter for a job such as redis.
     """

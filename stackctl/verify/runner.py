@@ -41,7 +41,7 @@ _AT_ONCE = 32
 
 
 def select(names: Iterable[str], *, slow: bool = False, drill: bool = False) -> tuple[Check, ...]:
-    """Give the checks of these sections or ids, in the order of the list; without names all of them.
+    """Return the checks of these sections or IDs, in checklist order; without names all of them.
 
     Slow checks are there only if asked for, by their section's name or `slow`; drills, by their id or `drill`.
 
@@ -72,7 +72,7 @@ async def run(
     timeout: float,
     finished: Callable[[Result], None],
 ) -> Report:
-    """Run the checks and give the report.
+    """Run the checks and return the report.
 
     A check that does not hold is asked again for `timeout` seconds, unless it is to be asked once: a stack that has
     just come up needs a scrape or two. `standins` tells by service whether a stand-in answers; `finished` is called at
