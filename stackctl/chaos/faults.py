@@ -83,16 +83,16 @@ class Fault:
         """
         journal.require_none(service)
         container = engine.containers().get(service)
-        stranger = container is not None and container.attached
-        if container is not None and stranger and not self.attached:
+        foreign = container is not None and container.attached
+        if container is not None and foreign and not self.attached:
             raise UsageError(
-                f"{service} is not this stack's: {whose(container)}",
+                f"{service} is not this stack's: {owner_of(container)}",
                 remedy="give --attached if you may break it",
             )
         if container is None or not container.running:
             raise NotSteady(
                 f"{service} is not running, so there is nothing to {self.name}",
-                remedy="start it where it belongs" if stranger else "stackctl up",
+                remedy="start it where it belongs" if foreign else "stackctl up",
             )
         return container
 
@@ -107,7 +107,7 @@ class Fault:
         return Plan(container, details, self.does.format_map(names), self.heals.format_map(names))
 
 
-def whose(container: ContainerState) -> str:
+def owner_of(container: ContainerState) -> str:
     """Return a description of an attached container's owner."""
     owner = (
         f"the Compose project {container.project}" if container.project else "no Compose project"

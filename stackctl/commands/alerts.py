@@ -233,12 +233,12 @@ def add(session: Session, matchers: tuple[str, ...], duration: float, comment: s
     """Silence the alerts that fit every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~)."""
     from stackctl.alerts import active as model
 
-    wanted = [model.matcher(text) for text in matchers]
+    parsed = [model.matcher(text) for text in matchers]
     now = dt.datetime.now(dt.UTC)
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> str:
         return await alertmanager.silence(
-            wanted,
+            parsed,
             starts_at=now,
             ends_at=now + dt.timedelta(seconds=duration),
             created_by=getpass.getuser(),

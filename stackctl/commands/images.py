@@ -173,9 +173,9 @@ def load(session: Session, file: Path) -> None:
 
     with Display(session.err) as display:
         manifest, loaded = transfer.load(session.project.whole_engine(), file, say=display.step)
-    there = len(manifest.images) - loaded
+    present = len(manifest.images) - loaded
     session.out.print(
-        f"{loaded} images of the {manifest.set} set loaded, {there} were here already."
+        f"{loaded} images of the {manifest.set} set loaded, {present} were here already."
     )
     if manifest.set == "local" and manifest.inputs != build.inputs_digest():
         session.err.print(

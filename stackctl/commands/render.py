@@ -77,5 +77,5 @@ def passes_checks(session: Session, choices: ProjectState) -> bool:
                 session.out.print(f"{verdict.service} takes {verdict.subject}", style="green")
             else:
                 session.out.print(f"{verdict.service} refuses {verdict.subject}:", style="red")
-                session.out.print(verdict.said, markup=False, soft_wrap=True)
+                session.out.print(verdict.output, markup=False, soft_wrap=True)
     return passed

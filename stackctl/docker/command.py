@@ -24,10 +24,10 @@ class Command:
         self.project = project
         self._client = client
 
-    def listed(self, wanted: str | None = None, *, stopped: bool) -> list[str]:
+    def listed(self, filter_: str | None = None, *, stopped: bool) -> list[str]:
         """Return the IDs of the containers that match a filter of `docker container list`, or of all."""
         every = ["--all"] if stopped else []
-        which = ["--filter", wanted] if wanted else []
+        which = ["--filter", filter_] if filter_ else []
         return self.ask("container", "list", "--quiet", "--no-trunc", *every, *which).split()
 
     def ask(self, *arguments: str) -> str:

@@ -60,9 +60,9 @@ class Containers(Command):
         `options` are those that `connection` gave; without any it gets its service's name.
         """
         for found in self.inspect([container]):
-            there = found["NetworkSettings"]["Networks"] or {}
+            networks = found["NetworkSettings"]["Networks"] or {}
             # An attempt that failed leaves the network in the list, without its ID.
-            if (there.get(network) or {}).get("NetworkID"):
+            if (networks.get(network) or {}).get("NetworkID"):
                 return
             if options is None:
                 options = ["--alias", labels_of(found).get(SERVICE_LABEL, name_of(found))]
@@ -78,10 +78,10 @@ class Containers(Command):
         where it is not on the network, or gone.
         """
         for found in self.inspect([container]):
-            there = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
-            chosen = there.get("IPAMConfig") or {}
+            endpoint = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
+            chosen = endpoint.get("IPAMConfig") or {}
             # Older engines list the short ID among the aliases, and add it again by themselves.
-            aliases = [one for one in there.get("Aliases") or () if one != found["Id"][:12]]
+            aliases = [one for one in endpoint.get("Aliases") or () if one != found["Id"][:12]]
             options = [
                 *(("--alias", alias) for alias in aliases),
                 *(("--ip", ip) for ip in [chosen.get("IPv4Address")] if ip),

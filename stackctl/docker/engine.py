@@ -281,9 +281,9 @@ class Engine(Programs, Images):
         return sorted(self._volumes(PROJECT_LABEL, self.project) & self._volumes(COPY_LABEL))
 
     def _volumes(self, label: str, value: str | None = None) -> set[str]:
-        wanted = label if value is None else f"{label}={value}"
+        label_filter = label if value is None else f"{label}={value}"
         with translated("docker volume list"):
-            return {one.name for one in self._client.volume.list(filters=[("label", wanted)])}
+            return {one.name for one in self._client.volume.list(filters=[("label", label_filter)])}
 
 
 def merged(

@@ -84,8 +84,8 @@ class Images(Command):
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command on images whose data is piped; the library's own lets what it says pass to our stderr."""
         command = [*map(str, self._client.client_config.docker_cmd), "image", *arguments]
-        with translated(f"docker {arguments[0]}"), tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=said)
+        with translated(f"docker {arguments[0]}"), tempfile.TemporaryFile() as stderr:
+            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)
             try:
                 yield process
                 code = process.wait()
@@ -100,8 +100,8 @@ class Images(Command):
                         with contextlib.suppress(BrokenPipeError):
                             pipe.close()
             if code != 0:
-                said.seek(0)
-                raise failed(command, code, said.read())
+                stderr.seek(0)
+                raise failed(command, code, stderr.read())
 
     def pull(self, reference: str) -> None:
         """Pull an image. Raises EngineError where no registry gives it."""

@@ -88,13 +88,13 @@ class Transfer:
                 # A command that has ended says why on stderr.
                 with contextlib.suppress(BrokenPipeError):
                     shutil.copyfileobj(source, process.stdin, _CHUNK)
-                _, said = process.communicate()
+                _, stderr = process.communicate()
             except BaseException:
                 process.kill()
                 raise
         with translated("docker cp"):
             if process.returncode:
-                raise failed(command, process.returncode, said)
+                raise failed(command, process.returncode, stderr)
 
     @contextlib.contextmanager
     def mounted(self, volumes: Mapping[str, str], mode: Literal["ro", "rw"]) -> Iterator[None]:
@@ -165,7 +165,7 @@ def _docker(*arguments: str, given: bytes = b"") -> str:
     ):
         processes.append(process)
         try:
-            printed, said = process.communicate(given, timeout=_ANSWER_SECONDS)
+            printed, stderr = process.communicate(given, timeout=_ANSWER_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             raise EngineError(
@@ -173,5 +173,5 @@ def _docker(*arguments: str, given: bytes = b"") -> str:
             ) from None
     with translated(f"docker {arguments[0]}"):
         if process.returncode:
-            raise failed(["docker", *arguments], process.returncode, said)
+            raise failed(["docker", *arguments], process.returncode, stderr)
     return printed.decode().strip()

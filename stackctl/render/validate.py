@@ -20,7 +20,7 @@ class Verdict:
     service: str
     subject: str
     ok: bool
-    said: str
+    output: str
 
 
 def check(engine: Engine, images: Mapping[str, str], config: Path) -> Iterator[Verdict]:

@@ -28,7 +28,7 @@ async def _panels(name: str, context: Context) -> Finding:
     times = timerange.parse(_RANGE, "now", dt.datetime.now(dt.UTC))
     answers = await queries.ask(dashboard, times, context.prometheus, context.loki)
     asked = [pair for pair in zip(dashboard.panels, answers, strict=True) if pair[0].targets]
-    wrong = [said for panel, answer in asked for said in _wrong(panel, answer)]
+    wrong = [problem for panel, answer in asked for problem in _wrong(panel, answer)]
     return Finding(
         bool(asked) and not wrong,
         f"data for every query of {dashboard.title}",

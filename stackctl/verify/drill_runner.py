@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stackctl.chaos import drill
-from stackctl.chaos.faults import FAULTS, whose
+from stackctl.chaos.faults import FAULTS, owner_of
 from stackctl.chaos.journal import Journal
 from stackctl.chaos.steady import require_ready
 from stackctl.chaos.timeline import Timeline
@@ -35,7 +35,7 @@ class DrillRunner:
         container = self.engine.containers().get(service)
         if container is None or not container.attached:
             return None
-        return f"{service} is not this stack's, {whose(container)}"
+        return f"{service} is not this stack's, {owner_of(container)}"
 
     async def run(
         self,

@@ -47,18 +47,18 @@ def select(names: Iterable[str], *, slow: bool = False, drill: bool = False) -> 
 
     Raises UsageError for an unknown name, with the nearest known one.
     """
-    wanted = set(names)
+    selected = set(names)
     known = {*SECTIONS, *(check.id for check in CHECKS)}
-    for name in sorted(wanted - known):
+    for name in sorted(selected - known):
         raise UsageError(
             f"there is no section or check {name!r}", remedy=nearest(name, sorted(known))
         )
     return tuple(
         check
         for check in CHECKS
-        if check.id in wanted
-        or (check.section in wanted and (drill or not check.drill))
-        or (not wanted and (slow or not check.slow) and (drill or not check.drill))
+        if check.id in selected
+        or (check.section in selected and (drill or not check.drill))
+        or (not selected and (slow or not check.slow) and (drill or not check.drill))
     )
 
 
