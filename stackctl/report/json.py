@@ -31,7 +31,7 @@ def dumps(report: Report) -> str:
                     "ok": result.finding.ok,
                     "skipped": result.finding.skipped,
                     "expected": result.finding.expected,
-                    "seen": result.finding.seen,
+                    "seen": result.finding.observed,
                     "next_step": "" if result.finding.ok else result.finding.next_step,
                     "seconds": round(result.seconds, 3),
                     "standin": result.standin,

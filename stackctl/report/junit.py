@@ -43,9 +43,9 @@ def dumps(report: Report) -> str:
             )
             finding = result.finding
             if finding.skipped:
-                ET.SubElement(case, "skipped", message=_clean(finding.seen))
+                ET.SubElement(case, "skipped", message=_clean(finding.observed))
             if not finding.ok:
-                message = _clean(f"expected {finding.expected}; seen {finding.seen}")
+                message = _clean(f"expected {finding.expected}; seen {finding.observed}")
                 failure = ET.SubElement(case, "failure", message=message)
                 failure.text = _clean(
                     f"{result.check.id}\nwaited: {result.seconds:.1f} s\nnext: {finding.next_step}"

@@ -57,13 +57,13 @@ def _result(result: Result, signs: Marks) -> RenderableType:
     standin = " (stand-in)" if result.standin else ""
     head = Text.assemble(result.check.title, (standin, "dim"))
     if finding.ok:
-        head.append(f": {finding.seen}", style="dim")
+        head.append(f": {finding.observed}", style="dim")
     line = _rows([(mark, head)], indent=2)
     if finding.ok:
         return line
     rows = (
         ("expected", finding.expected),
-        ("seen", finding.seen),
+        ("seen", finding.observed),
         ("waited", f"{result.seconds:.1f} s"),
         ("next", finding.next_step),
         ("check", f"{result.check.id} ({result.check.step})"),

@@ -53,14 +53,14 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check saw. `next_step` is the one thing to do where it is not what was expected."""
+    """The result of a check. `next_step` is the one thing to do if it is not as expected."""
 
     ok: bool
     expected: str
-    seen: str
+    observed: str
     next_step: str = ""
     skipped: bool = False
-    """Whether nothing was looked at: `seen` says why. It is no failure, and proves nothing."""
+    """Whether the check did not run: `observed` has the reason. That is no failure, and proves nothing."""
 
 
 def skipped(expected: str, why: str) -> Finding:

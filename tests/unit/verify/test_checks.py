@@ -262,7 +262,7 @@ def test_a_stack_wrong_in_one_way_fails_that_check(
     spoil(stack)
     (result,) = verify(stack, check).results
     assert not result.finding.ok
-    assert seen in result.finding.seen
+    assert seen in result.finding.observed
     assert result.finding.expected
     assert result.finding.next_step
 
@@ -325,5 +325,5 @@ def test_a_stack_that_accepts_and_never_answers_fails_every_check() -> None:
 
     report = asyncio.run(run())
     assert len(report.failed) == len(QUICK)
-    seen = " ".join(result.finding.seen for result in report.results)
+    seen = " ".join(result.finding.observed for result in report.results)
     assert "within 0.05 s" in seen

@@ -48,7 +48,7 @@ def test_a_bug_in_a_check_is_a_failed_result_and_hides_no_other(
     monkeypatch.setattr(runner, "CHECKS", checks)
     report = verify(stack)
     assert [result.finding.ok for result in report.results] == [False, True]
-    assert "KeyError" in report.results[0].finding.seen
+    assert "KeyError" in report.results[0].finding.observed
 
 
 def test_sections_and_checks_are_selected_by_name() -> None:

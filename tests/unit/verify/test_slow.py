@@ -272,7 +272,7 @@ def test_without_the_demo_nothing_is_asked(fake: Fake, check: str) -> None:
     finding = run(fake, check, demo=False)
     assert finding.ok
     assert finding.skipped
-    assert finding.seen.startswith("not asked: ")
+    assert finding.observed.startswith("not asked: ")
     assert (fake.runs, fake.posted) == ([], [])
 
 
@@ -347,7 +347,7 @@ def test_a_stack_wrong_in_one_way_fails_that_check(
     spoil(fake)
     finding = run(fake, check)
     assert not finding.ok
-    assert seen in finding.seen, finding
+    assert seen in finding.observed, finding
     assert finding.next_step
 
 
@@ -368,10 +368,10 @@ def test_of_a_real_channel_alertmanagers_counters_must_rise_with_or_without_the_
     finding = run(fake, check, real=REAL, demo=demo)
     assert not finding.ok
     assert "slack took 2 of 3 notifications of this run's test alerts, when it fired" in (
-        finding.seen
+        finding.observed
     )
-    assert "took 2 of 6" not in finding.seen
-    assert "email took" not in finding.seen
+    assert "took 2 of 6" not in finding.observed
+    assert "email took" not in finding.observed
 
 
 def test_a_real_channel_that_is_asked_nothing_fails(fake: Fake) -> None:
@@ -384,8 +384,8 @@ def test_a_real_channel_that_is_asked_nothing_fails(fake: Fake) -> None:
 
     fake.server.routes["/api/v2/alerts"] = swallowed
     finding = run(fake, "notifications.warning-infrastructure", real=frozenset({"slack"}))
-    assert "slack took 0 of 1" in finding.seen
-    assert "slack took 0 of 2" in finding.seen
+    assert "slack took 0 of 1" in finding.observed
+    assert "slack took 0 of 2" in finding.observed
 
 
 def test_only_what_is_set_up_is_expected_without_the_demo(fake: Fake) -> None:
@@ -457,7 +457,7 @@ def test_a_drill_does_not_stop_what_is_not_this_stacks(
     finding = run(fake, check.id, drills=drills)
     assert finding.ok
     assert finding.skipped
-    assert finding.seen == (
+    assert finding.observed == (
         f"not asked: {check.service} is not this stack's, its container theirs belongs to the Compose project bot"
     )
     assert (engine.done, journal.open_faults()) == ([], [])
