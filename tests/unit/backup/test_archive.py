@@ -155,43 +155,50 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 LOKI_MEMBER = member("volumes/loki_data.tar", LOKI)
 
 
-@pytest.mark.parametrize(
-    "members",
-    [
-        [manifest_of({"loki_data": LOKI})],
-        [LOKI_MEMBER, manifest_of({"loki_data": GRAFANA})],
-        [LOKI_MEMBER, manifest_of({"grafana_data": LOKI})],
+NOT_A_BACKUP = "is not a backup of stackctl's"
+OTHER_VOLUMES = "its volumes are not those of its manifest"
+SAME_SIZE = LOKI.replace(b"volume/chunks/1", b"volume/chunks/2")
+DISAGREEING: dict[str, tuple[list[tuple[tarfile.TarInfo, bytes]], str]] = {
+    "no-volume": ([manifest_of({"loki_data": LOKI})], OTHER_VOLUMES),
+    "other-size": ([LOKI_MEMBER, manifest_of({"loki_data": GRAFANA})], "the checksum of"),
+    "other-content": ([LOKI_MEMBER, manifest_of({"loki_data": SAME_SIZE})], "the checksum of"),
+    "other-name": ([LOKI_MEMBER, manifest_of({"grafana_data": LOKI})], OTHER_VOLUMES),
+    "one-missing": (
         [LOKI_MEMBER, manifest_of({"loki_data": LOKI, "grafana_data": GRAFANA})],
+        OTHER_VOLUMES,
+    ),
+    "one-twice": (
         [LOKI_MEMBER, LOKI_MEMBER, manifest_of({"loki_data": LOKI})],
-        [manifest_of({"loki_data": LOKI}), LOKI_MEMBER],
+        NOT_A_BACKUP,
+    ),
+    "manifest-first": ([manifest_of({"loki_data": LOKI}), LOKI_MEMBER], NOT_A_BACKUP),
+    "unknown-volume": (
         [member("volumes/mongodb_data.tar", LOKI), manifest_of({"mongodb_data": LOKI})],
+        NOT_A_BACKUP,
+    ),
+    "path": (
         [member("volumes/../loki_data.tar", LOKI), manifest_of({"loki_data": LOKI})],
+        NOT_A_BACKUP,
+    ),
+    "link": (
         [
             member("volumes/loki_data.tar", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
             manifest_of({"loki_data": LOKI}),
         ],
-        [LOKI_MEMBER, manifest_of({"loki_data": LOKI}, time="yesterday")],
-        [LOKI_MEMBER],
-    ],
-    ids=[
-        "no-volume",
-        "other-checksum",
-        "other-name",
-        "one-missing",
-        "one-twice",
-        "manifest-first",
-        "unknown-volume",
-        "path",
-        "link",
-        "no-time",
-        "no-manifest",
-    ],
-)
+        NOT_A_BACKUP,
+    ),
+    "no-time": ([LOKI_MEMBER, manifest_of({"loki_data": LOKI}, time="yesterday")], NOT_A_BACKUP),
+    "no-manifest": ([LOKI_MEMBER], "it ends before its manifest"),
+}
+"""Members of a file, and the reason for which it is refused."""
+
+
+@pytest.mark.parametrize(("members", "says"), DISAGREEING.values(), ids=DISAGREEING)
 def test_a_manifest_and_volumes_that_do_not_agree(
-    tmp_path: Path, members: list[tuple[tarfile.TarInfo, bytes]]
+    tmp_path: Path, members: list[tuple[tarfile.TarInfo, bytes]], says: str
 ) -> None:
     path = handmade(tmp_path / "b.tar.gz", *members)
-    with pytest.raises(BadBackup), archive.reading(path, data.SERVICES):
+    with pytest.raises(BadBackup, match=says), archive.reading(path, data.SERVICES):
         pytest.fail("the body must not run")
 
 
