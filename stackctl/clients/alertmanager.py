@@ -75,7 +75,7 @@ class Receiver(BaseModel):
     name: str
 
     def has(self, kind: str) -> bool:
-        """Tell whether it has a channel of this kind, such as `slack_configs`."""
+        """Return whether the receiver has a channel of this kind, such as `slack_configs`."""
         return bool((self.model_extra or {}).get(kind))
 
 
@@ -127,23 +127,23 @@ class AlertmanagerClient(HttpClient):
         await self._request("GET", "/-/ready")
 
     async def status(self) -> Status:
-        """Give its version, its configuration as loaded, and since when it runs."""
+        """Return the version, the loaded configuration and the start time."""
         return await self._json(_STATUS, "GET", "/api/v2/status")
 
     async def route(self) -> Route:
-        """Give the route of the configuration in force that all alerts take, with those below it."""
+        """Return the root route of the loaded configuration, with its child routes."""
         return (await self._configuration()).route
 
     async def alerts(self) -> list[Alert]:
-        """Give the alerts that have not ended, silenced and inhibited ones too."""
+        """Return the active alerts, silenced and inhibited ones included."""
         return await self._json(_ALERTS, "GET", "/api/v2/alerts")
 
     async def receivers(self) -> list[str]:
-        """Give the names of the configured receivers."""
+        """Return the names of the configured receivers."""
         return [one.name for one in await self._json(_RECEIVERS, "GET", "/api/v2/receivers")]
 
     async def receiver_configs(self) -> list[Receiver]:
-        """Give the receivers of the configuration that is in force, with their channels."""
+        """Return the receivers of the loaded configuration, with their channels."""
         return (await self._configuration()).receivers
 
     async def _configuration(self) -> _Configuration:
@@ -160,7 +160,7 @@ class AlertmanagerClient(HttpClient):
         await self._request("POST", "/api/v2/alerts", body=alerts)
 
     async def silences(self) -> list[Silence]:
-        """Give the silences, with those that have ended lately."""
+        """Return the silences, including recently expired ones."""
         return await self._json(_SILENCES, "GET", "/api/v2/silences")
 
     async def silence(
@@ -172,7 +172,7 @@ class AlertmanagerClient(HttpClient):
         created_by: str,
         comment: str,
     ) -> str:
-        """Add a silence and give its ID."""
+        """Add a silence and return its ID."""
         body = {
             "matchers": [matcher.model_dump(by_alias=True) for matcher in matchers],
             "startsAt": starts_at.isoformat(),
@@ -187,7 +187,7 @@ class AlertmanagerClient(HttpClient):
         await self._request("DELETE", f"/api/v2/silence/{quote(silence, safe='')}")
 
     async def delivered(self) -> Counter[str]:
-        """Give how many notifications each integration has taken since Alertmanager's start, as its /metrics says.
+        """Return how many notifications each integration has accepted since Alertmanager's start, from its /metrics.
 
         That is `alertmanager_notification_requests_total` less `alertmanager_notification_requests_failed_total`: both
         count a request once it is answered, while `alertmanager_notifications_total` counts it before.

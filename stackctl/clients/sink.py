@@ -26,11 +26,11 @@ class SinkClient(HttpClient):
     service = "notification-sink"
 
     async def messages(self, *, after: int = 0) -> list[Message]:
-        """Give the messages with a higher number than `after`, oldest first."""
+        """Return the messages with a higher number than `after`, oldest first."""
         return await self._json(_MESSAGES, "GET", "/messages", params={"after": str(after)})
 
     async def last(self) -> int:
-        """Give the number of the newest message, 0 where there is none."""
+        """Return the number of the newest message; 0 if there is none."""
         return max((one.id for one in await self.messages()), default=0)
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, join_options, pass_session, print_table
+from stackctl.commands.options import FORMAT, join_options
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import EngineError
+from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:
     from stackctl.lifecycle.preflight import Finding
@@ -77,7 +79,7 @@ def doctor(
             mark, style = _MARKS[finding.level]
             remedy = f"\n{arrow} {finding.remedy}" if finding.remedy else ""
             table.add_row(Text(mark, style=style), finding.subject, Text(finding.message + remedy))
-        print_table(session, table)
+        print_table(session.out, table)
     if any(finding.level == "failure" for finding in findings):
         ctx.exit(1)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from stackctl.commands.common import Session, confirm, pass_session
+from stackctl.commands.options import confirm
+from stackctl.commands.session import Session, pass_session
 
 
 @click.command(epilog="\b\nExamples:\n  stackctl down\n  stackctl down --volumes --yes")

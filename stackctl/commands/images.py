@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, pass_session, print_table
+from stackctl.commands.options import FORMAT
+from stackctl.commands.session import Session, pass_session
+from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:
     from stackctl.images.lockfile import Lock
@@ -63,7 +65,7 @@ def list_(session: Session, output: str) -> None:
             "yes" if row["local_present"] else "no",
             str(row["locked"]),
         )
-    print_table(session, table)
+    print_table(session.out, table)
 
 
 @images.command(epilog="\b\nExamples:\n  stackctl images build")
@@ -171,9 +173,9 @@ def load(session: Session, file: Path) -> None:
 
     with Display(session.err) as display:
         manifest, loaded = transfer.load(session.project.whole_engine(), file, say=display.step)
-    there = len(manifest.images) - loaded
+    present = len(manifest.images) - loaded
     session.out.print(
-        f"{loaded} images of the {manifest.set} set loaded, {there} were here already."
+        f"{loaded} images of the {manifest.set} set loaded, {present} were here already."
     )
     if manifest.set == "local" and manifest.inputs != build.inputs_digest():
         session.err.print(

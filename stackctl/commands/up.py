@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Finite, Session, join_options, pass_session
+from stackctl.commands.options import Finite, join_options
+from stackctl.commands.session import Session, pass_session
 from stackctl.commands.urls import print_urls
 from stackctl.errors import EngineError
 
@@ -116,7 +117,7 @@ def up(
 
 
 def _last_words(engine: Engine, container: str) -> str:
-    """Give the last lines of a container's log, or why there are none: it may have gone by now."""
+    """Return the last lines of a container's log, or why there are none: it may have been removed."""
     try:
         return engine.last_logs(container, 15).rstrip() or "(it logged nothing)"
     except EngineError as error:

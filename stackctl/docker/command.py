@@ -24,14 +24,14 @@ class Command:
         self.project = project
         self._client = client
 
-    def listed(self, wanted: str | None = None, *, stopped: bool) -> list[str]:
-        """Give the IDs of the containers that a filter of `docker container list` lets through, or of all."""
+    def listed(self, filter_: str | None = None, *, stopped: bool) -> list[str]:
+        """Return the IDs of the containers that match a filter of `docker container list`, or of all."""
         every = ["--all"] if stopped else []
-        which = ["--filter", wanted] if wanted else []
+        which = ["--filter", filter_] if filter_ else []
         return self.ask("container", "list", "--quiet", "--no-trunc", *every, *which).split()
 
     def ask(self, *arguments: str) -> str:
-        """Run a command that only asks the engine, and give what it printed.
+        """Run a read-only docker command and return its output.
 
         Raises EngineError where it fails or has no answer in time: who waits for readiness must not wait for ever for
         an engine that takes the connection and never says a word.
@@ -42,7 +42,7 @@ class Command:
         return printed
 
     def inspect(self, containers: Sequence[str]) -> list[Inspected]:
-        """Look at containers in one call, where the library would make one for each; without those that are gone."""
+        """Inspect containers in one call, where the library makes one for each; removed containers are left out."""
         if not containers:
             return []
         printed, error = self._run(("container", "inspect", *containers))
@@ -53,7 +53,7 @@ class Command:
         return found
 
     def _run(self, arguments: Sequence[str]) -> tuple[str, EngineError | None]:
-        """Give what a command printed, and why it failed, where it did."""
+        """Return a command's output, and the reason if it failed."""
         printed = ""
         name = " ".join(word for word in arguments[:2] if not word.startswith("-"))
         try:

@@ -23,11 +23,11 @@ class Images(Command):
     """The engine's images, each by its reference."""
 
     def image_id(self, reference: str) -> str | None:
-        """Give the ID of a local image, or None where there is none by that reference."""
+        """Return the ID of a local image; None if no image has that reference."""
         return self._of_image(reference, lambda image: image.id, None)
 
     def image_labels(self, reference: str) -> dict[str, str]:
-        """Give the labels of a local image, none where it is not there."""
+        """Return the labels of a local image; empty if the image does not exist."""
         return self._of_image(
             reference, lambda image: (image.config and image.config.labels) or {}, {}
         )
@@ -48,7 +48,7 @@ class Images(Command):
         }
 
     def image_digests(self, reference: str) -> dict[str, str]:
-        """Give the digests that registries know a local image by, by repository; none for one that is not here."""
+        """Return a local image's registry digests by repository; empty if the image does not exist."""
         return self._of_image(
             reference,
             lambda image: dict(one.split("@", 1) for one in image.repo_digests or []),
@@ -56,7 +56,7 @@ class Images(Command):
         )
 
     def _of_image(self, reference: str, read: Callable[[Image], _T], otherwise: _T) -> _T:
-        """Give what is read of a local image, or something else where it is not there."""
+        """Return what `read` takes from a local image, or the default if the image does not exist."""
         # Reading is inside: the library may look anew for what is asked of an image.
         with contextlib.suppress(NoImageError), translated("docker image inspect"):
             image = self._client.image.inspect(reference)
@@ -65,7 +65,7 @@ class Images(Command):
         return otherwise
 
     def save_images(self, references: Sequence[str]) -> Iterator[bytes]:
-        """Give `docker save` of local images, piece by piece: a tar that has what they share once."""
+        """Yield the chunks of `docker save` for local images: a tar with shared layers stored once."""
         with self._piped("save", *references, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
             while piece := process.stdout.read(_PIECE):
@@ -93,8 +93,8 @@ class Images(Command):
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command on images whose data is piped; the library's own lets what it says pass to our stderr."""
         command = [*map(str, self._client.client_config.docker_cmd), "image", *arguments]
-        with translated(f"docker {arguments[0]}"), tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=said)
+        with translated(f"docker {arguments[0]}"), tempfile.TemporaryFile() as stderr:
+            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)
             try:
                 yield process
                 code = process.wait()
@@ -109,8 +109,8 @@ class Images(Command):
                         with contextlib.suppress(BrokenPipeError):
                             pipe.close()
             if code != 0:
-                said.seek(0)
-                raise failed(command, code, said.read())
+                stderr.seek(0)
+                raise failed(command, code, stderr.read())
 
     def pull(self, reference: str) -> None:
         """Pull an image. Raises EngineError where no registry gives it."""

@@ -24,23 +24,23 @@ _SOCKET = "/var/run/docker.sock"
 
 
 def copies_files(endpoint: Endpoint, settings: Settings) -> bool:
-    """Tell whether configuration and secrets are handed over in volumes."""
+    """Return whether configuration and secrets are passed in volumes."""
     return endpoint.remote or settings.enabled("STACKCTL_COPY_FILES")
 
 
 def replaces_settings(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> bool:
-    """Tell whether settings have to be taken out of the compose files, for which Compose must know `!reset`."""
+    """Return whether settings have to be removed from the compose files, for which Compose must support `!reset`."""
     return copies_files(endpoint, settings) or not info.limits_cpu or not takes_start_interval(info)
 
 
 def takes_start_interval(info: EngineInfo) -> bool:
-    """Tell whether Compose lets health checks have a `start_interval` with this engine."""
+    """Return whether Compose lets health checks have a `start_interval` with this engine."""
     major, _, minor = info.api.partition(".")
     return (int(major), int(minor or 0)) >= START_INTERVAL_API
 
 
 def socket(endpoint: Endpoint, info: EngineInfo, settings: Settings, system: str) -> str | None:
-    """Give the engine's socket on the engine's own machine, None where it cannot be known.
+    """Return the engine's socket on the engine's own machine; None if it is unknown.
 
     `system` is this machine's, as `sys.platform` has it.
     """

@@ -130,7 +130,7 @@ class StateFolder:
             os.close(descriptor)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Give the object in a JSON file of this folder, empty where there is no such file."""
+        """Return the object in a JSON file of this folder; empty if the file does not exist."""
         return _read_json(self.folder / name)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -139,13 +139,13 @@ class StateFolder:
 
 
 def root() -> Path:
-    """Give the folder that has a folder a project: STACKCTL_STATE_DIR, else the platform's place for state."""
+    """Return the folder of all projects' state folders: STACKCTL_STATE_DIR, else the platform's location."""
     override = os.environ.get("STACKCTL_STATE_DIR")
     return Path(override).absolute() if override else user_state_path("stackctl")
 
 
 def open_state(project: str) -> StateFolder:
-    """Give the state folder of a project, made where it does not exist yet."""
+    """Return the state folder of a project, and create it if it does not exist."""
     folder = root() / project
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ def _check_format(path: Path) -> None:
 
 
 def read_shared_json(name: str) -> dict[str, Any]:
-    """Give the object in a JSON file that all projects share, empty where there is no such file."""
+    """Return the object in a JSON file that all projects share; empty if the file does not exist."""
     return _read_json(root() / name)
 
 

@@ -34,14 +34,14 @@ def prometheus(text: str, present: MonitoredServices) -> str:
     for job in config["scrape_configs"]:
         static = job.pop("static_configs", None)
         if static is not None:
-            there = [
+            monitored = [
                 _pointed(job, one, present)
                 for one in static
                 if one["labels"]["service"] not in present.left_out
             ]
-            if not there:
+            if not monitored:
                 continue
-            job["static_configs"] = there
+            job["static_configs"] = monitored
         if job["job_name"] == "cadvisor":
             _containers(job["metric_relabel_configs"], present)
         kept.append(job)
@@ -144,7 +144,7 @@ def leave_out(
 ) -> tuple[list[str], list[str]]:
     """Take the rules and panels about absent services alone out of the files.
 
-    Gives the names of the alerts, and of the panels with their dashboards, that are gone.
+    Returns the names of the removed alerts, and of the removed panels with their dashboards.
     """
     if not present.left_out:
         return [], []
@@ -152,8 +152,8 @@ def leave_out(
     records = prune.recorded(rules.values())
     alerts: list[str] = []
     for name, content in rules.items():
-        rest, gone = prune.without(content, present.targets, records)
-        alerts += gone
+        rest, removed = prune.without(content, present.targets, records)
+        alerts += removed
         if not rest["groups"]:
             del files[name]
         elif rest != content:

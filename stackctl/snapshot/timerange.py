@@ -34,13 +34,13 @@ class TimeRange:
         return max(SCRAPE_INTERVAL, math.ceil(self.seconds / _POINTS))
 
     def times(self) -> list[float]:
-        """Give the times of a curve's points, in Unix seconds."""
+        """Return the times of a curve's points, in Unix seconds."""
         start, count = self.start.timestamp(), int(self.seconds // self.step)
         return [start + index * self.step for index in range(count + 1)]
 
 
 def parse(start: str, end: str, now: dt.datetime) -> TimeRange:
-    """Give the range between two times as a user writes them. Raises UsageError for what is no time, or no range."""
+    """Return the range between two times as a user writes them. Raises UsageError for an invalid time or range."""
     times = TimeRange(_parse_one(start, now), _parse_one(end, now))
     if times.seconds < 1:
         raise UsageError(f"{start} is not before {end}", remedy="--from is the earlier time")

@@ -16,7 +16,7 @@ def root() -> Path:
 
 
 def compose() -> Path:
-    """Give the folder of the compose files."""
+    """Return the folder of the compose files."""
     return root() / "compose"
 
 
@@ -26,7 +26,7 @@ def build_file(name: str) -> Path:
 
 
 def volumes() -> set[str]:
-    """Give the keys of the volumes in the compose files, those of the demo among them."""
+    """Return the keys of the volumes in the compose files, those of the demo among them."""
     return {
         key
         for name in ("docker-compose.yml", "demo.yml")
@@ -35,15 +35,15 @@ def volumes() -> set[str]:
 
 
 def runbooks() -> Path:
-    """Give the folder of the runbooks."""
+    """Return the folder of the runbooks."""
     return root() / "docs" / "runbooks"
 
 
 def monitoring() -> Path:
-    """Give the folder of the configuration as it is before rendering."""
+    """Return the folder of the configuration templates."""
     return root() / "infrastructure" / "monitoring"
 
 
 def dashboards() -> list[str]:
-    """Give the uids of our dashboards, which are their files' names."""
+    """Return the uids of our dashboards, which are their files' names."""
     return sorted(path.stem for path in (monitoring() / "grafana" / "dashboards").glob("*.json"))

@@ -44,7 +44,7 @@ async def _active(context: Context) -> Finding:
 
 async def _receivers(context: Context) -> Finding:
     names = await context.alertmanager.receivers()
-    wanted = {
+    expected = {
         "default",
         "critical-alerts",
         "warning-alerts",
@@ -53,7 +53,7 @@ async def _receivers(context: Context) -> Finding:
         "dba-team",
         "business-hours",
     }
-    missing = sorted(wanted - set(names))
+    missing = sorted(expected - set(names))
     return Finding(
         not missing,
         "the plan's receivers are loaded",

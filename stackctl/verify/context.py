@@ -17,8 +17,8 @@ from stackctl.project.state import StateFolder
 from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import WITH_HEALTH, MonitoredServices, Target
 from stackctl.services.catalog import EXPECTED_JOBS
-from stackctl.verify.drills import Drills
-from stackctl.verify.end_to_end import Load
+from stackctl.verify.drill_runner import DrillRunner
+from stackctl.verify.load_runner import LoadRunner
 from stackctl.verify.model import Context
 from stackctl.verify.notifications import SLACK_CHANNELS
 
@@ -59,7 +59,7 @@ async def open_context(
             load=application_load(project, present),
             sink=sink if present.demo else None,
             real_channels=real_channels(settings),
-            drills=Drills(
+            drills=DrillRunner(
                 project.engine(),
                 Journal(project.state),
                 settings,
@@ -94,7 +94,7 @@ def _dashboards(state: StateFolder) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in state.dashboards.glob("*.json")))
 
 
-def application_load(project: Project, present: MonitoredServices) -> Load | None:
+def application_load(project: Project, present: MonitoredServices) -> LoadRunner | None:
     """Give a load for the application that the plan puts it on; None where this machine cannot reach it."""
     target = present.targets.get(_LOADED)
     if target is None:
@@ -103,7 +103,7 @@ def application_load(project: Project, present: MonitoredServices) -> Load | Non
         url: str | None = project.settings.url(_LOADED)
     else:
         url = _published(project, target)
-    return Load(url, target, present.health[_LOADED]) if url else None
+    return LoadRunner(url, target, present.health[_LOADED]) if url else None
 
 
 def _published(project: Project, target: Target) -> str | None:

@@ -36,8 +36,8 @@ async def _ready(context: Context) -> Finding:
 
 
 async def _expected_targets(context: Context) -> Finding:
-    wanted = context.expected_jobs
-    states = dict.fromkeys(wanted, "no target")
+    expected = context.expected_jobs
+    states = dict.fromkeys(expected, "no target")
     targets = await context.prometheus.targets()
     for target in targets:
         # One target of a job that is down is not hidden by another that is up.
@@ -48,14 +48,14 @@ async def _expected_targets(context: Context) -> Finding:
     seen = ", ".join(f"{job}: {state}" for job, state in wrong.items())
     return Finding(
         not wrong,
-        f"{len(wanted)} jobs up: {', '.join(wanted)}",
-        seen or f"{len(wanted)} jobs up{_left_out(context)}",
+        f"{len(expected)} jobs up: {', '.join(expected)}",
+        seen or f"{len(expected)} jobs up{_left_out(context)}",
         _logs_of(next(iter(wrong)), targets, context) if wrong else "",
     )
 
 
 def _logs_of(job: str, targets: Iterable[Target], context: Context) -> str:
-    """Give where to look for what is wrong with a job: at the service that is scraped for it, if it is ours.
+    """Return the next step for a failing job: the logs of the scraped service, if it is part of the stack.
 
     That is an exporter for a job such as redis.
     """
@@ -177,7 +177,7 @@ async def _probes(context: Context) -> Finding:
         context.prometheus.scrape_configs(),
     )
     # A probe's instance is the address that it asks.
-    wanted = {
+    expected = {
         (target.job, target.instance)
         for target in targets
         if target.scrape_url.partition("?")[0].endswith("/probe")
@@ -189,7 +189,9 @@ async def _probes(context: Context) -> Finding:
     }
     probed = {(one.metric.get("job"), one.metric.get("instance")) for one in samples}
     failed = [sample.metric for sample in samples if sample.value[1] != 1]
-    silent = [f"{job} of {instance} is not known yet" for job, instance in sorted(wanted - probed)]
+    silent = [
+        f"{job} of {instance} is not known yet" for job, instance in sorted(expected - probed)
+    ]
     return Finding(
         not failed and not silent,
         "every probe of the blackbox exporter succeeds",

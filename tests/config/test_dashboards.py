@@ -290,10 +290,42 @@ def test_panels_fill_the_grid_and_do_not_overlap(uid: str) -> None:
     assert len(cells) == 24 * height, "a gap between panels"
 
 
+ADVICE = re.compile(r"(?:^|[.;] )[Ww]orry (?:when|about|above|below|from|at|beyond) -?\w.*\w")
+LIMIT = re.compile(r"[Ww]orry (?:above|below|from|beyond) (-?\d+(?:\.\d+)?)( days)?")
+
+
 def test_every_panel_says_what_it_shows_and_when_to_worry() -> None:
     for uid, panel in every_panel():
-        assert len(panel["description"]) > 40, (uid, panel["title"])
-        assert "orry" in panel["description"], (uid, panel["title"])
+        description = panel["description"]
+        assert len(description) > 40, (uid, panel["title"])
+        assert ADVICE.search(description), (uid, panel["title"])
+
+
+def thresholds(panel: Json) -> set[float]:
+    """The values at which a panel changes its colour, in its own settings and in those of single series."""
+    settings = panel["fieldConfig"]
+    given = [settings["defaults"].get("thresholds", {})] + [
+        prop["value"]
+        for override in settings.get("overrides", [])
+        for prop in override["properties"]
+        if prop["id"] == "thresholds"
+    ]
+    return {
+        step["value"] for one in given for step in one.get("steps", []) if step["value"] is not None
+    }
+
+
+def test_a_number_to_worry_about_is_one_at_which_the_panel_changes_its_colour() -> None:
+    stated = [
+        (panel, LIMIT.search(panel["description"]))
+        for _, panel in every_panel()
+        if LIMIT.search(panel["description"])
+    ]
+    assert len(stated) > 20
+    for panel, match in stated:
+        assert match is not None
+        limit = float(match[1]) * (86_400 if match[2] else 1)
+        assert limit in thresholds(panel), panel["title"]
 
 
 def test_every_number_has_a_unit_and_a_threshold_of_its_own() -> None:
