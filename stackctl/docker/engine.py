@@ -16,7 +16,7 @@ from python_on_whales import DockerClient
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.errors import NoNetworkError, reached, translated
 from stackctl.docker.images import Images
-from stackctl.docker.inventory import Look
+from stackctl.docker.inventory import Inventory
 from stackctl.docker.models import (
     PROJECT_LABEL,
     ContainerState,
@@ -207,9 +207,9 @@ class Engine(Programs, Images):
         both = [*self._on_joined_network(), *self._of_project()]
         return {state.service: state for state in map(self._state_of, both)}
 
-    def look(self) -> Look:
+    def inventory(self) -> Inventory:
         """Look at all of the engine's containers, whoever has made them."""
-        return Look(self.project, self.inspect(self.listed(stopped=True)))
+        return Inventory(self.project, self.inspect(self.listed(stopped=True)))
 
     def container(self, id_: str) -> ContainerState | None:
         """Give one container, or None where it is gone."""

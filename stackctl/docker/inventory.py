@@ -26,7 +26,7 @@ _EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - they are read
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Inventory:
     """The containers of the engine at one moment, stopped ones too, seen from one Compose project."""
 
     project: str

@@ -24,9 +24,9 @@ from stackctl.docker.engine import (
     Engine,
     EngineInfo,
 )
-from stackctl.docker.inventory import Look
+from stackctl.docker.inventory import Inventory
 from stackctl.errors import EngineError
-from stackctl.lifecycle.attach import Seen
+from stackctl.lifecycle.attach import Survey
 from stackctl.project import engine_overrides
 from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
@@ -64,28 +64,30 @@ def examine(
         info = engine.info()
     except EngineError as error:
         return [Finding("docker", "failure", error.message, error.remedy)]
-    look = engine.look()
+    inventory = engine.inventory()
     adapts = engine_overrides.replaces_settings(engine.endpoint, info, settings)
     return [
         *_versions(info, ADAPTING_COMPOSE if adapts else MINIMUM_COMPOSE),
         *_engine(engine.endpoint, info, settings),
         *_resources(engine.endpoint, info),
         *_clock(info),
-        *foreign_containers(look, app_services),
-        *_ports(engine, look, info, settings, services),
+        *foreign_containers(inventory, app_services),
+        *_ports(engine, inventory, info, settings, services),
         *_channels(settings),
         *_names(settings),
     ]
 
 
-def foreign_containers(look: Look, app_services: Collection[str] = ()) -> Iterator[Finding]:
+def foreign_containers(
+    inventory: Inventory, app_services: Collection[str] = ()
+) -> Iterator[Finding]:
     """Look for containers that another Compose file made under the project's name: `up` and `down` would take them."""
-    names = look.foreign_containers(app_services)
+    names = inventory.foreign_containers(app_services)
     if names:
         yield Finding(
             "project",
             "failure",
-            f"the project {look.project} has containers that are not stackctl's: {', '.join(names)}",
+            f"the project {inventory.project} has containers that are not stackctl's: {', '.join(names)}",
             "give the monitoring another name with -p, or bot-core's own file with --app-file",
         )
 
@@ -95,17 +97,17 @@ def unjoined(level: Level, error: EngineError) -> Finding:
     return Finding("bot-core", level, error.message, error.remedy or "`docker ps` shows what runs")
 
 
-def joined(seen: Seen, present: MonitoredServices) -> Iterator[Finding]:
+def joined(survey: Survey, present: MonitoredServices) -> Iterator[Finding]:
     """Say what of bot-core is watched, and what of it is not where it is expected."""
-    gone = {one.service for one in seen.missing}
-    for one in seen.missing:
+    gone = {one.service for one in survey.missing}
+    for one in survey.missing:
         yield Finding(one.service, "warning", one.message, one.remedy)
     for name, target in present.targets.items():
         where = f"at {target.address}{target.path}"
-        if name in seen.asked:
+        if name in survey.asked:
             yield Finding(name, "ok", where)
         elif name not in gone:
-            yield Finding(name, "skipped", f"{where}: not asked", seen.to_ask)
+            yield Finding(name, "skipped", f"{where}: not asked", survey.to_ask)
     for name in present.left_out:
         setting = "MONGODB_EXPORTER_URI" if name == "mongodb" else APPLICATIONS[name].setting
         yield Finding(
@@ -239,7 +241,11 @@ def _clock(info: EngineInfo) -> Iterator[Finding]:
 
 
 def _ports(
-    engine: Engine, look: Look, info: EngineInfo, settings: Settings, services: list[Service]
+    engine: Engine,
+    inventory: Inventory,
+    info: EngineInfo,
+    settings: Settings,
+    services: list[Service],
 ) -> Iterator[Finding]:
     address = settings["STACKCTL_BIND_ADDRESS"] or "127.0.0.1"
     # This machine's ports say nothing of another one's; of those only the engine's own can be asked for.
@@ -252,8 +258,8 @@ def _ports(
             "set STACKCTL_BIND_ADDRESS to an address that this machine has",
         )
         return
-    own = set(look.own.values())
-    publishers = look.publishers(address)
+    own = set(inventory.own.values())
+    publishers = inventory.publishers(address)
     wanted: dict[int, str] = {}
     good = True
     for service in services:

@@ -58,12 +58,12 @@ def up(
             engine = project.whole_engine()
             # Somebody may have started their own under this name since.
             _refuse_failures(
-                list(preflight.foreign_containers(engine.look(), project.choices.app_services))
+                list(preflight.foreign_containers(engine.inventory(), project.choices.app_services))
             )
             observer.note("finishing the `down` that was cut off")
             engine.down()
             hold.settle()
-        chosen = attach.planned(project, request)
+        chosen = attach.next_state(project, request)
         engine = project.engine(chosen)
         observer.step("checking this machine")
         own = [one for one in project.services_of(chosen) if one.profile != "attached"]
@@ -92,14 +92,14 @@ def up(
         chosen = replace(chosen, images=resolved.name, pins=resolved.pins)
         info = engine.info()
         engine = project.engine(chosen)
-        project.keep(replace(chosen, volumes=attach.volumes(engine, chosen)))
+        project.keep(replace(chosen, volumes=attach.created_volumes(engine, chosen)))
         # Anew: the images may have taken minutes.
-        look = engine.look()
-        before = look.own
-        for leftover in look.leftovers():
+        inventory = engine.inventory()
+        before = inventory.own
+        for leftover in inventory.leftovers():
             engine.remove(leftover)
             observer.note(f"removed {leftover}, left by an `up` that was interrupted")
-        engine.remove_scratch(look)
+        engine.remove_scratch(inventory)
         stale = config_volumes.kept(project.state)
         made = engine_overrides.adapt(engine, info, project.settings, project.state)
         if chosen.demo and demo_data.renew(project, engine):
@@ -140,7 +140,7 @@ def up(
 def _missing(project: Project, chosen: ProjectState, observer: Observer) -> tuple[Missing, ...]:
     """Say what of bot-core is not where it is watched; that it cannot be looked at is a note, for the stack is up."""
     try:
-        return attach.look(project, chosen).missing
+        return attach.survey(project, chosen).missing
     except EngineError as error:
         observer.note(f"it cannot be seen whether all of bot-core is there: {error.line}")
         return ()
@@ -162,8 +162,10 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
             )
         # The demo's services go too, whether or not the last `up` had them.
         engine = project.whole_engine()
-        look = engine.look()
-        _refuse_failures(list(preflight.foreign_containers(look, project.choices.app_services)))
+        inventory = engine.inventory()
+        _refuse_failures(
+            list(preflight.foreign_containers(inventory, project.choices.app_services))
+        )
         found = {name: state for name, state in engine.containers().items() if not state.attached}
         for fault in faults.heal_all(engine, Journal(project.state)):
             observer.note(f"healed: {fault.describe()}")
@@ -175,7 +177,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         engine.down(timeout=timeout)
         engine.remove_networks(chosen.app_networks)
         config_volumes.remove(engine)
-        engine.remove_scratch(look)
+        engine.remove_scratch(inventory)
         if volumes:
             named_volumes.remove([*engine.volumes(chosen.volumes), *unnamed])
             chosen = replace(chosen, volumes=())

@@ -13,7 +13,7 @@ from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images.resolve import Resolved
 from stackctl.lifecycle import attach
-from stackctl.lifecycle.attach import Missing, Seen
+from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.preflight import Finding
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, ProjectState
@@ -52,7 +52,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
         return False
 
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
-    monkeypatch.setattr(attach, "found", lambda _, chosen: chosen)
+    monkeypatch.setattr(attach, "discover", lambda _, chosen: chosen)
     monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: [])
     monkeypatch.setattr("stackctl.images.resolve.resolve", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
@@ -69,7 +69,7 @@ def test_what_of_bot_core_is_missing_is_told(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gap = Missing("redis", "no running container redis on the network net", "start it")
-    monkeypatch.setattr(attach, "look", lambda *_: Seen((gap,), frozenset(), ""))
+    monkeypatch.setattr(attach, "survey", lambda *_: Survey((gap,), frozenset(), ""))
     done = up()
     assert done.exit_code == 0, done.output
     assert "no running container redis on the network net; start it" in done.stderr
@@ -78,12 +78,12 @@ def test_what_of_bot_core_is_missing_is_told(
 def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(_: Project, chosen: ProjectState) -> Seen:
+    def look(_: Project, chosen: ProjectState) -> Survey:
         assert chosen.network == "net"
         assert engine.done == [("up", "")]
         raise EngineError("docker run failed (exit 125): no such thing", remedy="try again")
 
-    monkeypatch.setattr(attach, "look", look)
+    monkeypatch.setattr(attach, "survey", look)
     done = up()
     assert done.exit_code == 0, done.output
     assert "2 services ready" in done.stdout
@@ -98,7 +98,7 @@ def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
 def test_the_rest_of_a_down_that_was_cut_off_is_not_done_to_containers_of_somebody_else(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attach, "look", lambda *_: Seen((), frozenset(), ""))
+    monkeypatch.setattr(attach, "survey", lambda *_: Survey((), frozenset(), ""))
     with pytest.raises(KeyboardInterrupt), exclusive(open_state("bot-core"), "down"):
         raise KeyboardInterrupt
     engine.others = ["bot-core-mongo-1"]

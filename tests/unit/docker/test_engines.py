@@ -455,7 +455,7 @@ esac
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert Engine("bot-core").look().publishers(address) == in_the_way
+    assert Engine("bot-core").inventory().publishers(address) == in_the_way
     assert Engine("bot-core").published("a", 82) == ("127.0.0.1", 3)
     assert Engine("bot-core").published("a", 84) == ("0.0.0.0", 5)
     assert Engine("bot-core").published("a", 85) is None
@@ -479,5 +479,5 @@ esac
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     engine = Engine("bot-core")
-    assert [one["Id"] for one in engine.look().containers] == ["here"]
+    assert [one["Id"] for one in engine.inventory().containers] == ["here"]
     assert engine.container("gone") is None
