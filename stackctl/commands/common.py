@@ -141,10 +141,18 @@ class Session:
     @cached_property
     def project(self) -> Project:
         """The project that the options name; a fault that nobody will heal is told on the way."""
+        return self._open(create=True)
+
+    @cached_property
+    def untouched_project(self) -> Project:
+        """The same project, whose state folder is not created if it does not exist."""
+        return self._open(create=False)
+
+    def _open(self, *, create: bool) -> Project:
         from stackctl.chaos.journal import Journal
         from stackctl.project.project import open_project
 
-        project = open_project(name=self.name, env_file=self.env_file)
+        project = open_project(name=self.name, env_file=self.env_file, create=create)
         journal = Journal(project.state)
         notes = [
             f"an unhealed fault: {fault.describe()}; `stackctl chaos heal` ends it"

@@ -30,13 +30,13 @@ class Command:
         which = ["--filter", wanted] if wanted else []
         return self.ask("container", "list", "--quiet", "--no-trunc", *every, *which).split()
 
-    def ask(self, *arguments: str) -> str:
-        """Run a command that only asks the engine, and give what it printed.
+    def ask(self, *arguments: str, given: str = "") -> str:
+        """Run a command that only asks the engine, and return what it printed. `given` is its input.
 
         Raises EngineError where it fails or has no answer in time: who waits for readiness must not wait for ever for
         an engine that takes the connection and never says a word.
         """
-        printed, error = self._run(arguments)
+        printed, error = self._run(arguments, given)
         if error is not None:
             raise error
         return printed
@@ -52,7 +52,7 @@ class Command:
         found: list[Inspected] = json.loads(printed or "[]")
         return found
 
-    def _run(self, arguments: Sequence[str]) -> tuple[str, EngineError | None]:
+    def _run(self, arguments: Sequence[str], given: str = "") -> tuple[str, EngineError | None]:
         """Give what a command printed, and why it failed, where it did."""
         printed = ""
         name = " ".join(word for word in arguments[:2] if not word.startswith("-"))
@@ -60,7 +60,11 @@ class Command:
             with translated(f"docker {name}"):
                 command = [*map(str, self._client.client_config.docker_cmd), *arguments]
                 done = subprocess.run(
-                    command, capture_output=True, check=False, timeout=_ANSWER_SECONDS
+                    command,
+                    input=given.encode(),
+                    capture_output=True,
+                    check=False,
+                    timeout=_ANSWER_SECONDS,
                 )
                 printed = done.stdout.decode()
                 if done.returncode:

@@ -135,6 +135,18 @@ class Engine(Programs, Images):
         assert isinstance(found, dict)  # noqa: S101 - the library's type for the other form
         return found
 
+    def configuration_hashes(self, configuration: Mapping[str, Any]) -> dict[str, str]:
+        """Return Compose's hash of each service, by which it decides whether to recreate a container.
+
+        `configuration` is that of `configuration()`: Compose hashes services with an `env_file` otherwise before it has
+        read that file than at `up`, when it has. Raises EngineError if Compose cannot read it.
+        """
+        options = ("--project-name", self.project, "--profile", "*", "--file", "-")
+        printed = self.ask(
+            "compose", *options, "config", "--hash", "*", given=json.dumps(configuration)
+        )
+        return dict(line.split(maxsplit=1) for line in printed.splitlines() if line)
+
     def info(self) -> EngineInfo:
         """Give what the engine and Compose are; they are asked once.
 

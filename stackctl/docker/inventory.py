@@ -20,9 +20,23 @@ SCRATCH_LABEL = "stackctl.scratch"
 PROCESS_LABEL = "stackctl.process"
 """The process that made it: what one that was killed has left is removed by the next `up` or `down`."""
 
+_HASH_LABEL = "com.docker.compose.config-hash"
+_IMAGE_LABEL = "com.docker.compose.image"
 _ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
 _EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - they are read
 """What stands for all of a machine's addresses; the first is Podman's."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnContainer:
+    """A container of the project: its service, and what Compose created it from."""
+
+    service: str
+    running: bool
+    configuration: str | None
+    """Hash of the service's configuration."""
+    image: str | None
+    """ID of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,21 @@ class Inventory:
     def own(self) -> Mapping[str, str]:
         """The IDs of the project's containers → their names."""
         return {one["Id"]: name_of(one) for one in self._own()}
+
+    def services(self) -> dict[str, OwnContainer]:
+        """Return the containers of the project by service, without what an interrupted `compose up` left."""
+        leftovers = self.leftovers()
+        return {
+            labels[SERVICE_LABEL]: OwnContainer(
+                labels[SERVICE_LABEL],
+                container["State"]["Running"],
+                labels.get(_HASH_LABEL),
+                labels.get(_IMAGE_LABEL),
+            )
+            for container in self._own()
+            for labels in [labels_of(container)]
+            if SERVICE_LABEL in labels and name_of(container) not in leftovers
+        }
 
     def foreign_containers(self, known: Collection[str]) -> list[str]:
         """Give the names of containers of this project's name that stackctl did not make, but of `known` services."""

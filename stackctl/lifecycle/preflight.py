@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +25,7 @@ from stackctl.docker.engine import (
     EngineInfo,
 )
 from stackctl.docker.inventory import Inventory
-from stackctl.errors import EngineError
+from stackctl.errors import EngineError, SeveralErrors, StackctlError
 from stackctl.lifecycle.attach import Survey
 from stackctl.project import engine_overrides
 from stackctl.render.configuration import CHANNELS
@@ -76,6 +76,17 @@ def examine(
         *_channels(settings),
         *_names(settings),
     ]
+
+
+def refuse_failures(findings: Iterable[Finding]) -> None:
+    """Raise SeveralErrors with a line for each failure among the findings, if there is any."""
+    failures = [
+        StackctlError(finding.message, remedy=finding.remedy)
+        for finding in findings
+        if finding.level == "failure"
+    ]
+    if failures:
+        raise SeveralErrors(failures)
 
 
 def foreign_containers(

@@ -202,11 +202,14 @@ def _request(value: Any) -> UpRequest:
     )
 
 
-def open_project(*, name: str | None, env_file: Path | None) -> Project:
-    """Read the settings and open the state folder. Raises StackctlError where either cannot be read."""
+def open_project(*, name: str | None, env_file: Path | None, create: bool = True) -> Project:
+    """Read the settings and open the state folder, which is created if it does not exist unless `create` is false.
+
+    Raises StackctlError where either cannot be read.
+    """
     settings = load(project=name, env_file=env_file)
     settings = replace(settings, engine_host=_engine_host())
-    return Project(settings, open_state(settings.project))
+    return Project(settings, open_state(settings.project, create=create))
 
 
 def _engine_host() -> str | None:

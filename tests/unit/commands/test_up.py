@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from stackctl.cli import cli
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
-from stackctl.images.resolve import Resolved
+from stackctl.images.resolve import Decision, Resolved
 from stackctl.lifecycle import attach
 from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.preflight import Finding
@@ -37,6 +37,9 @@ class StartingEngine(MemoryEngine):
     def copies(self) -> list[str]:
         return []
 
+    def volumes(self, made: Collection[str] = ()) -> list[str]:
+        return []
+
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
@@ -48,16 +51,17 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     async def ready(*_: object, **__: object) -> list[Progress]:
         return [Progress("grafana", "ready", 1.0, ""), Progress("prometheus", "ready", 2.0, "")]
 
-    async def takes(_: Project) -> bool:
+    async def accepts(_: Project) -> bool:
         return False
 
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
-    monkeypatch.setattr(attach, "discover", lambda _, chosen: chosen)
+    monkeypatch.setattr(attach, "discover", lambda _, state: state)
     monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: [])
-    monkeypatch.setattr("stackctl.images.resolve.resolve", lambda *_, **__: Resolved("local", {}))
+    monkeypatch.setattr("stackctl.images.resolve.decide", lambda *_, **__: Decision("local"))
+    monkeypatch.setattr("stackctl.images.resolve.obtain", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
     monkeypatch.setattr("stackctl.readiness.wait.wait", ready)
-    monkeypatch.setattr("stackctl.lifecycle.up._refuses_password", takes)
+    monkeypatch.setattr("stackctl.lifecycle.grafana.refuses_password", accepts)
     return engine
 
 
@@ -78,12 +82,12 @@ def test_what_of_bot_core_is_missing_is_told(
 def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(_: Project, chosen: ProjectState) -> Survey:
-        assert chosen.network == "net"
+    def survey(_: Project, state: ProjectState) -> Survey:
+        assert state.network == "net"
         assert engine.done == [("up", "")]
         raise EngineError("docker run failed (exit 125): no such thing", remedy="try again")
 
-    monkeypatch.setattr(attach, "survey", look)
+    monkeypatch.setattr(attach, "survey", survey)
     done = up()
     assert done.exit_code == 0, done.output
     assert "2 services ready" in done.stdout
