@@ -12,7 +12,7 @@ from stackctl.images.resolve import Choice, Decision
 from stackctl.lifecycle import attach, demo_data, preflight
 from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.rehearsal import Rehearsal, rehearse
-from stackctl.project import config_volumes, process_lock, unfinished_restore
+from stackctl.project import config_volumes
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service
@@ -202,18 +202,15 @@ def gather(
     choice: Choice,
     *,
     step: Callable[[str], None],
-    dry_run: bool = False,
+    rehearsed: bool = False,
+    down_cut_off: bool = False,
 ) -> Facts:
     """Ask the engine and the state folder what `plan_up` needs, without changing anything on the machine.
 
-    A dry run renders the configuration aside as well, and only it may find a `down` that was cut off: an `up` has
-    finished that before. `step` is called with what begins. Raises StackctlError for what stands against an `up`: each
-    failure of the preflight checks, an image lock that does not fit, a restore that was cut off.
+    `rehearsed` facts have what a dry run learns as well. `down_cut_off` says that a `down` has still to be finished.
+    `step` is called with what begins. Raises StackctlError for what stands against an `up`: each failure of the
+    preflight checks, an image lock that does not fit.
     """
-    unfinished_restore.refuse(project.state)
-    standing = process_lock.standing(project.state) if dry_run else process_lock.Standing()
-    if standing.holder is not None:
-        raise process_lock.busy(standing.holder)
     state = attach.next_state(project, request)
     engine = project.engine(state)
     services = project.services_of(state)
@@ -231,7 +228,7 @@ def gather(
         lock=lockfile.read(),
     )
     state = replace(state, images=images.set, pins=images.pins)
-    rehearsal = rehearse(project, state) if dry_run else None
+    rehearsal = rehearse(project, state) if rehearsed else None
     return Facts(
         project=project.name,
         state=state,
@@ -246,7 +243,7 @@ def gather(
         fingerprint=rehearsal.fingerprint
         if rehearsal
         else project.secrets.fingerprint(demo_data.PASSWORD),
-        down_cut_off=standing.down_cut_off,
+        down_cut_off=down_cut_off,
         rehearsal=rehearsal,
     )
 

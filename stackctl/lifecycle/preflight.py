@@ -1,4 +1,4 @@
-"""What must be right on this machine before the stack can come up, each finding with its remedy."""
+"""The checks of this machine that must pass before the stack can come up, each finding with its remedy."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _PODMAN_LACKS = "health checks are run by systemd, every 30 s from the start, an
 _CLOCK_TOLERANCE = dt.timedelta(seconds=30)
 
 Level = Literal["ok", "skipped", "warning", "failure"]
-"""`skipped` is what could not be looked at."""
+"""`skipped` is a check that could not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `remedy` is there unless all is well."""
+    """The result of one check. `remedy` is set unless the level is `ok`."""
 
     subject: str
     level: Level
@@ -56,9 +56,9 @@ class Finding:
 def examine(
     engine: Engine, settings: Settings, services: list[Service], app_services: Collection[str] = ()
 ) -> list[Finding]:
-    """Look at everything that `up` needs. Without an engine the findings end with that.
+    """Check everything that `up` needs. Without an engine that is the only finding.
 
-    `app_services` are those of bot-core's own Compose files, where the stack has them.
+    `app_services` are those of bot-core's own Compose files, if the stack includes them.
     """
     try:
         info = engine.info()
@@ -92,7 +92,7 @@ def refuse_failures(findings: Iterable[Finding]) -> None:
 def foreign_containers(
     inventory: Inventory, app_services: Collection[str] = ()
 ) -> Iterator[Finding]:
-    """Look for containers that another Compose file made under the project's name: `up` and `down` would take them."""
+    """Yield a failure if another Compose file created containers under the project's name: `up` would replace them."""
     names = inventory.foreign_containers(app_services)
     if names:
         yield Finding(
@@ -104,12 +104,12 @@ def foreign_containers(
 
 
 def unjoined(level: Level, error: EngineError) -> Finding:
-    """Say that bot-core cannot be looked at."""
+    """Return the finding that bot-core could not be checked."""
     return Finding("bot-core", level, error.message, error.remedy or "`docker ps` shows what runs")
 
 
 def joined(survey: Survey, present: MonitoredServices) -> Iterator[Finding]:
-    """Say what of bot-core is watched, and what of it is not where it is expected."""
+    """Yield which services of bot-core are monitored, and which are not where the settings expect them."""
     gone = {one.service for one in survey.missing}
     for one in survey.missing:
         yield Finding(one.service, "warning", one.message, one.remedy)
@@ -149,7 +149,7 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterator[Finding]:
-    """Say where the engine is and what it is, and what that means for the stack."""
+    """Yield which engine it is and where, and what that means for the stack."""
     yield Finding("engine", "ok", f"{_kind(info)} at {endpoint} ({endpoint.origin})")
     if endpoint.remote:
         yield from _reachable(endpoint, settings)
@@ -184,7 +184,7 @@ def _kind(info: EngineInfo) -> str:
 
 
 def _reachable(endpoint: Endpoint, settings: Settings) -> Iterator[Finding]:
-    """Say where a remote engine's ports cannot be reached from here."""
+    """Yield a failure if a remote engine's ports cannot be reached from here."""
     bind = settings["STACKCTL_BIND_ADDRESS"] or "127.0.0.1"
     if settings["STACKCTL_HOST"] is None and is_loopback(bind) and not endpoint.by_loopback:
         yield Finding(
@@ -298,7 +298,7 @@ def _ports(
 
 
 def _problem(reason: int | None, port: int, info: EngineInfo, other: str) -> tuple[str, str] | None:
-    """Say what it means that this machine refuses a port, and what to do; `other` is to take another one."""
+    """Return why this machine refuses a port, and the remedy; `other` is the advice to use another port."""
     match reason:
         case errno.EADDRINUSE:
             return f"is taken by {_holder(port)}", f"stop it, or {other}"
@@ -315,7 +315,7 @@ def _problem(reason: int | None, port: int, info: EngineInfo, other: str) -> tup
 
 
 def _refusal(address: str, port: int) -> int | None:
-    """Give the error number with which this machine refuses a port of an address, None where it gives it."""
+    """Return the error number with which this machine refuses to bind an address and port, None if it does not."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -328,7 +328,7 @@ def _refusal(address: str, port: int) -> int | None:
 
 
 def _holder(port: int) -> str:
-    """Name the process that listens on a port of this machine."""
+    """Return the name of the process that listens on a port of this machine."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:

@@ -14,7 +14,7 @@ from stackctl.images.resolve import Choice, Resolved
 from stackctl.lifecycle import attach, demo_data, down, grafana, reload
 from stackctl.lifecycle.attach import Missing
 from stackctl.lifecycle.plan import UpPlan, gather, observe, plan_up
-from stackctl.project import config_volumes, engine_overrides, unfinished_restore
+from stackctl.project import config_volumes, engine_overrides, process_lock, unfinished_restore
 from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, UpRequest
@@ -60,7 +60,14 @@ def dry_run(
     project: Project, *, choice: Choice, request: UpRequest, step: Callable[[str], None]
 ) -> UpPlan:
     """Return what `up` would do, without changing anything. Raises StackctlError if `up` would refuse to start."""
-    return plan_up(gather(project, request, choice, step=step, dry_run=True))
+    unfinished_restore.refuse(project.state)
+    standing = process_lock.standing(project.state)
+    if standing.holder is not None:
+        raise process_lock.busy(standing.holder)
+    facts = gather(
+        project, request, choice, step=step, rehearsed=True, down_cut_off=standing.down_cut_off
+    )
+    return plan_up(facts)
 
 
 def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer) -> Up:

@@ -315,6 +315,8 @@ def test_a_restore_that_was_cut_off_is_refused_first(
 ) -> None:
     stage.project.state.write_json("restore.json", {"volumes": ["v"]})
     monkeypatch.setattr(named_volumes, "present", set)
+    with pytest.raises(KeyboardInterrupt), exclusive(stage.project.state, "down"):
+        raise KeyboardInterrupt
     for run in (stage.up, lambda: dry_run(stage)):
         with pytest.raises(StackctlError, match="a restore was cut off"):
             run()
