@@ -17,8 +17,10 @@ from stackctl.docker.engine import EngineInfo
 from stackctl.docker.inventory import Inventory
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.images import resolve, sets
+from stackctl.images.lockfile import Entry, Lock
 from stackctl.images.resolve import Decision, Resolved
-from stackctl.lifecycle import demo_data, down, grafana, preflight, rehearsal, reload, up
+from stackctl.lifecycle import attach, demo_data, down, grafana, preflight, rehearsal, reload, up
+from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.up import Up
 from stackctl.project import config_volumes, engine_overrides, process_lock
@@ -35,6 +37,7 @@ from stackctl.services.applications import MonitoredServices
 from tests.support.engine import MemoryEngine, container
 from tests.support.facts import inspected
 
+LOCK = Lock(set="upstream", images={"loki": Entry(reference="loki:1", id=f"sha256:{'0' * 64}")})
 VOLUME = "bot-core_mongodb_data"
 COPIED = Copy("config_loki", {"": "config/loki"}, "image")
 
@@ -104,7 +107,10 @@ class Stage:
     refused: bool = False
     decision: Decision = field(default_factory=lambda: Decision("local", "kept"))
     resolved: Resolved = field(default_factory=lambda: Resolved("local", {}, "kept"))
+    waits_for: set[str] = field(default_factory=lambda: {"grafana", "mongodb", "loki"})
     told: list[str] = field(default_factory=list)
+    asked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the image set was decided on and obtained with."""
     obtaining: Callable[[], None] = lambda: None
 
     @property
@@ -130,7 +136,13 @@ def stage(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
     stage = Stage(engine, open_project(name=None, env_file=None))
     steps = engine.steps
 
-    def obtain(*_: object, **__: object) -> Resolved:
+    def decide(*_: object, **options: Any) -> Decision:
+        stage.asked["decide"] = options
+        return stage.decision
+
+    def obtain(_: object, __: object, decision: Decision, **options: Any) -> Resolved:
+        assert decision is stage.decision
+        stage.asked["obtain"] = options
         steps.append("obtain images")
         stage.obtaining()
         return stage.resolved
@@ -143,7 +155,7 @@ def stage(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
     async def waited(services: Sequence[Any], *_: object, **options: Any) -> list[Progress]:
         assert options["timeout"] == 7.0
-        assert set(options["containers"]) == {"grafana", "mongodb", "loki"}
+        assert set(options["containers"]) == stage.waits_for
         steps.append(f"wait for {len(services)}")
         return [Progress("loki", "ready", 1.0, "")]
 
@@ -157,7 +169,7 @@ def stage(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
         monkeypatch.setattr(module, "render", render_little)
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
     monkeypatch.setattr(preflight, "examine", lambda *_: [Finding("memory", "warning", "m", "r")])
-    monkeypatch.setattr(resolve, "decide", lambda *_, **__: stage.decision)
+    monkeypatch.setattr(resolve, "decide", decide)
     monkeypatch.setattr(resolve, "obtain", obtain)
     monkeypatch.setattr(engine_overrides, "adapt", adapt)
     monkeypatch.setattr(config_volumes, "remove", remove_copies)
@@ -253,6 +265,63 @@ def test_the_upstream_set_and_bot_cores_own_files_are_pulled(stage: Stage) -> No
     assert "kept" not in stage.told
 
 
+def test_the_image_set_is_decided_and_obtained_for_the_same_stack(stage: Stage) -> None:
+    stage.project.keep(ProjectState(images="upstream"))
+    Path("stackctl.lock").write_text(LOCK.model_dump_json())
+    stage.up(UpRequest(demo=False))
+    assert stage.asked["decide"] == {
+        "choice": "auto",
+        "previous": "upstream",
+        "demo": False,
+        "lock": LOCK,
+    }
+    progress = stage.asked["obtain"].pop("progress")
+    progress("pulling")
+    assert stage.told[-1] == "pulling"
+    assert stage.asked["obtain"] == {"demo": False, "lock": LOCK}
+
+
+def test_a_stack_beside_bot_core_is_on_its_network_and_says_what_is_missing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gap = Missing("redis", "no redis", "start it")
+
+    def survey(_: Project, state: ProjectState) -> Survey:
+        assert state.network == "net"
+        stage.engine.steps.append("survey")
+        return Survey((gap,), frozenset(), "")
+
+    monkeypatch.setattr(attach, "discover", lambda _, state: state)
+    monkeypatch.setattr(attach, "survey", survey)
+    monkeypatch.setattr(stage.engine, "neighbours", lambda _: [])
+    stage.engine.states["redis"] = container("redis", attached=True)
+    stage.waits_for = {"grafana", "mongodb", "loki", "redis"}
+    done = stage.up(UpRequest(network="net"))
+    assert "net" in stage.project.state.join_file.read_text()
+    # Its containers are not ours: they are not waited for, and not started.
+    assert "wait for 11" in stage.engine.steps
+    assert done.changed == ("loki",)
+    assert (done.left_out, done.missing) == (("mongodb",), (gap,))
+    assert stage.engine.steps[-1] == "survey"
+    missing = dry_run(stage).facts.rehearsal
+    assert missing is not None
+    assert "rust-core-engine" in {one.service for one in missing.missing}
+
+
+def test_bot_cores_own_files_are_pulled_with_the_local_set_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path("app.yml").absolute()
+    file.touch()
+    monkeypatch.setattr(attach, "discover", lambda _, state: state)
+    monkeypatch.setattr(attach, "created_volumes", lambda *_: ("theirs",))
+    monkeypatch.setattr(attach, "survey", lambda *_: Survey((), frozenset(), ""))
+    stage.up(UpRequest(app_files=(file,)))
+    assert "up, pull=True" in stage.engine.steps
+    # They are on record before anything is started, so that `down --volumes` finds them.
+    assert stage.project.choices.volumes == ("theirs",)
+
+
 def test_what_was_resolved_is_kept_and_not_what_was_decided(stage: Stage) -> None:
     stage.decision = Decision("upstream", pull=("loki:1",), falls_back=True)
     stage.resolved = Resolved("local", {}, "no registry", {"a": "b"})
@@ -261,15 +330,22 @@ def test_what_was_resolved_is_kept_and_not_what_was_decided(stage: Stage) -> Non
     assert "up, pull=False" in stage.engine.steps
 
 
-@pytest.mark.parametrize("takes_minutes", [True, False])
+@pytest.mark.parametrize(
+    ("decision", "takes_minutes"),
+    [
+        (Decision("local", build=("loki:local",)), True),
+        (Decision("upstream", pull=("loki:1",)), True),
+        (Decision("local"), False),
+    ],
+)
 def test_after_minutes_of_pulling_the_engine_is_asked_again(
-    stage: Stage, takes_minutes: bool
+    stage: Stage, decision: Decision, takes_minutes: bool
 ) -> None:
     def meanwhile() -> None:
         stage.engine.extra = [inspected("loki", name="0123456789ab_loki")]
 
     stage.obtaining = meanwhile
-    stage.decision = Decision("local", build=("loki:local",) if takes_minutes else ())
+    stage.decision = decision
     stage.up()
     assert ("remove 0123456789ab_loki" in stage.engine.steps) is takes_minutes
 
