@@ -45,7 +45,7 @@ def restore(project: Project, path: Path, *, confirm: Confirm, say: Say) -> Mani
                 "Podman cannot unpack a backup into a volume",
                 remedy="restore it with Docker Engine",
             )
-        engine.remove_scratch(engine.look())
+        engine.remove_scratch(engine.inventory())
         say(f"checking {path.name}")
         with archive.reading(path, data.SERVICES) as backup:
             volumes = backup.manifest.volumes

@@ -56,10 +56,12 @@ def doctor(
     from stackctl.ui.marks import marks
 
     project = session.project
-    chosen = attach.choices(project.settings, UpRequest(demo, network, app_files), project.choices)
+    chosen = attach.requested_state(
+        project.settings, UpRequest(demo, network, app_files), project.choices
+    )
     trouble: EngineError | None = None
     try:
-        chosen = attach.found(project, chosen)
+        chosen = attach.discover(project, chosen)
     except EngineError as error:
         trouble = error
     engine = project.engine(chosen)
@@ -89,7 +91,7 @@ def _bot_core(project: Project, chosen: ProjectState) -> list[Finding]:
     from stackctl.lifecycle import preflight as examination
 
     try:
-        seen = attach.look(project, chosen)
+        seen = attach.survey(project, chosen)
     except EngineError as error:
         return [examination.unjoined("warning", error)]
     return list(examination.joined(seen, project.present(chosen)))

@@ -34,7 +34,7 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
     from stackctl.render.configuration import render as write
 
     project = session.project
-    choices = attach.planned(project, UpRequest())
+    choices = attach.next_state(project, UpRequest())
     if check:
         if not passes_checks(session, choices):
             ctx.exit(1)

@@ -27,10 +27,18 @@ class Session:
     @cached_property
     def project(self) -> Project:
         """The project that the options name. Opening it warns of faults that no process is going to heal."""
+        return self._open(create=True)
+
+    @cached_property
+    def untouched_project(self) -> Project:
+        """The same project, whose state folder is not created if it does not exist."""
+        return self._open(create=False)
+
+    def _open(self, *, create: bool) -> Project:
         from stackctl.chaos.journal import Journal
         from stackctl.project.project import open_project
 
-        project = open_project(name=self.name, env_file=self.env_file)
+        project = open_project(name=self.name, env_file=self.env_file, create=create)
         journal = Journal(project.state)
         notes = [
             f"an unhealed fault: {fault.describe()}; `stackctl chaos heal` ends it"

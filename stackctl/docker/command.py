@@ -30,13 +30,13 @@ class Command:
         which = ["--filter", filter_] if filter_ else []
         return self.ask("container", "list", "--quiet", "--no-trunc", *every, *which).split()
 
-    def ask(self, *arguments: str) -> str:
-        """Run a read-only docker command and return its output.
+    def ask(self, *arguments: str, given: str = "") -> str:
+        """Run a read-only docker command with this input, and return its output.
 
         Raises EngineError where it fails or has no answer in time: who waits for readiness must not wait for ever for
         an engine that takes the connection and never says a word.
         """
-        printed, error = self._run(arguments)
+        printed, error = self._run(arguments, given)
         if error is not None:
             raise error
         return printed
@@ -52,7 +52,7 @@ class Command:
         found: list[Inspected] = json.loads(printed or "[]")
         return found
 
-    def _run(self, arguments: Sequence[str]) -> tuple[str, EngineError | None]:
+    def _run(self, arguments: Sequence[str], given: str = "") -> tuple[str, EngineError | None]:
         """Return a command's output, and the reason if it failed."""
         printed = ""
         name = " ".join(word for word in arguments[:2] if not word.startswith("-"))
@@ -60,7 +60,11 @@ class Command:
             with translated(f"docker {name}"):
                 command = [*map(str, self._client.client_config.docker_cmd), *arguments]
                 done = subprocess.run(
-                    command, capture_output=True, check=False, timeout=_ANSWER_SECONDS
+                    command,
+                    input=given.encode(),
+                    capture_output=True,
+                    check=False,
+                    timeout=_ANSWER_SECONDS,
                 )
                 printed = done.stdout.decode()
                 if done.returncode:

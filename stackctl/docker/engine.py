@@ -16,7 +16,7 @@ from python_on_whales import DockerClient
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.errors import NoNetworkError, reached, translated
 from stackctl.docker.images import Images
-from stackctl.docker.inventory import Look
+from stackctl.docker.inventory import Inventory
 from stackctl.docker.models import (
     PROJECT_LABEL,
     ContainerState,
@@ -135,6 +135,18 @@ class Engine(Programs, Images):
         assert isinstance(found, dict)  # noqa: S101 - the library's type for the other form
         return found
 
+    def configuration_hashes(self, configuration: Mapping[str, Any]) -> dict[str, str]:
+        """Return Compose's hash of each service, by which it decides whether to recreate a container.
+
+        `configuration` is that of `configuration()`: Compose hashes services with an `env_file` otherwise before it has
+        read that file than at `up`, when it has. Raises EngineError if Compose cannot read it.
+        """
+        options = ("--project-name", self.project, "--profile", "*", "--file", "-")
+        printed = self.ask(
+            "compose", *options, "config", "--hash", "*", given=json.dumps(configuration)
+        )
+        return dict(line.split(maxsplit=1) for line in printed.splitlines() if line)
+
     def info(self) -> EngineInfo:
         """Return the versions and kind of the engine and Compose; they are requested once.
 
@@ -207,9 +219,9 @@ class Engine(Programs, Images):
         both = [*self._on_joined_network(), *self._of_project()]
         return {state.service: state for state in map(self._state_of, both)}
 
-    def look(self) -> Look:
+    def inventory(self) -> Inventory:
         """Look at all of the engine's containers, whoever has made them."""
-        return Look(self.project, self.inspect(self.listed(stopped=True)))
+        return Inventory(self.project, self.inspect(self.listed(stopped=True)))
 
     def container(self, id_: str) -> ContainerState | None:
         """Return a container; None if it does not exist."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from stackctl.docker.containers import Containers
 from stackctl.docker.errors import translated
-from stackctl.docker.inventory import PROCESS_LABEL, SCRATCH_LABEL, Look, is_abandoned
+from stackctl.docker.inventory import PROCESS_LABEL, SCRATCH_LABEL, Inventory, is_abandoned
 
 
 class Programs(Containers):
@@ -109,9 +109,9 @@ class Programs(Containers):
                 output += line if stream == "stdout" else b""
         return output.decode(errors="replace")
 
-    def remove_scratch(self, look: Look) -> None:
+    def remove_scratch(self, inventory: Inventory) -> None:
         """Remove what commands made for themselves and, being killed, did not remove: containers, and volumes."""
-        for name in look.abandoned():
+        for name in inventory.abandoned():
             self.remove(name)
         with translated("docker volume rm"):
             for volume in self._client.volume.list(

@@ -7,6 +7,7 @@ Compose file that is merged over all others. The usual engine, of this machine a
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from stackctl.config.settings import Settings
@@ -56,12 +57,26 @@ def socket(endpoint: Endpoint, info: EngineInfo, settings: Settings, system: str
 
 
 def adapt(engine: Engine, info: EngineInfo, settings: Settings, state: StateFolder) -> list[Copy]:
-    """Write both files for this engine, have Compose take them, fill the volumes of copies, and give those.
+    """Write both files for this engine, have Compose take them, fill the volumes of copies, and return those.
 
     Raises StackctlError where the engine does not answer, or something cannot be handed over to it.
     """
+    made = write_files(engine, info, settings, state, into=state.folder)
+    config_volumes.keep(state, made)
+    config_volumes.refresh(engine, state, made)
+    return made
+
+
+def write_files(
+    engine: Engine, info: EngineInfo, settings: Settings, state: StateFolder, *, into: Path
+) -> list[Copy]:
+    """Write both files into a folder, have Compose take them, and return the volumes of copies that are needed.
+
+    What the services mount of the state folder decides on the volumes. Raises StackctlError where the engine does not
+    answer, or something cannot be handed over to it.
+    """
     endpoint = engine.endpoint
-    env, merged = state.folder / _ENV_FILE, state.folder / _COMPOSE_FILE
+    env, merged = into / _ENV_FILE, into / _COMPOSE_FILE
     write_atomic(env, _HEADER + _env(endpoint, info, settings))
     engine.merge_over([], [env])
     made: list[Copy] = []
@@ -77,8 +92,6 @@ def adapt(engine: Engine, info: EngineInfo, settings: Settings, state: StateFold
         content = {"services": services, "volumes": config_volumes.declaration(made)}
         write_atomic(merged, _HEADER + compose_overlay.text(content))
         engine.merge_over([merged], [])
-    config_volumes.keep(state, made)
-    config_volumes.refresh(engine, state, made)
     return made
 
 

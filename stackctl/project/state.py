@@ -144,9 +144,12 @@ def root() -> Path:
     return Path(override).absolute() if override else user_state_path("stackctl")
 
 
-def open_state(project: str) -> StateFolder:
-    """Return the state folder of a project, and create it if it does not exist."""
+def open_state(project: str, *, create: bool = True) -> StateFolder:
+    """Return the state folder of a project, created if it does not exist yet unless `create` is false."""
     folder = root() / project
+    if not create:
+        _check_format(folder / "format")
+        return StateFolder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -155,22 +158,23 @@ def open_state(project: str) -> StateFolder:
             f"the state folder {folder} cannot be made: {error.strerror}",
             remedy="set STACKCTL_STATE_DIR to a folder that you can write",
         ) from None
-    _check_format(folder / "format")
+    if not _check_format(folder / "format"):
+        write_atomic(folder / "format", f"{FORMAT}\n")
     return StateFolder(folder)
 
 
-def _check_format(path: Path) -> None:
-    """Refuse a folder that a newer stackctl wrote, and mark a new one; an older one's is read as it is."""
+def _check_format(path: Path) -> bool:
+    """Refuse a folder that a newer stackctl wrote, and return whether there is a format: an older one has none."""
     try:
         text = path.read_text().strip()
     except FileNotFoundError:
-        write_atomic(path, f"{FORMAT}\n")
-        return
+        return False
     if not text.isdecimal() or int(text) > FORMAT:
         raise StackctlError(
             f"{path.parent} was written by a newer stackctl (format {text[:20]}, this one knows {FORMAT})",
             remedy="update stackctl, or use another project with -p",
         )
+    return True
 
 
 def read_shared_json(name: str) -> dict[str, Any]:

@@ -260,7 +260,7 @@ def _compose_env(
             if (reads := catalog.reads_of(image))
         },
     }
-    lines = [f"{name}={_quoted(value or '')}" for name, value in values.items()]
+    lines = [f"{name}={quoted(value or '')}" for name, value in values.items()]
     return "# Written by stackctl; it holds no secret.\n" + "\n".join(lines) + "\n"
 
 
@@ -287,7 +287,8 @@ def _fingerprint(folder: Path, names: tuple[str, ...], secrets: Secrets) -> str:
     return digest.hexdigest()[:16]
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """Return a value as compose.env has it. Raises StackctlError for one with a single quote."""
     if "'" in value:
         raise StackctlError(
             f"{value} has a single quote, which compose.env cannot carry",

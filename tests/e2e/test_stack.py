@@ -47,6 +47,23 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
     assert containers() == before
 
 
+def test_a_dry_run_agrees_with_what_up_does(stack: Stack) -> None:
+    before = containers()
+    done = stack.run("up", "--dry-run", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert not plan["changes"]
+    assert not any(plan["containers"].values()), plan["containers"]
+    assert not any(plan["files"].values()), plan["files"]
+    # Without the demo; the hashes are Compose's own, of the containers that run.
+    plan = json.loads(stack.run("up", "--no-demo", "--dry-run", "--format", "json").stdout)
+    demo = {name for name, service in SERVICES.items() if service.profile == "demo"}
+    assert set(plan["containers"]["remove"]) == demo
+    assert "prometheus" in plan["containers"]["recreate"]
+    assert "node-exporter" not in plan["containers"]["recreate"]
+    assert containers() == before
+
+
 def test_status_shows_every_service_ready(stack: Stack) -> None:
     done = stack.run("status", "--format", "json")
     assert done.returncode == 0, done.stdout

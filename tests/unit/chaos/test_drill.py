@@ -28,7 +28,7 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.config.load import load
 from stackctl.docker.engine import Engine
-from stackctl.docker.inventory import Look
+from stackctl.docker.inventory import Inventory
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.project import config_volumes
 from stackctl.project.project import Project
@@ -160,7 +160,7 @@ class EndingEngine(MemoryEngine):
     def remove_networks(self, networks: Sequence[str]) -> None:
         self.done.append(("remove networks", ""))
 
-    def remove_scratch(self, look: Look) -> None:
+    def remove_scratch(self, inventory: Inventory) -> None:
         self.done.append(("remove scratch", ""))
 
 

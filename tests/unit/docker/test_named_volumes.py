@@ -119,7 +119,7 @@ def test_what_a_killed_command_made_for_itself_is_removed_and_what_a_live_one_ha
         f'echo "$*" >> {calls}; case "$*" in *"container list"*) echo dead alive other;;'
         f' *"inspect dead alive other") cat {tmp_path}/found.json;; *inspect*dead) cat {tmp_path}/dead.json;; esac'
     )
-    Engine("p").remove_scratch(Engine("p").look())
+    Engine("p").remove_scratch(Engine("p").inventory())
     said = calls.read_text()
     assert "label=stackctl.scratch=p" in said
     removed = [line for line in said.splitlines() if " rm " in line]

@@ -14,7 +14,7 @@ from stackctl.config.load import load as load_settings
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError
 from stackctl.lifecycle import preflight
-from stackctl.lifecycle.attach import Missing, Seen
+from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.preflight import Finding
 from stackctl.project.monitored import monitored_services
 from stackctl.services import catalog
@@ -151,7 +151,7 @@ def test_what_was_not_asked_is_not_fine() -> None:
     there = monitored_services(
         load_settings(environ={"MONGODB_EXPORTER_URI": "mongodb://db"}), demo=False, joined=True
     )
-    seen = Seen((Missing("kong", "no kong", "start it"),), frozenset({"redis"}), "ask it")
+    seen = Survey((Missing("kong", "no kong", "start it"),), frozenset({"redis"}), "ask it")
     levels = {one.subject: (one.level, one.remedy) for one in preflight.joined(seen, there)}
     assert levels["kong"] == ("warning", "start it")
     assert levels["redis"] == ("ok", None)
