@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import json
 import math
-import re
 import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,14 +18,13 @@ import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
+from stackctl.clients.exposition import Sample, samples
 from stackctl.errors import ServiceError
 
 DEFAULT_TIMEOUT = 5.0
 MAX_BODY = 16 * 1024 * 1024
 _EXCERPT = 160
 _NOTED = 2000
-_SAMPLE = r"^{}(?:\{{(.*)\}})? (\S+)"
-_LABEL = r'(\w+)="((?:[^"\\]|\\.)*)"'
 
 T = TypeVar("T")
 
@@ -178,22 +176,19 @@ class HttpClient:
         at = at.replace(tzinfo=at.tzinfo or dt.UTC)
         return (at - min(max(at, sent), received)).total_seconds()
 
-    async def _counters(self, path: str, metric: str) -> list[tuple[dict[str, str], float]]:
-        """Give the labels and values of a metric from a page in Prometheus' text format.
+    async def _counters(self, path: str, metric: str) -> list[Sample]:
+        """Return the samples of a counter from a page in Prometheus' text format.
 
-        Raises ServiceError for a value that is no number
-        (prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
+        Raises ServiceError for a malformed sample, and for a value that no counter has: NaN or an infinity.
         """
         text = (await self._request("GET", path)).decode(errors="replace")
-        found = []
-        for labels, value in re.findall(_SAMPLE.format(re.escape(metric)), text, re.MULTILINE):
-            try:
-                number = float(value)
-            except ValueError:
-                number = math.nan
-            if not math.isfinite(number):
-                raise self._error(self.base_url + path, f"its {metric} is {value[:20]!r}")
-            found.append((dict(re.findall(_LABEL, labels)), number))
+        try:
+            found = samples(text, metric)
+        except ValueError as error:
+            raise self._error(self.base_url + path, str(error)) from None
+        for sample in found:
+            if not math.isfinite(sample.value):
+                raise self._error(self.base_url + path, f"its {metric} is {sample.value}")
         return found
 
     async def _json(self, shape: TypeAdapter[T], method: str, path: str, **options: Any) -> T:

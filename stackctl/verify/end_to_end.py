@@ -68,7 +68,7 @@ class _Application(HttpClient):
     async def counted(self, metrics: str, endpoint: str) -> float:
         """Give how many requests to an endpoint it has answered, by what it says at its metrics path."""
         counters = await self._counters(metrics, "http_requests_total")
-        return sum(value for labels, value in counters if labels.get("endpoint") == endpoint)
+        return sum(one.value for one in counters if one.labels.get("endpoint") == endpoint)
 
 
 async def _scraped(prometheus: PrometheusClient, endpoint: str) -> float:
