@@ -195,8 +195,8 @@ class AlertmanagerClient(HttpClient):
         found: Counter[str] = Counter()
         for name, sign in (("", 1), ("_failed", -1)):
             metric = f"alertmanager_notification_requests{name}_total"
-            for labels, value in await self._counters("/metrics", metric):
-                found[labels.get("integration", "")] += sign * int(value)
+            for sample in await self._counters("/metrics", metric):
+                found[sample.labels.get("integration", "")] += sign * int(sample.value)
         return found
 
 

@@ -62,7 +62,7 @@ class Row:
 def _rows(session: Session) -> list[Row]:
     import asyncio
 
-    from stackctl.readiness import wait
+    from stackctl.readiness.probes import probe_once
     from stackctl.services.catalog import PUBLISHED_PORTS
 
     project = session.project
@@ -73,7 +73,7 @@ def _rows(session: Session) -> list[Row]:
     async def ask() -> tuple[dict[str, Usage], dict[str, str]]:
         return await asyncio.gather(
             asyncio.to_thread(engine.usage, running),
-            wait.look(project.services, engine, project.settings, containers),
+            probe_once(project.services, engine, project.settings, containers),
         )
 
     usage, answers = asyncio.run(ask())

@@ -228,7 +228,7 @@ def _local(
     )
 
 
-def standing(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
+def present_set(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
     """Give the set that is here: upstream if all of it is, else local."""
     there = all(
         engine.image_id(reference(image, settings, "upstream")) is not None
@@ -252,7 +252,7 @@ def inventory(engine: Engine, settings: Settings, lock: Lock | None) -> list[dic
                 "local": image.local,
                 "local_present": engine.image_id(image.local) is not None,
                 "standin": engine.image_labels(image.local).get("stackctl.standin") == "true",
-                "locked": lock.standing(engine, settings, image) if lock else "no",
+                "locked": lock.status(engine, settings, image) if lock else "no",
             }
         )
     return rows

@@ -119,7 +119,7 @@ def exclusive(state: StateFolder, command: str) -> Iterator[Hold]:
 
 
 def _read(stream: IO[bytes]) -> dict[str, Any]:
-    """Return the record: a holder that did not strike itself out, a `down` that was cut off; empty where all is done."""
+    """Return the record of a holder that has not ended, or of a `down` that was cut off; empty where neither is."""
     stream.seek(0)
     text = stream.read()
     if not text:

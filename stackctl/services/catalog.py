@@ -22,11 +22,15 @@ SetName = Literal["upstream", "local"]
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """Ready when `path` of the published port of `via` answers 200 and, where given, has a line that is `line`."""
+    """Ready when `path` of the published port of `via` answers 200.
+
+    With `metric`, the answer must also have that metric, with `value` in each of its series.
+    """
 
     path: str
     via: str | None = None
-    line: str | None = None
+    metric: str | None = None
+    value: float = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +317,7 @@ _ALL = (
     Service(
         "mongodb",
         "demo",
-        HttpProbe("/metrics", via="mongodb-exporter", line="mongodb_up 1"),
+        HttpProbe("/metrics", via="mongodb-exporter", metric="mongodb_up", value=1),
         reads=("secrets/mongodb_password",),
     ),
 )

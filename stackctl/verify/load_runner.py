@@ -67,4 +67,4 @@ class _Application(HttpClient):
     async def counted(self, metrics: str, endpoint: str) -> float:
         """Return how many requests to an endpoint the application has answered, from its metrics path."""
         counters = await self._counters(metrics, "http_requests_total")
-        return sum(value for labels, value in counters if labels.get("endpoint") == endpoint)
+        return sum(one.value for one in counters if one.labels.get("endpoint") == endpoint)

@@ -29,7 +29,7 @@ def test_in_a_pipe_nothing_is_cut_or_left_out(monkeypatch: pytest.MonkeyPatch) -
     async def look(*_: object) -> dict[str, str]:
         return {one.name: "no container" for one in catalog.select()} | {"loki": "ready"}
 
-    monkeypatch.setattr("stackctl.readiness.wait.look", look)
+    monkeypatch.setattr("stackctl.readiness.probes.probe_once", look)
     monkeypatch.setattr(Project, "engine", lambda *_: RunningEngine(container("loki", image=LONG)))
     done = run_here("status")
     assert done.returncode == 1
