@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import psutil
+from packaging.version import Version
 
 from stackctl.config.settings import Settings
 from stackctl.docker.endpoint import Endpoint, is_loopback
-from stackctl.docker.engine import (
+from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.docker.inventory import Look
+from stackctl.docker.requirements import (
     ADAPTING_COMPOSE,
     MINIMUM_COMPOSE,
     MINIMUM_ENGINE,
     MINIMUM_PODMAN,
-    Engine,
-    EngineInfo,
+    release,
 )
-from stackctl.docker.inventory import Look
 from stackctl.errors import EngineError
 from stackctl.lifecycle.attach import Seen
 from stackctl.project import engine_overrides
@@ -116,23 +117,17 @@ def joined(seen: Seen, present: MonitoredServices) -> Iterator[Finding]:
         )
 
 
-def _versions(info: EngineInfo, compose: tuple[int, ...]) -> Iterator[Finding]:
+def _versions(info: EngineInfo, compose: Version) -> Iterator[Finding]:
     for subject, version, minimum, remedy in (
         ("podman", info.version, MINIMUM_PODMAN, "update Podman")
         if info.podman
         else ("docker", info.version, MINIMUM_ENGINE, "update Docker Engine (or Docker Desktop)"),
         ("compose", info.compose, compose, "update the docker-compose-plugin package"),
     ):
-        wanted = ".".join(map(str, minimum))
-        if _release(version) < minimum:
-            yield Finding(subject, "failure", f"{version} is too old: {wanted} is needed", remedy)
+        if release(version) < minimum:
+            yield Finding(subject, "failure", f"{version} is too old: {minimum} is needed", remedy)
         else:
-            yield Finding(subject, "ok", f"{version} (at least {wanted})")
-
-
-def _release(version: str) -> tuple[int, ...]:
-    digits = version.split("+")[0].split("-")[0].split(".")
-    return tuple(int(part) for part in digits[:3] if part.isdigit())
+            yield Finding(subject, "ok", f"{version} (at least {minimum})")
 
 
 def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterator[Finding]:
