@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.clients.fields import Duration
 from stackctl.util import yaml_text
 
 
@@ -49,8 +50,8 @@ class Route(BaseModel):
 
     receiver: str | None = None
     matchers: tuple[str, ...] = ()
-    group_wait: str | None = None
-    group_interval: str | None = None
+    group_wait: Duration | None = None
+    group_interval: Duration | None = None
     routes: tuple[Route, ...] = ()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from stackctl.errors import ServiceError, StackctlError, UsageError
+from stackctl.values.durations import format_duration, parse_duration
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -110,7 +110,7 @@ def join_options(command: _F) -> _F:
 
 
 class _Duration(click.ParamType[float]):
-    """Seconds, from a duration as Prometheus writes it: 90s, 3m, 1h30m; ten years at most."""
+    """Seconds, from a duration in Prometheus' notation: 90s, 3m, 1h30m; ten years at most."""
 
     name = "duration"
 
@@ -119,13 +119,13 @@ class _Duration(click.ParamType[float]):
     ) -> float:
         if isinstance(value, float):
             return value
-        parts = re.findall(r"([0-9]{1,18})(h|m|s)", value)
-        if not parts or "".join(map("".join, parts)) != value:
-            self.fail(f"{value!r} is not a duration such as 90s, 3m or 1h30m", param, ctx)
-        seconds = sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
+        try:
+            seconds = parse_duration(value)
+        except ValueError as reason:
+            self.fail(f"{value!r} is not valid: {reason}", param, ctx)
         if seconds > _LONGEST:
-            self.fail(f"{value} is longer than {_LONGEST // 3600}h, ten years", param, ctx)
-        return float(seconds)
+            self.fail(f"{value} is longer than {format_duration(_LONGEST)}", param, ctx)
+        return seconds
 
 
 DURATION = _Duration()
