@@ -122,7 +122,7 @@ class _Duration(click.ParamType[float]):
         try:
             seconds = parse_duration(value)
         except ValueError as reason:
-            self.fail(f"{value!r} is not valid: {reason}", param, ctx)
+            self.fail(f"{value!r}: {reason}", param, ctx)
         if seconds > _LONGEST:
             self.fail(f"{value} is longer than {format_duration(_LONGEST)}", param, ctx)
         return seconds
