@@ -86,7 +86,7 @@ def _bot_core() -> Iterator[Setting]:
         f"bot-core's own Compose files, {os.pathsep} between them (up --app-file)",
     )
     for one in APPLICATIONS.values():
-        if one.name == "mongodb":
+        if one.credentials is not None:
             continue
         yield Setting(
             one.setting,

@@ -45,7 +45,11 @@ def look(project: Project, chosen: ProjectState) -> Seen:
     Raises EngineError where the network is gone, or cannot be asked.
     """
     present, engine = project.present(chosen), project.engine(chosen)
-    named = {name: target for name, target in present.targets.items() if name != "mongodb"}
+    named = {
+        name: target
+        for name, target in present.targets.items()
+        if APPLICATIONS[name].credentials is None
+    }
     absent = (
         _not_on_network(engine, chosen.network, named)
         if chosen.network

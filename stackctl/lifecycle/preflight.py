@@ -108,12 +108,11 @@ def joined(seen: Seen, present: MonitoredServices) -> Iterator[Finding]:
         elif name not in gone:
             yield Finding(name, "skipped", f"{where}: not asked", seen.to_ask)
     for name in present.left_out:
-        setting = "MONGODB_EXPORTER_URI" if name == "mongodb" else APPLICATIONS[name].setting
         yield Finding(
             name,
             "warning",
             "not there: its alerts and panels are left out",
-            f"set {setting} if it is",
+            f"set {APPLICATIONS[name].setting} if it is",
         )
 
 

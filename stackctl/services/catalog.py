@@ -92,6 +92,8 @@ class Service:
     data: str | None = None
     """Key of the volume with its data, as a backup has it."""
     reaches_application: bool = False
+    expected_job: bool = False
+    """Whether the plan's section 9.1 expects the job of its name to be up."""
     """Whether it connects to bot-core's services, and so has to be on their networks."""
 
     @property
@@ -146,6 +148,7 @@ _ALL = (
         watches="prometheus/targets/",
         data="prometheus_data",
         reaches_application=True,
+        expected_job=True,
     ),
     Service(
         "alertmanager",
@@ -218,12 +221,14 @@ _ALL = (
         ),
     ),
     Service(
+        expected_job=True,
         "node-exporter",
         "monitoring",
         HttpProbe("/metrics"),
         port=Port("NODE_EXPORTER_PORT", 9100),
     ),
     Service(
+        expected_job=True,
         "cadvisor",
         "monitoring",
         HttpProbe("/healthz"),
@@ -266,6 +271,7 @@ _ALL = (
         "rust-core-engine",
         "demo",
         HttpProbe("/api/health"),
+        expected_job=True,
         page="/api/health",
         port=Port("RUST_CORE_ENGINE_PORT", 8080),
         image="demo",
@@ -274,6 +280,7 @@ _ALL = (
     Service(
         "python-ai-service",
         "demo",
+        expected_job=True,
         HttpProbe("/health"),
         page="/health",
         port=Port("PYTHON_AI_SERVICE_PORT", 8000),
@@ -282,6 +289,7 @@ _ALL = (
     Service(
         "nextjs-ui-dashboard",
         "demo",
+        expected_job=True,
         HttpProbe("/api/health"),
         page="/",
         port=Port("NEXTJS_UI_DASHBOARD_PORT", 3000),
@@ -302,7 +310,7 @@ _ALL = (
         port=Port("NOTIFICATION_SINK_PORT", 8025),
         image="demo",
     ),
-    Service("redis", "demo", ContainerHealth(), reads=("secrets/redis_conf",)),
+    Service("redis", "demo", ContainerHealth(), reads=("secrets/redis_conf",), expected_job=True),
     Service(
         "rabbitmq",
         "demo",
@@ -311,6 +319,7 @@ _ALL = (
         reads=("secrets/rabbitmq_conf", "secrets/rabbitmq_definitions"),
     ),
     Service(
+        expected_job=True,
         "mongodb",
         "demo",
         HttpProbe("/metrics", via="mongodb-exporter", line="mongodb_up 1"),
@@ -326,16 +335,7 @@ PUBLISHED_PORTS: Mapping[str, Port] = {one.name: one.port for one in _ALL if one
 IMAGES: tuple[str, ...] = tuple(dict.fromkeys(one.image_name for one in _ALL))
 """The names of the stack's images."""
 
-EXPECTED_JOBS = (
-    "prometheus",
-    "node-exporter",
-    "cadvisor",
-    "rust-core-engine",
-    "python-ai-service",
-    "nextjs-ui-dashboard",
-    "mongodb",
-    "redis",
-)
+EXPECTED_JOBS: tuple[str, ...] = tuple(one.name for one in _ALL if one.expected_job)
 """The jobs that the plan's section 9.1 expects to be up."""
 
 
