@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 import yaml
@@ -69,15 +69,16 @@ class Status(CamelModel):
 
 
 class Receiver(BaseModel):
-    """A receiver of the configuration that is in force; its channels are what else it has."""
+    """A receiver of the configuration in force."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str
 
-    def has(self, kind: str) -> bool:
-        """Tell whether it has a channel of this kind, such as `slack_configs`."""
-        return bool((self.model_extra or {}).get(kind))
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All of it but its name: a list for each kind of channel, such as `slack_configs`."""
+        return self.model_extra or {}
 
 
 class _Configuration(BaseModel):

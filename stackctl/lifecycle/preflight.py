@@ -29,9 +29,9 @@ from stackctl.docker.requirements import (
 from stackctl.errors import EngineError
 from stackctl.lifecycle.attach import Seen
 from stackctl.project import engine_overrides
-from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
 from stackctl.services.catalog import PUBLISHED_PORTS, Service
+from stackctl.services.channels import CHANNELS
 
 _GIB = 1024**3
 _MEMORY_WANTED = 4 * _GIB
@@ -322,14 +322,12 @@ def _holder(port: int) -> str:
 
 
 def _channels(settings: Settings) -> Iterator[Finding]:
-    for channel, (_, names) in CHANNELS.items():
-        missing = [name for name in names if settings.values[name].text is None]
-        if missing:
-            yield Finding(
-                "notifications", "warning", f"{channel} is not set up", f"set {', '.join(missing)}"
-            )
+    for channel in CHANNELS:
+        if missing := settings.missing(channel.required):
+            remedy = f"set {', '.join(missing)}"
+            yield Finding("notifications", "warning", f"{channel.name} is not set up", remedy)
         else:
-            yield Finding("notifications", "ok", f"{channel} is set up")
+            yield Finding("notifications", "ok", f"{channel.name} is set up")
 
 
 def _names(settings: Settings) -> Iterator[Finding]:

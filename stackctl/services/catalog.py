@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stackctl.errors import UsageError
+from stackctl.services import channels
 from stackctl.util.suggest import nearest
 
 Profile = Literal["monitoring", "demo", "application", "attached"]
@@ -91,9 +92,9 @@ class Service:
     """Folder below `config/` that it looks at for changes by itself."""
     data: str | None = None
     """Key of the volume with its data, as a backup has it."""
-    reaches_application: bool = False
     expected_job: bool = False
     """Whether the plan's section 9.1 expects the job of its name to be up."""
+    reaches_application: bool = False
     """Whether it connects to bot-core's services, and so has to be on their networks."""
 
     @property
@@ -147,8 +148,8 @@ _ALL = (
         # A reload at the moment that a file of targets becomes empty keeps its old ones (prometheus/prometheus#12858).
         watches="prometheus/targets/",
         data="prometheus_data",
-        reaches_application=True,
         expected_job=True,
+        reaches_application=True,
     ),
     Service(
         "alertmanager",
@@ -156,12 +157,7 @@ _ALL = (
         HttpProbe("/-/ready"),
         page="/",
         port=Port("ALERTMANAGER_PORT", 9093),
-        reads=(
-            "config/alertmanager",
-            "secrets/slack_webhook_url",
-            "secrets/pagerduty_key",
-            "secrets/smtp_password",
-        ),
+        reads=("config/alertmanager", *(f"secrets/{file}" for file, _ in channels.secret_files())),
         checks=(
             ConfigCheck(
                 "alertmanager",
@@ -221,18 +217,18 @@ _ALL = (
         ),
     ),
     Service(
-        expected_job=True,
         "node-exporter",
         "monitoring",
         HttpProbe("/metrics"),
         port=Port("NODE_EXPORTER_PORT", 9100),
+        expected_job=True,
     ),
     Service(
-        expected_job=True,
         "cadvisor",
         "monitoring",
         HttpProbe("/healthz"),
         port=Port("CADVISOR_PORT", 8081),
+        expected_job=True,
     ),
     Service(
         "mongodb-exporter",
@@ -271,29 +267,29 @@ _ALL = (
         "rust-core-engine",
         "demo",
         HttpProbe("/api/health"),
-        expected_job=True,
         page="/api/health",
         port=Port("RUST_CORE_ENGINE_PORT", 8080),
         image="demo",
         reads=("secrets/redis_password", "secrets/rabbitmq_password"),
+        expected_job=True,
     ),
     Service(
         "python-ai-service",
         "demo",
-        expected_job=True,
         HttpProbe("/health"),
         page="/health",
         port=Port("PYTHON_AI_SERVICE_PORT", 8000),
         image="demo",
+        expected_job=True,
     ),
     Service(
         "nextjs-ui-dashboard",
         "demo",
-        expected_job=True,
         HttpProbe("/api/health"),
         page="/",
         port=Port("NEXTJS_UI_DASHBOARD_PORT", 3000),
         image="demo",
+        expected_job=True,
     ),
     Service(
         "kong",
@@ -319,11 +315,11 @@ _ALL = (
         reads=("secrets/rabbitmq_conf", "secrets/rabbitmq_definitions"),
     ),
     Service(
-        expected_job=True,
         "mongodb",
         "demo",
         HttpProbe("/metrics", via="mongodb-exporter", line="mongodb_up 1"),
         reads=("secrets/mongodb_password",),
+        expected_job=True,
     ),
 )
 
