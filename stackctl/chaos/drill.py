@@ -10,7 +10,7 @@ from typing import Literal, ParamSpec, TypeVar
 
 from stackctl.chaos.faults import Fault, heal, provided
 from stackctl.chaos.journal import Journal, NotSteady
-from stackctl.chaos.timeline import Pace, Stage, Timeline, route_seconds, seconds
+from stackctl.chaos.timeline import Pace, Stage, Timeline, route_seconds
 from stackctl.clients.alertmanager import Alert as Notified
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import Alert, PrometheusClient, Rule, RuleGroup
@@ -227,7 +227,7 @@ async def _pace(
 ) -> Pace:
     targets = await prometheus.targets()
     own = [one for one in targets if service in {one.labels.get("service"), one.job}]
-    intervals = [seconds(target.scrape_interval) for target in own or targets]
+    intervals = [target.scrape_interval for target in own or targets]
     route = await alertmanager.route()
     return Pace(
         scrape_interval=max(intervals, default=0.0),

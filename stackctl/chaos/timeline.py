@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -90,17 +89,10 @@ class Timeline:
         ]
 
 
-def seconds(duration: str) -> float:
-    """Return the seconds of a duration in Prometheus' format, such as 15s or 1m30s; 0 for an empty one."""
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    parts = re.findall(r"(\d+)(ms|s|m|h|d)", duration)
-    return float(sum(int(number) * units[unit] for number, unit in parts))
-
-
 Timer = Literal["group_wait", "group_interval"]
 
-_TIMERS: Mapping[Timer, str] = {"group_wait": "30s", "group_interval": "5m"}
-"""How long a route's groups wait, and Alertmanager's defaults
+_TIMERS: Mapping[Timer, float] = {"group_wait": 30.0, "group_interval": 300.0}
+"""How many seconds a route's groups wait by default
 (prometheus.io/docs/alerting/latest/configuration/#route)."""
 
 
@@ -109,13 +101,18 @@ def route_seconds(top: Route, timer: Timer, labels: Mapping[str, str] | None = N
 
     Routes are followed as far as this project writes them: one level, matchers of the form `label = value`.
     """
-    default = getattr(top, timer) or _TIMERS[timer]
+
+    def wait(route: Route, default: float) -> float:
+        seconds: float | None = getattr(route, timer)
+        return default if seconds is None else seconds
+
+    inherited = wait(top, _TIMERS[timer])
     waits = [
-        seconds(getattr(route, timer) or default)
+        wait(route, inherited)
         for route in top.routes
         if labels is None or all(_matches(one, labels) for one in route.matchers)
     ]
-    return waits or [seconds(default)]
+    return waits or [inherited]
 
 
 def _matches(matcher: str, labels: Mapping[str, str]) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.clients.fields import Duration
 from stackctl.util import yaml_text
 
 
@@ -49,8 +50,8 @@ class Route(BaseModel):
 
     receiver: str | None = None
     matchers: tuple[str, ...] = ()
-    group_wait: str | None = None
-    group_interval: str | None = None
+    group_wait: Duration | None = None
+    group_interval: Duration | None = None
     routes: tuple[Route, ...] = ()
 
 
@@ -68,15 +69,16 @@ class Status(CamelModel):
 
 
 class Receiver(BaseModel):
-    """A receiver of the configuration that is in force; its channels are what else it has."""
+    """A receiver of the configuration in force."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str
 
-    def has(self, kind: str) -> bool:
-        """Return whether the receiver has a channel of this kind, such as `slack_configs`."""
-        return bool((self.model_extra or {}).get(kind))
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All of it but its name: a list for each kind of channel, such as `slack_configs`."""
+        return self.model_extra or {}
 
 
 class _Configuration(BaseModel):

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.clients.fields import Duration
 from stackctl.util import yaml_text
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class _Answer(BaseModel, Generic[T]):
 
 
 class Target(CamelModel):
-    """A scrape target. `last_scrape_duration` is in seconds."""
+    """A scrape target. `last_scrape_duration` and `scrape_interval` are in seconds."""
 
     labels: Mapping[str, str]
     discovered_labels: Mapping[str, str]
@@ -29,7 +30,7 @@ class Target(CamelModel):
     health: Literal["up", "down", "unknown"]
     last_error: str
     last_scrape_duration: float = 0.0
-    scrape_interval: str = ""
+    scrape_interval: Duration = 0.0
 
     @property
     def job(self) -> str:

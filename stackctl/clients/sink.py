@@ -10,10 +10,14 @@ from stackctl.clients.base import CamelModel, HttpClient
 
 
 class Message(CamelModel):
-    """A notification that Alertmanager sent. `target`: Slack's channel, PagerDuty's severity or a mail's recipients."""
+    """A notification that Alertmanager sent.
+
+    `channel` is the key of a notification channel; `target` is Slack's channel, PagerDuty's severity or an e-mail's
+    recipients.
+    """
 
     id: int
-    channel: Literal["slack", "pagerduty", "email"]
+    channel: str
     target: str
     status: Literal["firing", "resolved"]
     title: str

@@ -287,14 +287,16 @@ def _ask(
 
 
 def _channels(session: Session) -> dict[str, list[str]]:
-    """Return the channels of every receiver in Alertmanager's loaded configuration."""
-    from stackctl.render.configuration import CHANNELS
+    """Return the channels of every receiver in the configuration that Alertmanager has loaded."""
+    from stackctl.services.channels import CHANNELS
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> list[Receiver]:
         return await alertmanager.receiver_configs()
 
     return {
-        receiver.name: [name for name, (kind, _) in CHANNELS.items() if receiver.has(kind)]
+        receiver.name: [
+            channel.name for channel in CHANNELS if channel.configurations(receiver.settings)
+        ]
         for receiver in _ask(session, ask)
     }
 

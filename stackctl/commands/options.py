@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from stackctl.errors import StackctlError
+from stackctl.values.durations import format_duration, parse_duration
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -107,13 +107,13 @@ class _Duration(click.ParamType[float]):
     ) -> float:
         if isinstance(value, float):
             return value
-        parts = re.findall(r"([0-9]{1,18})(h|m|s)", value)
-        if not parts or "".join(map("".join, parts)) != value:
-            self.fail(f"{value!r} is not a duration such as 90s, 3m or 1h30m", param, ctx)
-        seconds = sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
+        try:
+            seconds = parse_duration(value)
+        except ValueError as reason:
+            self.fail(f"{value!r}: {reason}", param, ctx)
         if seconds > _LONGEST:
-            self.fail(f"{value} is longer than {_LONGEST // 3600}h, ten years", param, ctx)
-        return float(seconds)
+            self.fail(f"{value} is longer than {format_duration(_LONGEST)}", param, ctx)
+        return seconds
 
 
 DURATION = _Duration()

@@ -28,18 +28,11 @@ from stackctl.docker.models import (
     state_of,
     time,
 )
+from stackctl.docker.requirements import MINIMUM_COMPOSE, START_INTERVAL_API
 from stackctl.docker.run import Programs
 from stackctl.errors import EngineError
 from stackctl.services.applications import MonitoredServices
 from stackctl.util import paths
-
-MINIMUM_ENGINE = (25, 0)
-MINIMUM_COMPOSE = (2, 20)
-MINIMUM_PODMAN = (4, 3)
-ADAPTING_COMPOSE = (2, 24, 4)
-"""The first with a reliable `!reset`, by which a generated file takes settings out of ours."""
-START_INTERVAL_API = (1, 44)
-"""Compose refuses `start_interval` of an engine with an older API."""
 
 COPY_LABEL = "stackctl.copy"
 """Marks a volume that holds copies of the project's configuration or secrets, and no data."""
@@ -59,7 +52,7 @@ class EngineInfo:
     memory_bytes: int
     cpus: int
     root: Path
-    api: str = "1.44"
+    api: str = str(START_INTERVAL_API)
     podman: bool = False
     """Whether it is Podman behind Docker's API."""
     rootless: bool = False
@@ -166,7 +159,8 @@ class Engine(Programs, Images):
         if compose is None:
             raise EngineError(
                 "Docker Compose is not installed",
-                remedy="install the docker-compose-plugin (or docker-compose) package, 2.20 or newer",
+                remedy="install the docker-compose-plugin (or docker-compose) package,"
+                f" {MINIMUM_COMPOSE} or newer",
             )
         server: dict[str, Any] = json.loads(self.ask("version", "--format", "{{json .Server}}"))
         return EngineInfo(

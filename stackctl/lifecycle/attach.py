@@ -77,7 +77,11 @@ def absent(
 
 def _located(monitored: MonitoredServices) -> Mapping[str, Target]:
     """Return the targets whose container or service can be looked up; only an exporter knows where MongoDB is."""
-    return {name: target for name, target in monitored.targets.items() if name != "mongodb"}
+    return {
+        name: target
+        for name, target in monitored.targets.items()
+        if APPLICATIONS[name].credentials is None
+    }
 
 
 def requested_state(settings: Settings, request: UpRequest, previous: ProjectState) -> ProjectState:

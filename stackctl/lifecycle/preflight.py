@@ -13,24 +13,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 import psutil
+from packaging.version import Version
 
 from stackctl.config.settings import Settings
 from stackctl.docker.endpoint import Endpoint, is_loopback
-from stackctl.docker.engine import (
+from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.docker.inventory import Inventory
+from stackctl.docker.requirements import (
     ADAPTING_COMPOSE,
     MINIMUM_COMPOSE,
     MINIMUM_ENGINE,
     MINIMUM_PODMAN,
-    Engine,
-    EngineInfo,
+    release,
 )
-from stackctl.docker.inventory import Inventory
 from stackctl.errors import EngineError, SeveralErrors, StackctlError
 from stackctl.lifecycle.attach import Survey
 from stackctl.project import engine_overrides
-from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
 from stackctl.services.catalog import PUBLISHED_PORTS, Service
+from stackctl.services.channels import CHANNELS
 
 _GIB = 1024**3
 _MEMORY_WANTED = 4 * _GIB
@@ -120,32 +121,25 @@ def joined(survey: Survey, present: MonitoredServices) -> Iterator[Finding]:
         elif name not in gone:
             yield Finding(name, "skipped", f"{where}: not asked", survey.to_ask)
     for name in present.left_out:
-        setting = "MONGODB_EXPORTER_URI" if name == "mongodb" else APPLICATIONS[name].setting
         yield Finding(
             name,
             "warning",
             "not there: its alerts and panels are left out",
-            f"set {setting} if it is",
+            f"set {APPLICATIONS[name].setting} if it is",
         )
 
 
-def _versions(info: EngineInfo, compose: tuple[int, ...]) -> Iterator[Finding]:
+def _versions(info: EngineInfo, compose: Version) -> Iterator[Finding]:
     for subject, version, minimum, remedy in (
         ("podman", info.version, MINIMUM_PODMAN, "update Podman")
         if info.podman
         else ("docker", info.version, MINIMUM_ENGINE, "update Docker Engine (or Docker Desktop)"),
         ("compose", info.compose, compose, "update the docker-compose-plugin package"),
     ):
-        wanted = ".".join(map(str, minimum))
-        if _release(version) < minimum:
-            yield Finding(subject, "failure", f"{version} is too old: {wanted} is needed", remedy)
+        if release(version) < minimum:
+            yield Finding(subject, "failure", f"{version} is too old: {minimum} is needed", remedy)
         else:
-            yield Finding(subject, "ok", f"{version} (at least {wanted})")
-
-
-def _release(version: str) -> tuple[int, ...]:
-    digits = version.split("+")[0].split("-")[0].split(".")
-    return tuple(int(part) for part in digits[:3] if part.isdigit())
+            yield Finding(subject, "ok", f"{version} (at least {minimum})")
 
 
 def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterator[Finding]:
@@ -345,14 +339,12 @@ def _holder(port: int) -> str:
 
 
 def _channels(settings: Settings) -> Iterator[Finding]:
-    for channel, (_, names) in CHANNELS.items():
-        missing = [name for name in names if settings.values[name].text is None]
-        if missing:
-            yield Finding(
-                "notifications", "warning", f"{channel} is not set up", f"set {', '.join(missing)}"
-            )
+    for channel in CHANNELS:
+        if missing := settings.missing(channel.required):
+            remedy = f"set {', '.join(missing)}"
+            yield Finding("notifications", "warning", f"{channel.name} is not set up", remedy)
         else:
-            yield Finding("notifications", "ok", f"{channel} is set up")
+            yield Finding("notifications", "ok", f"{channel.name} is set up")
 
 
 def _names(settings: Settings) -> Iterator[Finding]:

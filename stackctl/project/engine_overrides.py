@@ -12,7 +12,8 @@ from typing import Any
 
 from stackctl.config.settings import Settings
 from stackctl.docker.endpoint import Endpoint
-from stackctl.docker.engine import START_INTERVAL_API, Engine, EngineInfo
+from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.docker.requirements import START_INTERVAL_API, release
 from stackctl.project import compose_overlay, config_volumes
 from stackctl.project.compose_overlay import RESET
 from stackctl.project.config_volumes import Copy
@@ -36,8 +37,7 @@ def replaces_settings(endpoint: Endpoint, info: EngineInfo, settings: Settings) 
 
 def takes_start_interval(info: EngineInfo) -> bool:
     """Return whether Compose lets health checks have a `start_interval` with this engine."""
-    major, _, minor = info.api.partition(".")
-    return (int(major), int(minor or 0)) >= START_INTERVAL_API
+    return release(info.api) >= START_INTERVAL_API
 
 
 def socket(endpoint: Endpoint, info: EngineInfo, settings: Settings, system: str) -> str | None:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from stackctl.config.registry import GENERATED_SECRETS
 from stackctl.config.settings import Settings
 from stackctl.project.state import MOUNTED_FILE, PRIVATE_FILE, StateFolder, write_atomic
+from stackctl.services import channels
 from stackctl.services.applications import MonitoredServices
 from stackctl.util.redaction import remember
 
@@ -92,9 +93,7 @@ class Secrets:
             "rabbitmq_conf": "load_definitions = /run/secrets/rabbitmq_definitions.json\n",
             "rabbitmq_definitions": json.dumps(self._rabbitmq_definitions(rabbitmq)),
             "mongodb_password": self._text("MONGODB_PASSWORD"),
-            "slack_webhook_url": self._text("ALERTMANAGER_SLACK_WEBHOOK_URL"),
-            "pagerduty_key": self._text("ALERTMANAGER_PAGERDUTY_KEY"),
-            "smtp_password": self._text("ALERTMANAGER_SMTP_PASSWORD"),
+            **{file: self._text(setting) for file, setting in channels.secret_files()},
         }
 
     def fingerprint(self, name: str) -> str:

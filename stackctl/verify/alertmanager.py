@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stackctl.verify.model import Check, Context, Finding
-from stackctl.verify.notifications import TEST_ALERT
+from stackctl.verify.notifications import RECEIVERS, TEST_ALERT
 
 
 async def _status(context: Context) -> Finding:
@@ -44,16 +44,7 @@ async def _active(context: Context) -> Finding:
 
 async def _receivers(context: Context) -> Finding:
     names = await context.alertmanager.receivers()
-    expected = {
-        "default",
-        "critical-alerts",
-        "warning-alerts",
-        "trading-team",
-        "ai-team",
-        "dba-team",
-        "business-hours",
-    }
-    missing = sorted(expected - set(names))
+    missing = sorted(RECEIVERS - set(names))
     return Finding(
         not missing,
         "the plan's receivers are loaded",

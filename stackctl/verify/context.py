@@ -14,16 +14,14 @@ from stackctl.clients.sink import SinkClient
 from stackctl.config.settings import Settings
 from stackctl.project.project import Project
 from stackctl.project.state import StateFolder
-from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import WITH_HEALTH, MonitoredServices, Target
 from stackctl.services.catalog import EXPECTED_JOBS
+from stackctl.services.channels import CHANNELS
 from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.load_runner import LoadRunner
 from stackctl.verify.model import Context
-from stackctl.verify.notifications import SLACK_CHANNELS
 
 _LOADED = "rust-core-engine"
-_SINK_NAMES = {"Slack": "slack", "PagerDuty": "pagerduty", "e-mail": "email"}
 
 
 @contextlib.asynccontextmanager
@@ -70,23 +68,15 @@ async def open_context(
 
 
 def real_channels(settings: Settings) -> frozenset[str]:
-    """Give the channels that are set up, as the sink names them."""
-    return frozenset(
-        _SINK_NAMES[channel]
-        for channel, (_, names) in CHANNELS.items()
-        if all(settings.values[name].text is not None for name in names)
-    )
+    """Return the keys of the channels that are set up."""
+    return frozenset(channel.key for channel in CHANNELS if not settings.missing(channel.required))
 
 
 def destinations(settings: Settings) -> str:
     """Say in words where alerts really go: the channels that are set up. Empty where none is."""
-    real = real_channels(settings)
-    where = {
-        "slack": f"Slack ({', '.join(SLACK_CHANNELS)})",
-        "pagerduty": "PagerDuty",
-        "email": f"e-mail ({settings['ALERTMANAGER_EMAIL_TO']})",
-    }
-    return ", ".join(text for channel, text in where.items() if channel in real)
+    return ", ".join(
+        channel.describe(settings) for channel in CHANNELS if not settings.missing(channel.required)
+    )
 
 
 def _dashboards(state: StateFolder) -> tuple[str, ...]:

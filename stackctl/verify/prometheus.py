@@ -7,10 +7,10 @@ import datetime as dt
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from stackctl.chaos.timeline import seconds
 from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import Target
 from stackctl.services.catalog import SERVICES
+from stackctl.values.durations import format_duration
 from stackctl.verify.counters import grown
 from stackctl.verify.model import Check, Context, Finding
 
@@ -210,7 +210,7 @@ async def _scrape_durations(context: Context) -> Finding:
     slow = [
         target
         for target in targets
-        if target.last_scrape_duration > _SCRAPE_SHARE * seconds(target.scrape_interval)
+        if target.last_scrape_duration > _SCRAPE_SHARE * target.scrape_interval
     ]
     unknown = [target.job for target in targets if target.health == "unknown"]
     longest = max(targets, key=lambda one: one.last_scrape_duration, default=None)
@@ -220,7 +220,8 @@ async def _scrape_durations(context: Context) -> Finding:
         "; ".join(
             [
                 *(
-                    f"{one.job} {one.last_scrape_duration:.2f} s of {one.scrape_interval}"
+                    f"{one.job} {one.last_scrape_duration:.2f} s"
+                    f" of {format_duration(one.scrape_interval)}"
                     for one in slow
                 ),
                 *(f"{job} is not scraped yet" for job in unknown),

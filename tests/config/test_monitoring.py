@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-import itertools
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,24 +18,13 @@ from stackctl.config.load import load as load_settings
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
-from stackctl.render.configuration import CHANNELS, render
+from stackctl.render.configuration import render
+from stackctl.services.channels import CHANNELS, Channel
 from stackctl.util import paths
+from tests.support.channels import SUBSETS, environment, names
 from tests.support.tools import tool
 
 pytestmark = pytest.mark.docker
-
-CHANNEL_SETTINGS = {
-    "Slack": {"ALERTMANAGER_SLACK_WEBHOOK_URL": "https://hooks.example.org/x"},
-    "PagerDuty": {"ALERTMANAGER_PAGERDUTY_KEY": "0123456789abcdef0123456789abcdef"},
-    "e-mail": {
-        "ALERTMANAGER_SMTP_HOST": "smtp.example.org",
-        "ALERTMANAGER_EMAIL_FROM": "a@example.org",
-        "ALERTMANAGER_EMAIL_TO": "b@example.org",
-    },
-}
-SUBSETS = [
-    names for size in range(len(CHANNELS) + 1) for names in itertools.combinations(CHANNELS, size)
-]
 
 
 @pytest.fixture(autouse=True)
@@ -71,18 +59,15 @@ def test_promtool_takes_the_rendered_prometheus_configuration(environ: dict[str,
 
 
 @pytest.mark.parametrize("demo", [True, False], ids=["demo", "no demo"])
-@pytest.mark.parametrize("channels", SUBSETS, ids=lambda names: "+".join(names) or "none")
+@pytest.mark.parametrize("channels", SUBSETS, ids=names)
 def test_amtool_takes_the_configuration_with_any_channels(
-    channels: tuple[str, ...], demo: bool
+    channels: tuple[Channel, ...], demo: bool
 ) -> None:
-    environ = {
-        name: value for channel in channels for name, value in CHANNEL_SETTINGS[channel].items()
-    }
     done = tool(
         "amtool",
         "check-config",
         "alertmanager.yml",
-        folder=rendered(environ, demo=demo).config / "alertmanager",
+        folder=rendered(environment(channels), demo=demo).config / "alertmanager",
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -235,7 +220,7 @@ def templates(node: object, path: str = "") -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("severity", ["critical", "warning"])
 @pytest.mark.parametrize("resolved", [False, True], ids=["firing", "resolved"])
 def test_every_text_of_a_notification_says_what_it_should(severity: str, resolved: bool) -> None:
-    folder = rendered(CHANNEL_SETTINGS["e-mail"]).config / "alertmanager"
+    folder = rendered(environment(CHANNELS)).config / "alertmanager"
     config = yaml.safe_load((folder / "alertmanager.yml").read_text())
     texts = dict(templates(config["receivers"]))
     data = {

@@ -71,6 +71,7 @@ def alert(severity: str, name: str = "X", state: str = "active") -> dict[str, ob
 
 
 RECEIVERS = (
+    "log-only",
     "default",
     "critical-alerts",
     "warning-alerts",
