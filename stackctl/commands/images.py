@@ -128,8 +128,8 @@ def pull(ctx: click.Context, session: Session) -> None:
 def save(session: Session, file: Path, set_name: SetName | None, force: bool) -> None:
     """Write the images of a set to FILE, for a laptop without a registry.
 
-    Layers that images share are in it once. One that is cut off goes on where it was when it is called again: what is
-    finished waits beside FILE in a hidden file, .FILE.partial.
+    Layers that images share are in it once. FILE is a `docker save` compressed with zstd: `docker load` reads it too.
+    A save that is interrupted leaves no FILE.
     """
     from rich.filesize import decimal
 
@@ -151,8 +151,7 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
             say=display.step,
         )
     session.out.print(
-        f"{file}: {decimal(file.stat().st_size)}, {len(manifest.images)} images of the {manifest.set} set"
-        f" in {len(manifest.parts)} parts.",
+        f"{file}: {decimal(file.stat().st_size)}, {len(manifest.images)} images of the {manifest.set} set.",
         soft_wrap=True,
     )
 
@@ -161,10 +160,9 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
 @click.argument("file", type=click.Path(path_type=Path))
 @pass_session
 def load(session: Session, file: Path) -> None:
-    """Load the images of a bundle that `stackctl images save` wrote; `stackctl up` takes them then.
+    """Load a bundle that `stackctl images save` wrote, for `stackctl up` to run.
 
-    FILE is checked as a whole first. Images that are here already are left out, so that one that was cut off goes on
-    where it was when it is called again.
+    The whole of FILE is checked before Docker gets any of it. Nothing is loaded if all images are here already.
     """
     from stackctl.images import build, transfer
     from stackctl.ui.progress import Display

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from python_on_whales import DockerClient, Image
 
@@ -16,6 +19,18 @@ from stackctl.docker.errors import NoImageError, failed, translated
 
 _PIECE = 1024 * 1024
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an image consists of, equal in every engine that has it, while its ID depends on the image store.
+
+    `configuration` is a digest of what a container inherits from the image, of its platform and of its date. `layers`
+    are the digests of its uncompressed layers, lowest first (OCI image specification, rootfs.diff_ids).
+    """
+
+    configuration: str
+    layers: tuple[str, ...]
 
 
 class Images(Command):
@@ -45,6 +60,16 @@ class Images(Command):
             lambda image: dict(one.split("@", 1) for one in image.repo_digests or []),
             {},
         )
+
+    def image_content(self, reference: str) -> Content | None:
+        """Return the content of a local image, or None where there is none by that reference."""
+        printed, error = self._run(("image", "inspect", reference))
+        if isinstance(error, NoImageError):
+            return None
+        if error is not None:
+            raise error
+        (image,) = json.loads(printed)
+        return _content(image)
 
     def _of_image(self, reference: str, read: Callable[[Image], _T], otherwise: _T) -> _T:
         """Give what is read of a local image, or something else where it is not there."""
@@ -123,3 +148,21 @@ class Images(Command):
             )
             for _, line in lines or ():
                 yield line.decode(errors="replace").rstrip()
+
+
+_PLATFORM = ("Architecture", "Created", "Os", "Variant")
+_INHERITED = (
+    *("Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "Labels", "OnBuild", "Shell"),
+    *("StopSignal", "User", "Volumes", "WorkingDir"),
+)
+"""The members of `docker image inspect`, and of its Config, that come from the image's configuration."""
+
+
+def _content(image: Mapping[str, Any]) -> Content:
+    config = image["Config"] or {}
+    members = {name: image.get(name) for name in _PLATFORM}
+    members |= {name: config.get(name) for name in _INHERITED}
+    # Engines differ in whether they list a member without a value.
+    listed = json.dumps({name: one for name, one in members.items() if one}, sort_keys=True)
+    digest = hashlib.sha256(listed.encode()).hexdigest()
+    return Content(f"sha256:{digest}", tuple(image["RootFS"].get("Layers") or ()))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import re
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any, cast
 
 import psutil
@@ -28,11 +28,12 @@ from tenacity import (
     wait_exponential,
 )
 
+from stackctl import __version__
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images import build, bundle, lockfile, sets
-from stackctl.images.bundle import Bundled, Content, Manifest
+from stackctl.images.bundle import Bundled, Manifest
 from stackctl.images.lockfile import Lock
 from stackctl.project import state
 from stackctl.services.catalog import SetName
@@ -52,8 +53,8 @@ _TRANSIENT = re.compile(
 )
 """What a registry or the way to it says when the next attempt may end otherwise."""
 
-_LOADED = "loaded-images.json"
-"""ID in a bundle → ID here, where they differ: an engine with containerd's image store has other IDs."""
+_LIST = "manifest.json"
+"""The member of a `docker save` that names its images, with their references and layers."""
 
 Say = Callable[[str], None]
 
@@ -156,10 +157,9 @@ def save(
     lock: Lock | None,
     say: Say,
 ) -> Manifest:
-    """Write the images of a set to a bundle, and give its manifest.
+    """Write the images of a set to a bundle, and return its manifest.
 
-    A save of the same images that was cut off is gone on with. Raises StackctlError where an image is not here, or
-    where the file cannot be written.
+    Raises StackctlError where an image is missing here or the file cannot be written; then no file is left.
     """
     if name == "local" and not build.is_built(engine):
         raise StackctlError(
@@ -170,68 +170,70 @@ def save(
     pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == name else {}
     sources = {reference: sets.pinned(reference, pins) for reference in taken}
     ids = {reference: engine.image_id(source) for reference, source in sources.items()}
-    missing = [sources[reference] for reference, id_ in ids.items() if id_ is None]
+    contents = {reference: engine.image_content(source) for reference, source in sources.items()}
+    missing = [sources[reference] for reference in taken if contents[reference] is None]
     if missing:
         raise lockfile.not_here(missing, name)
-    head = bundle.head_of(
-        name,
-        build.inputs_digest() if name == "local" else None,
-        tuple(
-            Bundled(name=taken[reference], reference=reference, id=id_)
-            for reference, id_ in ids.items()
-            if id_ is not None
+    manifest = Manifest(
+        format=bundle.FORMAT,
+        stackctl=__version__,
+        set=name,
+        inputs=build.inputs_digest() if name == "local" else None,
+        images=tuple(
+            Bundled(
+                name=taken[reference],
+                reference=reference,
+                configuration=content.configuration,
+                layers=content.layers,
+            )
+            for reference, content in contents.items()
+            if content is not None
         ),
     )
-    with bundle.writing(path, head) as writer:
-        if writer.resumed:
-            say(f"going on with a save that was cut off: {writer.resumed} parts are there")
-        say(f"asking the engine for {len(head.images)} images")
-        listed: list[dict[str, Any]] | None = None
-        stream = cast("IO[bytes]", _Pieces(engine.save_images(list(sources.values()))))
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as tar:
-            for member in tar:
-                tar.members.clear()  # type: ignore[attr-defined]
-                content = tar.extractfile(member) if member.isreg() else None
-                if content is None:
-                    continue
-                if member.name == "manifest.json":
-                    listed = json.load(content)
-                elif (blob := _blob_of(member.name)) and not writer.has(blob):
-                    if member.size >= _WORTH_TELLING:
-                        say(f"compressing {decimal(member.size)}")
-                    writer.add(blob, content)
-        return writer.close(_contents(head.images, listed or []))
+    say(f"asking the engine for {len(manifest.images)} images")
+    pieces = iter(engine.save_images(list(sources.values())))
+    stream = cast("IO[bytes]", SimpleNamespace(read=lambda _size: next(pieces, b"")))
+    with (
+        bundle.writing(path, manifest) as tar,
+        tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as saved,
+    ):
+        listed: list[dict[str, Any]] = []
+        for member in saved:
+            saved.members.clear()  # type: ignore[attr-defined]
+            content = saved.extractfile(member) if member.isreg() else None
+            if content is None:
+                continue
+            if member.name == _LIST:
+                listed = json.load(content)
+            elif member.name.startswith("blobs/"):
+                if member.size >= _WORTH_TELLING:
+                    say(f"compressing {decimal(member.size)}")
+                tar.addfile(member, content)
+        # It comes last: a tar that breaks off before loads no image.
+        bundle.add(tar, _LIST, json.dumps(_tagged(listed, ids)).encode())
+    return manifest
 
 
 def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
-    """Load what is not here yet of a bundle's images, and give its manifest and how many were loaded.
+    """Load a bundle unless all of its images are here, and return its manifest and how many were missing.
 
-    The whole file is checked before the engine gets any of it. Raises BadBundle, or EngineError where the engine
-    refuses an image; those before it stay, and the next load goes on behind them.
+    The whole file is checked before the engine gets any of it. Of images that are here the engine keeps what it has.
+    Raises BadBundle, or EngineError where the engine rejects an image; those before it stay.
     """
     say(f"checking {path.name}")
     with bundle.reading(path) as opened:
         found = opened.manifest
-        known = state.read_shared_json(_LOADED)
-        missing = [
-            one
-            for one in found.images
-            if engine.image_id(one.reference) not in (one.id, known.get(one.id, one.id))
-        ]
-        for place, image in enumerate(missing, start=1):
-            say(f"loading {image.reference} ({place} of {len(missing)})")
-            engine.load_image(opened.archive(image))
-            here = engine.image_id(image.reference)
-            if here != image.id:
-                known[image.id] = here
-                state.write_shared_json(_LOADED, known)
+        missing = sum(engine.image_content(one.reference) != one.content for one in found.images)
+        if missing:
+            say(f"loading {missing} of {len(found.images)} images")
+            engine.load_image(opened.archive())
     if found.set == "local":
         _record(engine, found)
-    return found, len(missing)
+    return found, missing
 
 
 def _record(engine: Engine, found: Manifest) -> None:
-    """Record what the local set was built from, as its build did where it was saved."""
+    """Record what the local set was built from, as its build did on the machine that saved it."""
     of_set = {image.local for image in sets.catalogue()}
     ids = {
         one.reference: engine.image_id(one.reference)
@@ -260,44 +262,23 @@ def _taken(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
     return taken
 
 
-def _contents(
-    wanted: Sequence[Bundled], listed: Sequence[Mapping[str, Any]]
-) -> tuple[Content, ...]:
-    """Find each image in the list that the engine ends its tar with, by its ID or by its tag."""
-    by_key: dict[str, Mapping[str, Any]] = {}
-    for entry in listed:
-        for key in (f"sha256:{_blob_of(entry['Config'])}", *(entry["RepoTags"] or ())):
-            by_key[key] = entry
-    contents = []
-    for image in wanted:
-        found = by_key.get(image.id) or by_key.get(image.reference)
-        blobs = [_blob_of(one) for one in (found["Config"], *found["Layers"])] if found else []
-        if not blobs or None in blobs:
+def _tagged(
+    listed: Sequence[Mapping[str, Any]], ids: Mapping[str, str | None]
+) -> list[dict[str, Any]]:
+    """Return the list that `docker save` ends with, with each image under the references that it is wanted by.
+
+    What was saved by digest has no reference in it. Raises EngineError where an image is missing.
+    """
+    tagged: dict[str, dict[str, Any]] = {}
+    for reference, id_ in ids.items():
+        for entry in listed:
+            by_id = entry["Config"] == f"blobs/sha256/{str(id_).removeprefix('sha256:')}"
+            if by_id or reference in (entry["RepoTags"] or ()):
+                new = tagged.setdefault(entry["Config"], {**entry, "RepoTags": []})
+                new["RepoTags"].append(reference)
+                break
+        else:
             raise EngineError(
-                f"the engine's `docker save` has not {image.reference} as an OCI layout has it",
-                remedy="save it with Docker Engine 25 or newer",
+                f"`docker save` left out {reference}", remedy="use Docker Engine 25 or newer"
             )
-        config, *layers = (blob for blob in blobs if blob is not None)
-        contents.append(Content(config=config, layers=tuple(layers)))
-    return tuple(contents)
-
-
-def _blob_of(name: str) -> str | None:
-    found = re.fullmatch(r"blobs/sha256/([0-9a-f]{64})", name)
-    return found[1] if found else None
-
-
-class _Pieces(io.RawIOBase):
-    """Reads what comes piece by piece as a file."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        super().__init__()
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read so many bytes, fewer only at the end."""
-        while len(self._rest) < size and (piece := next(self._pieces, b"")):
-            self._rest += piece
-        chunk, self._rest = self._rest[:size], self._rest[size:]
-        return chunk
+    return list(tagged.values())

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import zstandard
+
+from stackctl.docker.images import Content
 from stackctl.errors import EngineError
 from tests.support.engine import MemoryEngine
 
@@ -33,6 +36,12 @@ class FakeImage:
     @property
     def id(self) -> str:
         return f"sha256:{sha256(self.config)}"
+
+    @property
+    def content(self) -> Content:
+        """What an engine says of it, whatever ID it gives it."""
+        layers = tuple(f"sha256:{sha256(layer)}" for layer in self.layers)
+        return Content(f"sha256:{sha256(self.name.encode())}", layers)
 
     @property
     def digest(self) -> str:
@@ -77,6 +86,14 @@ class ImageEngine(MemoryEngine):
             for repository, digest in known.items()
         }
 
+    def image_content(self, reference: str) -> Content | None:
+        tag, _, digest = reference.partition("@")
+        every = (*self.images.values(), *self.registry.images.values())
+        known = self.image_id(reference)
+        if not digest:
+            return self.images[tag].content if tag in self.images else None
+        return next((image.content for image in every if image.id == known), None)
+
     def image_labels(self, reference: str) -> dict[str, str]:
         return {}
 
@@ -118,9 +135,12 @@ class ImageEngine(MemoryEngine):
         yield docker_save({one: by_id[self.image_id(one) or ""] for one in references})
 
     def load_image(self, archive: Iterable[bytes]) -> None:
-        with tarfile.open(fileobj=io.BytesIO(b"".join(archive))) as tar:
-            members = {member.name: member for member in tar}
-            content = {name: tar.extractfile(one).read() for name, one in members.items()}  # type: ignore[union-attr]
+        # As the engine does, it takes what is compressed, and ignores skippable frames and unknown members.
+        reader = zstandard.ZstdDecompressor().stream_reader(
+            b"".join(archive), read_across_frames=True
+        )
+        with tarfile.open(fileobj=io.BytesIO(reader.readall())) as tar:
+            content = {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
         for entry in json.loads(content["manifest.json"]):
             name, _ = json.loads(content[entry["Config"]])
             layers = tuple(content[layer] for layer in entry["Layers"])

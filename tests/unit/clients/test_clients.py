@@ -450,7 +450,7 @@ def test_what_was_delivered_is_what_was_asked_and_did_not_fail() -> None:
     with serving({"/metrics": Reply(METRICS)}) as server:
         assert asyncio.run(alertmanager("delivered")(server.url)) == {"slack": 5, "email": 2}
         server.routes["/metrics"] = Reply(METRICS.replace(b"} 7", b"} many"))
-        with pytest.raises(ServiceError, match="malformed sample of .*_requests_total: '"):
+        with pytest.raises(ServiceError, match=r"malformed sample of .*_requests_total: '"):
             asyncio.run(alertmanager("delivered")(server.url))
 
 

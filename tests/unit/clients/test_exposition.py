@@ -38,6 +38,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.tuples(LABEL_VALUES, LABEL_VALUES), st.floats(), max_size=5))
 def test_what_a_client_library_writes_is_read_back(
     values: dict[tuple[str, str], float],

@@ -398,7 +398,7 @@ def test_only_what_is_set_up_is_expected_without_the_demo(fake: Fake) -> None:
 @pytest.mark.parametrize("value", ["abc", "NaN", "+Inf"])
 def test_a_counter_that_is_no_number_is_an_error_with_its_name(fake: Fake, value: str) -> None:
     fake.garbled = value
-    with pytest.raises(ServiceError, match="(its|malformed sample of) http_requests_total"):
+    with pytest.raises(ServiceError, match=r"(its|malformed sample of) http_requests_total"):
         run(fake, "end-to-end.load")
 
 
