@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request to a service and what came of it: the status or the failure, and the beginning of the answer."""
+    """A request to a service and its outcome: the status or the failure, and the beginning of the answer."""
 
     request: str
     outcome: str
@@ -39,7 +39,7 @@ class Exchange:
 
 
 exchanges: ContextVar[list[Exchange] | None] = ContextVar("exchanges", default=None)
-"""Where the clients note what they asked, if anybody wants to know; never with a password in it."""
+"""Where the clients record their requests, if it is set; never with a password."""
 
 
 class CamelModel(BaseModel):
@@ -88,7 +88,7 @@ class HttpClient:
         body: object = None,
         form: dict[str, str] | None = None,
     ) -> bytes:
-        """Send a request and give the body of a 2xx answer. Raises ServiceError for anything else."""
+        """Send a request and return the body of a 2xx answer. Raises ServiceError for anything else."""
         url = self.base_url + path
         try:
             content = await self._send(method, url, params=params, body=body, form=form)
@@ -152,7 +152,7 @@ class HttpClient:
         notes.append(Exchange(f"{method} {url}{asked}", outcome, answer))
 
     async def clock_skew(self) -> float:
-        """Give how many seconds the service's clock is ahead of this machine's, 0 for one within the request's time.
+        """Return how many seconds the service's clock is ahead of this machine's, 0 for one within the request's time.
 
         It is known to the second, from the Date of an answer (RFC 9110, section 6.6.1).
         """
@@ -192,7 +192,7 @@ class HttpClient:
         return found
 
     async def _json(self, shape: TypeAdapter[T], method: str, path: str, **options: Any) -> T:
-        """Send a request and give the JSON of the answer, in the given shape."""
+        """Send a request and return the JSON of the answer, in the given shape."""
         content = await self._request(method, path, **options)
         return self._parse(shape, self.base_url + path, content)
 
@@ -217,7 +217,7 @@ class HttpClient:
 
 
 def local_http_client(timeout: float, *, auth: tuple[str, str] | None = None) -> httpx.AsyncClient:
-    """Give an HTTP client for services on this machine. `timeout` is in seconds for each step of a request.
+    """Return an HTTP client for services on this machine. `timeout` is in seconds for each step of a request.
 
     Proxies of the environment are for the internet. The services speak plain HTTP, so no certificates are loaded,
     which would cost more than all requests of a `verify` together; https:// would find no trust at all.
@@ -231,7 +231,7 @@ def _no_trust() -> ssl.SSLContext:
 
 
 def _detail(content: bytes) -> str:
-    """Give what the service says of its error, in one short line."""
+    """Return the service's own error message, in one short line."""
     text = content.decode(errors="replace")
     try:
         parsed = json.loads(text)

@@ -231,8 +231,8 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
 
 
 def _set_in_use(project: Project, lock: Lock | None) -> SetName:
-    from stackctl.images.resolve import standing
+    from stackctl.images.resolve import present_set
 
     choices = project.choices
     settled = choices.images or (lock.set if lock else None)
-    return settled or standing(project.whole_engine(), project.settings, demo=choices.demo)
+    return settled or present_set(project.whole_engine(), project.settings, demo=choices.demo)

@@ -39,7 +39,7 @@ def resolve(
     progress: Callable[[str], None],
     lock: Lock | None = None,
 ) -> Resolved:
-    """Decide on an image set and see to its images.
+    """Choose an image set, and pull or build what is missing of it.
 
     Images that the settings name are pulled in any set. `auto` keeps the set that the project runs on (`previous`), so
     that its volumes are not opened by other versions; without one it takes the set that stackctl.lock has. Without a
@@ -54,7 +54,7 @@ def resolve(
         for problem in lock.problems(engine, settings, settled, demo=demo):
             raise problem
         pins = lock.pins(engine, settings, demo=demo)
-    _see_to_own(engine, settings, pins, progress, demo=demo)
+    _pull_overrides(engine, settings, pins, progress, demo=demo)
     if settled == "local":
         reason = _kept_reason() if choice == "auto" and previous else None
         return _local(engine, settings, progress, reason, demo=demo, pins=pins, locked=bool(lock))
@@ -95,7 +95,7 @@ def resolve(
     return Resolved("upstream", variables(settings, "upstream", demo=demo, pins=pins), pins=pins)
 
 
-def _see_to_own(
+def _pull_overrides(
     engine: Engine,
     settings: Settings,
     pins: Mapping[str, str],
@@ -103,7 +103,7 @@ def _see_to_own(
     *,
     demo: bool,
 ) -> None:
-    """Pull the images that the settings name themselves, whatever the set. Raises EngineError for one not to be had."""
+    """Pull the images that the settings name themselves, whatever the set. Raises EngineError where one cannot be."""
     for image in catalogue(demo=demo):
         own = settings[image.variable]
         # One of the local set is built.
@@ -133,14 +133,14 @@ def _local(
     pins: Mapping[str, str] = {},
     locked: bool = False,
 ) -> Resolved:
-    # Locked images are here already, and what is built anew would have other IDs.
+    # Locked images are here already, and a new build would have other IDs.
     if not locked and not is_built(engine):
         build(engine, progress)
     return Resolved("local", variables(settings, "local", demo=demo, pins=pins), reason, pins)
 
 
-def standing(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
-    """Give the set that is here: upstream if all of it is, else local."""
+def present_set(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
+    """Return the set that is here: upstream if all of it is, else local."""
     there = all(
         engine.image_id(reference(image, settings, "upstream")) is not None
         for image in catalogue(demo=demo)
@@ -150,7 +150,7 @@ def standing(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
 
 
 def inventory(engine: Engine, settings: Settings, lock: Lock | None) -> list[dict[str, str | bool]]:
-    """Give every image of both sets: whether it is here, whether the local one is a stand-in, how it is locked."""
+    """Return every image of both sets: whether it is here, whether the local one is a stand-in, how it is locked."""
     rows: list[dict[str, str | bool]] = []
     pins = lock.pins(engine, settings) if lock and lock.set == "upstream" else {}
     for image in catalogue():
@@ -163,7 +163,7 @@ def inventory(engine: Engine, settings: Settings, lock: Lock | None) -> list[dic
                 "local": image.local,
                 "local_present": engine.image_id(image.local) is not None,
                 "standin": engine.image_labels(image.local).get("stackctl.standin") == "true",
-                "locked": lock.standing(engine, settings, image) if lock else "no",
+                "locked": lock.status(engine, settings, image) if lock else "no",
             }
         )
     return rows

@@ -1,4 +1,4 @@
-"""Images to and from where there is no registry, and from where there is one: pull, save, load."""
+"""Images from registries, and to and from bundles: pull, save, load."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from stackctl.services.catalog import SetName
 _AT_ONCE = 3
 _ATTEMPTS = 4
 _WAIT = wait_exponential(multiplier=1, max=10)
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _PAUSE_SECONDS = 0.02
 _BUFFER = 1024 * 1024
 _WORTH_TELLING = 1_000_000
@@ -51,7 +51,7 @@ _TRANSIENT = re.compile(
     r"|temporary failure|try again",
     re.IGNORECASE,
 )
-"""What a registry or the way to it says when the next attempt may end otherwise."""
+"""Errors of a registry, or of the network before it, after which the next attempt may succeed."""
 
 _LIST = "manifest.json"
 """The member of a `docker save` that names its images, with their references and layers."""
@@ -61,7 +61,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A reference that was to be pulled, and why it could not be, where it could not."""
+    """A reference that was pulled or, with the reason, could not be pulled."""
 
     reference: str
     failure: str | None
@@ -70,10 +70,10 @@ class Pulled:
 def pull(
     engine: Engine, settings: Settings, *, demo: bool, lock: Lock | None, say: Say
 ) -> list[Pulled]:
-    """Pull the upstream set, at most three images at once, and give what came of each.
+    """Pull the upstream set, at most three images at once, and return the outcome of each.
 
-    A failure that may pass is tried again after a while. What stackctl builds itself is left out. With a lock of the
-    upstream set each image is taken by its digest.
+    Transient failures are retried with a pause. What stackctl builds itself is left out. With a lock of the upstream
+    set each image is pulled by its digest.
     """
     pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == "upstream" else {}
     wanted = [
@@ -86,35 +86,35 @@ def pull(
     running: list[Future[Pulled]] = []
     try:
         running.extend(pool.submit(_pull, engine, say, ended, one) for one in dict.fromkeys(wanted))
-        # A signal need not wake who waits for another thread, so no wait is a long one.
-        while wait(running, timeout=_LOOK_SECONDS).not_done:
+        # A signal need not wake a thread that waits for another one, so each wait is short.
+        while wait(running, timeout=_POLL_SECONDS).not_done:
             pass
         return [future.result() for future in running]
     except BaseException:
         ended.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        # The threads wait for their `docker pull`, which a SIGTERM to this process alone would let go on. More than
-        # once, for a thread may have been about to begin one; and a thread that was just being started is in no list.
-        while _told_to_end() or not all(map(Future.done, running)):
+        # The threads wait for their `docker pull`, which does not get a SIGTERM to this process. Repeatedly, as a
+        # thread may have been about to start one; and a thread that was just being started is in no list.
+        while _terminate_children() or not all(map(Future.done, running)):
             time.sleep(_PAUSE_SECONDS)
         raise
     finally:
         pool.shutdown()
 
 
-def _told_to_end() -> int:
-    """Tell the programs that this process has started to end, and give how many of them still run."""
-    told = 0
+def _terminate_children() -> int:
+    """Send SIGTERM to the programs that this process has started, and return how many of them still run."""
+    running = 0
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):
             if child.status() != psutil.STATUS_ZOMBIE:
                 child.terminate()
-                told += 1
-    return told
+                running += 1
+    return running
 
 
 def _pull(engine: Engine, say: Say, ended: threading.Event, reference: str) -> Pulled:
-    """Pull one image, unless all has `ended`: then a wait before the next attempt is over, and there is none."""
+    """Pull one image, with retries. Once `ended` is set, there are no more pauses and no more attempts."""
 
     def attempt() -> None:
         if not ended.is_set():
@@ -125,7 +125,7 @@ def _pull(engine: Engine, say: Say, ended: threading.Event, reference: str) -> P
         sleep=sleep_using_event(ended),
         stop=stop_any(stop_after_attempt(_ATTEMPTS), stop_when_event_set(ended)),
         wait=_WAIT,
-        retry=retry_if_exception(_may_pass),
+        retry=retry_if_exception(_is_transient),
         before_sleep=lambda call: say(
             f"{reference} again in {call.upcoming_sleep:.0f} s: {_failure(call)}"
         ),
@@ -143,7 +143,7 @@ def _failure(call: RetryCallState) -> str:
     return error.message if isinstance(error, EngineError) else ""
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     return isinstance(error, EngineError) and _TRANSIENT.search(error.message) is not None
 
 
@@ -166,7 +166,7 @@ def save(
             "the local image set is not here as this stackctl makes it",
             remedy="`stackctl images build` makes it",
         )
-    taken = _taken(settings, name, demo=demo)
+    taken = _references(settings, name, demo=demo)
     pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == name else {}
     sources = {reference: sets.pinned(reference, pins) for reference in taken}
     ids = {reference: engine.image_id(source) for reference, source in sources.items()}
@@ -243,10 +243,11 @@ def _record(engine: Engine, found: Manifest) -> None:
     state.write_shared_json(build.RECORD, {"inputs": found.inputs, "images": ids, "loaded": True})
 
 
-def _taken(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
-    """Give the references to save, each with its image's name.
+def _references(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
+    """Return the references to save, each with its image's name.
 
-    The local set is there as a whole or is built: images that the settings replace, and the demo's, belong to it.
+    The local set is saved as a whole, or else it would be built: images that the settings replace, and the demo's,
+    belong to it.
     """
     taken: dict[str, str] = {}
     for image in sets.catalogue(demo=demo or name == "local"):
