@@ -28,7 +28,7 @@ class Image:
 
 @cache
 def catalogue(*, demo: bool = True) -> tuple[Image, ...]:
-    """Give every image of the stack, read from the compose files and compose/build/local.yml."""
+    """Return every image of the stack, read from the compose files and compose/build/local.yml."""
     local = {
         name: service["image"] for name, service in _load("build/local.yml")["services"].items()
     }
