@@ -305,6 +305,13 @@ def _rows() -> Iterator[Setting]:
     yield Setting("ALERTMANAGER_SMTP_USERNAME", None, _text, "SMTP user")
     yield Setting("ALERTMANAGER_SMTP_PASSWORD", None, _text, "SMTP password", secret=True)
     yield Setting(
+        "ALERTMANAGER_DEAD_MANS_SWITCH_URL",
+        None,
+        _url,
+        "dead man's switch: address called every minute while alerting works",
+        secret=True,
+    )
+    yield Setting(
         "STACKCTL_ATTACH", None, _network, "network of a running bot-core to join (up --attach)"
     )
     yield Setting(

@@ -45,6 +45,7 @@ _READS: Mapping[str, tuple[str, ...]] = {
         "secrets/slack_webhook_url",
         "secrets/pagerduty_key",
         "secrets/smtp_password",
+        "secrets/dead_mans_switch_url",
     ),
     "grafana": ("config/grafana/provisioning", "secrets/grafana_password"),
     "loki": ("config/loki/loki-config.yml", "config/loki/rules"),
@@ -130,7 +131,7 @@ def _configuration(
         "alertmanager/alertmanager.yml": lambda text: _alertmanager(
             text, settings, left_out, demo=present.demo
         ),
-        "alertmanager/templates/slack.tmpl": lambda text: _grafana(text, settings),
+        "alertmanager/templates/common.tmpl": lambda text: _grafana(text, settings),
         "loki/loki-config.yml": lambda text: _grafana(text, settings),
         "loki/promtail-config.yml": lambda text: watching.promtail(
             _own_logs(text, settings.project), present
@@ -163,6 +164,8 @@ def _alertmanager(
         _leave_out(config, left_out)
     if "e-mail" not in left_out:
         _email_addresses(config, settings)
+    if settings.values["ALERTMANAGER_DEAD_MANS_SWITCH_URL"].text is None:
+        _leave_out_receiver_key(config, "webhook_configs")
     return watching.dumped(config)
 
 
@@ -170,11 +173,15 @@ def _leave_out(config: dict[str, Any], channels: Iterable[str]) -> None:
     shared: dict[str, Any] = config["global"]
     for channel in channels:
         key, _ = CHANNELS[channel]
-        for receiver in config["receivers"]:
-            receiver.pop(key, None)
+        _leave_out_receiver_key(config, key)
         for prefix in _GLOBALS_OF_CHANNEL.get(channel, ()):
             for name in [name for name in shared if name.startswith(prefix)]:
                 del shared[name]
+
+
+def _leave_out_receiver_key(config: dict[str, Any], key: str) -> None:
+    for receiver in config["receivers"]:
+        receiver.pop(key, None)
 
 
 def _point_at_sink(shared: dict[str, Any], channels: Iterable[str]) -> None:

@@ -92,6 +92,7 @@ class Secrets:
             "slack_webhook_url": self._text("ALERTMANAGER_SLACK_WEBHOOK_URL"),
             "pagerduty_key": self._text("ALERTMANAGER_PAGERDUTY_KEY"),
             "smtp_password": self._text("ALERTMANAGER_SMTP_PASSWORD"),
+            "dead_mans_switch_url": self._text("ALERTMANAGER_DEAD_MANS_SWITCH_URL"),
         }
 
     def fingerprint(self, name: str) -> str:

@@ -140,16 +140,19 @@ def _on_network(own: dict[str, Any], network: str) -> dict[str, Any]:
 def leave_out(files: MutableMapping[str, bytes], present: Present) -> tuple[list[str], list[str]]:
     """Take the rules and panels about absent services alone out of the files.
 
-    Gives the names of the alerts, and of the panels with their dashboards, that are gone.
+    Gives the names of the alerts, and of the panels with their dashboards, that are gone. An alert is not gone while one
+    of its rules is left.
     """
     if not present.left_out:
         return [], []
     rules = {name: yaml_text.load(files[name]) for name in files if name.startswith(_RULES)}
     records = absent.recorded(rules.values())
     alerts: list[str] = []
+    kept_alerts: set[str] = set()
     for name, content in rules.items():
         rest, gone = absent.without(content, present.targets, records)
         alerts += gone
+        kept_alerts |= absent.alert_names(rest)
         if not rest["groups"]:
             del files[name]
         elif rest != content:
@@ -163,4 +166,4 @@ def leave_out(files: MutableMapping[str, bytes], present: Present) -> tuple[list
             del files[name]
         elif titles:
             files[name] = (json.dumps(kept, indent=2, ensure_ascii=False) + "\n").encode()
-    return alerts, panels
+    return [name for name in alerts if name not in kept_alerts], panels
