@@ -7,6 +7,7 @@ seconds since the first evaluation.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,17 +23,20 @@ TICK = 10
 _MATCHER = re.compile(r"\s*(\w+)\s*(=~|!~|!=|=)\s*(.*?)\s*$", re.DOTALL)
 
 
-def fits(matchers: Iterable[str], labels: Mapping[str, str]) -> bool:
+def fits(matchers: Iterable[str], labels: Labels) -> bool:
     """Tell whether labels fit all matchers; a label that is missing is empty."""
-    for text in matchers:
-        found = _MATCHER.match(text)
-        assert found is not None, text
-        name, operator, value = found.groups()
-        value = value.strip('"')
-        pattern = value if "~" in operator else re.escape(value)
-        if bool(re.fullmatch(pattern, labels.get(name, ""))) == operator.startswith("!"):
-            return False
-    return True
+    return all(_fits(text, labels) for text in matchers)
+
+
+@functools.lru_cache(100_000)
+def _fits(text: str, labels: Labels) -> bool:
+    found = _MATCHER.match(text)
+    assert found is not None, text
+    name, operator, value = found.groups()
+    value = value.strip('"')
+    pattern = value if "~" in operator else re.escape(value)
+    matches = re.fullmatch(pattern, dict(labels).get(name, ""))
+    return bool(matches) != operator.startswith("!")
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,14 @@ class Route:
     times: tuple[str, ...]
 
 
-def routes(top: Mapping[str, Any], labels: Mapping[str, str]) -> list[Route]:
+def routes(top: Mapping[str, Any], labels: Labels) -> list[Route]:
     """Return the routes that an alert takes: the deepest that fit, and those after one that continues."""
     return list(_taken(top, labels, (), {}))
 
 
 def _taken(
     node: Mapping[str, Any],
-    labels: Mapping[str, str],
+    labels: Labels,
     place: tuple[int, ...],
     inherited: Mapping[str, Any],
 ) -> Iterator[Route]:
@@ -155,7 +159,7 @@ def _insert(
     ended: bool,
 ) -> None:
     known = dict(labels)
-    for route in routes(top, known):
+    for route in routes(top, labels):
         key = (
             route.place,
             frozenset((name, known[name]) for name in route.group_by if name in known),
@@ -205,15 +209,18 @@ def inhibited(
     """Tell whether an alert is inhibited by one of those that fire."""
     target = dict(labels)
     for rule in rules:
-        if not fits(rule["target_matchers"], target):
+        if not fits(rule["target_matchers"], labels):
             continue
-        both = fits(rule["source_matchers"], target)
+        both = fits(rule["source_matchers"], labels)
         for one in sources:
-            source = dict(one)
             if (
-                fits(rule["source_matchers"], source)
-                and all(source.get(name, "") == target.get(name, "") for name in rule["equal"])
-                and not (both and fits(rule["target_matchers"], source))
+                fits(rule["source_matchers"], one)
+                and _same(rule["equal"], dict(one), target)
+                and not (both and fits(rule["target_matchers"], one))
             ):
                 return True
     return False
+
+
+def _same(names: Iterable[str], source: Mapping[str, str], target: Mapping[str, str]) -> bool:
+    return all(source.get(name, "") == target.get(name, "") for name in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from stackctl import yaml_text
 from stackctl.chaos.timeline import seconds
 from tests.incidents.incidents import WARM_UP, Incident
 from tests.incidents.world import STEP, input_series
@@ -51,12 +53,12 @@ def evaluate(incident: Incident, folder: Path) -> Firing:
         (folder / f"{path.parent.name}-{path.name}").write_bytes(path.read_bytes())
     document = {
         "rule_files": [f"{path.parent.name}-{path.name}" for path in files],
-        "group_eval_order": list(_groups(files)),
+        "group_eval_order": _groups(tuple(files)),
         "evaluation_interval": f"{STEP}s",
         "tests": [test],
     }
-    loader = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text = yaml.dump(document, Dumper=loader, sort_keys=False, width=10_000)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(document, Dumper=dumper, sort_keys=False, width=10_000)
     (folder / "incident.yml").write_text(text, encoding="utf-8")
     done = tool("promtool", "test", "rules", "incident.yml", folder=folder)
     found = dict(_parsed(done.stdout + done.stderr))
@@ -67,10 +69,10 @@ def evaluate(incident: Incident, folder: Path) -> Firing:
     return firing
 
 
-def _groups(files: list[Path]) -> Iterator[str]:
-    for path in files:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        yield from (group["name"] for group in document["groups"])
+@functools.cache
+def _groups(files: tuple[Path, ...]) -> list[str]:
+    documents = (yaml_text.load(path.read_text(encoding="utf-8")) for path in files)
+    return [group["name"] for document in documents for group in document["groups"]]
 
 
 def _parsed(output: str) -> Iterator[tuple[int, frozenset[Labels]]]:
@@ -108,5 +110,5 @@ def _add_log_alert(firing: Firing, name: str, service: str, start: float, end: f
 
 def _log_rules() -> Mapping[str, dict[str, Any]]:
     path = MONITORING / "loki" / "rules" / "fake" / "logs.yml"
-    groups = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    groups = yaml_text.load(path.read_text(encoding="utf-8"))["groups"]
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
