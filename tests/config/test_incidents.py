@@ -119,7 +119,7 @@ COMPARED = (
     "Prometheus reaches no other container",
     "OpenAI limits the rate",
 )
-LOOKED_AT = 28 * 60
+LOOKED_AT = 22 * 60
 
 Story = dict[tuple[str, str, Labels], list[str]]
 """Incident, receiver and the labels of a group → firing and resolved, in their order, without repetitions."""
@@ -169,7 +169,7 @@ def alertmanager(received: tuple[str, list[dict[str, Any]]], tmp_path: Path) -> 
     """The address of the real Alertmanager with the real routes and inhibition, faster, and webhooks for channels."""
     address, _ = received
     config = table.configuration()
-    always = {"weekdays": ["monday:sunday"]}
+    always = {"weekdays": ["sunday:saturday"]}
     document = {
         "route": faster(config["route"]),
         "inhibit_rules": config["inhibit_rules"],
@@ -250,9 +250,7 @@ def story_of(messages: list[dict[str, Any]]) -> Story:
             continue
         labels = dict(message["groupLabels"])
         incident = labels.pop("cluster")
-        _tell(
-            found, (incident, message["receiver"], frozenset(labels.items())), message["status"]
-        )
+        _tell(found, (incident, message["receiver"], frozenset(labels.items())), message["status"])
     return dict(found)
 
 
