@@ -20,7 +20,7 @@ import yaml
 from stackctl.chaos.timeline import seconds
 from tests.incidents import table
 from tests.incidents.alertmanager import routes
-from tests.incidents.incidents import INCIDENTS, WARM_UP
+from tests.incidents.incidents import WARM_UP
 from tests.incidents.rules import Labels
 from tests.incidents.table import Outcome
 from tests.incidents.world import STEP
@@ -144,7 +144,7 @@ class _Receiver(http.server.BaseHTTPRequestHandler):
 
     messages: list[dict[str, Any]]
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+    def do_POST(self) -> None:
         self.messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(200)
         self.end_headers()

@@ -213,22 +213,19 @@ def _engine(instances: int) -> Iterator[Row]:
     share = 1 / instances
     yield from _requests("rust-core-engine", 8.0 * share)
     yield _gauge("process_start_time_seconds", lambda state: -86400 + state.restarts)
+    half = 0.5 * share
     for symbol in ("BTCUSDT", "ETHUSDT"):
-        half = 0.5 * share
-        yield _counter(
-            "trades_total", lambda state: state.trades_a_second * half, symbol=symbol, side="buy"
-        )
+        labels = {"symbol": symbol, "side": "buy"}
+        yield _counter("trades_total", lambda state: state.trades_a_second * half, **labels)
         yield _counter(
             "trades_failed_total",
             lambda state: state.trades_a_second * half * state.trade_failures,
-            symbol=symbol,
-            side="buy",
+            **labels,
         )
         yield _counter(
             "trades_success_total",
             lambda state: state.trades_a_second * half * (1 - state.trade_failures),
-            symbol=symbol,
-            side="buy",
+            **labels,
         )
         yield _gauge("position_size_btc", lambda state: state.position_btc, symbol=symbol)
     yield from _histogram(
@@ -415,8 +412,9 @@ def input_series(states: list[State], engines: tuple[str, ...]) -> list[dict[str
     ):
         labels = {"job": job, "service": service, "instance": f"{engines[0]} {job}"}
         found.append(_written("up", labels, [_up(state, "-", job) for state in states]))
-    for one in series(engines):
-        found.append(_written(one.name, one.labels, list(_samples(one, states))))
+    found += [
+        _written(one.name, one.labels, list(_samples(one, states))) for one in series(engines)
+    ]
     return found
 
 
