@@ -140,8 +140,8 @@ def _on_network(own: dict[str, Any], network: str) -> dict[str, Any]:
 def leave_out(files: MutableMapping[str, bytes], present: Present) -> tuple[list[str], list[str]]:
     """Take the rules and panels about absent services alone out of the files.
 
-    Gives the names of the alerts, and of the panels with their dashboards, that are gone. An alert is not gone while one
-    of its rules is left.
+    Gives the names of the alerts, and of the panels with their dashboards, that are gone. An alert is not gone while
+    one of its rules is left.
     """
     if not present.left_out:
         return [], []

@@ -1,4 +1,4 @@
-"""One incident pages once: the real rules and routes on the incidents of tests/incidents, and the guide's table of them."""
+"""One incident pages once: the real rules and routes on the incidents of tests/incidents, and the guide's table."""
 
 from __future__ import annotations
 

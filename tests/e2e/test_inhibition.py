@@ -86,7 +86,7 @@ def test_each_rule_keeps_its_targets_quiet_and_no_others(url: str) -> None:
         targets = [one for one in FIRED.values() if fits(rule["target_matchers"], key(one))]
         assert targets, rule
         for target in targets:
-            # The same service, machine or disk, where the rule compares them; what only one of them has must not differ.
+            # The same service, machine or disk, where the rule compares them; a label that one of them lacks is empty.
             same = {
                 name: source.get(name, "")
                 for name in rule["equal"]

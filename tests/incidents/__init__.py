@@ -1,1 +1,1 @@
-"""Twenty-odd incidents as time series through the real rules, routes and inhibition: who is notified when, and how often."""
+"""Incidents as time series through the real rules, routes and inhibition: who is notified when, and how often."""
