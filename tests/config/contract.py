@@ -90,11 +90,11 @@ prometheus_tsdb_compactions_failed_total prometheus_tsdb_head_samples_appended_t
 prometheus_tsdb_head_truncations_failed_total prometheus_tsdb_reloads_failures_total
 prometheus_tsdb_storage_blocks_bytes prometheus_tsdb_wal_corruptions_total prometheus_tsdb_wal_storage_size_bytes
 prometheus_tsdb_wal_truncations_failed_total prometheus_tsdb_wal_writes_failed_total
-promtail_docker_target_entries_total promtail_sent_entries_total rabbitmq_alarms_free_disk_space_watermark
-rabbitmq_alarms_memory_used_watermark rabbitmq_queue_messages_ready rabbitmq_queue_messages_unacked
-redis_evicted_keys_total redis_instance_info redis_keyspace_hits_total redis_keyspace_misses_total
-redis_memory_max_bytes redis_memory_used_bytes redis_rdb_last_bgsave_status redis_rejected_connections_total
-redis_up scrape_samples_post_metric_relabeling up
+promtail_docker_target_entries_total promtail_dropped_entries_total promtail_sent_entries_total
+rabbitmq_alarms_free_disk_space_watermark rabbitmq_alarms_memory_used_watermark rabbitmq_queue_messages_ready
+rabbitmq_queue_messages_unacked redis_evicted_keys_total redis_instance_info redis_keyspace_hits_total
+redis_keyspace_misses_total redis_memory_max_bytes redis_memory_used_bytes redis_rdb_last_bgsave_status
+redis_rejected_connections_total redis_up scrape_samples_post_metric_relabeling up
 """
 
 SCRAPED = frozenset(_SCRAPED.split())
@@ -106,7 +106,6 @@ ELSEWHERE = {
     "mongodb_rs_members_health": "mongodb_exporter 0.40, of a replica set",
     "probe_ssl_earliest_cert_expiry": "blackbox_exporter, of an address with TLS",
     "loki_discarded_samples_total": "Loki, once it has discarded a line",
-    "promtail_dropped_entries_total": "Promtail, once it has dropped a line",
     "ALERTS": "Prometheus itself, while an alert is pending or fires",
     "ALERTS_FOR_STATE": "Prometheus itself, while an alert is pending or fires",
 }
