@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.incidents.world import STEP, State, targets
 
-WARM_UP = 15 * 60
+WARM_UP = 10 * 60
 """Seconds of health before the fault."""
 
 
@@ -101,7 +101,6 @@ INCIDENTS = (
     Incident(
         "Redis hangs",
         _during(15, redis=False, seconds={"rust-core-engine": 3.0}),
-        after=35,
     ),
     Incident("RabbitMQ stops", _during(15, down=frozenset({"rabbitmq:15692"}))),
     Incident(
@@ -114,7 +113,6 @@ INCIDENTS = (
     Incident(
         "The exchange does not answer",
         _during(15, binance=0, **_FAILED_TRADES),
-        after=35,
     ),
     Incident("The exchange throttles", _during(15, binance=429, **_FAILED_TRADES)),
     Incident(
@@ -139,7 +137,6 @@ INCIDENTS = (
     Incident(
         "One endpoint is broken",
         _during(15, error_ratio={"nextjs-ui-dashboard": 0.1}),
-        after=35,
     ),
     Incident("The dashboard is very slow", _during(15, seconds={"nextjs-ui-dashboard": 3.0})),
     Incident(
