@@ -134,7 +134,7 @@ def _annotations(services: str) -> list[Builder[model.AnnotationQuery]]:
     return [
         PrometheusAnnotation(
             "Alerts",
-            f'ALERTS{{alertstate="firing",service=~"{services}"}}',
+            f'ALERTS{{alertstate="firing",severity!="none",service=~"{services}"}}',
             colour="red",
             title="{{alertname}}",
             text="{{severity}}: {{service}}",

@@ -189,7 +189,8 @@ EVENTS = Section(
             {
                 "For": Column(
                     "max by (severity, alertname, service, instance) "
-                    '(time() - (ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate="firing"}))',
+                    "(time() - (ALERTS_FOR_STATE and ignoring (alertstate) "
+                    'ALERTS{alertstate="firing",severity!="none"}))',
                     units.Seconds,
                 )
             },

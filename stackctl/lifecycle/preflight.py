@@ -342,7 +342,8 @@ def _channels(settings: Settings) -> Iterator[Finding]:
     for channel in CHANNELS:
         if missing := settings.missing(channel.required):
             remedy = f"set {', '.join(missing)}"
-            yield Finding("notifications", "warning", f"{channel.name} is not set up", remedy)
+            level: Level = "warning" if channel.notifies_people else "ok"
+            yield Finding("notifications", level, f"{channel.name} is not set up", remedy)
         else:
             yield Finding("notifications", "ok", f"{channel.name} is set up")
 

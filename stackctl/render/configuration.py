@@ -65,7 +65,12 @@ def render(
     except OSError as error:
         raise StackctlError(f"the configuration cannot be rendered: {error}") from None
     on = tuple(channel.name for channel in CHANNELS if channel.name not in left_out)
-    return Rendering(on, left_out, changed, tuple(alerts), tuple(panels))
+    missed = {
+        channel.name: left_out[channel.name]
+        for channel in CHANNELS
+        if channel.notifies_people and channel.name in left_out
+    }
+    return Rendering(on, missed, changed, tuple(alerts), tuple(panels))
 
 
 def write_configuration(
@@ -97,7 +102,7 @@ def _configuration(
         "alertmanager/alertmanager.yml": lambda text: _alertmanager(
             text, settings, left_out, demo=present.demo
         ),
-        "alertmanager/templates/slack.tmpl": lambda text: _grafana(text, settings),
+        "alertmanager/templates/common.tmpl": lambda text: _grafana(text, settings),
         "loki/loki-config.yml": lambda text: _grafana(text, settings),
         "loki/promtail-config.yml": lambda text: targets.promtail(
             _own_logs(text, settings.project), present

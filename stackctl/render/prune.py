@@ -50,6 +50,11 @@ def without(
     return {**file, "groups": groups}, removed
 
 
+def alert_names(file: Rules) -> set[str]:
+    """Return the names of the alerts in a rule file."""
+    return {rule["alert"] for rule in _rules(file) if "alert" in rule}
+
+
 def board_without(
     board: Mapping[str, Any], present: Collection[str], records: Mapping[str, set[str]]
 ) -> tuple[dict[str, Any] | None, list[str]]:

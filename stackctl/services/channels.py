@@ -82,6 +82,11 @@ class Channel:
     shows_summary: bool = True
     """Whether its messages contain the alert's summary."""
 
+    @property
+    def notifies_people(self) -> bool:
+        """Whether alerts go to it, so that it is missed while it is not set up."""
+        return bool(self.delivers)
+
     def configurations(self, receiver: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return those of a receiver's configurations that are this channel's."""
         return [one for one in receiver.get(self.config) or () if self._owns(one)]
@@ -191,6 +196,25 @@ CHANNELS: tuple[Channel, ...] = (
         },
         destination="e-mail ({ALERTMANAGER_EMAIL_TO})",
         counted_as="{mark} to {target}",
+    ),
+    Channel(
+        "dead man's switch",
+        "webhook",
+        "webhook_configs",
+        settings=(
+            Setting(
+                "ALERTMANAGER_DEAD_MANS_SWITCH_URL",
+                None,
+                parsers.url,
+                "dead man's switch: address called every minute while alerting works",
+                secret=True,
+            ),
+        ),
+        required=("ALERTMANAGER_DEAD_MANS_SWITCH_URL",),
+        secrets={"dead_mans_switch_url": "ALERTMANAGER_DEAD_MANS_SWITCH_URL"},
+        marks={"url_file": f"{SECRETS}/dead_mans_switch_url"},
+        delivers={},
+        destination="dead man's switch",
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stackctl.alerts.active import NOBODY
 from stackctl.verify.model import Check, Context, Finding
 from stackctl.verify.notifications import RECEIVERS, TEST_ALERT
 
@@ -33,6 +34,7 @@ async def _active(context: Context) -> Finding:
     names = sorted(
         f"{one.labels.get('alertname')} of {one.labels.get('service', '?')} ({one.status.state})"
         for one in alerts
+        if one.labels.get("severity") != NOBODY
     )
     return Finding(
         not critical,

@@ -16,7 +16,7 @@ from stackctl.project.project import Project
 from stackctl.project.state import StateFolder
 from stackctl.services.applications import WITH_HEALTH, MonitoredServices, Target
 from stackctl.services.catalog import EXPECTED_JOBS
-from stackctl.services.channels import CHANNELS
+from stackctl.services.channels import CHANNELS, Channel
 from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.load_runner import LoadRunner
 from stackctl.verify.model import Context
@@ -69,14 +69,20 @@ async def open_context(
 
 def real_channels(settings: Settings) -> frozenset[str]:
     """Return the keys of the channels that are set up."""
-    return frozenset(channel.key for channel in CHANNELS if not settings.missing(channel.required))
+    return frozenset(channel.key for channel in _set_up(settings))
 
 
 def destinations(settings: Settings) -> str:
     """Say in words where alerts really go: the channels that are set up. Empty where none is."""
-    return ", ".join(
-        channel.describe(settings) for channel in CHANNELS if not settings.missing(channel.required)
-    )
+    return ", ".join(channel.describe(settings) for channel in _set_up(settings))
+
+
+def _set_up(settings: Settings) -> list[Channel]:
+    return [
+        channel
+        for channel in CHANNELS
+        if channel.notifies_people and not settings.missing(channel.required)
+    ]
 
 
 def _dashboards(state: StateFolder) -> tuple[str, ...]:

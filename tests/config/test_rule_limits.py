@@ -98,10 +98,12 @@ def cases_of(alert: str) -> dict[str, Document]:
     return found
 
 
-def write(folder: Path, file: str, group: str, rule: Rule, tests: dict[str, Document]) -> None:
-    """Write a folder in which promtool can try one alert by itself."""
+def write(
+    folder: Path, file: str, group: str, rules: list[Rule], tests: dict[str, Document]
+) -> None:
+    """Write a folder in which promtool can try one alert, all rules of its name, by itself."""
     shutil.copytree(PROMETHEUS / "recording-rules", folder / "recording-rules")
-    alone = {"groups": [{"name": group, "rules": [rule]}]}
+    alone = {"groups": [{"name": group, "rules": rules}]}
     documents = {f"alerts/{file}.yml": alone}
     documents |= {f"tests/{name}": test for name, test in tests.items()}
     for name, document in documents.items():
@@ -118,10 +120,13 @@ def test_a_limit_that_moves_is_noticed(file: str, tmp_path: Path) -> None:
         for rule in group["rules"]:
             tests = cases_of(rule["alert"])
             step = min(parse_duration(one["evaluation_interval"]) for one in tests.values())
+            same = [
+                one for one in group["rules"] if one["alert"] == rule["alert"] and one is not rule
+            ]
             # As it is it must pass, or failing would tell nothing.
             for what, mutant in ((f"{rule['alert']}: as it is", rule), *mutants(rule, step)):
                 folder = tmp_path / str(len(written))
-                write(folder, file, group["name"], mutant, tests)
+                write(folder, file, group["name"], [mutant, *same], tests)
                 written[folder.name] = what
     halves = [list(written)[half::2] for half in (0, 1)]
 

@@ -225,7 +225,8 @@ def test_verify_fails_while_a_service_is_paused_and_says_what_to_do(stack: Stack
 
 def test_alerts_routing_silences_and_the_end_of_a_silence(stack: Stack) -> None:
     counts = json.loads(stack.run("alerts", "rules", "--format", "json").stdout)
-    assert sum(sum(group["severities"].values()) for group in counts) == 90
+    plan = [group for group in counts if group["group"] != "pipeline"]
+    assert sum(sum(group["severities"].values()) for group in plan) == 90
     routed = stack.run("alerts", "route", "severity=critical", "component=trading")
     assert routed.returncode == 0, routed.stderr
     assert [line.split(":")[0] for line in routed.stdout.splitlines()] == [

@@ -230,7 +230,7 @@ def test_promtail_reads_this_projects_containers() -> None:
 
 def test_messages_and_lokis_alerts_lead_to_this_projects_grafana() -> None:
     state, _ = run({"GRAFANA_PORT": "4001"})
-    template = (state.config / "alertmanager" / "templates" / "slack.tmpl").read_text()
+    template = (state.config / "alertmanager" / "templates" / "common.tmpl").read_text()
     assert '{{ define "stackctl.grafana" }}http://localhost:4001{{ end }}' in template
     ruler = yaml_text.load((state.config / "loki" / "loki-config.yml").read_text())["ruler"]
     assert ruler["external_url"] == "http://localhost:4001"
