@@ -81,6 +81,18 @@ def test_what_compose_would_do_by_service() -> None:
     )
 
 
+def test_a_dependent_that_is_recreated_anyway_is_named_once() -> None:
+    both = [inspected("loki", hash="other", running=False), inspected("promtail", hash="other")]
+    found = changes(rehearsed(containers=[*both, *running()[2:]]))
+    assert found == ContainerChanges(recreate=("loki", "promtail"))
+
+
+def test_what_is_removed_is_named_in_order() -> None:
+    names = [f"gone-{letter}" for letter in "hcabgfed"]
+    found = changes(rehearsed(containers=[*running(), *map(inspected, names)]))
+    assert found.remove == tuple(sorted(names))
+
+
 def test_the_image_of_bot_cores_own_service_is_left_to_compose() -> None:
     facts = rehearsed(
         containers=[*running(), inspected("app", image="theirs")],

@@ -108,6 +108,18 @@ def test_what_waits_for_up_is_said_until_up(programs: Programs) -> None:
     assert "nothing has changed" in run_here("reload").stdout
 
 
+def test_what_its_reader_finds_by_itself_waits_for_nothing(programs: Programs) -> None:
+    state = open_state("bot-core")
+    board = state.config / "grafana" / "dashboards" / "system-overview.json"
+    write_atomic(board, "{}", 0o644)
+    reload.note_started(state)
+    done = run_here("reload")
+    assert "grafana/dashboards/system-overview.json is found changed by its reader" in done.stdout
+    assert "stackctl up" not in done.stderr
+    assert programs.told == []
+    assert "nothing has changed" in run_here("reload").stdout
+
+
 def test_without_a_record_everything_that_can_be_told_is_told(programs: Programs) -> None:
     (open_state("bot-core").folder / "loaded.json").unlink()
     done = run_here("reload")

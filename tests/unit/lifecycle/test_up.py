@@ -34,6 +34,7 @@ from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering, render
 from stackctl.services.applications import MonitoredServices
+from stackctl.services.catalog import Service
 from tests.support.engine import MemoryEngine, container
 from tests.support.facts import inspected
 
@@ -136,6 +137,10 @@ def stage(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
     stage = Stage(engine, open_project(name=None, env_file=None))
     steps = engine.steps
 
+    def examine(_: object, __: object, services: Sequence[Service], app: object) -> list[Finding]:
+        stage.asked["examine"] = {"services": [one.name for one in services], "app": app}
+        return [Finding("memory", "warning", "m", "r")]
+
     def decide(*_: object, **options: Any) -> Decision:
         stage.asked["decide"] = options
         return stage.decision
@@ -168,7 +173,7 @@ def stage(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
     for module in (up, down, rehearsal):
         monkeypatch.setattr(module, "render", render_little)
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
-    monkeypatch.setattr(preflight, "examine", lambda *_: [Finding("memory", "warning", "m", "r")])
+    monkeypatch.setattr(preflight, "examine", examine)
     monkeypatch.setattr(resolve, "decide", decide)
     monkeypatch.setattr(resolve, "obtain", obtain)
     monkeypatch.setattr(engine_overrides, "adapt", adapt)
@@ -298,7 +303,9 @@ def test_a_stack_beside_bot_core_is_on_its_network_and_says_what_is_missing(
     stage.waits_for = {"grafana", "mongodb", "loki", "redis"}
     done = stage.up(UpRequest(network="net"))
     assert "net" in stage.project.state.join_file.read_text()
-    # Its containers are not ours: they are not waited for, and not started.
+    # Its containers are not ours: their ports are not checked, they are not waited for, and not started.
+    assert len(stage.asked["examine"]["services"]) == 11
+    assert "redis" not in stage.asked["examine"]["services"]
     assert "wait for 11" in stage.engine.steps
     assert done.changed == ("loki",)
     assert (done.left_out, done.missing) == (("mongodb",), (gap,))
@@ -306,6 +313,8 @@ def test_a_stack_beside_bot_core_is_on_its_network_and_says_what_is_missing(
     missing = dry_run(stage).facts.rehearsal
     assert missing is not None
     assert "rust-core-engine" in {one.service for one in missing.missing}
+    assert stage.down() == ["grafana", "loki", "mongodb"]
+    assert stage.told[-1] == "stopping 3 containers"
 
 
 def test_bot_cores_own_files_are_pulled_with_the_local_set_too(
@@ -462,6 +471,21 @@ def test_after_an_up_a_dry_run_finds_every_file_as_it_should_be(stage: Stage) ->
     assert found.files == rehearsal.FileChanges(
         changed=("compose.env",), removed=("config/old.yml", "join.yml")
     )
+
+
+def test_a_dry_run_is_of_the_locked_images(stage: Stage) -> None:
+    reference = "prom/prometheus:v2.48.0"
+    stage.decision = Decision("upstream", pins={reference: "sha256:0"})
+    plan = dry_run(stage)
+    assert plan.state.pins == {reference: "sha256:0"}
+    found = plan.facts.rehearsal
+    assert found is not None
+    assert found.images["prometheus"] == f"id of {reference}@sha256:0"
+
+
+def test_an_up_renders_nothing_aside(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackctl.lifecycle.plan.rehearse", lambda *_: pytest.fail("it did"))
+    stage.up()
 
 
 def test_a_dry_run_uses_the_secrets_that_there_are(stage: Stage) -> None:
