@@ -91,6 +91,8 @@ def test_the_stand_in_knows_only_keys_and_files_of_its_channel(channel: Channel)
         assert set(channel.stand_in.secrets) <= set(channel.secrets)
         removed = {key for key, value in channel.stand_in.globals.items() if value is None}
         assert removed <= {key.name for key in channel.globals}
+        # The sink asks nobody to log in, nor for what else is there only with a setting.
+        assert removed >= {key.name for key in channel.globals if key.needs is not None}
 
 
 @every_channel
