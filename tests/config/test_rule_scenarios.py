@@ -28,11 +28,20 @@ RULES = {
     for rule in group["rules"]
 }
 
-OF_IDLENESS = {
-    "TradingHalted",
-    "AIAnalysisStopped",
+NOT_IDLE = {
+    "TradingHalted": "zero traffic is what it is for",
+    "AIAnalysisStopped": "zero traffic is what it is for",
+    "ModelLoadFailure": "a new series is a failure",
 }
-"""Alerts that nothing is done: zero traffic is what they are for."""
+NOT_BRIDGED = {"BinanceAPISlow": "a sample less moves an average that is just above its limit"}
+"""Alerts that a scenario rightly changes, and why."""
+LEFT_OUT = {
+    "alerts-starts.yml",
+    "alerts-long-windows.yml",
+    "alerts-slo-fast.yml",
+    "alerts-slo-slow.yml",
+}
+"""Ages that are constant, and windows of hours that one scrape cannot change."""
 
 
 def cases(file: str) -> Iterator[tuple[Test, str, dict[str, Any]]]:
@@ -47,16 +56,18 @@ def cases(file: str) -> Iterator[tuple[Test, str, dict[str, Any]]]:
 
 
 def expecting(
-    test: Test, name: str, alert: str, when: str, series: list[dict[str, str]], count: int
+    test: Test, name: str, case: dict[str, Any], series: list[dict[str, str]], count: int
 ) -> Test:
-    """Return a test with other series, in which so many alerts of a name fire at a time."""
+    """Return a test with other series, in which so many alerts fire, of the services that a case has."""
+    alert, when = case["alertname"], str(case["eval_time"])
+    of = "|".join(sorted({one["exp_labels"]["service"] for one in case["exp_alerts"]}))
     return {
         "name": f"{alert}: {name}",
         "interval": test["interval"],
         "input_series": series,
         "promql_expr_test": [
             {
-                "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)',
+                "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing",service=~"{of}"}}) or vector(0)',
                 "eval_time": when,
                 "exp_samples": [{"labels": "{}", "value": count}],
             }
@@ -72,22 +83,22 @@ def scenarios(file: str) -> Iterator[Test]:
         interval = seconds(test["interval"])
         at = seconds(when) / interval
         hold = seconds(RULES[alert].get("for", "0s")) / interval
-        if hold >= 2:
+        if hold >= 2 and alert not in NOT_BRIDGED:
             # In the middle of the time that the alert is pending.
             middle = int(at - hold / 2)
             failed = changed(series, lambda one, k=middle: failed_scrape(one, k), counters=False)
-            yield expecting(test, "a scrape fails while it is pending", alert, when, failed, len(fired))
+            yield expecting(test, "a scrape fails while it is pending", case, failed, len(fired))
             again = changed(series, lambda one, k=middle: restarted(one, k), counters=True)
-            yield expecting(test, "its counters restart", alert, when, again, len(fired))
+            yield expecting(test, "its counters restart", case, again, len(fired))
         each = all("instance" in one["exp_labels"] for one in fired)
         twins = len(fired) * (2 if each else 1)
-        yield expecting(test, "two instances alike", alert, when, with_twins(series), twins)
+        yield expecting(test, "two instances alike", case, with_twins(series), twins)
         still = changed(series, idle, counters=True)
-        if alert not in OF_IDLENESS and still != series:
-            yield expecting(test, "nothing is counted", alert, when, still, 0)
+        if alert not in NOT_IDLE and still != series:
+            yield expecting(test, "nothing is counted", case, still, 0)
 
 
-@pytest.mark.parametrize("file", sorted(TESTS))
+@pytest.mark.parametrize("file", sorted(TESTS.keys() - LEFT_OUT))
 def test_every_alert_holds_in_the_scenarios(file: str, tmp_path: Path) -> None:
     document = {**TESTS[file], "tests": list(scenarios(file))}
     for folder in ("alerts", "recording-rules"):
