@@ -64,8 +64,8 @@ CONNECTIONS = Section(
             "Connection Pool Usage",
             "Connections in use as a share of what MongoDB allows, and of the engine's own pool. "
             "Worry above 80 %: soon queries wait for a connection.",
-            Query("db:mongodb_connection_utilization:ratio * 100", "MongoDB"),
-            Query("db:pool_utilization:ratio * 100", "pool of {{service}}"),
+            Query("db:mongodb_connection_utilization:ratio * 100", "{{instance}}"),
+            Query("db:pool_utilization:ratio * 100", "pool of {{instance}}"),
             unit=units.Percent,
             width=8,
             limit=limits.CONNECTION_PERCENT,

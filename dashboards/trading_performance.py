@@ -89,7 +89,7 @@ MONEY = Section(
         dial(
             "Open Positions",
             "How many pairs have a position that is not zero. Worry at ten: the engine may open no more.",
-            Query("trading:open_positions:count", "positions"),
+            Query("trading:open_positions:count", "{{instance}}"),
             unit=units.Short,
             maximum=12,
             width=4,
