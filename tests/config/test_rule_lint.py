@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from stackctl.stack.promql import metric_names, selected_labels
+from stackctl.render.promql import metric_names, selected_labels
 
 from stackctl.chaos.timeline import seconds
 from tests.config.contract import TARGET_LABELS
