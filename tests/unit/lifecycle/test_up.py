@@ -613,6 +613,15 @@ def test_down_of_what_was_never_up_renders_what_compose_needs(stage: Stage) -> N
     assert stage.project.state.compose_env.is_file()
 
 
+def test_down_renders_nothing_over_what_up_has_rendered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.up()
+    # It knows of no images: Compose would take the defaults of the upstream set.
+    monkeypatch.setattr(down, "render", lambda *_, **__: pytest.fail("it did"))
+    stage.down()
+
+
 def test_down_leaves_containers_of_others_alone(stage: Stage) -> None:
     stage.engine.others = ["bot-core-mongo-1"]
     with pytest.raises(SeveralErrors, match="bot-core-mongo-1"):
