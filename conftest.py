@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import is_hypothesis_test
+
+import standins
 
 _REPOSITORY = Path(__file__).resolve().parent
 _IMAGES = frozenset({_REPOSITORY / "demo", _REPOSITORY / "standins"})
@@ -14,8 +18,15 @@ _IMAGES = frozenset({_REPOSITORY / "demo", _REPOSITORY / "standins"})
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C, and let every process under test: a shell starts background jobs with it ignored."""
+    """Take Ctrl-C, and let every process under test: a shell starts background jobs with it ignored.
+
+    Import the stand-ins' packages too.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # pytest would import the packages around a test itself, by asking each finder of sys.meta_path for a spec, which
+    # pygal's finder does not have.
+    for program in pkgutil.iter_modules(standins.__path__, "standins."):
+        importlib.import_module(program.name)
 
 
 @pytest.hookimpl(tryfirst=True)

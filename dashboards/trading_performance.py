@@ -77,10 +77,13 @@ MONEY = Section(
         ),
         number(
             "Daily P&L",
-            "Profit or loss of the last 24 hours, and today's as a share of the portfolio. Worry "
+            "Profit or loss of the last 24 hours, and today's as a share of the portfolio's opening value. Worry "
             "from a loss of 5 %: the daily loss limit.",
             Query("business:profit_loss:24h", "last 24 h"),
-            Query("sum(profit_loss_daily) / sum(portfolio_value_usd) * 100", "of portfolio"),
+            Query(
+                "sum(profit_loss_daily) / (sum(portfolio_value_usd) - sum(profit_loss_daily) > 0) * 100",
+                "of portfolio",
+            ),
             unit=units.Dollars,
             width=5,
             limit=limits.RESULT,

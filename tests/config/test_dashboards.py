@@ -359,7 +359,8 @@ def turns(expr: str) -> set[Turn]:
     """Give where an alert begins to fire, and on which side. Whole numbers turn one further than what they exceed."""
     found: set[Turn] = set()
     for operator, written in re.findall(r"(>=|<=|==|>|<) (-?\d[\d. *]*)", expr):
-        value = math.prod(map(float, written.split("*")))
+        # A factor of an expression, such as 0.05 * y, ends in its operator.
+        value = math.prod(float(factor) for factor in written.split("*") if factor.strip())
         found.add((value, operator in {"<", "<=", "=="}))
         if (operator, value) == (">", 0):
             found.add((1, False))

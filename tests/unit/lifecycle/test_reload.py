@@ -11,6 +11,7 @@ import pytest
 from stackctl.errors import ServiceError
 from stackctl.lifecycle import reload
 from stackctl.project.state import open_state, write_atomic
+from stackctl.services.catalog import SERVICES
 from tests.support.cli import run_here
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
@@ -137,3 +138,29 @@ def test_a_configuration_that_is_refused_is_one_line(
     (line,) = said(done)
     assert "nothing was changed" in line
     assert programs.told == []
+
+
+def test_what_was_read_is_noted_by_file_and_forgotten_with_it(programs: Programs) -> None:
+    state = open_state("bot-core")
+    kept, gone, other = (state.config / "prometheus" / "targets" / f"{name}.yml" for name in "kgo")
+    for path in (kept, gone):
+        path.write_text("1")
+    reload.note_started(state)
+    for path in (kept, other):
+        path.write_text("2")
+    gone.unlink()
+    names = [path.relative_to(state.config).as_posix() for path in (kept, gone, other)]
+    assert reload.changed(state) == sorted(names)
+    reload.note_read(state, names[:2])
+    assert reload.changed(state) == [names[2]]
+    reload.note_read(state, names)
+    assert reload.changed(state) == []
+
+
+def test_a_file_that_its_reader_finds_is_not_told_of() -> None:
+    for service in ("prometheus", "alertmanager", "blackbox-exporter"):
+        folder = SERVICES[service].reloads
+        assert folder is not None
+        watched = [one.watches for one in SERVICES.values() if one.watches]
+        names = [f"{folder}a.yml", *(f"{one}a.yml" for one in watched)]
+        assert reload.files_of(service, names) == [f"{folder}a.yml"]

@@ -483,6 +483,88 @@ def test_a_dry_run_is_of_the_locked_images(stage: Stage) -> None:
     assert found.images["prometheus"] == f"id of {reference}@sha256:0"
 
 
+@pytest.mark.usefixtures("rendering")
+def test_a_dry_run_has_compose_read_the_new_secrets_and_the_old_paths(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = {"prom/prometheus:v2.48.0": "sha256:0"}
+    stage.decision = Decision("upstream", pins=pins)
+    monkeypatch.setattr(attach, "discover", lambda _, state: state)
+    monkeypatch.setattr(stage.engine, "neighbours", lambda _: [])
+    seen: dict[str, str] = {}
+
+    def engine(project: Project, *_: object) -> Machine:
+        folder = project.state
+        if folder.folder != stage.project.state.folder:
+            seen.update(line.split("=", 1) for line in _lines(folder.compose_env))
+            assert Path(seen["STACKCTL_SECRETS"].strip("'")) == folder.secrets
+            assert "net" in folder.join_file.read_text()
+        return stage.engine
+
+    monkeypatch.setattr(Project, "engine", engine)
+    found = dry_run(stage, UpRequest(network="net")).facts.rehearsal
+    assert found is not None
+    # A path of its own in what is mounted would recreate every container.
+    assert seen["STACKCTL_CONFIG"] == f"'{stage.project.state.config}'"
+    assert seen["PROMETHEUS_IMAGE"] == "'prom/prometheus:v2.48.0@sha256:0'"
+    assert "join.yml" in found.files.added
+    assert list(found.files.added) == sorted(found.files.added)
+
+
+def _lines(file: Path) -> list[str]:
+    return [line for line in file.read_text().splitlines() if "=" in line]
+
+
+def test_a_dry_run_takes_volumes_that_are_mounted_again_for_no_stale_ones(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config_volumes.keep(stage.project.state, [COPIED])
+    monkeypatch.setattr(engine_overrides, "write_files", lambda *_, **__: [COPIED])
+    assert dry_run(stage).stale_volumes == ("bot-core_config_prometheus",)
+
+
+def test_a_service_that_depends_on_none_is_read_as_that(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = {"name": "bot-core", "services": {"loki": {"image": "i"}}}
+    monkeypatch.setattr(stage.engine, "configuration", lambda: configuration)
+    found = dry_run(stage).facts.rehearsal
+    assert found is not None
+    assert found.dependencies == {"loki": frozenset()}
+    # Nothing of bot-core is looked for where the demo is.
+    assert found.missing == ()
+
+
+@pytest.mark.parametrize("name", ["added", "changed", "removed"])
+def test_one_kind_of_change_to_files_is_a_change(name: str) -> None:
+    assert rehearsal.FileChanges(**{name: ("a",)})
+    assert not rehearsal.FileChanges()
+
+
+def test_changes_to_files_are_named_in_order(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, prefixes in ((old, ("changed", "removed")), (new, ("changed", "added"))):
+        (folder / "config").mkdir(parents=True)
+        for prefix in prefixes:
+            for letter in "hcabgfed":
+                (folder / "config" / f"{prefix}-{letter}").write_text(folder.name)
+    (new / "project.json").touch()
+    found = rehearsal.compare(new, old)
+    for changed, prefix in (
+        (found.added, "added"),
+        (found.changed, "changed"),
+        (found.removed, "removed"),
+    ):
+        assert changed == tuple(f"config/{prefix}-{letter}" for letter in "abcdefgh")
+
+
+def test_before_grafana_was_ever_there_its_password_is_its_first(stage: Stage) -> None:
+    del stage.engine.states["grafana"]
+    found = dry_run(stage).facts.rehearsal
+    assert found is not None
+    assert found.grafana_password == "keep"
+
+
 def test_an_up_renders_nothing_aside(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stackctl.lifecycle.plan.rehearse", lambda *_: pytest.fail("it did"))
     stage.up()
@@ -611,6 +693,15 @@ def test_down_of_what_was_never_up_renders_what_compose_needs(stage: Stage) -> N
     assert not stage.project.state.compose_env.exists()
     stage.down()
     assert stage.project.state.compose_env.is_file()
+
+
+def test_down_renders_nothing_over_what_up_has_rendered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.up()
+    # It knows of no images: Compose would take the defaults of the upstream set.
+    monkeypatch.setattr(down, "render", lambda *_, **__: pytest.fail("it did"))
+    stage.down()
 
 
 def test_down_leaves_containers_of_others_alone(stage: Stage) -> None:
