@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from stackctl.render.promql import metric_names, selected_labels
 
 from stackctl.chaos.timeline import seconds
+from stackctl.render.promql import metric_names, selected_labels
 from tests.config.contract import TARGET_LABELS
 from tests.config.test_rules import ALERTS, EXPRESSIONS, MONITORING, PROMETHEUS, cases
 from tests.support.tools import tool
