@@ -7,7 +7,7 @@ PYTHON ?= python3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test unit thorough config e2e bench lint format dashboards pictures clean
+.PHONY: help up down test unit thorough config e2e bench lint format dashboards incidents pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ unit: $(VENV)/.installed ## Tests without Docker, the quick ones
 
 thorough: $(VENV)/.installed ## Those that take longer: by examples, in processes, of the code in our images
 	@scripts/ensure-test-tools.sh zsh fish
-	$(BIN)/pytest -n auto --dist worksteal -m thorough tests/unit tests/images
+	$(BIN)/pytest -n auto --dist worksteal -m thorough tests/unit standins demo
 
 config: local-set ## The real promtool, amtool and compose over the configuration
 	$(BIN)/pytest tests/config
@@ -64,6 +64,9 @@ format: $(VENV)/.installed ## Format the code
 
 dashboards: $(VENV)/.installed ## Write the dashboards' JSON from their source
 	$(BIN)/python -m dashboards
+
+incidents: local-set ## Who is notified of which incident: writes the guide's table
+	$(BIN)/python -m tests.incidents
 
 pictures: $(VENV)/.installed ## The running stack's dashboards, drawn by Chromium into docs/images
 	$(BIN)/python -m tests.pictures

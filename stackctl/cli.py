@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stackctl import __version__
-from stackctl.commands import COMMANDS, COMPLETE_VARIABLE, EXIT_INTERRUPTED
-from stackctl.errors import StackctlError
+from stackctl.commands import COMMANDS, COMPLETE_VARIABLE
+from stackctl.errors import EXIT_INTERRUPTED, StackctlError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -27,11 +27,11 @@ class LazyGroup(click.Group):
     """A group that imports a command's module only to run it or to show its own help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the names in the order of the table, which is the order that one uses them in."""
+        """Return the command names in the order of the table, which is the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and give a command, None for an unknown name."""
+        """Import and return a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
@@ -39,7 +39,7 @@ class LazyGroup(click.Group):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
-        """Give the commands from the table, and the options: click's own way would import every command."""
+        """Return the commands from the table, and the options: click's own way would import every command."""
         from click.shell_completion import CompletionItem
 
         commands = [
@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
 @click.pass_context
 def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
     """Brings up bot-core's monitoring stack on this machine, and proves that it works."""
-    from stackctl.commands.common import Session
+    from stackctl.commands.session import Session
 
     ctx.obj = Session(project, env_file)
 
@@ -138,7 +138,7 @@ def _say(error: StackctlError) -> None:
 
 
 def _usage(error: click.ClickException) -> StackctlError:
-    """Say what click refuses as every other error is said: in one line, with the nearest name or where to look."""
+    """Convert click's error into ours: one line, with the nearest name or a hint at --help."""
     from stackctl.util.suggest import nearest
 
     message = error.format_message().rstrip(".")

@@ -1,10 +1,34 @@
-"""The errors that a user can act on. `cli.main` prints each as one line and exits with their code."""
+"""The errors that a user can act on. `cli.main` prints each as one line and exits with its code.
+
+Class, exit code and module of all of them:
+
+    StackctlError               1  errors
+    ├── BadBackup               1  backup.archive
+    ├── BadBundle               1  images.bundle
+    ├── DrillError              1  chaos.drill
+    ├── EngineError             1  errors
+    │   ├── NoContainerError    1  docker.errors
+    │   ├── NoImageError        1  docker.errors
+    │   └── NoNetworkError      1  docker.errors
+    ├── NotReady                1  readiness.wait
+    ├── NotSteady               1  chaos.journal
+    ├── ServiceError            1  errors
+    ├── SeveralErrors           1  errors
+    └── UsageError              2  errors
+
+Other exception classes of the package are private to their module and do not leave it. An OSError is printed like
+these, with exit code 1; a signal ends stackctl with `EXIT_INTERRUPTED`; any other exception is reported
+as a bug.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from stackctl.util.redaction import redacted
+
+EXIT_INTERRUPTED = 130
+"""The status that a shell reports for a program that SIGINT ended: 128 plus the signal's number."""
 
 
 class StackctlError(Exception):

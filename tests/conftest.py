@@ -1,24 +1,15 @@
-"""What all tests share: a state folder of their own, and what happens where there is no Docker Engine."""
+"""What the tests of stackctl share: a state folder of their own, and what happens where there is no Docker Engine."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import is_hypothesis_test
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-IMAGES = REPOSITORY / "tests" / "images"
-"""Tests of the code that our images run."""
-
-
-def pytest_configure() -> None:
-    """Take Ctrl-C, and let every process under test: a shell starts background jobs with it ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -48,14 +39,6 @@ def docker_answers() -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what takes long by its kind, before pytest chooses by marks; see to the Docker tests."""
-    for item in items:
-        if is_hypothesis_test(getattr(item, "obj", None)) or IMAGES in item.path.parents:
-            item.add_marker(pytest.mark.thorough)
-    _skip_without_docker(config, items)
-
-
-def _skip_without_docker(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip the Docker tests, loudly, where there is no engine; in CI let them run and fail instead."""
     marked = [item for item in items if item.get_closest_marker("docker")]
     if not marked or os.environ.get("CI") or docker_answers():

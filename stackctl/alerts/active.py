@@ -14,6 +14,9 @@ from stackctl.clients.prometheus import Alert as Held
 from stackctl.clients.prometheus import RuleGroup
 from stackctl.errors import UsageError
 
+NOBODY = "none"
+"""The severity of alerts that are for Alertmanager and no person: Watchdog, which always fires, and inhibitors."""
+
 _ORDER = {"firing": 0, "pending": 1, "silenced": 2, "inhibited": 3}
 _MATCHER = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(=~|!~|!=|=)(.*)", re.DOTALL)
 
@@ -42,7 +45,7 @@ class RuleCount:
 
 
 def active(held: Iterable[Held], received: Sequence[Received]) -> list[ActiveAlert]:
-    """Bring together what both programs say, the most urgent first.
+    """Bring together what both programs say, the most urgent first, without what is for no person.
 
     Prometheus adds its external labels on the way, so an alert is Alertmanager's if that has all of its labels. What
     Alertmanager alone has was sent by somebody else: Loki's ruler, or a person.
@@ -58,14 +61,19 @@ def active(held: Iterable[Held], received: Sequence[Received]) -> list[ActiveAle
         state = _state(match) if match and alert.state == "firing" else alert.state
         rows.append(_row(alert, state, alert.active_at, match))
     rows += [_row(alert, _state(alert), alert.starts_at, alert) for alert in others]
-    return sorted(rows, key=lambda row: (_ORDER[row.state], row.severity, row.name, row.service))
+    shown = (row for row in rows if row.severity != NOBODY)
+    return sorted(shown, key=lambda row: (_ORDER[row.state], row.severity, row.name, row.service))
 
 
 def count(groups: Iterable[RuleGroup]) -> list[RuleCount]:
-    """Count the alerting rules of every group that has some."""
+    """Count the alerting rules of every group that has some, without those that are for no person."""
     rows = []
     for group in groups:
-        rules = [rule for rule in group.rules if rule.type == "alerting"]
+        rules = [
+            rule
+            for rule in group.rules
+            if rule.type == "alerting" and rule.labels.get("severity") != NOBODY
+        ]
         if rules:
             severities = Counter(rule.labels.get("severity", "none") for rule in rules)
             rows.append(RuleCount(group.name, severities, Counter(rule.state for rule in rules)))

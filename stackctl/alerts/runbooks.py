@@ -16,7 +16,7 @@ _RULES = ("prometheus/alerts", "loki/rules/fake")
 
 @cache
 def by_alert() -> Mapping[str, str]:
-    """Give the name of the runbook's file by the alert's name, for every alert that has one."""
+    """Return a mapping of alert names to the file names of their runbooks."""
     found = {}
     files = [
         path for folder in _RULES for path in sorted((paths.monitoring() / folder).glob("*.yml"))
@@ -31,7 +31,7 @@ def by_alert() -> Mapping[str, str]:
 
 
 def text(alert: str) -> str:
-    """Give the runbook of an alert, in Markdown. Raises UsageError, with the nearest, for an unknown alert."""
+    """Return the runbook of an alert, in Markdown. Raises UsageError, with the nearest, for an unknown alert."""
     known = by_alert()
     if alert not in known:
         raise UsageError(f"no rule has the alert {alert!r}", remedy=nearest(alert, list(known)))

@@ -150,7 +150,7 @@ class Reader:
         self.manifest = manifest
 
     def volumes(self) -> Iterator[tuple[Volume, IO[bytes]]]:
-        """Give each volume with its tar, to be read before the next is asked for."""
+        """Yield each volume with its tar, which must be read before the next one is requested."""
         known = {_member_of(volume.name): volume for volume in self.manifest.volumes}
         with _translated(self._path), _members(self._stream) as tar:
             for member in tar:
@@ -160,7 +160,7 @@ class Reader:
 
 @contextlib.contextmanager
 def reading(path: Path, known: Iterable[str]) -> Iterator[Reader]:
-    """Open a backup that may have the `known` volumes, and give it once all of it is found to be good.
+    """Open a backup that may have the `known` volumes, and return it after all of it has been verified.
 
     Raises BadBackup, before anything is given, for a file that is not a backup, is of a newer format, is damaged,
     or has a volume or a path in a volume that a backup never has.
@@ -216,7 +216,7 @@ def _parse(path: Path, content: bytes) -> Manifest:
 
 
 def _examine(path: Path, content: IO[bytes]) -> str:
-    """Check every name in a volume's tar and give the tar's checksum.
+    """Check every name in a volume's tar and return the tar's checksum.
 
     The engine unpacks a tar inside a container that has nothing but the volume; a path that leaves the volume's
     folder tells all the same that somebody made it, and so does anything behind the tar's end.
@@ -271,7 +271,7 @@ class _Hashing(io.RawIOBase):
         return chunk
 
     def digest(self) -> str:
-        """Give the SHA-256 of all that was read, in hexadecimal."""
+        """Return the SHA-256 of all that was read, in hexadecimal."""
         return self._hash.hexdigest()
 
 

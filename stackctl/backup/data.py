@@ -16,12 +16,12 @@ SERVICES: Mapping[str, str] = {
 
 
 def full_name(project: str, volume: str) -> str:
-    """Give a volume's name in the engine, as Compose makes it."""
+    """Return a volume's name in the engine, as Compose makes it."""
     return f"{project}_{volume}"
 
 
 def labels(project: str, volume: str, compose: str) -> dict[str, str]:
-    """Give the labels by which Compose knows a volume as its own; `compose` is its version."""
+    """Return the labels by which Compose recognizes its own volumes; `compose` is its version."""
     return {
         PROJECT_LABEL: project,
         "com.docker.compose.volume": volume,
@@ -30,10 +30,10 @@ def labels(project: str, volume: str, compose: str) -> dict[str, str]:
 
 
 def trial_name(project: str, volume: str) -> str:
-    """Give the name of the volume that a restore unpacks into first, to see that the engine takes all of it."""
+    """Return the name of the volume that a restore unpacks into first, to test that the engine accepts all of it."""
     return f"{project}_{volume}-trial"
 
 
 def image_of(project: Project, service: str) -> str:
-    """Give the image that the project runs a service on, by its settings and the set that `up` chose."""
+    """Return the image that the project uses for a service, from its settings and the image set that `up` chose."""
     return sets.references(project.settings, project.choices.images)[service]

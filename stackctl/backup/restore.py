@@ -19,7 +19,7 @@ Confirm = Callable[[Manifest, list[str]], None]
 
 
 def restore(project: Project, path: Path, *, confirm: Confirm, say: Say) -> Manifest:
-    """Put a backup's volumes in the place of the project's, and give the backup's manifest.
+    """Replace the project's volumes with those of a backup, and return the backup's manifest.
 
     The whole file is checked before anything is touched; then `confirm` is called with the manifest and the names of
     the volumes that will be replaced, and returns or raises. `say` is told each step. What is replaced stays until the
@@ -45,7 +45,7 @@ def restore(project: Project, path: Path, *, confirm: Confirm, say: Say) -> Mani
                 "Podman cannot unpack a backup into a volume",
                 remedy="restore it with Docker Engine",
             )
-        engine.remove_scratch(engine.look())
+        engine.remove_scratch(engine.inventory())
         say(f"checking {path.name}")
         with archive.reading(path, data.SERVICES) as backup:
             volumes = backup.manifest.volumes
@@ -127,7 +127,7 @@ def _refuse_others(project: Project, volumes: Collection[str]) -> None:
 
 
 def _say_other_image(project: Project, volume: Volume, say: Say) -> None:
-    """Say where a volume was written by another program or version than the one that will open it."""
+    """Report a volume that was written by another image than the one that will open it."""
     ours = data.image_of(project, data.SERVICES[volume.name])
     if project.choices.images is not None and volume.image != ours:
         say(f"{volume.name} was written by {volume.image}; this project runs {ours}")

@@ -10,7 +10,7 @@ from typing import Literal, ParamSpec, TypeVar
 
 from stackctl.chaos.faults import Fault, heal, provided
 from stackctl.chaos.journal import Journal, NotSteady
-from stackctl.chaos.timeline import Pace, Stage, Timeline, route_seconds, seconds
+from stackctl.chaos.timeline import Pace, Stage, Timeline, route_seconds
 from stackctl.clients.alertmanager import Alert as Notified
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.prometheus import Alert, PrometheusClient, Rule, RuleGroup
@@ -57,7 +57,7 @@ async def run(
     """
     watch = _Watch(prometheus, alertmanager, alert, service)
     group, rule = await _rule(prometheus, alert)
-    before = await watch.look()
+    before = await watch.observe()
     if (before.state, before.notified) != ("inactive", False) and not force:
         raise NotSteady(
             f"{before.describe(alert)} of {service} before the fault: the drill would prove nothing",
@@ -67,8 +67,8 @@ async def run(
     pace = await _pace(prometheus, alertmanager, group, rule, service)
     timeline = Timeline(alert, service, pace)
     # What is only for the list tells nobody.
-    heard = sink if rule.labels.get("severity") != "info" else None
-    told = _Inbox(heard, alert, service, await heard.last() if heard else 0)
+    visible_sink = sink if rule.labels.get("severity") != "info" else None
+    inbox = _Inbox(visible_sink, alert, service, await visible_sink.last() if visible_sink else 0)
     lasting = fault.lasting(limit)
     plan = await _in_thread(provided, engine, journal, lasting, service)
     begun(timeline)
@@ -88,22 +88,22 @@ async def run(
         await _in_thread(lasting.inject, engine, record)
         reach("fault")
         while True:
-            seen = await watch.look()
-            if seen.state in {"pending", "firing"}:
+            observed = await watch.observe()
+            if observed.state in {"pending", "firing"}:
                 reach("pending")
-            if seen.state == "firing":
+            if observed.state == "firing":
                 reach("firing")
-            if seen.notified:
+            if observed.notified:
                 reach("alertmanager")
-                if await told.has("firing"):
-                    if heard:
+                if await inbox.has("firing"):
+                    if visible_sink:
                         reach("channel")
                     break
-            waiting(seen.describe(alert))
-            goal = "its channel" if seen.notified else "Alertmanager"
+            waiting(observed.describe(alert))
+            goal = "its channel" if observed.notified else "Alertmanager"
             check(
                 began,
-                f"did not reach {goal} within {limit:.0f} s of the fault: {seen.describe(alert)}",
+                f"did not reach {goal} within {limit:.0f} s of the fault: {observed.describe(alert)}",
                 f"read the rule's expression and `for`: {prometheus.base_url}/alerts",
             )
             await asyncio.sleep(_PAUSE)
@@ -112,19 +112,19 @@ async def run(
     reach("healed")
     healed = time.monotonic()
     while True:
-        seen = await watch.look()
-        ended = seen.state == "inactive" and seen.notified is False
+        observed = await watch.observe()
+        ended = observed.state == "inactive" and observed.notified is False
         if ended:
             reach("resolved")
-            if await told.has("resolved"):
-                if heard:
+            if await inbox.has("resolved"):
+                if visible_sink:
                     reach("channel-resolved")
                 return timeline
-        waiting(seen.describe(alert))
+        waiting(observed.describe(alert))
         what = "is resolved, and its channel was not told of it," if ended else "is not resolved"
         check(
             healed,
-            f"{what} {limit:.0f} s after the healing: {seen.describe(alert)}",
+            f"{what} {limit:.0f} s after the healing: {observed.describe(alert)}",
             "stackctl logs alertmanager" if ended else f"stackctl logs {service}",
         )
         await asyncio.sleep(_PAUSE)
@@ -144,19 +144,19 @@ async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Observation:
     """The alert as both programs have it; "unknown" and None where one did not answer."""
 
     state: Literal["inactive", "pending", "firing", "unknown"]
     notified: bool | None
 
     def describe(self, alert: str) -> str:
-        there = {
+        in_alertmanager = {
             True: "in Alertmanager",
             False: "not in Alertmanager",
             None: "Alertmanager does not answer",
         }
-        return f"{alert} is {self.state} in Prometheus, {there[self.notified]}"
+        return f"{alert} is {self.state} in Prometheus, {in_alertmanager[self.notified]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +166,12 @@ class _Watch:
     alert: str
     service: str
 
-    async def look(self) -> _Seen:
-        """Look at both at once. An answer that fails is told from one that says no: the next look decides."""
+    async def observe(self) -> _Observation:
+        """Query both at once. A failed query is not an inactive alert: the next query decides."""
         alerts, notified = await asyncio.gather(
             self.prometheus.alerts(), self.alertmanager.alerts(), return_exceptions=True
         )
-        return _Seen(self._state(alerts), self._is_active(notified))
+        return _Observation(self._state(alerts), self._is_active(notified))
 
     def _state(
         self, alerts: list[Alert] | BaseException
@@ -205,7 +205,7 @@ class _Inbox:
     after: int
 
     async def has(self, status: Literal["firing", "resolved"]) -> bool:
-        """Tell whether any channel was told since the drill began; yes where nobody can see."""
+        """Return whether a channel got a notification since the drill began; True if no channel can be observed."""
         if self.sink is None:
             return True
         try:
@@ -227,7 +227,7 @@ async def _pace(
 ) -> Pace:
     targets = await prometheus.targets()
     own = [one for one in targets if service in {one.labels.get("service"), one.job}]
-    intervals = [seconds(target.scrape_interval) for target in own or targets]
+    intervals = [target.scrape_interval for target in own or targets]
     route = await alertmanager.route()
     return Pace(
         scrape_interval=max(intervals, default=0.0),

@@ -69,35 +69,35 @@ class Fault:
     """Whether it may be done to a container that is not this stack's, on a network that this has joined."""
 
     def lasting(self, seconds: float) -> Fault:
-        """Give the fault with its own end after so long, where it has one: later than any healing in time."""
+        """Return the fault with its own time limit, if it has one, set later than any regular recovery."""
         if "seconds" not in self.options:
             return self
         end = str(math.ceil(seconds + _MARGIN_SECONDS))
         return replace(self, options={**self.options, "seconds": end})
 
     def target(self, engine: Engine, journal: Journal, service: str) -> ContainerState:
-        """Give the service's container.
+        """Return the service's container.
 
         Raises NotSteady where it has an open fault already, or is not running; UsageError where it is not this stack's
         and the fault is not for `attached` ones.
         """
         journal.require_none(service)
         container = engine.containers().get(service)
-        stranger = container is not None and container.attached
-        if container is not None and stranger and not self.attached:
+        foreign = container is not None and container.attached
+        if container is not None and foreign and not self.attached:
             raise UsageError(
-                f"{service} is not this stack's: {whose(container)}",
+                f"{service} is not this stack's: {owner_of(container)}",
                 remedy="give --attached if you may break it",
             )
         if container is None or not container.running:
             raise NotSteady(
                 f"{service} is not running, so there is nothing to {self.name}",
-                remedy="start it where it belongs" if stranger else "stackctl up",
+                remedy="start it where it belongs" if foreign else "stackctl up",
             )
         return container
 
     def plan(self, engine: Engine, journal: Journal, service: str) -> Plan:
-        """Look at the service and say what would be done.
+        """Inspect the service and return the plan of the fault.
 
         Raises as `target` does, and StackctlError where the fault cannot be done to it.
         """
@@ -107,8 +107,8 @@ class Fault:
         return Plan(container, details, self.does.format_map(names), self.heals.format_map(names))
 
 
-def whose(container: ContainerState) -> str:
-    """Say in words whose an attached container is."""
+def owner_of(container: ContainerState) -> str:
+    """Return a description of an attached container's owner."""
     owner = (
         f"the Compose project {container.project}" if container.project else "no Compose project"
     )
@@ -229,7 +229,7 @@ def provided(engine: Engine, journal: Journal, fault: Fault, service: str) -> Pl
 
 @contextlib.contextmanager
 def injected(engine: Engine, journal: Journal, fault: Fault, service: str) -> Iterator[OpenFault]:
-    """Have the fault in place while the body runs, and heal it on every way out of it.
+    """Inject the fault while the body runs, and heal it on every exit path.
 
     The journal has the fault before it is done and until it is healed. Raises as `Fault.plan` does, and StackctlError
     where the fault cannot be done.
@@ -269,7 +269,7 @@ def heal(engine: Engine, journal: Journal, record: OpenFault) -> None:
 
 
 def heal_all(engine: Engine, journal: Journal) -> list[OpenFault]:
-    """Heal every open fault of the journal and give what was healed.
+    """Heal every open fault of the journal and return what was healed.
 
     One that cannot be healed does not keep the others from it: its error is raised after them. What the journal cannot
     read stays in it (`Journal.unreadable`).

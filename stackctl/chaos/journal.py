@@ -43,12 +43,12 @@ class OpenFault:
     """When that process began, in Unix seconds: another one may have its number later."""
 
     def describe(self) -> str:
-        """Give it in words, for a line of output."""
+        """Return a description for a line of output."""
         return f"{self.kind} of {self.service}, since {self.since}"
 
     @property
     def abandoned(self) -> bool:
-        """Tell whether the process that did it is gone, so that nobody is going to heal it."""
+        """Return whether the process that injected it has ended, so that no process will heal it."""
         import psutil
 
         try:
@@ -70,11 +70,11 @@ class Journal:
         self._state = state
 
     def open_faults(self) -> list[OpenFault]:
-        """Give the open faults, oldest first. Raises StackctlError where the file is none of this kind."""
+        """Return the open faults, oldest first. Raises StackctlError if the file is not a journal."""
         return [row for row in self._rows() if isinstance(row, OpenFault)]
 
     def unreadable(self) -> list[str]:
-        """Say which records cannot be read, a line each. They stay until somebody has looked at them."""
+        """Return a line for each record that cannot be read. Those records stay until the user has removed them."""
         path = self._state.folder / FILE
         return [
             f"record {number} of {path} cannot be read: {json.dumps(row)[:_SHOWN]};"
@@ -86,7 +86,7 @@ class Journal:
     def begin(
         self, kind: str, service: str, container: str, details: Details | None = None
     ) -> OpenFault:
-        """Write down a fault that this process is about to do.
+        """Record a fault that this process is about to inject.
 
         Raises NotSteady where the service has an open fault: of two processes only one gets it.
         """
@@ -111,12 +111,12 @@ class Journal:
                 )
 
     def end(self, fault: OpenFault) -> None:
-        """Strike out a fault that is healed; no harm if it is not there."""
+        """Remove a healed fault; do nothing if it is not recorded."""
         with self._state.alone():
             self._write([row for row in self._rows() if row != fault])
 
     def _rows(self) -> list[OpenFault | object]:
-        """Give the records, and as they are those that are none."""
+        """Return the records; entries that are not valid records are returned as they are."""
         rows = self._state.read_json(FILE).get("faults", [])
         if not isinstance(rows, list):
             path = self._state.folder / FILE

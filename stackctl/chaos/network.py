@@ -61,7 +61,7 @@ def disconnect(engine: Engine, fault: OpenFault) -> None:
 
 
 def connect(engine: Engine, fault: OpenFault) -> None:
-    """Put the container back on the network as it was on it, where it is still there."""
+    """Reconnect the container to the network with its former options, if the container still exists."""
     if engine.container(fault.container) is not None:
         # A journal of an older stackctl has no options.
         options = fault.details.get("options")
@@ -70,7 +70,7 @@ def connect(engine: Engine, fault: OpenFault) -> None:
 
 
 def prepare_slow(engine: Engine, container: ContainerState, options: Details) -> Details:
-    """Give what the record needs. Raises StackctlError for a container without a network of its own."""
+    """Return the details for the record. Raises StackctlError for a container without a network of its own."""
     around = engine.surroundings(container.id)
     shared = around.network_mode == "host" or around.network_mode.startswith("container:")
     if shared or not around.networks:
@@ -82,7 +82,7 @@ def prepare_slow(engine: Engine, container: ContainerState, options: Details) ->
 
 
 def _image(engine: Engine) -> str:
-    """Give the image with tc: our own for it, or in its place one of the local set that is here, whose base has it."""
+    """Return an image with tc: our own, or else an available one of the local set, whose base image has tc."""
     from stackctl.images import build, sets
 
     if engine.image_id(IMAGE) is None and build.is_built(engine):
@@ -97,7 +97,7 @@ def provide(engine: Engine, details: Details) -> None:
         return
     tail = ""
     try:
-        for line in engine.build(paths.compose() / "nettools" / "build.yml"):
+        for line in engine.build(paths.build_file("nettools")):
             tail = line or tail
     except EngineError as error:
         raise StackctlError(

@@ -78,7 +78,7 @@ def prepare_memory(engine: Engine, container: ContainerState, options: Details) 
 
 
 def fill_memory(engine: Engine, fault: OpenFault) -> None:
-    """Have the memory taken, and return once it is. Raises EngineError where it is not."""
+    """Allocate the memory, and return when it is allocated. Raises EngineError if it cannot be."""
     size = int(fault.details["bytes"])
     engine.execute_detached(
         fault.container,
@@ -155,7 +155,7 @@ def empty_disk(engine: Engine, fault: OpenFault) -> None:
 
 
 def _in_words(size: int) -> str:
-    """Give bytes as a whole number of MiB."""
+    """Return bytes as a whole number of MiB."""
     return f"{size // _MIB} MiB"
 
 
@@ -178,5 +178,5 @@ def _look(engine: Engine, container: ContainerState, script: str, arguments: lis
 
 
 def _kibibytes(text: str) -> int:
-    """Give the sum, in bytes, of lines as the kernel writes them: `Name:  12 kB`."""
+    """Return the sum, in bytes, of lines in the kernel's format `Name:  12 kB`."""
     return 1024 * sum(int(number) for number in re.findall(r"(\d+) kB", text))

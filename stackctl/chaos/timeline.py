@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -53,11 +52,11 @@ class Span:
 
     @property
     def slow(self) -> bool:
-        """Tell whether it took longer than the configuration and a little slack explain."""
+        """Return whether it took longer than the configuration and a small margin explain."""
         return self.seconds > self.most + _SLACK
 
     def describe(self) -> str:
-        """Say how long it took, beside what the configuration accounts for."""
+        """Return the duration, with the range that the configuration explains."""
         note = ", slow" if self.slow else ""
         return f"{self.seconds:.1f} s (configured {self.least:g} to {self.most:g} s{note})"
 
@@ -72,7 +71,7 @@ class Timeline:
     seconds: dict[Stage, float] = field(default_factory=dict)
 
     def spans(self) -> list[Span]:
-        """Give the ways between the stages that were reached."""
+        """Return the spans between the stages that were reached."""
         pace = self.pace
         seen = pace.scrape_interval + pace.evaluation_interval
         ways: tuple[tuple[str, Stage, Stage, float, float], ...] = (
@@ -90,32 +89,30 @@ class Timeline:
         ]
 
 
-def seconds(duration: str) -> float:
-    """Give the seconds of a duration as Prometheus writes it, such as 15s or 1m30s; 0 for an empty one."""
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    parts = re.findall(r"(\d+)(ms|s|m|h|d)", duration)
-    return float(sum(int(number) * units[unit] for number, unit in parts))
-
-
 Timer = Literal["group_wait", "group_interval"]
 
-_TIMERS: Mapping[Timer, str] = {"group_wait": "30s", "group_interval": "5m"}
-"""How long a route's groups wait, and Alertmanager's defaults
+_TIMERS: Mapping[Timer, float] = {"group_wait": 30.0, "group_interval": 300.0}
+"""How many seconds a route's groups wait by default
 (prometheus.io/docs/alerting/latest/configuration/#route)."""
 
 
 def route_seconds(top: Route, timer: Timer, labels: Mapping[str, str] | None = None) -> list[float]:
-    """Give the waits of all routes, or of those that an alert with these labels takes.
+    """Return the waits of all routes, or of those that match an alert with these labels.
 
     Routes are followed as far as this project writes them: one level, matchers of the form `label = value`.
     """
-    default = getattr(top, timer) or _TIMERS[timer]
+
+    def wait(route: Route, default: float) -> float:
+        seconds: float | None = getattr(route, timer)
+        return default if seconds is None else seconds
+
+    inherited = wait(top, _TIMERS[timer])
     waits = [
-        seconds(getattr(route, timer) or default)
+        wait(route, inherited)
         for route in top.routes
         if labels is None or all(_matches(one, labels) for one in route.matchers)
     ]
-    return waits or [seconds(default)]
+    return waits or [inherited]
 
 
 def _matches(matcher: str, labels: Mapping[str, str]) -> bool:

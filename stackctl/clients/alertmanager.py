@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.clients.fields import Duration
 from stackctl.util import yaml_text
 
 
@@ -49,8 +50,8 @@ class Route(BaseModel):
 
     receiver: str | None = None
     matchers: tuple[str, ...] = ()
-    group_wait: str | None = None
-    group_interval: str | None = None
+    group_wait: Duration | None = None
+    group_interval: Duration | None = None
     routes: tuple[Route, ...] = ()
 
 
@@ -68,15 +69,16 @@ class Status(CamelModel):
 
 
 class Receiver(BaseModel):
-    """A receiver of the configuration that is in force; its channels are what else it has."""
+    """A receiver of the configuration in force."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str
 
-    def has(self, kind: str) -> bool:
-        """Tell whether it has a channel of this kind, such as `slack_configs`."""
-        return bool((self.model_extra or {}).get(kind))
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All of it but its name: a list for each kind of channel, such as `slack_configs`."""
+        return self.model_extra or {}
 
 
 class _Configuration(BaseModel):
@@ -127,23 +129,23 @@ class AlertmanagerClient(HttpClient):
         await self._request("GET", "/-/ready")
 
     async def status(self) -> Status:
-        """Give its version, its configuration as loaded, and since when it runs."""
+        """Return the version, the loaded configuration and the start time."""
         return await self._json(_STATUS, "GET", "/api/v2/status")
 
     async def route(self) -> Route:
-        """Give the route of the configuration in force that all alerts take, with those below it."""
+        """Return the root route of the loaded configuration, with its child routes."""
         return (await self._configuration()).route
 
     async def alerts(self) -> list[Alert]:
-        """Give the alerts that have not ended, silenced and inhibited ones too."""
+        """Return the active alerts, silenced and inhibited ones included."""
         return await self._json(_ALERTS, "GET", "/api/v2/alerts")
 
     async def receivers(self) -> list[str]:
-        """Give the names of the configured receivers."""
+        """Return the names of the configured receivers."""
         return [one.name for one in await self._json(_RECEIVERS, "GET", "/api/v2/receivers")]
 
     async def receiver_configs(self) -> list[Receiver]:
-        """Give the receivers of the configuration that is in force, with their channels."""
+        """Return the receivers of the loaded configuration, with their channels."""
         return (await self._configuration()).receivers
 
     async def _configuration(self) -> _Configuration:
@@ -160,7 +162,7 @@ class AlertmanagerClient(HttpClient):
         await self._request("POST", "/api/v2/alerts", body=alerts)
 
     async def silences(self) -> list[Silence]:
-        """Give the silences, with those that have ended lately."""
+        """Return the silences, including recently expired ones."""
         return await self._json(_SILENCES, "GET", "/api/v2/silences")
 
     async def silence(
@@ -172,7 +174,7 @@ class AlertmanagerClient(HttpClient):
         created_by: str,
         comment: str,
     ) -> str:
-        """Add a silence and give its ID."""
+        """Add a silence and return its ID."""
         body = {
             "matchers": [matcher.model_dump(by_alias=True) for matcher in matchers],
             "startsAt": starts_at.isoformat(),
@@ -187,7 +189,7 @@ class AlertmanagerClient(HttpClient):
         await self._request("DELETE", f"/api/v2/silence/{quote(silence, safe='')}")
 
     async def delivered(self) -> Counter[str]:
-        """Give how many notifications each integration has taken since Alertmanager's start, as its /metrics says.
+        """Return how many notifications each integration has accepted since Alertmanager's start, from its /metrics.
 
         That is `alertmanager_notification_requests_total` less `alertmanager_notification_requests_failed_total`: both
         count a request once it is answered, while `alertmanager_notifications_total` counts it before.
@@ -195,8 +197,8 @@ class AlertmanagerClient(HttpClient):
         found: Counter[str] = Counter()
         for name, sign in (("", 1), ("_failed", -1)):
             metric = f"alertmanager_notification_requests{name}_total"
-            for labels, value in await self._counters("/metrics", metric):
-                found[labels.get("integration", "")] += sign * int(value)
+            for sample in await self._counters("/metrics", metric):
+                found[sample.labels.get("integration", "")] += sign * int(sample.value)
         return found
 
 

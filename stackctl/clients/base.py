@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import json
 import math
-import re
 import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,21 +18,20 @@ import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
+from stackctl.clients.exposition import Sample, samples
 from stackctl.errors import ServiceError
 
 DEFAULT_TIMEOUT = 5.0
 MAX_BODY = 16 * 1024 * 1024
 _EXCERPT = 160
 _NOTED = 2000
-_SAMPLE = r"^{}(?:\{{(.*)\}})? (\S+)"
-_LABEL = r'(\w+)="((?:[^"\\]|\\.)*)"'
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request to a service and what came of it: the status or the failure, and the beginning of the answer."""
+    """A request to a service and its outcome: the status or the failure, and the beginning of the answer."""
 
     request: str
     outcome: str
@@ -41,7 +39,7 @@ class Exchange:
 
 
 exchanges: ContextVar[list[Exchange] | None] = ContextVar("exchanges", default=None)
-"""Where the clients note what they asked, if anybody wants to know; never with a password in it."""
+"""Where the clients record their requests, if it is set; never with a password."""
 
 
 class CamelModel(BaseModel):
@@ -90,7 +88,7 @@ class HttpClient:
         body: object = None,
         form: dict[str, str] | None = None,
     ) -> bytes:
-        """Send a request and give the body of a 2xx answer. Raises ServiceError for anything else."""
+        """Send a request and return the body of a 2xx answer. Raises ServiceError for anything else."""
         url = self.base_url + path
         try:
             content = await self._send(method, url, params=params, body=body, form=form)
@@ -154,7 +152,7 @@ class HttpClient:
         notes.append(Exchange(f"{method} {url}{asked}", outcome, answer))
 
     async def clock_skew(self) -> float:
-        """Give how many seconds the service's clock is ahead of this machine's, 0 for one within the request's time.
+        """Return how many seconds the service's clock is ahead of this machine's, 0 for one within the request's time.
 
         It is known to the second, from the Date of an answer (RFC 9110, section 6.6.1).
         """
@@ -178,26 +176,23 @@ class HttpClient:
         at = at.replace(tzinfo=at.tzinfo or dt.UTC)
         return (at - min(max(at, sent), received)).total_seconds()
 
-    async def _counters(self, path: str, metric: str) -> list[tuple[dict[str, str], float]]:
-        """Give the labels and values of a metric from a page in Prometheus' text format.
+    async def _counters(self, path: str, metric: str) -> list[Sample]:
+        """Return the samples of a counter from a page in Prometheus' text format.
 
-        Raises ServiceError for a value that is no number
-        (prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
+        Raises ServiceError for a malformed sample, and for a value that no counter has: NaN or an infinity.
         """
         text = (await self._request("GET", path)).decode(errors="replace")
-        found = []
-        for labels, value in re.findall(_SAMPLE.format(re.escape(metric)), text, re.MULTILINE):
-            try:
-                number = float(value)
-            except ValueError:
-                number = math.nan
-            if not math.isfinite(number):
-                raise self._error(self.base_url + path, f"its {metric} is {value[:20]!r}")
-            found.append((dict(re.findall(_LABEL, labels)), number))
+        try:
+            found = samples(text, metric)
+        except ValueError as error:
+            raise self._error(self.base_url + path, str(error)) from None
+        for sample in found:
+            if not math.isfinite(sample.value):
+                raise self._error(self.base_url + path, f"its {metric} is {sample.value}")
         return found
 
     async def _json(self, shape: TypeAdapter[T], method: str, path: str, **options: Any) -> T:
-        """Send a request and give the JSON of the answer, in the given shape."""
+        """Send a request and return the JSON of the answer, in the given shape."""
         content = await self._request(method, path, **options)
         return self._parse(shape, self.base_url + path, content)
 
@@ -222,7 +217,7 @@ class HttpClient:
 
 
 def local_http_client(timeout: float, *, auth: tuple[str, str] | None = None) -> httpx.AsyncClient:
-    """Give an HTTP client for services on this machine. `timeout` is in seconds for each step of a request.
+    """Return an HTTP client for services on this machine. `timeout` is in seconds for each step of a request.
 
     Proxies of the environment are for the internet. The services speak plain HTTP, so no certificates are loaded,
     which would cost more than all requests of a `verify` together; https:// would find no trust at all.
@@ -236,7 +231,7 @@ def _no_trust() -> ssl.SSLContext:
 
 
 def _detail(content: bytes) -> str:
-    """Give what the service says of its error, in one short line."""
+    """Return the service's own error message, in one short line."""
     text = content.decode(errors="replace")
     try:
         parsed = json.loads(text)

@@ -70,19 +70,19 @@ class GrafanaClient(HttpClient):
         super().__init__(base_url, timeout=timeout, auth=auth)
 
     async def health(self) -> Health:
-        """Give its own health; needs no login."""
+        """Return Grafana's own health; needs no login."""
         return await self._json(_HEALTH, "GET", "/api/health")
 
     async def current_user(self) -> User:
-        """Give who the client is logged in as, which proves the password."""
+        """Return the user that the client is logged in as, which proves the password."""
         return await self._json(_USER, "GET", "/api/user")
 
     async def data_sources(self) -> list[DataSource]:
-        """Give the data sources."""
+        """Return the data sources."""
         return await self._json(_DATA_SOURCES, "GET", "/api/datasources")
 
     async def data_source_health(self, source: DataSource) -> DataSourceHealth:
-        """Have Grafana ask a data source; one that does not answer is a ServiceError with Grafana's words.
+        """Make Grafana query a data source; if that fails, a ServiceError with Grafana's message is raised.
 
         Alertmanager's has no back end in Grafana that could check it (grafana/grafana#83794), so this asks
         for its status through Grafana's proxy.
@@ -95,13 +95,13 @@ class GrafanaClient(HttpClient):
         return await self._json(_DATA_SOURCE_HEALTH, "GET", path)
 
     async def search(self, kind: Literal["dash-db", "dash-folder"] = "dash-db") -> list[Dashboard]:
-        """Give all dashboards, or all folders."""
+        """Return all dashboards, or all folders."""
         return await self._json(
             _DASHBOARDS, "GET", "/api/search", params={"type": kind, "limit": "5000"}
         )
 
     async def dashboard(self, uid: str) -> dict[str, Any]:
-        """Give a dashboard's JSON."""
+        """Return a dashboard's JSON."""
         return (await self._json(_DASHBOARD, "GET", f"/api/dashboards/uid/{uid}")).dashboard
 
 

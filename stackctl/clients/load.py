@@ -31,16 +31,16 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Tell whether every answer was a 2xx."""
+        """Return whether every answer was a 2xx."""
         return all(answer.startswith("2") for answer in self.answers)
 
     @property
     def rate(self) -> float:
-        """Give the requests a second."""
+        """Return the requests a second."""
         return self.answers.total() / self.seconds
 
     def percentile(self, percent: float) -> float | None:
-        """Give the latency, in seconds, that so many percent do not exceed; None without an answer."""
+        """Return a percentile of the latency, in seconds; None without an answer."""
         if not self.latencies:
             return None
         return self.latencies[max(math.ceil(len(self.latencies) * percent / 100), 1) - 1]
@@ -80,7 +80,7 @@ async def put(url: str, *, requests: int, concurrency: int, run: str | None = No
 
 
 async def _status(client: httpx.AsyncClient, url: str, params: dict[str, str] | None) -> int:
-    """GET to the end of the answer, and give its status. Nothing of the answer is kept.
+    """Send a GET request, read and discard the whole response, and return its status.
 
     Raises httpx.HTTPError, TimeoutError after TIMEOUT seconds, _TooLarge for more than MAX_BODY bytes.
     """

@@ -66,18 +66,18 @@ class LokiClient(HttpClient):
         await self._request("POST", "/loki/api/v1/push", body={"streams": [stream]})
 
     async def labels(self) -> list[str]:
-        """Give the label names of the last six hours, Loki's default range."""
+        """Return the label names of the last six hours, Loki's default range."""
         # A Loki without any stream leaves `data` out.
         return (await self._json(_NAMES, "GET", "/loki/api/v1/labels")).data or []
 
     async def label_values(self, name: str) -> list[str]:
-        """Give the values of a label in the last six hours."""
+        """Return the values of a label in the last six hours."""
         return (await self._json(_NAMES, "GET", f"/loki/api/v1/label/{name}/values")).data or []
 
     async def query_range(
         self, query: str, *, start: int, end: int, limit: int = 100
     ) -> list[Stream]:
-        """Give the newest `limit` lines of a log query, from `start` to before `end`."""
+        """Return the newest `limit` lines of a log query, from `start` to before `end`."""
         params = {
             "query": query,
             "start": str(start),

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.clients.fields import Duration
 from stackctl.util import yaml_text
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class _Answer(BaseModel, Generic[T]):
 
 
 class Target(CamelModel):
-    """A scrape target. `last_scrape_duration` is in seconds."""
+    """A scrape target. `last_scrape_duration` and `scrape_interval` are in seconds."""
 
     labels: Mapping[str, str]
     discovered_labels: Mapping[str, str]
@@ -29,7 +30,7 @@ class Target(CamelModel):
     health: Literal["up", "down", "unknown"]
     last_error: str
     last_scrape_duration: float = 0.0
-    scrape_interval: str = ""
+    scrape_interval: Duration = 0.0
 
     @property
     def job(self) -> str:
@@ -182,21 +183,21 @@ class PrometheusClient(HttpClient):
         await self._request("GET", "/-/ready")
 
     async def build_info(self) -> BuildInfo:
-        """Give its version."""
+        """Return Prometheus' version."""
         return (await self._json(_BUILD_INFO, "GET", "/api/v1/status/buildinfo")).data
 
     async def configured(self) -> dt.datetime:
-        """Give when it took its configuration up: at its start, or at the last reload since."""
+        """Return when the configuration was last loaded: at the start, or at the last reload since."""
         info = (await self._json(_RUNTIME_INFO, "GET", "/api/v1/status/runtimeinfo")).data
         return info.last_config_time
 
     async def targets(self) -> list[Target]:
-        """Give the active targets."""
+        """Return the active targets."""
         answer = await self._json(_TARGETS, "GET", "/api/v1/targets", params={"state": "active"})
         return answer.data.active_targets
 
     async def scrape_configs(self) -> list[ScrapeConfig]:
-        """Give the scrape configurations in force. A target of theirs may not have been discovered yet."""
+        """Return the loaded scrape configurations. Their targets may not have been discovered yet."""
         path = "/api/v1/status/config"
         text = (await self._json(_CONFIG, "GET", path)).data.yaml
         try:
@@ -207,15 +208,15 @@ class PrometheusClient(HttpClient):
             ) from None
 
     async def rule_groups(self) -> list[RuleGroup]:
-        """Give the loaded rule groups with their rules and what those hold."""
+        """Return the loaded rule groups with their rules."""
         return (await self._json(_GROUPS, "GET", "/api/v1/rules")).data.groups
 
     async def alerts(self) -> list[Alert]:
-        """Give the pending and firing alerts."""
+        """Return the pending and firing alerts."""
         return (await self._json(_ALERTS, "GET", "/api/v1/alerts")).data.alerts
 
     async def alertmanagers(self) -> list[str]:
-        """Give the addresses of the Alertmanagers that it sends to."""
+        """Return the addresses of the Alertmanagers that Prometheus sends to."""
         answer = await self._json(_ENDPOINTS, "GET", "/api/v1/alertmanagers")
         return [one.url for one in answer.data.active_alertmanagers]
 

@@ -1,4 +1,4 @@
-"""The demo's notification-sink (compose/demo/README.md)."""
+"""The demo's notification-sink (demo/README.md)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from stackctl.clients.base import CamelModel, HttpClient
 
 
 class Message(CamelModel):
-    """A notification that Alertmanager sent. `target`: Slack's channel, PagerDuty's severity or a mail's recipients."""
+    """A notification that Alertmanager sent.
+
+    `channel` is the key of a notification channel; `target` is Slack's channel, PagerDuty's severity or an e-mail's
+    recipients.
+    """
 
     id: int
-    channel: Literal["slack", "pagerduty", "email"]
+    channel: str
     target: str
     status: Literal["firing", "resolved"]
     title: str
@@ -26,11 +30,11 @@ class SinkClient(HttpClient):
     service = "notification-sink"
 
     async def messages(self, *, after: int = 0) -> list[Message]:
-        """Give the messages with a higher number than `after`, oldest first."""
+        """Return the messages with a higher number than `after`, oldest first."""
         return await self._json(_MESSAGES, "GET", "/messages", params={"after": str(after)})
 
     async def last(self) -> int:
-        """Give the number of the newest message, 0 where there is none."""
+        """Return the number of the newest message; 0 if there is none."""
         return max((one.id for one in await self.messages()), default=0)
 
 

@@ -49,6 +49,5 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command → where it is, and its line in `--help`."""
 
-EXIT_INTERRUPTED = 130
 COMPLETE_VARIABLE = "_STACKCTL_COMPLETE"
 """Set by the completion script: what the shell wants to know, by click's convention."""

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import DURATION, FORMAT, WATCH, Session, pass_session, watch
+from stackctl.commands.options import DURATION, FORMAT, WATCH
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import ServiceError, StackctlError, UsageError
+from stackctl.ui.watch import watch
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,7 +54,7 @@ def alerts(ctx: click.Context, session: Session, output: str, every: float | Non
                 remedy="give it after the command that it is for",
             )
     elif every is not None:
-        watch(session, every, output, lambda: _table(_active(session)))
+        watch(session.out, every, output, lambda: _table(_active(session)))
     elif output == "json":
         session.out.print_json(
             json.dumps(
@@ -231,12 +233,12 @@ def add(session: Session, matchers: tuple[str, ...], duration: float, comment: s
     """Silence the alerts that fit every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~)."""
     from stackctl.alerts import active as model
 
-    wanted = [model.matcher(text) for text in matchers]
+    parsed = [model.matcher(text) for text in matchers]
     now = dt.datetime.now(dt.UTC)
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> str:
         return await alertmanager.silence(
-            wanted,
+            parsed,
             starts_at=now,
             ends_at=now + dt.timedelta(seconds=duration),
             created_by=getpass.getuser(),
@@ -285,14 +287,16 @@ def _ask(
 
 
 def _channels(session: Session) -> dict[str, list[str]]:
-    """Give the channels of every receiver in the configuration that Alertmanager has loaded."""
-    from stackctl.render.configuration import CHANNELS
+    """Return the channels of every receiver in the configuration that Alertmanager has loaded."""
+    from stackctl.services.channels import CHANNELS
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> list[Receiver]:
         return await alertmanager.receiver_configs()
 
     return {
-        receiver.name: [name for name, (kind, _) in CHANNELS.items() if receiver.has(kind)]
+        receiver.name: [
+            channel.name for channel in CHANNELS if channel.configurations(receiver.settings)
+        ]
         for receiver in _ask(session, ask)
     }
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.chaos.faults import FAULTS, Fault, whose
+from stackctl.chaos.faults import FAULTS, Fault, owner_of
 from stackctl.commands import complete
-from stackctl.commands.common import DURATION, Session, pass_session
+from stackctl.commands.options import DURATION
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _command(fault: Fault) -> click.Command:
             until = f"until {alert} is in Alertmanager" if alert else f"for {seconds:.0f} s"
             for line in (
                 *(
-                    [f"note:  not this stack's: {whose(plan.container)}"]
+                    [f"note:  not this stack's: {owner_of(plan.container)}"]
                     if plan.container.attached
                     else []
                 ),

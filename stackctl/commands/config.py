@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session, print_table
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import StackctlError, UsageError
+from stackctl.ui.console import print_table
 
 _HIDDEN = "****"
 
@@ -64,7 +65,7 @@ def config(session: Session, name: str | None, output: str) -> None:
         for row in rows:
             style = "dim" if row.origin in {"default", "not set"} else ""
             table.add_row(row.name, Text(row.value or ""), row.origin, style=style)
-        print_table(session, table)
+        print_table(session.out, table)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _value(session: Session, name: str) -> str:
             f"{name} is a secret and is not printed",
             remedy=f"stackctl generates it, and keeps it in {project.state.folder / STORE}",
         )
-    value = project.settings[name] if not SETTINGS[name].secret else None
+    value = project.settings[name]
     if value is None:
         raise StackctlError(f"{name} is not set", remedy="set it in .env or in the environment")
     return value

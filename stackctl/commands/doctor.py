@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, join_options, pass_session, print_table
+from stackctl.commands.options import FORMAT, join_options
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import EngineError
+from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:
     from stackctl.lifecycle.preflight import Finding
@@ -54,10 +56,12 @@ def doctor(
     from stackctl.ui.marks import marks
 
     project = session.project
-    chosen = attach.choices(project.settings, UpRequest(demo, network, app_files), project.choices)
+    chosen = attach.requested_state(
+        project.settings, UpRequest(demo, network, app_files), project.choices
+    )
     trouble: EngineError | None = None
     try:
-        chosen = attach.found(project, chosen)
+        chosen = attach.discover(project, chosen)
     except EngineError as error:
         trouble = error
     engine = project.engine(chosen)
@@ -77,7 +81,7 @@ def doctor(
             mark, style = _MARKS[finding.level]
             remedy = f"\n{arrow} {finding.remedy}" if finding.remedy else ""
             table.add_row(Text(mark, style=style), finding.subject, Text(finding.message + remedy))
-        print_table(session, table)
+        print_table(session.out, table)
     if any(finding.level == "failure" for finding in findings):
         ctx.exit(1)
 
@@ -87,7 +91,7 @@ def _bot_core(project: Project, chosen: ProjectState) -> list[Finding]:
     from stackctl.lifecycle import preflight as examination
 
     try:
-        seen = attach.look(project, chosen)
+        seen = attach.survey(project, chosen)
     except EngineError as error:
         return [examination.unjoined("warning", error)]
     return list(examination.joined(seen, project.present(chosen)))

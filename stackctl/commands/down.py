@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from stackctl.commands.common import Session, confirm, pass_session
+from stackctl.commands.options import confirm
+from stackctl.commands.session import Session, pass_session
 
 
 @click.command(epilog="\b\nExamples:\n  stackctl down\n  stackctl down --volumes --yes")
@@ -25,7 +26,7 @@ def down(session: Session, volumes: bool, yes: bool, timeout: int | None) -> Non
 
     The data stays in its volumes unless --volumes is given.
     """
-    from stackctl.lifecycle import up
+    from stackctl.lifecycle import down as lifecycle
     from stackctl.readiness.observer import Observer
     from stackctl.ui.progress import Display
 
@@ -38,7 +39,7 @@ def down(session: Session, volumes: bool, yes: bool, timeout: int | None) -> Non
             confirm(f"This removes {', '.join(lost)} for good. Go on?")
     with Display(session.err) as display:
         observer = Observer(display.step, display.note, display.progress)
-        removed = up.down(project, volumes=volumes, timeout=timeout, observer=observer)
+        removed = lifecycle.down(project, volumes=volumes, timeout=timeout, observer=observer)
     if removed:
         session.out.print(
             f"{len(removed)} containers stopped and removed{', with their data' if volumes else ''}."

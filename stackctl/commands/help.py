@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session, print_markdown
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import UsageError
+from stackctl.ui.console import print_markdown
 from stackctl.util.suggest import nearest
 
 
@@ -45,11 +46,11 @@ def help_(ctx: click.Context, session: Session, words: tuple[str, ...]) -> None:
             remedy=nearest(what, list({*topics.names(), *COMMANDS})),
         )
     if is_topic:
-        print_markdown(session, topics.text(words[0]))
+        print_markdown(session.out, topics.text(words[0]))
 
 
 def _help(root: click.Context, words: tuple[str, ...]) -> str:
-    """Give the help of a command of a command, as its --help has it. Raises UsageError where there is none."""
+    """Return the help of a subcommand, as its --help prints it. Raises UsageError if there is none."""
     ctx = root
     for word in words:
         group = ctx.command

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, pass_session, print_table
+from stackctl.commands.options import FORMAT
+from stackctl.commands.session import Session, pass_session
+from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:
     from stackctl.images.lockfile import Lock
@@ -63,7 +65,7 @@ def list_(session: Session, output: str) -> None:
             "yes" if row["local_present"] else "no",
             str(row["locked"]),
         )
-    print_table(session, table)
+    print_table(session.out, table)
 
 
 @images.command(epilog="\b\nExamples:\n  stackctl images build")
@@ -128,8 +130,8 @@ def pull(ctx: click.Context, session: Session) -> None:
 def save(session: Session, file: Path, set_name: SetName | None, force: bool) -> None:
     """Write the images of a set to FILE, for a laptop without a registry.
 
-    Layers that images share are in it once. One that is cut off goes on where it was when it is called again: what is
-    finished waits beside FILE in a hidden file, .FILE.partial.
+    Layers that images share are in it once. FILE is a `docker save` compressed with zstd: `docker load` reads it too.
+    A save that is interrupted leaves no FILE.
     """
     from rich.filesize import decimal
 
@@ -151,8 +153,7 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
             say=display.step,
         )
     session.out.print(
-        f"{file}: {decimal(file.stat().st_size)}, {len(manifest.images)} images of the {manifest.set} set"
-        f" in {len(manifest.parts)} parts.",
+        f"{file}: {decimal(file.stat().st_size)}, {len(manifest.images)} images of the {manifest.set} set.",
         soft_wrap=True,
     )
 
@@ -161,19 +162,18 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
 @click.argument("file", type=click.Path(path_type=Path))
 @pass_session
 def load(session: Session, file: Path) -> None:
-    """Load the images of a bundle that `stackctl images save` wrote; `stackctl up` takes them then.
+    """Load a bundle that `stackctl images save` wrote, for `stackctl up` to run.
 
-    FILE is checked as a whole first. Images that are here already are left out, so that one that was cut off goes on
-    where it was when it is called again.
+    The whole of FILE is checked before Docker gets any of it. Nothing is loaded if all images are here already.
     """
     from stackctl.images import build, transfer
     from stackctl.ui.progress import Display
 
     with Display(session.err) as display:
         manifest, loaded = transfer.load(session.project.whole_engine(), file, say=display.step)
-    there = len(manifest.images) - loaded
+    present = len(manifest.images) - loaded
     session.out.print(
-        f"{loaded} images of the {manifest.set} set loaded, {there} were here already."
+        f"{loaded} images of the {manifest.set} set loaded, {present} were here already."
     )
     if manifest.set == "local" and manifest.inputs != build.inputs_digest():
         session.err.print(
@@ -233,8 +233,8 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
 
 
 def _set_in_use(project: Project, lock: Lock | None) -> SetName:
-    from stackctl.images.resolve import standing
+    from stackctl.images.resolve import present_set
 
     choices = project.choices
     settled = choices.images or (lock.set if lock else None)
-    return settled or standing(project.whole_engine(), project.settings, demo=choices.demo)
+    return settled or present_set(project.whole_engine(), project.settings, demo=choices.demo)

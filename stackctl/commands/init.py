@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import StackctlError
 
 _OVERRIDE_MODE = 0o644
@@ -36,14 +36,14 @@ def init(session: Session, force: bool, stdout: bool) -> None:
     from stackctl.project.state import PRIVATE_FILE, write_atomic
 
     env, override = session.env_file or Path(ENV_FILE), Path(OVERRIDE_FILE)
-    there = [path for path in (env, override) if path.exists()]
-    if there and not force and not stdout:
+    existing = [path for path in (env, override) if path.exists()]
+    if existing and not force and not stdout:
         raise StackctlError(
-            f"{' and '.join(map(str, there))} {'is' if len(there) == 1 else 'are'} there already",
+            f"{' and '.join(map(str, existing))} {'is' if len(existing) == 1 else 'are'} there already",
             remedy="--force adds what is missing and keeps what is set; --stdout prints",
         )
-    texts = {env: starter.env_text(read_env(env) if force and env in there else "", str(env))}
-    if stdout or override not in there:
+    texts = {env: starter.env_text(read_env(env) if force and env in existing else "", str(env))}
+    if stdout or override not in existing:
         texts[override] = starter.override_text()
     if stdout:
         click.echo(

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import FORMAT, Session, pass_session
+from stackctl.commands.options import FORMAT
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def load(
 
 
 def _url(project: Project, target: str) -> str:
-    """Give the address to ask. Raises UsageError for one that is not the stack's, and for an unknown service."""
+    """Return the URL to request. Raises UsageError for one outside the stack and for an unknown service."""
     settings = project.settings
     import httpx
 
@@ -111,7 +112,7 @@ def _url(project: Project, target: str) -> str:
 
 
 def _application(project: Project) -> str:
-    """Give the address that `verify` puts its load on: the demo's, or that of the bot-core which is watched."""
+    """Return the URL that `verify` puts load on: the demo's, or that of the monitored bot-core."""
     from stackctl.verify.context import application_load
 
     found = application_load(project, project.present())

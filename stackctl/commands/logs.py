@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Finite, Session, pass_session
+from stackctl.commands.options import Finite
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import StackctlError, UsageError
 
 if TYPE_CHECKING:
@@ -103,14 +104,14 @@ def _from_docker(session: Session, services: list[str], tail: int, *, follow: bo
 
 
 def _read(engine: Engine, ids: Mapping[str, str], tail: int) -> Iterator[tuple[str, bytes]]:
-    """Give each service's last lines, one service after the other."""
+    """Yield each service's last lines, one service after the other."""
     for service, container in ids.items():
         for _, line in engine.follow_logs(container, lines=tail, follow=False):
             yield service, line
 
 
 def _followed(engine: Engine, ids: Mapping[str, str], tail: int) -> Iterator[tuple[str, bytes]]:
-    """Give the services' lines as they come, until all have ended. Raises EngineError where one cannot be read."""
+    """Yield the services' lines as they arrive, until all have ended. Raises EngineError if a log cannot be read."""
     arrived: Queue[tuple[str, bytes] | StackctlError | None] = Queue(_AHEAD)
 
     def read(service: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import StackctlError
 
 

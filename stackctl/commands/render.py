@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.session import Session, pass_session
 
 if TYPE_CHECKING:
     from stackctl.project.project import ProjectState
@@ -34,7 +34,7 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
     from stackctl.render.configuration import render as write
 
     project = session.project
-    choices = attach.planned(project, UpRequest())
+    choices = attach.next_state(project, UpRequest())
     if check:
         if not passes_checks(session, choices):
             ctx.exit(1)
@@ -57,7 +57,7 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
 
 
 def passes_checks(session: Session, choices: ProjectState) -> bool:
-    """Have every program check the configuration of these choices as it would be rendered, and say what each says."""
+    """Return whether every program accepts the configuration rendered for these choices, and print their answers."""
     import tempfile
     from pathlib import Path
 
@@ -77,5 +77,5 @@ def passes_checks(session: Session, choices: ProjectState) -> bool:
                 session.out.print(f"{verdict.service} takes {verdict.subject}", style="green")
             else:
                 session.out.print(f"{verdict.service} refuses {verdict.subject}:", style="red")
-                session.out.print(verdict.said, markup=False, soft_wrap=True)
+                session.out.print(verdict.output, markup=False, soft_wrap=True)
     return passed

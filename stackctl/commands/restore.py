@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Session, confirm, pass_session
+from stackctl.commands.options import confirm
+from stackctl.commands.session import Session, pass_session
 
 if TYPE_CHECKING:
     from stackctl.backup.archive import Manifest

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session, print_markdown
+from stackctl.commands.session import Session, pass_session
+from stackctl.ui.console import print_markdown
 
 
 @click.command(epilog="\b\nExamples:\n  stackctl runbook ServiceDown\n  stackctl runbook")
@@ -27,4 +28,4 @@ def runbook(session: Session, alert: str | None, raw: bool) -> None:
     if raw:
         click.echo(text, nl=False)
     else:
-        print_markdown(session, text)
+        print_markdown(session.out, text)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import Session, pass_session
+from stackctl.commands.session import Session, pass_session
 
 
 @click.command(

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import FORMAT, WATCH, Session, pass_session, print_table, watch
+from stackctl.commands.options import FORMAT, WATCH
+from stackctl.commands.session import Session, pass_session
+from stackctl.ui.console import print_table
+from stackctl.ui.watch import watch
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,12 +33,12 @@ _STYLES = {"running": "green", "exited": "red", "dead": "red", "restarting": "re
 def status(ctx: click.Context, session: Session, output: str, every: float | None) -> None:
     """Show every service: image, state, readiness, uptime, CPU, memory, address. Exit 1 if one is not up."""
     if every is not None:
-        watch(session, every, output, lambda: _table(session, _rows(session)))
+        watch(session.out, every, output, lambda: _table(session, _rows(session)))
     rows = _rows(session)
     if output == "json":
         session.out.print_json(json.dumps([row.__dict__ for row in rows]))
     else:
-        print_table(session, _table(session, rows))
+        print_table(session.out, _table(session, rows))
     if any(row.ready != "ready" for row in rows):
         ctx.exit(1)
 
@@ -59,7 +62,7 @@ class Row:
 def _rows(session: Session) -> list[Row]:
     import asyncio
 
-    from stackctl.readiness import wait
+    from stackctl.readiness.probes import probe_once
     from stackctl.services.catalog import PUBLISHED_PORTS
 
     project = session.project
@@ -70,7 +73,7 @@ def _rows(session: Session) -> list[Row]:
     async def ask() -> tuple[dict[str, Usage], dict[str, str]]:
         return await asyncio.gather(
             asyncio.to_thread(engine.usage, running),
-            wait.look(project.services, engine, project.settings, containers),
+            probe_once(project.services, engine, project.settings, containers),
         )
 
     usage, answers = asyncio.run(ask())

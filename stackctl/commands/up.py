@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.common import Finite, Session, join_options, pass_session
+from stackctl.commands.options import Finite, join_options
+from stackctl.commands.session import Session, pass_session
 from stackctl.commands.urls import print_urls
-from stackctl.errors import EngineError
+from stackctl.errors import EngineError, SeveralErrors, StackctlError, UsageError
+from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
     from stackctl.images.resolve import Choice
+    from stackctl.project.project import UpRequest
 
 
 @click.command(
-    epilog="\b\nExamples:\n  stackctl up\n  stackctl up --no-demo\n  stackctl up --images local --verify\n"
-    "  stackctl up --attach bot-core_default\n  stackctl up --app-file ../bot-core/docker-compose.yml"
+    epilog="\b\nExamples:\n  stackctl up\n  stackctl up --dry-run\n  stackctl up --no-demo\n"
+    "  stackctl up --images local --verify\n  stackctl up --attach bot-core_default\n"
+    "  stackctl up --app-file ../bot-core/docker-compose.yml"
 )
 @click.option(
     "--images",
@@ -37,6 +41,15 @@ if TYPE_CHECKING:
     help="How long services may take to become ready.",
 )
 @click.option("--verify", "then_verify", is_flag=True, help="Run `stackctl verify` afterwards.")
+@click.option("--dry-run", is_flag=True, help="Print what `up` would do; change nothing.")
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print the plan of --dry-run.",
+)
 @pass_session
 @click.pass_context
 def up(
@@ -48,10 +61,23 @@ def up(
     app_files: tuple[Path, ...],
     timeout: float,
     then_verify: bool,
+    dry_run: bool,
+    output: str,
 ) -> None:
     """Bring the stack up and wait until every service is ready.
 
     What is there already is kept: a second `up` changes nothing and says so.
+
+    With --dry-run it prints what would be pulled, built, written, created and removed, and why. It changes nothing: no
+    file, image or container. Exit 1 if `up` would refuse to start.
+
+    The JSON object has `ok` and `failures`, a list of objects with `message` and `remedy`. Where `ok` is true it also
+    has `changes` (false if there is nothing to change), `warnings`, `request`, `images` (`set`, `reason`, `falls_back`,
+    `pull`, `build`), `files` (`added`, `changed`, `removed`, by path in the state folder), `containers` (`create`,
+    `recreate`, `dependents`, `start`, `remove`, by service; `recreate` is null until images are built), `volumes`
+    (`reset`, `remove`), `cleanup` (`unfinished_down`, `containers`), `grafana_password` (keep, set or unknown),
+    `notifications` (`on`, `off` with the missing settings), `services`, and `not_monitored` (`services`, `missing`,
+    `alerts`, `panels`).
     """
     from stackctl.lifecycle import up
     from stackctl.project.project import UpRequest
@@ -59,6 +85,16 @@ def up(
     from stackctl.readiness.wait import NotReady
     from stackctl.ui.progress import Display
 
+    request = UpRequest(demo, network, app_files)
+    if dry_run:
+        if then_verify:
+            raise UsageError(
+                "--dry-run starts nothing to verify", remedy="leave --verify or --dry-run out"
+            )
+        _print_plan(session, images, request, output)
+        return
+    if output != "text":
+        raise UsageError("--format is for --dry-run", remedy="add --dry-run")
     project = session.project
     with Display(session.err) as display:
         observer = Observer(display.step, display.note, display.progress)
@@ -66,7 +102,7 @@ def up(
             done = up.up(
                 project,
                 choice=images,
-                request=UpRequest(demo, network, app_files),
+                request=request,
                 timeout=timeout,
                 observer=observer,
             )
@@ -115,8 +151,45 @@ def up(
         ctx.invoke(verify)
 
 
+def _print_plan(session: Session, images: Choice, request: UpRequest, output: str) -> None:
+    """Print what `up` would do. Raises StackctlError if it would refuse to start."""
+    import json
+
+    from stackctl.lifecycle import up
+    from stackctl.ui import plan as ui
+    from stackctl.ui.progress import Display
+
+    project = session.untouched_project
+    try:
+        with Display(session.err) as display:
+            plan = up.dry_run(project, choice=images, request=request, step=display.step)
+    except UsageError:
+        raise
+    except StackctlError as error:
+        if output == "json":
+            failures = [
+                {"message": one.message, "remedy": one.remedy}
+                for one in (error.errors if isinstance(error, SeveralErrors) else [error])
+            ]
+            session.out.print_json(json.dumps({"ok": False, "failures": failures}))
+        raise
+    rehearsal = plan.facts.rehearsal
+    assert rehearsal is not None  # noqa: S101 - a dry run rehearses
+    if output == "json":
+        session.out.print_json(json.dumps(ui.as_json(plan, rehearsal)))
+        return
+    print_table(session.out, ui.as_text(plan, rehearsal))
+    session.out.print()
+    session.out.print(
+        f"`stackctl up` would make these changes to the project {project.name}."
+        if plan.has_changes
+        else f"Nothing to change in the project {project.name}.",
+        markup=False,
+    )
+
+
 def _last_words(engine: Engine, container: str) -> str:
-    """Give the last lines of a container's log, or why there are none: it may have gone by now."""
+    """Return the last lines of a container's log, or why there are none: it may have been removed."""
     try:
         return engine.last_logs(container, 15).rstrip() or "(it logged nothing)"
     except EngineError as error:

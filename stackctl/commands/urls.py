@@ -6,7 +6,9 @@ import json
 
 import click
 
-from stackctl.commands.common import FORMAT, Session, pass_session, print_table
+from stackctl.commands.options import FORMAT
+from stackctl.commands.session import Session, pass_session
+from stackctl.ui.console import print_table
 
 
 @click.command(epilog="\b\nExamples:\n  stackctl urls\n  stackctl urls --format json")
@@ -27,12 +29,12 @@ def print_urls(session: Session) -> None:
     table = Table.grid(padding=(0, 3))
     for service, address in _addresses(session).items():
         table.add_row(service, address)
-    print_table(session, table)
+    print_table(session.out, table)
     session.out.print(f"\n{login(session)}", markup=False, soft_wrap=True)
 
 
 def login(session: Session) -> str:
-    """Say how to log in to Grafana: where the password is, never what it is."""
+    """Return how to log in to Grafana: where the password is, never the password itself."""
     project = session.project
     if project.secrets.is_generated("GRAFANA_PASSWORD"):
         where = f"is in {project.state.secrets / 'grafana_password'}"

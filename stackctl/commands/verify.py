@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.common import WATCH, Finite, Session, pass_session, watch
+from stackctl.commands.options import WATCH, Finite
+from stackctl.commands.session import Session, pass_session
 from stackctl.errors import StackctlError, UsageError
+from stackctl.ui.watch import watch
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -130,7 +132,7 @@ def verify(
         return overview(session.out, asyncio.run(run(0, lambda _: None)))
 
     if every is not None:
-        watch(session, every, output, view)
+        watch(session.out, every, output, view)
     with Waiting(session.err, [check.id for check in checks]) as shown:
         done = asyncio.run(run(timeout, lambda result: shown.finished(result.check.id), shown.tell))
     if output == "table":

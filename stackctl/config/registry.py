@@ -12,6 +12,7 @@ from functools import partial
 
 from stackctl.services.applications import APPLICATIONS, parse_target
 from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, image_variable
+from stackctl.services.channels import CHANNELS
 from stackctl.values import parsers
 from stackctl.values.setting import Setting
 
@@ -30,21 +31,6 @@ GENERATED_SECRETS = (
     "MONGODB_PASSWORD",
 )
 """Passwords that stackctl generates on the first `up` where the user gave none."""
-
-_NOTIFICATIONS = (
-    Setting(
-        "ALERTMANAGER_SLACK_WEBHOOK_URL", None, parsers.url, "Slack incoming webhook", secret=True
-    ),
-    Setting(
-        "ALERTMANAGER_PAGERDUTY_KEY", None, parsers.text, "PagerDuty integration key", secret=True
-    ),
-    Setting("ALERTMANAGER_EMAIL_FROM", None, parsers.email, "sender of alert e-mails"),
-    Setting("ALERTMANAGER_EMAIL_TO", None, parsers.email, "recipients of alert e-mails"),
-    Setting("ALERTMANAGER_SMTP_HOST", None, parsers.host, "SMTP server"),
-    Setting("ALERTMANAGER_SMTP_PORT", "587", parsers.port, "SMTP server's port"),
-    Setting("ALERTMANAGER_SMTP_USERNAME", None, parsers.text, "SMTP user"),
-    Setting("ALERTMANAGER_SMTP_PASSWORD", None, parsers.text, "SMTP password", secret=True),
-)
 
 _IMAGES = (
     *(
@@ -86,7 +72,7 @@ def _bot_core() -> Iterator[Setting]:
         f"bot-core's own Compose files, {os.pathsep} between them (up --app-file)",
     )
     for one in APPLICATIONS.values():
-        if one.name == "mongodb":
+        if one.credentials is not None:
             continue
         yield Setting(
             one.setting,
@@ -181,7 +167,7 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
             )
             for service, port in PUBLISHED_PORTS.items()
         ],
-        "Notifications": _NOTIFICATIONS,
+        "Notifications": [row for channel in CHANNELS for row in channel.settings],
         "Images": _IMAGES,
         "Your own bot-core": tuple(_bot_core()),
         "Passwords and credentials": _CREDENTIALS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +55,10 @@ class Settings:
         if isinstance(text, str):
             raise KeyError(f"{name} is not a secret")
         return text
+
+    def missing(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of these settings that have no value."""
+        return tuple(name for name in names if self.values[name].text is None)
 
     def enabled(self, name: str) -> bool:
         """Tell whether a true-or-false setting is on."""

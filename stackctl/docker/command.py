@@ -24,25 +24,25 @@ class Command:
         self.project = project
         self._client = client
 
-    def listed(self, wanted: str | None = None, *, stopped: bool) -> list[str]:
-        """Give the IDs of the containers that a filter of `docker container list` lets through, or of all."""
+    def listed(self, filter_: str | None = None, *, stopped: bool) -> list[str]:
+        """Return the IDs of the containers that match a filter of `docker container list`, or of all."""
         every = ["--all"] if stopped else []
-        which = ["--filter", wanted] if wanted else []
+        which = ["--filter", filter_] if filter_ else []
         return self.ask("container", "list", "--quiet", "--no-trunc", *every, *which).split()
 
-    def ask(self, *arguments: str) -> str:
-        """Run a command that only asks the engine, and give what it printed.
+    def ask(self, *arguments: str, given: str = "") -> str:
+        """Run a read-only docker command with this input, and return its output.
 
         Raises EngineError where it fails or has no answer in time: who waits for readiness must not wait for ever for
         an engine that takes the connection and never says a word.
         """
-        printed, error = self._run(arguments)
+        printed, error = self._run(arguments, given)
         if error is not None:
             raise error
         return printed
 
     def inspect(self, containers: Sequence[str]) -> list[Inspected]:
-        """Look at containers in one call, where the library would make one for each; without those that are gone."""
+        """Inspect containers in one call, where the library makes one for each; removed containers are left out."""
         if not containers:
             return []
         printed, error = self._run(("container", "inspect", *containers))
@@ -52,15 +52,19 @@ class Command:
         found: list[Inspected] = json.loads(printed or "[]")
         return found
 
-    def _run(self, arguments: Sequence[str]) -> tuple[str, EngineError | None]:
-        """Give what a command printed, and why it failed, where it did."""
+    def _run(self, arguments: Sequence[str], given: str = "") -> tuple[str, EngineError | None]:
+        """Return a command's output, and the reason if it failed."""
         printed = ""
         name = " ".join(word for word in arguments[:2] if not word.startswith("-"))
         try:
             with translated(f"docker {name}"):
                 command = [*map(str, self._client.client_config.docker_cmd), *arguments]
                 done = subprocess.run(
-                    command, capture_output=True, check=False, timeout=_ANSWER_SECONDS
+                    command,
+                    input=given.encode(),
+                    capture_output=True,
+                    check=False,
+                    timeout=_ANSWER_SECONDS,
                 )
                 printed = done.stdout.decode()
                 if done.returncode:

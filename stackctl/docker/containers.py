@@ -55,14 +55,14 @@ class Containers(Command):
             self._client.network.disconnect(network, container, force=True)
 
     def connect(self, container: str, network: str, options: Sequence[str] | None = None) -> None:
-        """Put a container back on a network; no harm if it is on it, or if it is gone.
+        """Reconnect a container to a network; do nothing if it is connected or no longer exists.
 
         `options` are those that `connection` gave; without any it gets its service's name.
         """
         for found in self.inspect([container]):
-            there = found["NetworkSettings"]["Networks"] or {}
+            networks = found["NetworkSettings"]["Networks"] or {}
             # An attempt that failed leaves the network in the list, without its ID.
-            if (there.get(network) or {}).get("NetworkID"):
+            if (networks.get(network) or {}).get("NetworkID"):
                 return
             if options is None:
                 options = ["--alias", labels_of(found).get(SERVICE_LABEL, name_of(found))]
@@ -72,16 +72,16 @@ class Containers(Command):
                 run([*command, *options, network, container])
 
     def connection(self, container: str, network: str) -> tuple[str, ...]:
-        """Give the options of `docker network connect` that put a container on a network as it is on it.
+        """Return the options of `docker network connect` that recreate a container's connection to a network.
 
         They are its aliases and the addresses that were chosen for it; those that Docker chose are left to Docker. None
         where it is not on the network, or gone.
         """
         for found in self.inspect([container]):
-            there = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
-            chosen = there.get("IPAMConfig") or {}
+            endpoint = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
+            chosen = endpoint.get("IPAMConfig") or {}
             # Older engines list the short ID among the aliases, and add it again by themselves.
-            aliases = [one for one in there.get("Aliases") or () if one != found["Id"][:12]]
+            aliases = [one for one in endpoint.get("Aliases") or () if one != found["Id"][:12]]
             options = [
                 *(("--alias", alias) for alias in aliases),
                 *(("--ip", ip) for ip in [chosen.get("IPv4Address")] if ip),
@@ -91,7 +91,7 @@ class Containers(Command):
         return ()
 
     def surroundings(self, container: str) -> Surroundings:
-        """Give a container's memory limit, networks and writable volumes."""
+        """Return a container's memory limit, networks and writable volumes."""
         with translated("docker container inspect"):
             found = self._client.container.inspect(container)
         return Surroundings(
@@ -106,7 +106,7 @@ class Containers(Command):
         )
 
     def published(self, container: str, port: int) -> tuple[str, int] | None:
-        """Give the engine's address and port at which a container's TCP port is published, None where it is not."""
+        """Return the engine's address and port at which a container's TCP port is published; None if it is not."""
         for found in self.inspect([container]):
             binds = (found["NetworkSettings"]["Ports"] or {}).get(f"{port}/tcp")
             if binds:
@@ -114,7 +114,7 @@ class Containers(Command):
         return None
 
     def last_logs(self, container: str, lines: int) -> str:
-        """Give the last lines that a container wrote, both streams."""
+        """Return the last lines of a container's log, both streams."""
         with translated("docker logs"):
             text = self._client.container.logs(container, tail=lines)
         assert isinstance(text, str)  # noqa: S101 - the library's type for a call that does not stream
@@ -123,7 +123,7 @@ class Containers(Command):
     def follow_logs(
         self, container: str, *, lines: int, follow: bool
     ) -> Iterator[tuple[str, bytes]]:
-        """Give (stream, line) of a container's log, with its last `lines` lines first."""
+        """Yield (stream, line) of a container's log, starting with its last `lines` lines."""
         with translated("docker logs"):
             stream = self._client.container.logs(container, tail=lines, follow=follow, stream=True)
             if isinstance(stream, str):
@@ -131,7 +131,7 @@ class Containers(Command):
             yield from stream
 
     def usage(self, containers: Sequence[str]) -> dict[str, Usage]:
-        """Give the use of running containers by name; takes the engine about two seconds."""
+        """Return the resource usage of running containers by name; the engine takes about two seconds."""
         if not containers:
             return {}
         with translated("docker stats"):
@@ -142,7 +142,7 @@ class Containers(Command):
         }
 
     def execute(self, container: str, command: Sequence[str]) -> str:
-        """Run a command in a running container and give what it wrote to stdout. Raises EngineError if it fails."""
+        """Run a command in a running container and return what it wrote to stdout. Raises EngineError if it fails."""
         with translated(f"docker exec {command[0]}"):
             output = self._client.container.execute(container, list(command))
         assert isinstance(output, str)  # noqa: S101 - the library's type for a call that does not stream

@@ -36,16 +36,16 @@ class Endpoint:
 
     @property
     def remote(self) -> bool:
-        """Tell whether the engine is taken to have other files than this machine."""
+        """Return whether the engine is assumed to be on another machine, with another file system."""
         return self.kind != "unix"
 
     @property
     def by_loopback(self) -> bool:
-        """Tell whether the engine is reached at this machine's own address, be it itself or a tunnel's end."""
+        """Return whether the engine's address is this machine's own: the engine is here or behind a tunnel."""
         return self.host is not None and is_loopback(self.host)
 
     def __str__(self) -> str:
-        """Give the address without a user's name or a password."""
+        """Return the address without user name and password."""
         return f"{self.kind}://{self.socket or self.host}"
 
 
@@ -53,7 +53,7 @@ DEFAULT = Endpoint("unix", socket=Path("/var/run/docker.sock"))
 
 
 def known() -> Endpoint | None:
-    """Give the endpoint where the `docker` command need not be asked for it, None where it lies in a context.
+    """Return the endpoint if it is known without running `docker`; None if a context defines it.
 
     It is DOCKER_HOST's, or the default one where neither DOCKER_CONTEXT nor Docker's configuration names a context.
     Raises UsageError for an address in DOCKER_HOST that is none.
@@ -98,7 +98,7 @@ def parse(address: str, origin: str) -> Endpoint:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host's name or address is this machine's loopback."""
+    """Return whether a host's name or address is this machine's loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

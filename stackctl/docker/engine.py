@@ -16,7 +16,7 @@ from python_on_whales import DockerClient
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.errors import NoNetworkError, reached, translated
 from stackctl.docker.images import Images
-from stackctl.docker.inventory import Look
+from stackctl.docker.inventory import Inventory
 from stackctl.docker.models import (
     PROJECT_LABEL,
     ContainerState,
@@ -28,18 +28,11 @@ from stackctl.docker.models import (
     state_of,
     time,
 )
+from stackctl.docker.requirements import MINIMUM_COMPOSE, START_INTERVAL_API
 from stackctl.docker.run import Programs
 from stackctl.errors import EngineError
 from stackctl.services.applications import MonitoredServices
 from stackctl.util import paths
-
-MINIMUM_ENGINE = (25, 0)
-MINIMUM_COMPOSE = (2, 20)
-MINIMUM_PODMAN = (4, 3)
-ADAPTING_COMPOSE = (2, 24, 4)
-"""The first with a reliable `!reset`, by which a generated file takes settings out of ours."""
-START_INTERVAL_API = (1, 44)
-"""Compose refuses `start_interval` of an engine with an older API."""
 
 COPY_LABEL = "stackctl.copy"
 """Marks a volume that holds copies of the project's configuration or secrets, and no data."""
@@ -59,7 +52,7 @@ class EngineInfo:
     memory_bytes: int
     cpus: int
     root: Path
-    api: str = "1.44"
+    api: str = str(START_INTERVAL_API)
     podman: bool = False
     """Whether it is Podman behind Docker's API."""
     rootless: bool = False
@@ -70,7 +63,7 @@ class EngineInfo:
 
     @property
     def is_docker_desktop(self) -> bool:
-        """Tell whether the engine is in Docker Desktop's virtual machine."""
+        """Return whether the engine is in Docker Desktop's virtual machine."""
         return self.operating_system == "Docker Desktop"
 
 
@@ -123,20 +116,32 @@ class Engine(Programs, Images):
         return [Path(path) for path in self._client.client_config.compose_files]
 
     def merge_over(self, compose_files: Sequence[Path], env_files: Sequence[Path]) -> None:
-        """Have Compose merge these files over its others, and read these .env files after its others."""
+        """Make Compose merge these files over its others, and read these .env files after its others."""
         config = self._client.client_config
         config.compose_files = [*config.compose_files, *compose_files]
         config.compose_env_files = [*config.compose_env_files, *env_files]
 
     def configuration(self) -> dict[str, Any]:
-        """Give what Compose makes of all its files, as `docker compose config` does. It may have secrets in it."""
+        """Return the merged configuration, as `docker compose config` does. It may contain secrets."""
         with translated("docker compose config"):
             found = self._client.compose.config(return_json=True)
         assert isinstance(found, dict)  # noqa: S101 - the library's type for the other form
         return found
 
+    def configuration_hashes(self, configuration: Mapping[str, Any]) -> dict[str, str]:
+        """Return Compose's hash of each service, by which it decides whether to recreate a container.
+
+        `configuration` is that of `configuration()`: Compose hashes services with an `env_file` otherwise before it has
+        read that file than at `up`, when it has. Raises EngineError if Compose cannot read it.
+        """
+        options = ("--project-name", self.project, "--profile", "*", "--file", "-")
+        printed = self.ask(
+            "compose", *options, "config", "--hash", "*", given=json.dumps(configuration)
+        )
+        return dict(line.split(maxsplit=1) for line in printed.splitlines() if line)
+
     def info(self) -> EngineInfo:
-        """Give what the engine and Compose are; they are asked once.
+        """Return the versions and kind of the engine and Compose; they are requested once.
 
         Raises EngineError, with the remedy, where the command, the daemon or Compose is missing.
         """
@@ -154,7 +159,8 @@ class Engine(Programs, Images):
         if compose is None:
             raise EngineError(
                 "Docker Compose is not installed",
-                remedy="install the docker-compose-plugin (or docker-compose) package, 2.20 or newer",
+                remedy="install the docker-compose-plugin (or docker-compose) package,"
+                f" {MINIMUM_COMPOSE} or newer",
             )
         server: dict[str, Any] = json.loads(self.ask("version", "--format", "{{json .Server}}"))
         return EngineInfo(
@@ -200,23 +206,23 @@ class Engine(Programs, Images):
                     one.remove()
 
     def containers(self) -> dict[str, ContainerState]:
-        """Give the project's containers by service, stopped ones too, and those of bot-core on a joined network.
+        """Return the project's containers by service, stopped ones included, and bot-core's on an attached network.
 
         One of bot-core's is here by the name that the monitoring has for it.
         """
         both = [*self._on_joined_network(), *self._of_project()]
         return {state.service: state for state in map(self._state_of, both)}
 
-    def look(self) -> Look:
+    def inventory(self) -> Inventory:
         """Look at all of the engine's containers, whoever has made them."""
-        return Look(self.project, self.inspect(self.listed(stopped=True)))
+        return Inventory(self.project, self.inspect(self.listed(stopped=True)))
 
     def container(self, id_: str) -> ContainerState | None:
-        """Give one container, or None where it is gone."""
+        """Return a container; None if it does not exist."""
         return next(map(self._state_of, self.inspect([id_])), None)
 
     def neighbours(self, network: str) -> list[Neighbour]:
-        """Give the running containers of others on a network. Raises EngineError where there is no such network."""
+        """Return other projects' running containers on a network. Raises EngineError if the network does not exist."""
         try:
             with translated("docker network inspect"):
                 self._client.network.inspect(network)
@@ -258,7 +264,7 @@ class Engine(Programs, Images):
         return (own,) if self._joined is None else (self._joined, own)
 
     def volumes(self, made: Collection[str] = ()) -> list[str]:
-        """Give the names of the volumes that have the stack's data: those of our compose files, and those of `made`.
+        """Return the names of the volumes that have the stack's data: those of our compose files, and those of `made`.
 
         Others that carry the project's name are somebody else's, such as those of a bot-core that was started by itself
         under the same name.
@@ -267,7 +273,7 @@ class Engine(Programs, Images):
         return sorted(self._volumes(PROJECT_LABEL, self.project) & {*ours, *made})
 
     def unnamed_volumes(self) -> dict[str, str]:
-        """Give the volumes without a name of their own → the container of the project that has it."""
+        """Return the volumes without a name of their own → the container of the project that has it."""
         return {
             mount["Name"]: name_of(container)
             for container in self._of_project()
@@ -276,20 +282,20 @@ class Engine(Programs, Images):
         }
 
     def copies(self) -> list[str]:
-        """Give the names of the project's volumes that hold copies of its configuration and secrets."""
+        """Return the names of the project's volumes that hold copies of its configuration and secrets."""
         # Two questions: Podman gives what fits either of two labels.
         return sorted(self._volumes(PROJECT_LABEL, self.project) & self._volumes(COPY_LABEL))
 
     def _volumes(self, label: str, value: str | None = None) -> set[str]:
-        wanted = label if value is None else f"{label}={value}"
+        label_filter = label if value is None else f"{label}={value}"
         with translated("docker volume list"):
-            return {one.name for one in self._client.volume.list(filters=[("label", wanted)])}
+            return {one.name for one in self._client.volume.list(filters=[("label", label_filter)])}
 
 
 def merged(
     project: str, files: Sequence[Path], env_files: Sequence[Path] = ()
 ) -> Mapping[str, Any]:
-    """Give Compose files as one, with every profile's services and every variable replaced.
+    """Return Compose files as one, with every profile's services and every variable replaced.
 
     Raises EngineError where they are not valid.
     """

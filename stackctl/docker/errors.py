@@ -57,17 +57,17 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
     (
         # Of a network; of a port it says more before these words.
         r"error response from daemon: address already in use",
-        "the address that is asked for is taken by another container on the network: {said}",
+        "the address that is asked for is taken by another container on the network: {reason}",
         "`docker network inspect` says by which; stop that one, and try again",
     ),
     (
         r"port is already allocated|address already in use",
-        "a port of the stack is taken: {said}",
+        "a port of the stack is taken: {reason}",
         "`stackctl doctor` says by which process",
     ),
     (
         r"container name .* is already in use",
-        "a container of the same name is there already: {said}",
+        "a container of the same name is there already: {reason}",
         "stop and remove it, or give the project another name with -p",
     ),
     (
@@ -77,7 +77,7 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
     ),
     (
         r"no space left on device",
-        "the disk of Docker is full: {said}",
+        "the disk of Docker is full: {reason}",
         "`docker system df` shows what takes it",
     ),
 )
@@ -87,7 +87,7 @@ the remedy."""
 
 @contextlib.contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn the library's exceptions into one line: what the engine said last, and the remedy where it is known."""
+    """Turn the library's exceptions into one line: the engine's last message, and the remedy where it is known."""
     try:
         yield
     except ClientNotFoundError:
@@ -96,22 +96,24 @@ def translated(what: str) -> Iterator[None]:
             remedy="install Docker Engine 25 or newer, or Docker Desktop",
         ) from None
     except DockerException as error:
-        said = (error.stderr or error.stdout or "").strip()
+        output = (error.stderr or error.stdout or "").strip()
         for pattern, message, remedy in _REMEDIES:
-            if re.search(pattern, said, re.IGNORECASE | re.DOTALL):
-                if message == _NOT_RUNNING and (elsewhere := _elsewhere(said)):
+            if re.search(pattern, output, re.IGNORECASE | re.DOTALL):
+                if message == _NOT_RUNNING and (elsewhere := _elsewhere(output)):
                     raise elsewhere from None
-                raise EngineError(message.format(said=last_line(said)), remedy=remedy) from None
+                raise EngineError(message.format(reason=last_line(output)), remedy=remedy) from None
         if type(error) in _GONE:
             kind, remedy = _GONE[type(error)]
-            raise kind(f"{what} failed: {last_line(said)}", remedy=remedy) from None
-        raise EngineError(f"{what} failed (exit {error.return_code}): {last_line(said)}") from None
+            raise kind(f"{what} failed: {last_line(output)}", remedy=remedy) from None
+        raise EngineError(
+            f"{what} failed (exit {error.return_code}): {last_line(output)}"
+        ) from None
 
 
-def failed(command: Sequence[str], code: int, said: bytes) -> DockerException:
-    """Give the library's exception for a command that was run without it, by what it said on stderr."""
+def failed(command: Sequence[str], code: int, stderr: bytes) -> DockerException:
+    """Return the library's exception for a command that was run without the library, from its stderr."""
     # The library would fail over what is not UTF-8.
-    text = said.decode(errors="replace").encode()
+    text = stderr.decode(errors="replace").encode()
     return get_docker_exception_type(text)(list(command), code, stderr=text)
 
 
@@ -141,13 +143,13 @@ def reached() -> Endpoint:
     return endpoint.parse(described.host, f"the Docker context {name!r}")
 
 
-def _elsewhere(said: str) -> EngineError | None:
-    """Give the error for a remote engine that does not answer, None for one of this machine."""
+def _elsewhere(output: str) -> EngineError | None:
+    """Return the error for a remote engine that does not answer; None for a local one."""
     where = reached()
     if not where.remote:
         return None
     # What is before these is the request that was tried.
-    _, _, reason = last_line(said).rpartition("stderr=")
+    _, _, reason = last_line(output).rpartition("stderr=")
     _, _, reason = reason.rpartition('": ')
     reason = reason.removesuffix(". Is the docker daemon running?")
     return EngineError(
@@ -157,7 +159,7 @@ def _elsewhere(said: str) -> EngineError | None:
 
 
 def last_line(text: str) -> str:
-    """Give the last line that says something: below it the command may point to its own help."""
+    """Return the last meaningful line: the command may print a hint at its own help below it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line for line in lines if not re.match(r"(Run|See) 'docker .*--help'", line)]
-    return said[-1] if said else "it said nothing"
+    messages = [line for line in lines if not re.match(r"(Run|See) 'docker .*--help'", line)]
+    return messages[-1] if messages else "it said nothing"

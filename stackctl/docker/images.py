@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from python_on_whales import DockerClient, Image
 
@@ -18,36 +21,66 @@ _PIECE = 1024 * 1024
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an image consists of, equal in every engine that has it, while its ID depends on the image store.
+
+    `configuration` is a digest of what a container inherits from the image, of its platform and of its date. `layers`
+    are the digests of its uncompressed layers, lowest first (OCI image specification, rootfs.diff_ids).
+    """
+
+    configuration: str
+    layers: tuple[str, ...]
+
+
 class Images(Command):
     """The engine's images, each by its reference."""
 
     def image_id(self, reference: str) -> str | None:
-        """Give the ID of a local image, or None where there is none by that reference."""
+        """Return the ID of a local image; None if no image has that reference."""
         return self._of_image(reference, lambda image: image.id, None)
 
     def image_labels(self, reference: str) -> dict[str, str]:
-        """Give the labels of a local image, none where it is not there."""
+        """Return the labels of a local image; empty if the image does not exist."""
         return self._of_image(
             reference, lambda image: (image.config and image.config.labels) or {}, {}
         )
 
-    def images_with_label(self, label: str) -> set[str]:
-        """Give the IDs of the local images that carry this label."""
-        with translated("docker image list"):
-            return {
-                image.id for image in self._client.image.list(filters=[("label", label)], all=True)
-            }
+    def labels_of_images(self, references: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the labels of those images that are here, by reference, with one question to the engine."""
+        printed, error = self._run(("image", "inspect", *references))
+        # Those that are here are printed all the same.
+        if error is not None and not isinstance(error, NoImageError):
+            raise error
+        return {
+            reference: image["Config"]["Labels"] or {}
+            for image in json.loads(printed or "[]")
+            for tag in image["RepoTags"]
+            for reference in references
+            # Podman puts the registry before a tag.
+            if tag == reference or tag.endswith(f"/{reference}")
+        }
 
     def image_digests(self, reference: str) -> dict[str, str]:
-        """Give the digests that registries know a local image by, by repository; none for one that is not here."""
+        """Return a local image's registry digests by repository; empty if the image does not exist."""
         return self._of_image(
             reference,
             lambda image: dict(one.split("@", 1) for one in image.repo_digests or []),
             {},
         )
 
+    def image_content(self, reference: str) -> Content | None:
+        """Return the content of a local image, or None where there is none by that reference."""
+        printed, error = self._run(("image", "inspect", reference))
+        if isinstance(error, NoImageError):
+            return None
+        if error is not None:
+            raise error
+        (image,) = json.loads(printed)
+        return _content(image)
+
     def _of_image(self, reference: str, read: Callable[[Image], _T], otherwise: _T) -> _T:
-        """Give what is read of a local image, or something else where it is not there."""
+        """Return what `read` takes from a local image, or the default if the image does not exist."""
         # Reading is inside: the library may look anew for what is asked of an image.
         with contextlib.suppress(NoImageError), translated("docker image inspect"):
             image = self._client.image.inspect(reference)
@@ -56,7 +89,7 @@ class Images(Command):
         return otherwise
 
     def save_images(self, references: Sequence[str]) -> Iterator[bytes]:
-        """Give `docker save` of local images, piece by piece: a tar that has what they share once."""
+        """Yield the chunks of `docker save` for local images: a tar with shared layers stored once."""
         with self._piped("save", *references, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
             while piece := process.stdout.read(_PIECE):
@@ -84,8 +117,8 @@ class Images(Command):
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command on images whose data is piped; the library's own lets what it says pass to our stderr."""
         command = [*map(str, self._client.client_config.docker_cmd), "image", *arguments]
-        with translated(f"docker {arguments[0]}"), tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=said)
+        with translated(f"docker {arguments[0]}"), tempfile.TemporaryFile() as stderr:
+            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)
             try:
                 yield process
                 code = process.wait()
@@ -100,8 +133,8 @@ class Images(Command):
                         with contextlib.suppress(BrokenPipeError):
                             pipe.close()
             if code != 0:
-                said.seek(0)
-                raise failed(command, code, said.read())
+                stderr.seek(0)
+                raise failed(command, code, stderr.read())
 
     def pull(self, reference: str) -> None:
         """Pull an image. Raises EngineError where no registry gives it."""
@@ -114,12 +147,44 @@ class Images(Command):
         with translated("docker import"):
             self._client.image.import_(archive, tag=reference, changes=changes)
 
-    def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
-        """Build all images of a compose file with these build arguments, and give the builder's lines."""
-        builder = DockerClient(compose_files=[build_file])
-        with translated("docker compose build"):
+    def build(
+        self,
+        build_file: Path,
+        arguments: Mapping[str, str] = {},
+        labels: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Iterator[str]:
+        """Build the images of a compose file with these build arguments, and yield the builder's lines.
+
+        With `labels`, by service, only the images of these services are built.
+        """
+        with translated("docker compose build"), tempfile.NamedTemporaryFile("w") as labelled:
+            builds = {name: {"build": {"labels": own}} for name, own in (labels or {}).items()}
+            json.dump({"services": builds}, labelled)
+            labelled.flush()
+            builder = DockerClient(compose_files=[build_file, labelled.name])
             lines = builder.compose.build(
-                build_args=dict(arguments), stream_logs=True, progress="plain"
+                services=None if labels is None else list(labels),
+                build_args=dict(arguments),
+                stream_logs=True,
+                progress="plain",
             )
             for _, line in lines or ():
                 yield line.decode(errors="replace").rstrip()
+
+
+_PLATFORM = ("Architecture", "Created", "Os", "Variant")
+_INHERITED = (
+    *("Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "Labels", "OnBuild", "Shell"),
+    *("StopSignal", "User", "Volumes", "WorkingDir"),
+)
+"""The members of `docker image inspect`, and of its Config, that come from the image's configuration."""
+
+
+def _content(image: Mapping[str, Any]) -> Content:
+    config = image["Config"] or {}
+    members = {name: image.get(name) for name in _PLATFORM}
+    members |= {name: config.get(name) for name in _INHERITED}
+    # Engines differ in whether they list a member without a value.
+    listed = json.dumps({name: one for name, one in members.items() if one}, sort_keys=True)
+    digest = hashlib.sha256(listed.encode()).hexdigest()
+    return Content(f"sha256:{digest}", tuple(image["RootFS"].get("Layers") or ()))

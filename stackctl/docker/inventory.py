@@ -20,13 +20,27 @@ SCRATCH_LABEL = "stackctl.scratch"
 PROCESS_LABEL = "stackctl.process"
 """The process that made it: what one that was killed has left is removed by the next `up` or `down`."""
 
+_HASH_LABEL = "com.docker.compose.config-hash"
+_IMAGE_LABEL = "com.docker.compose.image"
 _ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
 _EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - they are read
 """What stands for all of a machine's addresses; the first is Podman's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class OwnContainer:
+    """A container of the project: its service, and what Compose created it from."""
+
+    service: str
+    running: bool
+    configuration: str | None
+    """Hash of the service's configuration."""
+    image: str | None
+    """ID of the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
     """The containers of the engine at one moment, stopped ones too, seen from one Compose project."""
 
     project: str
@@ -37,8 +51,23 @@ class Look:
         """The IDs of the project's containers → their names."""
         return {one["Id"]: name_of(one) for one in self._own()}
 
+    def services(self) -> dict[str, OwnContainer]:
+        """Return the containers of the project by service, without what an interrupted `compose up` left."""
+        leftovers = self.leftovers()
+        return {
+            labels[SERVICE_LABEL]: OwnContainer(
+                labels[SERVICE_LABEL],
+                container["State"]["Running"],
+                labels.get(_HASH_LABEL),
+                labels.get(_IMAGE_LABEL),
+            )
+            for container in self._own()
+            for labels in [labels_of(container)]
+            if SERVICE_LABEL in labels and name_of(container) not in leftovers
+        }
+
     def foreign_containers(self, known: Collection[str]) -> list[str]:
-        """Give the names of containers of this project's name that stackctl did not make, but of `known` services."""
+        """Return the names of containers of this project's name that stackctl did not make, but of `known` services."""
         return sorted(
             name_of(container)
             for container in self._own()
@@ -52,7 +81,7 @@ class Look:
         )
 
     def publishers(self, address: str) -> dict[int, str]:
-        """Give the TCP ports that running containers of any project publish → the container's name.
+        """Return the TCP ports that running containers of any project publish → the container's name.
 
         Only those are meant that are in the way of a port on `address`.
         """
@@ -69,7 +98,7 @@ class Look:
         }
 
     def leftovers(self) -> list[str]:
-        """Give the names of what an interrupted `compose up` left of containers that it was replacing.
+        """Return the names of what an interrupted `compose up` left of containers that it was replacing.
 
         Compose renames the old container to its short ID and its name before it makes the new one; a second `up`
         then fails over the name. Data is in volumes.
@@ -77,7 +106,7 @@ class Look:
         return [name for name in map(name_of, self._own()) if re.match(r"[0-9a-f]{12}_", name)]
 
     def abandoned(self) -> list[str]:
-        """Give the names of containers that commands made for themselves and, being killed, did not remove."""
+        """Return the names of containers that commands made for themselves and, being killed, did not remove."""
         return [
             name_of(container)
             for container in self.containers
@@ -90,7 +119,7 @@ class Look:
 
 
 def is_abandoned(labels: Mapping[str, str]) -> bool:
-    """Tell whether the process that made a thing with these labels is gone."""
+    """Return whether the process that made a thing with these labels is gone."""
     import psutil
 
     pid = labels.get(PROCESS_LABEL, "")

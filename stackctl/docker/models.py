@@ -43,7 +43,7 @@ class ContainerState:
 
     @property
     def running(self) -> bool:
-        """Tell whether its process runs."""
+        """Return whether the container is running."""
         return self.status == "running"
 
 
@@ -78,25 +78,25 @@ class Surroundings:
 
 
 def name_of(container: Inspected) -> str:
-    """Give its name, as the `docker` command shows it."""
+    """Return the container's name, as the `docker` command shows it."""
     name: str = container["Name"]
     return name.removeprefix("/")
 
 
 def labels_of(container: Inspected) -> Mapping[str, str]:
-    """Give its labels."""
+    """Return the container's labels."""
     labels: Mapping[str, str] | None = container["Config"]["Labels"]
     return labels or {}
 
 
 def names_of(container: Inspected) -> set[str]:
-    """Give the names by which a container is known on its networks."""
+    """Return the names by which a container is known on its networks."""
     labels = labels_of(container)
     return {name_of(container), *([labels[SERVICE_LABEL]] if SERVICE_LABEL in labels else [])}
 
 
 def state_of(container: Inspected) -> ContainerState:
-    """Give its state, under the name of its Compose service where it has one."""
+    """Return the container's state, named after its Compose service if it has one."""
     labels = labels_of(container)
     state = container["State"]
     health = (state.get("Health") or {}).get("Status")

@@ -32,7 +32,7 @@ _ANSWER_SECONDS = 300.0
 
 @contextlib.contextmanager
 def open_transfer(project: str) -> Iterator[Transfer]:
-    """Give what copies a project's volumes, and leave nothing of it behind."""
+    """Yield a `Transfer` for a project's volumes, and remove its container and image afterwards."""
     image = f"stackctl/volume-copy:{project}"
     try:
         _docker("import", "-", image, given=_EMPTY_TAR)
@@ -63,7 +63,7 @@ class Transfer:
             self.copy_in("", source)
 
     def contents(self, path: str) -> bytes:
-        """Give a tar of what is mounted below a path of the container."""
+        """Return a tar of what is mounted below a path of the container."""
         return self._copy_out(path, subprocess.PIPE)
 
     def _copy_out(self, path: str, sink: IO[bytes] | int) -> bytes:
@@ -88,17 +88,17 @@ class Transfer:
                 # A command that has ended says why on stderr.
                 with contextlib.suppress(BrokenPipeError):
                     shutil.copyfileobj(source, process.stdin, _CHUNK)
-                _, said = process.communicate()
+                _, stderr = process.communicate()
             except BaseException:
                 process.kill()
                 raise
         with translated("docker cp"):
             if process.returncode:
-                raise failed(command, process.returncode, said)
+                raise failed(command, process.returncode, stderr)
 
     @contextlib.contextmanager
     def mounted(self, volumes: Mapping[str, str], mode: Literal["ro", "rw"]) -> Iterator[None]:
-        """Have volumes mounted, each at its path, while the body runs."""
+        """Mount volumes, each at its path, while the body runs."""
         _docker("rm", "--force", self._container)
         labels = [f"--label={name}={value}" for name, value in self._labels.items()]
         mounts = [f"--volume={volume}:/{path}:{mode}" for volume, path in volumes.items()]
@@ -112,18 +112,18 @@ class Transfer:
 
 
 def present(names: Collection[str]) -> set[str]:
-    """Give those of the volumes that are there."""
+    """Return the volumes that exist."""
     return set(names) & set(_docker("volume", "ls", "--quiet").splitlines())
 
 
 def foreign(names: Collection[str], project: str) -> set[str]:
-    """Give those of the volumes that are there without the project's label: somebody else's by the same name."""
+    """Return the volumes that exist without the project's label: another owner's under the same name."""
     own = _docker("volume", "ls", "--quiet", "--filter", f"label={PROJECT_LABEL}={project}")
     return present(names) - set(own.splitlines())
 
 
 def users(volume: str) -> list[str]:
-    """Give the names of the containers, stopped ones too, that have a volume mounted: it cannot be removed."""
+    """Return the names of the containers, stopped ones included, that mount a volume and so block its removal."""
     return _docker(
         "ps", "--all", "--filter", f"volume={volume}", "--format", "{{.Names}}"
     ).splitlines()
@@ -143,7 +143,7 @@ def remove(volumes: Collection[str]) -> None:
 
 
 def _docker(*arguments: str, given: bytes = b"") -> str:
-    """Run a short docker command and give what it printed. Raises EngineError if it fails."""
+    """Run a short docker command and return what it printed. Raises EngineError if it fails."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def end() -> None:
@@ -165,7 +165,7 @@ def _docker(*arguments: str, given: bytes = b"") -> str:
     ):
         processes.append(process)
         try:
-            printed, said = process.communicate(given, timeout=_ANSWER_SECONDS)
+            printed, stderr = process.communicate(given, timeout=_ANSWER_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             raise EngineError(
@@ -173,5 +173,5 @@ def _docker(*arguments: str, given: bytes = b"") -> str:
             ) from None
     with translated(f"docker {arguments[0]}"):
         if process.returncode:
-            raise failed(["docker", *arguments], process.returncode, said)
+            raise failed(["docker", *arguments], process.returncode, stderr)
     return printed.decode().strip()

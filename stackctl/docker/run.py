@@ -9,14 +9,14 @@ from typing import Any
 
 from stackctl.docker.containers import Containers
 from stackctl.docker.errors import translated
-from stackctl.docker.inventory import PROCESS_LABEL, SCRATCH_LABEL, Look, is_abandoned
+from stackctl.docker.inventory import PROCESS_LABEL, SCRATCH_LABEL, Inventory, is_abandoned
 
 
 class Programs(Containers):
     """Runs programs of images that are here, each in a container of its own."""
 
     def run_in_network(self, network: str, image: str, command: Sequence[str]) -> str:
-        """Run a program of an image once on a network and give what it wrote to stdout.
+        """Run a program of an image once on a network and return what it wrote to stdout.
 
         Raises EngineError if it fails.
         """
@@ -59,7 +59,7 @@ class Programs(Containers):
     ) -> tuple[int, str]:
         """Run a program of an image once, with a copy of `folder` at `at` and without network.
 
-        Gives its exit code and what it wrote, both streams. Raises EngineError where it cannot be run.
+        Returns its exit code and what it wrote, both streams. Raises EngineError where it cannot be run.
         """
         with translated("docker create"):
             # A copy, not a mount: the engine may be on another machine. The volume makes room for it in a
@@ -109,9 +109,9 @@ class Programs(Containers):
                 output += line if stream == "stdout" else b""
         return output.decode(errors="replace")
 
-    def remove_scratch(self, look: Look) -> None:
+    def remove_scratch(self, inventory: Inventory) -> None:
         """Remove what commands made for themselves and, being killed, did not remove: containers, and volumes."""
-        for name in look.abandoned():
+        for name in inventory.abandoned():
             self.remove(name)
         with translated("docker volume rm"):
             for volume in self._client.volume.list(
@@ -122,5 +122,5 @@ class Programs(Containers):
 
 
 def scratch_labels(project: str) -> dict[str, str]:
-    """Give the labels of what this process makes for itself and removes."""
+    """Return the labels of the temporary objects of this process."""
     return {SCRATCH_LABEL: project, PROCESS_LABEL: str(os.getpid())}

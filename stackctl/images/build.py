@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
+from stackctl.images import inputs
 from stackctl.images.sets import catalogue, mirrored, reference
 from stackctl.project import state
 from stackctl.util import paths
@@ -25,31 +25,36 @@ BASE_SUITE = "trixie"
 
 
 RECORD = "local-images.json"
-"""What was built of the local set, or loaded: what from, and the image IDs."""
+"""Whether the local set was `loaded` from a bundle."""
 
 
 _SET_LABEL = "stackctl.image-set"
+_INPUTS_LABEL = "stackctl.inputs"
+_BYTES_LABEL = "stackctl.inputs.bytes"
+"""What an image was built from, and the quick digest of the same."""
 
 
 def build(engine: Engine, progress: Callable[[str], None]) -> None:
-    """Build the local image set; what has not changed since the last build is not built again.
+    """Build the images of the local set that are not here as this stackctl makes them.
 
     Raises StackctlError where mmdebstrap or its package mirror is missing, EngineError where a build fails.
     """
-    inputs = _digest(paths.compose() / "local" / "base-packages.txt", salt=BASE_SUITE)
-    if engine.image_labels(BASE_IMAGE).get("stackctl.inputs") != inputs:
-        progress(f"making the base file system (Debian {BASE_SUITE}, mmdebstrap)")
-        _build_base(engine, inputs)
-    tail: list[str] = []
-    try:
-        for line in reported(engine.build(paths.compose() / "local" / "build.yml"), progress):
-            tail = [*tail[-9:], line]
-    except EngineError as error:
-        raise EngineError(
-            "\n".join([f"the local images were not built: {error.message}", *tail])
-        ) from None
-    built = {image.local: engine.image_id(image.local) for image in catalogue()}
-    state.write_shared_json(RECORD, {"inputs": inputs_digest(), "images": built})
+    outdated = _outdated(engine)
+    if outdated:
+        base = _base_inputs()
+        if engine.image_labels(BASE_IMAGE).get(_INPUTS_LABEL) != base:
+            progress(f"making the base file system (Debian {BASE_SUITE}, mmdebstrap)")
+            _build_base(engine, base)
+        tail: list[str] = []
+        try:
+            lines = engine.build(paths.build_file("local"), labels=outdated)
+            for line in reported(lines, progress):
+                tail = [*tail[-9:], line]
+        except EngineError as error:
+            raise EngineError(
+                "\n".join([f"the local images were not built: {error.message}", *tail])
+            ) from None
+    state.write_shared_json(RECORD, {"loaded": False})
 
 
 def reported(lines: Iterable[str], progress: Callable[[str], None]) -> Iterator[str]:
@@ -61,41 +66,54 @@ def reported(lines: Iterable[str], progress: Callable[[str], None]) -> Iterator[
 
 
 def is_built(engine: Engine) -> bool:
-    """Tell whether the local set is here as this stackctl makes it."""
-    record = state.read_shared_json(RECORD)
-    wanted = set(record.get("images", {}).values())
-    return (
-        record.get("inputs") == inputs_digest()
-        and bool(wanted)
-        and wanted <= engine.images_with_label(f"{_SET_LABEL}=local")
-    )
+    """Return whether the local set is here as this stackctl makes it."""
+    return not _outdated(engine)
 
 
-def _build_base(engine: Engine, inputs: str) -> None:
+def inputs_digest() -> str:
+    """Return the digest of everything that the local images are built from."""
+    return inputs.digest(f"{name}={one}" for name, one in sorted(_inputs().items()))
+
+
+def _outdated(engine: Engine) -> dict[str, dict[str, str]]:
+    """Return the images of the local set that are missing here or were built from something else.
+
+    Each has the labels that it is to be built with.
+    """
+    here = engine.labels_of_images([image.local for image in catalogue()])
+    of_bytes = _inputs(quick=True)
+    differ = [
+        image
+        for image in catalogue()
+        if here.get(image.local, {}).get(_BYTES_LABEL) != of_bytes[image.name]
+    ]
+    wanted = _inputs() if differ else {}
+    return {
+        image.name: {_INPUTS_LABEL: wanted[image.name], _BYTES_LABEL: of_bytes[image.name]}
+        for image in differ
+        if here.get(image.local, {}).get(_INPUTS_LABEL) != wanted[image.name]
+    }
+
+
+def _inputs(*, quick: bool = False) -> dict[str, str]:
+    return inputs.of_images(paths.build_file("local"), _base_inputs(), quick=quick)
+
+
+def _base_inputs() -> str:
+    return inputs.digest(_base_recipe())
+
+
+def _build_base(engine: Engine, digest: str) -> None:
     if shutil.which("mmdebstrap") is None:
         raise StackctlError(
             "the local image set needs mmdebstrap, which is not installed",
             remedy="apt-get install mmdebstrap (Debian, Ubuntu), or use --images upstream",
         )
-    packages = (paths.compose() / "local" / "base-packages.txt").read_text().split()
     with tempfile.TemporaryDirectory(prefix="stackctl-base-") as folder:
         archive = Path(folder) / "base.tar"
+        source = f"deb {_debian_mirror()} {BASE_SUITE} main"
         done = subprocess.run(
-            [
-                "mmdebstrap",
-                "--quiet",
-                "--variant=apt",
-                f"--include={','.join(packages)}",
-                *(
-                    f"--dpkgopt=path-exclude=/usr/share/{folder}/*"
-                    for folder in ("doc", "man", "info", "locale")
-                ),
-                # The health checks of the compose files call wget, as the upstream images have it.
-                '--customize-hook=ln -s /bin/busybox "$1/usr/bin/wget"',
-                BASE_SUITE,
-                str(archive),
-                f"deb {_debian_mirror()} {BASE_SUITE} main",
-            ],
+            ["mmdebstrap", "--quiet", *_base_recipe(), str(archive), source],
             capture_output=True,
             text=True,
             check=False,
@@ -103,7 +121,23 @@ def _build_base(engine: Engine, inputs: str) -> None:
         if done.returncode != 0:
             said = [line for line in done.stderr.splitlines() if line.strip()][-3:]
             raise StackctlError("\n".join(["mmdebstrap failed", *said]))
-        engine.import_image(archive, BASE_IMAGE, {_SET_LABEL: "local", "stackctl.inputs": inputs})
+        engine.import_image(archive, BASE_IMAGE, {_SET_LABEL: "local", _INPUTS_LABEL: digest})
+
+
+def _base_recipe() -> list[str]:
+    """Return what mmdebstrap is to make, whatever mirror it takes the packages from."""
+    packages = (paths.root() / "images" / "debian" / "base-packages.txt").read_text().split()
+    return [
+        "--variant=apt",
+        f"--include={','.join(packages)}",
+        *(
+            f"--dpkgopt=path-exclude=/usr/share/{folder}/*"
+            for folder in ("doc", "man", "info", "locale")
+        ),
+        # The health checks of the compose files call wget, as the upstream images have it.
+        '--customize-hook=ln -s /bin/busybox "$1/usr/bin/wget"',
+        BASE_SUITE,
+    ]
 
 
 def _debian_mirror() -> str:
@@ -130,26 +164,6 @@ def _debian_mirror() -> str:
     )
 
 
-def inputs_digest() -> str:
-    """Digest everything that the local images are made from."""
-    compose = paths.compose()
-    return _digest(compose / "local", compose / "demo", salt=BASE_SUITE)
-
-
-def _digest(*paths: Path, salt: str) -> str:
-    digest = hashlib.sha256(salt.encode())
-    for top in paths:
-        for path in [top] if top.is_file() else sorted(top.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(
-                    path.relative_to(top.parent).as_posix().encode()
-                    + b"\0"
-                    + path.read_bytes()
-                    + b"\0"
-                )
-    return digest.hexdigest()[:16]
-
-
 def build_demo(engine: Engine, settings: Settings, progress: Callable[[str], None]) -> None:
     """Build our own image of the upstream set where it is not here. Raises EngineError where that fails."""
     (image,) = (one for one in catalogue() if one.built_here)
@@ -162,5 +176,5 @@ def build_demo(engine: Engine, settings: Settings, progress: Callable[[str], Non
     if index := settings["STACKCTL_PYPI_MIRROR"]:
         arguments["PIP_INDEX_URL"] = index
     progress(f"building the demo's image on {base}")
-    for _ in reported(engine.build(paths.compose() / "demo" / "build.yml", arguments), progress):
+    for _ in reported(engine.build(paths.build_file("demo"), arguments), progress):
         pass

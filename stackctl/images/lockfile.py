@@ -58,9 +58,9 @@ class Lock(BaseModel):
         demo: bool = True,
         here: bool = False,
     ) -> Iterator[StackctlError]:
-        """Give what stands against running the set `name` as it is locked, an error an image.
+        """Yield why the set `name` cannot run as it is locked, with one error for each image.
 
-        What a pull would put right does not count, unless all is to be `here` already.
+        What a pull would correct is not an error, unless every image is to be `here` already.
         """
         if name != self.set:
             yield StackctlError(
@@ -100,9 +100,9 @@ class Lock(BaseModel):
                 )
 
     def pins(self, engine: Engine, settings: Settings, *, demo: bool = True) -> dict[str, str]:
-        """Give the digest of each reference that is to be taken by digest.
+        """Return the digest of each reference that is pinned to one.
 
-        An image that was loaded from a bundle has no digest here: it is taken by its tag, if its ID is as locked.
+        An image that was loaded from a bundle has no digest here: its tag is used, if its ID is as locked.
         """
         pins: dict[str, str] = {}
         for image in _lockable(self.set, demo=demo):
@@ -116,10 +116,10 @@ class Lock(BaseModel):
             pins[taken] = entry.digest
         return pins
 
-    def standing(self, engine: Engine, settings: Settings, image: Image) -> str:
-        """Tell whether an image is locked: `yes`, `no`, or `differs` where what is here is not what is locked.
+    def status(self, engine: Engine, settings: Settings, image: Image) -> str:
+        """Return whether an image is locked: `yes`, `no`, or `differs` where the image here is not the locked one.
 
-        One that is not here and has a digest is locked: a pull gets what was locked.
+        An image that is not here and has a digest is locked: a pull gets what was locked.
         """
         entry = self.images.get(image.name)
         if entry is None:
@@ -134,7 +134,7 @@ class Lock(BaseModel):
 
 
 def read(path: Path = FILE) -> Lock | None:
-    """Give the lock, None where there is no file. Raises StackctlError for one that is not stackctl's."""
+    """Return the lock, None where there is no file. Raises StackctlError for a file that is not a lock."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -155,9 +155,9 @@ def read(path: Path = FILE) -> Lock | None:
 def take(
     engine: Engine, settings: Settings, name: SetName, *, demo: bool, previous: Lock | None
 ) -> Lock:
-    """Give the lock of a set as its images are here. Raises StackctlError where one is not here.
+    """Return the lock of a set as its images are here. Raises StackctlError where an image is missing.
 
-    One that is here by the digest of the `previous` lock alone, as it was pulled by it, stays locked to that.
+    An image that is here only by its digest in the `previous` lock, as that was pulled, stays locked to it.
     """
     entries: dict[str, Entry] = {}
     missing: list[str] = []
@@ -181,7 +181,7 @@ def take(
 
 
 def not_here(missing: list[str], name: SetName) -> StackctlError:
-    """Give the error for images of a set that are not here."""
+    """Return the error for images of a set that are not here."""
     return StackctlError(
         f"not here, of the {name} image set: {', '.join(missing)}",
         remedy="`stackctl images build` makes it"
@@ -191,7 +191,7 @@ def not_here(missing: list[str], name: SetName) -> StackctlError:
 
 
 def write(lock: Lock, path: Path = FILE) -> bool:
-    """Write the lock, and tell whether that changed anything. Raises StackctlError where it cannot be written."""
+    """Write the lock, and return whether that changed anything. Raises StackctlError where it cannot be written."""
     content = json.dumps(lock.model_dump(exclude_none=True), indent=2, sort_keys=True) + "\n"
     try:
         return write_atomic(path, content, _FILE_MODE)
@@ -209,7 +209,7 @@ def _lockable(name: SetName, *, demo: bool) -> list[Image]:
 def _pulled_by(
     engine: Engine, previous: Lock | None, image: Image, taken: str, plain: str
 ) -> Entry | None:
-    """Give the previous lock's entry for an image that is here by the digest in it."""
+    """Return the previous lock's entry for an image that is here by the digest in it."""
     entry = previous.images.get(image.name) if previous else None
     if entry is None or entry.digest is None or entry.reference != plain:
         return None
@@ -217,21 +217,21 @@ def _pulled_by(
 
 
 def _by_digest(taken: str, entry: Entry) -> str:
-    """Give a reference with the digest that is locked, where there is one and the reference has none itself."""
+    """Return a reference with the locked digest, where there is one and the reference itself has none."""
     if entry.digest is None or "@" in taken:
         return taken
     return pinned(taken, {taken: entry.digest})
 
 
 def _is_here(engine: Engine, taken: str, entry: Entry) -> bool:
-    """Tell whether an image with a digest is here: by that, or as a bundle brings it, without one but with its ID."""
+    """Return whether an image with a digest is here: by that digest, or by its ID, as a bundle has none."""
     return (
         engine.image_id(_by_digest(taken, entry)) is not None or engine.image_id(taken) == entry.id
     )
 
 
 def _not_as_locked(engine: Engine, taken: str, entry: Entry) -> StackctlError:
-    """Give the error for an image with a digest that is not here, or is another one here."""
+    """Return the error for an image with a digest that is not here, or differs here."""
     found = engine.image_id(taken)
     if found is None:
         return StackctlError(f"not here: {_by_digest(taken, entry)}", remedy=_PULL)
@@ -244,7 +244,7 @@ def _not_as_locked(engine: Engine, taken: str, entry: Entry) -> StackctlError:
 
 
 def _digest_of(engine: Engine, taken: str) -> str | None:
-    """Give the digest of an image in the repository that its reference names."""
+    """Return the digest of an image in the repository that its reference names."""
     if "@" in taken:
         return taken.partition("@")[2]
     repository = taken[: taken.rindex(":")] if ":" in taken.rpartition("/")[2] else taken

@@ -29,6 +29,24 @@ class Resolved:
     """Reference → the digest that it is locked to."""
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The image set that `up` will use, why, and which images are missing for it. Nothing is pulled or built yet."""
+
+    set: SetName
+    reason: str | None = None
+    pull: tuple[str, ...] = ()
+    """References to pull, those that the settings name first."""
+    build: tuple[str, ...] = ()
+    """References to build; the local set is built as a whole."""
+    falls_back: bool = False
+    """Whether the local set is used instead if an upstream image cannot be pulled or built."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """Reference → the digest that it is locked to."""
+    own: Mapping[str, str] = field(default_factory=dict)
+    """Those of `pull` that a setting names → the setting. They are pulled for any set."""
+
+
 def resolve(
     engine: Engine,
     settings: Settings,
@@ -39,14 +57,27 @@ def resolve(
     progress: Callable[[str], None],
     lock: Lock | None = None,
 ) -> Resolved:
-    """Decide on an image set and see to its images.
+    """Decide on an image set and get its images: `decide`, then `obtain`, with the errors of both."""
+    decision = decide(engine, settings, choice=choice, previous=previous, demo=demo, lock=lock)
+    return obtain(engine, settings, decision, demo=demo, progress=progress, lock=lock)
 
-    Images that the settings name are pulled in any set. `auto` keeps the set that the project runs on (`previous`), so
-    that its volumes are not opened by other versions; without one it takes the set that stackctl.lock has. Without a
-    lock either it takes upstream where its images are present, the local set where that was loaded from a bundle,
-    upstream where a registry gives it and our own image of it can be built, and else the local set, which is built
-    where it is not there yet. Raises EngineError where the chosen set cannot be had, StackctlError where what is here
-    is not what is locked.
+
+def decide(
+    engine: Engine,
+    settings: Settings,
+    *,
+    choice: Choice,
+    previous: SetName | None,
+    demo: bool,
+    lock: Lock | None = None,
+) -> Decision:
+    """Decide on an image set, without changing anything.
+
+    `auto` keeps the set that the project runs on (`previous`), so that its volumes are not opened by other versions;
+    without one it takes the set that stackctl.lock has. Without a lock either it takes upstream where its images are
+    present, the local set where that was loaded from a bundle, upstream where a registry gives it and our own image of
+    it can be built, and else the local set, which is built where it is not there yet. Raises StackctlError where what
+    is here is not what is locked.
     """
     settled = choice if choice != "auto" else previous or (lock.set if lock else None)
     pins: dict[str, str] = {}
@@ -54,16 +85,19 @@ def resolve(
         for problem in lock.problems(engine, settings, settled, demo=demo):
             raise problem
         pins = lock.pins(engine, settings, demo=demo)
-    _see_to_own(engine, settings, pins, progress, demo=demo)
+    own = _missing_own(engine, settings, pins, demo=demo)
     if settled == "local":
         reason = _kept_reason() if choice == "auto" and previous else None
-        return _local(engine, settings, progress, reason, demo=demo, pins=pins, locked=bool(lock))
-    wanted = [
-        pinned(reference(image, settings, "upstream"), pins)
+        # Locked images are here already, and what is built anew would have other IDs.
+        build = () if lock is not None else _missing_local(engine)
+        return Decision("local", reason, tuple(own), build, pins=pins, own=own)
+    missing = [
+        one
         for image in catalogue(demo=demo)
         if not image.built_here
+        for one in [pinned(reference(image, settings, "upstream"), pins)]
+        if one not in own and engine.image_id(one) is None
     ]
-    missing = [reference for reference in wanted if engine.image_id(reference) is None]
     if (
         missing
         and settled is None
@@ -71,7 +105,35 @@ def resolve(
         and is_built(engine)
     ):
         reason = "using the local image set, which was loaded from a bundle"
-        return _local(engine, settings, progress, reason, demo=demo)
+        return Decision("local", reason, tuple(own), own=own)
+    return Decision(
+        "upstream",
+        pull=(*own, *missing),
+        build=_missing_demo(engine, settings, own) if demo else (),
+        falls_back=settled is None,
+        pins=pins,
+        own=own,
+    )
+
+
+def obtain(
+    engine: Engine,
+    settings: Settings,
+    decision: Decision,
+    *,
+    demo: bool,
+    progress: Callable[[str], None],
+    lock: Lock | None = None,
+) -> Resolved:
+    """Pull and build what a decision found missing.
+
+    Raises EngineError where the chosen set cannot be had, StackctlError where what was pulled is not what is locked.
+    """
+    for one, setting in decision.own.items():
+        _pull_own(engine, settings, one, setting, progress)
+    if decision.set == "local":
+        return _local(engine, settings, decision, progress, demo=demo)
+    missing = [one for one in decision.pull if one not in decision.own]
     try:
         for one in missing:
             what = f"no registry gives {one}"
@@ -81,42 +143,69 @@ def resolve(
             what = "the demo's image cannot be built"
             build_demo(engine, settings, progress)
     except EngineError as error:
-        if settled == "upstream":
+        if not decision.falls_back:
             raise EngineError(
                 f"{what}: {error.message}",
                 remedy="check the network, set STACKCTL_REGISTRY_MIRROR (and for the demo"
                 " STACKCTL_PYPI_MIRROR), or use --images local",
             ) from None
         reason = f"{what}: using the local image set, built from Debian's packages"
-        return _local(engine, settings, progress, reason, demo=demo)
+        fallback = Decision("local", reason, build=_missing_local(engine))
+        return _local(engine, settings, fallback, progress, demo=demo)
     if lock is not None and missing:
         for problem in lock.problems(engine, settings, "upstream", demo=demo):
             raise problem
+    pins = decision.pins
     return Resolved("upstream", variables(settings, "upstream", demo=demo, pins=pins), pins=pins)
 
 
-def _see_to_own(
+def _missing_own(
+    engine: Engine, settings: Settings, pins: Mapping[str, str], *, demo: bool
+) -> dict[str, str]:
+    """Return the images that the settings name themselves and that are not here → the setting."""
+    return {
+        taken: image.variable
+        for image in catalogue(demo=demo)
+        for own in [settings[image.variable]]
+        # One of the local set is built.
+        if own is not None and own != image.local
+        for taken in [pinned(own, pins)]
+        if engine.image_id(taken) is None
+    }
+
+
+def _pull_own(
     engine: Engine,
     settings: Settings,
-    pins: Mapping[str, str],
+    reference: str,
+    setting: str,
     progress: Callable[[str], None],
-    *,
-    demo: bool,
 ) -> None:
-    """Pull the images that the settings name themselves, whatever the set. Raises EngineError for one not to be had."""
-    for image in catalogue(demo=demo):
-        own = settings[image.variable]
-        # One of the local set is built.
-        if own is None or own == image.local or engine.image_id(pinned(own, pins)) is not None:
-            continue
-        progress(f"pulling {pinned(own, pins)}")
-        try:
-            engine.pull(pinned(own, pins))
-        except EngineError as error:
-            raise EngineError(
-                f"{image.variable}: {own} is not here and cannot be pulled: {error.message}",
-                remedy=f"correct {image.variable}, or remove it",
-            ) from None
+    """Pull an image that a setting names. Raises EngineError, with the setting's name, if it cannot be pulled."""
+    progress(f"pulling {reference}")
+    try:
+        engine.pull(reference)
+    except EngineError as error:
+        raise EngineError(
+            f"{setting}: {settings[setting]} is not here and cannot be pulled: {error.message}",
+            remedy=f"correct {setting}, or remove it",
+        ) from None
+
+
+def _missing_local(engine: Engine) -> tuple[str, ...]:
+    """Return the images of the local set if they have to be built: none of them, or all."""
+    return () if is_built(engine) else tuple(image.local for image in catalogue())
+
+
+def _missing_demo(engine: Engine, settings: Settings, own: Mapping[str, str]) -> tuple[str, ...]:
+    """Return our own image of the upstream set if it has to be built."""
+    return tuple(
+        taken
+        for image in catalogue()
+        if image.built_here
+        for taken in [reference(image, settings, "upstream")]
+        if taken not in own and engine.image_id(taken) is None
+    )
 
 
 def _kept_reason() -> str:
@@ -126,20 +215,20 @@ def _kept_reason() -> str:
 def _local(
     engine: Engine,
     settings: Settings,
+    decision: Decision,
     progress: Callable[[str], None],
-    reason: str | None,
     *,
     demo: bool,
-    pins: Mapping[str, str] = {},
-    locked: bool = False,
 ) -> Resolved:
-    # Locked images are here already, and what is built anew would have other IDs.
-    if not locked and not is_built(engine):
+    if decision.build:
         build(engine, progress)
-    return Resolved("local", variables(settings, "local", demo=demo, pins=pins), reason, pins)
+    pins = decision.pins
+    return Resolved(
+        "local", variables(settings, "local", demo=demo, pins=pins), decision.reason, pins
+    )
 
 
-def standing(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
+def present_set(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
     """Give the set that is here: upstream if all of it is, else local."""
     there = all(
         engine.image_id(reference(image, settings, "upstream")) is not None
@@ -163,7 +252,7 @@ def inventory(engine: Engine, settings: Settings, lock: Lock | None) -> list[dic
                 "local": image.local,
                 "local_present": engine.image_id(image.local) is not None,
                 "standin": engine.image_labels(image.local).get("stackctl.standin") == "true",
-                "locked": lock.standing(engine, settings, image) if lock else "no",
+                "locked": lock.status(engine, settings, image) if lock else "no",
             }
         )
     return rows

@@ -28,9 +28,9 @@ class Image:
 
 @cache
 def catalogue(*, demo: bool = True) -> tuple[Image, ...]:
-    """Give every image of the stack, read from the compose files and compose/local/build.yml."""
+    """Return every image of the stack, read from the compose files and compose/build/local.yml."""
     local = {
-        name: service["image"] for name, service in _load("local/build.yml")["services"].items()
+        name: service["image"] for name, service in _load("build/local.yml")["services"].items()
     }
     uses: dict[str, tuple[str, bool, list[str]]] = {}
     for file in ("docker-compose.yml", *(["demo.yml"] if demo else [])):
@@ -50,13 +50,13 @@ def catalogue(*, demo: bool = True) -> tuple[Image, ...]:
 
 
 def plain_reference(image: Image, settings: Settings, name: SetName | None) -> str:
-    """Give an image's reference in a set, its own variable's where that is set, as it is without a mirror."""
+    """Return an image's reference in a set without a mirror: that of its variable, where that is set."""
     own = settings[image.variable]
     return own or (image.local if name == "local" else image.upstream)
 
 
 def reference(image: Image, settings: Settings, name: SetName | None) -> str:
-    """Give the reference that an image is taken by: an upstream one from the mirror, where there is one."""
+    """Return the reference that an image is pulled and run by: at the mirror for an upstream image, if there is one."""
     mirror = settings["STACKCTL_REGISTRY_MIRROR"]
     plain = plain_reference(image, settings, name)
     own = settings[image.variable] is not None
@@ -68,7 +68,7 @@ def reference(image: Image, settings: Settings, name: SetName | None) -> str:
 
 
 def mirrored(reference: str, mirror: str) -> str:
-    """Give a reference as a mirror has it: by its path, official images of Docker Hub under library/."""
+    """Return a reference as a mirror has it: by its path, official images of Docker Hub under library/."""
     first, _, rest = reference.partition("/")
     if rest and (re.search(r"[.:]", first) or first == "localhost"):
         reference = rest
@@ -79,14 +79,14 @@ def mirrored(reference: str, mirror: str) -> str:
 
 
 def pinned(reference: str, pins: Mapping[str, str]) -> str:
-    """Give a reference with its digest, where it is pinned to one."""
+    """Return a reference with its digest, where it is pinned to one."""
     return f"{reference}@{pins[reference]}" if reference in pins else reference
 
 
 def variables(
     settings: Settings, name: SetName | None, *, demo: bool, pins: Mapping[str, str] = {}
 ) -> dict[str, str]:
-    """Give the variables that select a set; none is needed for what the compose files default to."""
+    """Return the variables that select a set; none is needed for what the compose files default to."""
     found = {
         image.variable: (image, pinned(reference(image, settings, name), pins))
         for image in catalogue(demo=demo)
@@ -99,7 +99,7 @@ def variables(
 def references(
     settings: Settings, name: SetName | None, *, pins: Mapping[str, str] = {}
 ) -> dict[str, str]:
-    """Give the image of every service, as `up` would take it with this set; no set yet is the upstream one."""
+    """Return the image of every service, as `up` would run it with this set; no set yet is the upstream one."""
     return {
         service: pinned(reference(image, settings, name), pins)
         for image in catalogue()

@@ -1,18 +1,18 @@
-"""Images to and from where there is no registry, and from where there is one: pull, save, load."""
+"""Images from registries, and to and from bundles: pull, save, load."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import re
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any, cast
 
 import psutil
@@ -28,11 +28,12 @@ from tenacity import (
     wait_exponential,
 )
 
+from stackctl import __version__
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images import build, bundle, lockfile, sets
-from stackctl.images.bundle import Bundled, Content, Manifest
+from stackctl.images.bundle import Bundled, Manifest
 from stackctl.images.lockfile import Lock
 from stackctl.project import state
 from stackctl.services.catalog import SetName
@@ -40,7 +41,7 @@ from stackctl.services.catalog import SetName
 _AT_ONCE = 3
 _ATTEMPTS = 4
 _WAIT = wait_exponential(multiplier=1, max=10)
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _PAUSE_SECONDS = 0.02
 _BUFFER = 1024 * 1024
 _WORTH_TELLING = 1_000_000
@@ -50,17 +51,17 @@ _TRANSIENT = re.compile(
     r"|temporary failure|try again",
     re.IGNORECASE,
 )
-"""What a registry or the way to it says when the next attempt may end otherwise."""
+"""Errors of a registry, or of the network before it, after which the next attempt may succeed."""
 
-_LOADED = "loaded-images.json"
-"""ID in a bundle → ID here, where they differ: an engine with containerd's image store has other IDs."""
+_LIST = "manifest.json"
+"""The member of a `docker save` that names its images, with their references and layers."""
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A reference that was to be pulled, and why it could not be, where it could not."""
+    """A reference that was pulled or, with the reason, could not be pulled."""
 
     reference: str
     failure: str | None
@@ -69,10 +70,10 @@ class Pulled:
 def pull(
     engine: Engine, settings: Settings, *, demo: bool, lock: Lock | None, say: Say
 ) -> list[Pulled]:
-    """Pull the upstream set, at most three images at once, and give what came of each.
+    """Pull the upstream set, at most three images at once, and return the outcome of each.
 
-    A failure that may pass is tried again after a while. What stackctl builds itself is left out. With a lock of the
-    upstream set each image is taken by its digest.
+    Transient failures are retried with a pause. What stackctl builds itself is left out. With a lock of the upstream
+    set each image is pulled by its digest.
     """
     pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == "upstream" else {}
     wanted = [
@@ -85,35 +86,35 @@ def pull(
     running: list[Future[Pulled]] = []
     try:
         running.extend(pool.submit(_pull, engine, say, ended, one) for one in dict.fromkeys(wanted))
-        # A signal need not wake who waits for another thread, so no wait is a long one.
-        while wait(running, timeout=_LOOK_SECONDS).not_done:
+        # A signal need not wake a thread that waits for another one, so each wait is short.
+        while wait(running, timeout=_POLL_SECONDS).not_done:
             pass
         return [future.result() for future in running]
     except BaseException:
         ended.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        # The threads wait for their `docker pull`, which a SIGTERM to this process alone would let go on. More than
-        # once, for a thread may have been about to begin one; and a thread that was just being started is in no list.
-        while _told_to_end() or not all(map(Future.done, running)):
+        # The threads wait for their `docker pull`, which does not get a SIGTERM to this process. Repeatedly, as a
+        # thread may have been about to start one; and a thread that was just being started is in no list.
+        while _terminate_children() or not all(map(Future.done, running)):
             time.sleep(_PAUSE_SECONDS)
         raise
     finally:
         pool.shutdown()
 
 
-def _told_to_end() -> int:
-    """Tell the programs that this process has started to end, and give how many of them still run."""
-    told = 0
+def _terminate_children() -> int:
+    """Send SIGTERM to the programs that this process has started, and return how many of them still run."""
+    running = 0
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):
             if child.status() != psutil.STATUS_ZOMBIE:
                 child.terminate()
-                told += 1
-    return told
+                running += 1
+    return running
 
 
 def _pull(engine: Engine, say: Say, ended: threading.Event, reference: str) -> Pulled:
-    """Pull one image, unless all has `ended`: then a wait before the next attempt is over, and there is none."""
+    """Pull one image, with retries. Once `ended` is set, there are no more pauses and no more attempts."""
 
     def attempt() -> None:
         if not ended.is_set():
@@ -124,7 +125,7 @@ def _pull(engine: Engine, say: Say, ended: threading.Event, reference: str) -> P
         sleep=sleep_using_event(ended),
         stop=stop_any(stop_after_attempt(_ATTEMPTS), stop_when_event_set(ended)),
         wait=_WAIT,
-        retry=retry_if_exception(_may_pass),
+        retry=retry_if_exception(_is_transient),
         before_sleep=lambda call: say(
             f"{reference} again in {call.upcoming_sleep:.0f} s: {_failure(call)}"
         ),
@@ -142,7 +143,7 @@ def _failure(call: RetryCallState) -> str:
     return error.message if isinstance(error, EngineError) else ""
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     return isinstance(error, EngineError) and _TRANSIENT.search(error.message) is not None
 
 
@@ -156,95 +157,86 @@ def save(
     lock: Lock | None,
     say: Say,
 ) -> Manifest:
-    """Write the images of a set to a bundle, and give its manifest.
+    """Write the images of a set to a bundle, and return its manifest.
 
-    A save of the same images that was cut off is gone on with. Raises StackctlError where an image is not here, or
-    where the file cannot be written.
+    Raises StackctlError where an image is missing here or the file cannot be written; then no file is left.
     """
     if name == "local" and not build.is_built(engine):
         raise StackctlError(
             "the local image set is not here as this stackctl makes it",
             remedy="`stackctl images build` makes it",
         )
-    taken = _taken(settings, name, demo=demo)
+    taken = _references(settings, name, demo=demo)
     pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == name else {}
     sources = {reference: sets.pinned(reference, pins) for reference in taken}
     ids = {reference: engine.image_id(source) for reference, source in sources.items()}
-    missing = [sources[reference] for reference, id_ in ids.items() if id_ is None]
+    contents = {reference: engine.image_content(source) for reference, source in sources.items()}
+    missing = [sources[reference] for reference in taken if contents[reference] is None]
     if missing:
         raise lockfile.not_here(missing, name)
-    head = bundle.head_of(
-        name,
-        build.inputs_digest() if name == "local" else None,
-        tuple(
-            Bundled(name=taken[reference], reference=reference, id=id_)
-            for reference, id_ in ids.items()
-            if id_ is not None
+    manifest = Manifest(
+        format=bundle.FORMAT,
+        stackctl=__version__,
+        set=name,
+        inputs=build.inputs_digest() if name == "local" else None,
+        images=tuple(
+            Bundled(
+                name=taken[reference],
+                reference=reference,
+                configuration=content.configuration,
+                layers=content.layers,
+            )
+            for reference, content in contents.items()
+            if content is not None
         ),
     )
-    with bundle.writing(path, head) as writer:
-        if writer.resumed:
-            say(f"going on with a save that was cut off: {writer.resumed} parts are there")
-        say(f"asking the engine for {len(head.images)} images")
-        listed: list[dict[str, Any]] | None = None
-        stream = cast("IO[bytes]", _Pieces(engine.save_images(list(sources.values()))))
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as tar:
-            for member in tar:
-                tar.members.clear()  # type: ignore[attr-defined]
-                content = tar.extractfile(member) if member.isreg() else None
-                if content is None:
-                    continue
-                if member.name == "manifest.json":
-                    listed = json.load(content)
-                elif (blob := _blob_of(member.name)) and not writer.has(blob):
-                    if member.size >= _WORTH_TELLING:
-                        say(f"compressing {decimal(member.size)}")
-                    writer.add(blob, content)
-        return writer.close(_contents(head.images, listed or []))
+    say(f"asking the engine for {len(manifest.images)} images")
+    pieces = iter(engine.save_images(list(sources.values())))
+    stream = cast("IO[bytes]", SimpleNamespace(read=lambda _size: next(pieces, b"")))
+    with (
+        bundle.writing(path, manifest) as tar,
+        tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as saved,
+    ):
+        listed: list[dict[str, Any]] = []
+        for member in saved:
+            saved.members.clear()  # type: ignore[attr-defined]
+            content = saved.extractfile(member) if member.isreg() else None
+            if content is None:
+                continue
+            if member.name == _LIST:
+                listed = json.load(content)
+            elif member.name.startswith("blobs/"):
+                if member.size >= _WORTH_TELLING:
+                    say(f"compressing {decimal(member.size)}")
+                tar.addfile(member, content)
+        # It comes last: a tar that breaks off before loads no image.
+        bundle.add(tar, _LIST, json.dumps(_tagged(listed, ids)).encode())
+    return manifest
 
 
 def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
-    """Load what is not here yet of a bundle's images, and give its manifest and how many were loaded.
+    """Load a bundle unless all of its images are here, and return its manifest and how many were missing.
 
-    The whole file is checked before the engine gets any of it. Raises BadBundle, or EngineError where the engine
-    refuses an image; those before it stay, and the next load goes on behind them.
+    The whole file is checked before the engine gets any of it. Of images that are here the engine keeps what it has.
+    Raises BadBundle, or EngineError where the engine rejects an image; those before it stay.
     """
     say(f"checking {path.name}")
     with bundle.reading(path) as opened:
         found = opened.manifest
-        known = state.read_shared_json(_LOADED)
-        missing = [
-            one
-            for one in found.images
-            if engine.image_id(one.reference) not in (one.id, known.get(one.id, one.id))
-        ]
-        for place, image in enumerate(missing, start=1):
-            say(f"loading {image.reference} ({place} of {len(missing)})")
-            engine.load_image(opened.archive(image))
-            here = engine.image_id(image.reference)
-            if here != image.id:
-                known[image.id] = here
-                state.write_shared_json(_LOADED, known)
+        missing = sum(engine.image_content(one.reference) != one.content for one in found.images)
+        if missing:
+            say(f"loading {missing} of {len(found.images)} images")
+            engine.load_image(opened.archive())
     if found.set == "local":
-        _record(engine, found)
-    return found, len(missing)
+        state.write_shared_json(build.RECORD, {"loaded": True})
+    return found, missing
 
 
-def _record(engine: Engine, found: Manifest) -> None:
-    """Record what the local set was built from, as its build did where it was saved."""
-    of_set = {image.local for image in sets.catalogue()}
-    ids = {
-        one.reference: engine.image_id(one.reference)
-        for one in found.images
-        if one.reference in of_set
-    }
-    state.write_shared_json(build.RECORD, {"inputs": found.inputs, "images": ids, "loaded": True})
+def _references(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
+    """Return the references to save, each with its image's name.
 
-
-def _taken(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
-    """Give the references to save, each with its image's name.
-
-    The local set is there as a whole or is built: images that the settings replace, and the demo's, belong to it.
+    The local set is saved as a whole, or else it would be built: images that the settings replace, and the demo's,
+    belong to it.
     """
     taken: dict[str, str] = {}
     for image in sets.catalogue(demo=demo or name == "local"):
@@ -260,44 +252,23 @@ def _taken(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
     return taken
 
 
-def _contents(
-    wanted: Sequence[Bundled], listed: Sequence[Mapping[str, Any]]
-) -> tuple[Content, ...]:
-    """Find each image in the list that the engine ends its tar with, by its ID or by its tag."""
-    by_key: dict[str, Mapping[str, Any]] = {}
-    for entry in listed:
-        for key in (f"sha256:{_blob_of(entry['Config'])}", *(entry["RepoTags"] or ())):
-            by_key[key] = entry
-    contents = []
-    for image in wanted:
-        found = by_key.get(image.id) or by_key.get(image.reference)
-        blobs = [_blob_of(one) for one in (found["Config"], *found["Layers"])] if found else []
-        if not blobs or None in blobs:
+def _tagged(
+    listed: Sequence[Mapping[str, Any]], ids: Mapping[str, str | None]
+) -> list[dict[str, Any]]:
+    """Return the list that `docker save` ends with, with each image under the references that it is wanted by.
+
+    What was saved by digest has no reference in it. Raises EngineError where an image is missing.
+    """
+    tagged: dict[str, dict[str, Any]] = {}
+    for reference, id_ in ids.items():
+        for entry in listed:
+            by_id = entry["Config"] == f"blobs/sha256/{str(id_).removeprefix('sha256:')}"
+            if by_id or reference in (entry["RepoTags"] or ()):
+                new = tagged.setdefault(entry["Config"], {**entry, "RepoTags": []})
+                new["RepoTags"].append(reference)
+                break
+        else:
             raise EngineError(
-                f"the engine's `docker save` has not {image.reference} as an OCI layout has it",
-                remedy="save it with Docker Engine 25 or newer",
+                f"`docker save` left out {reference}", remedy="use Docker Engine 25 or newer"
             )
-        config, *layers = (blob for blob in blobs if blob is not None)
-        contents.append(Content(config=config, layers=tuple(layers)))
-    return tuple(contents)
-
-
-def _blob_of(name: str) -> str | None:
-    found = re.fullmatch(r"blobs/sha256/([0-9a-f]{64})", name)
-    return found[1] if found else None
-
-
-class _Pieces(io.RawIOBase):
-    """Reads what comes piece by piece as a file."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        super().__init__()
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read so many bytes, fewer only at the end."""
-        while len(self._rest) < size and (piece := next(self._pieces, b"")):
-            self._rest += piece
-        chunk, self._rest = self._rest[:size], self._rest[size:]
-        return chunk
+    return list(tagged.values())

@@ -17,7 +17,7 @@ from stackctl.images import sets
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.project.state import StateFolder, write_atomic
 from stackctl.services import catalog
-from stackctl.services.applications import APPLICATIONS, Target
+from stackctl.services.applications import APPLICATIONS, MonitoredServices, Target
 from stackctl.util import yaml_text
 from stackctl.util.suggest import nearest
 
@@ -26,55 +26,79 @@ _REACHING_OUT = tuple(one.name for one in catalog.SERVICES.values() if one.reach
 
 _ATTACHED = "attached"
 
-_Ask = Callable[[Sequence[str]], str]
-"""Runs a program and gives what it wrote."""
+_Run = Callable[[Sequence[str]], str]
+"""Runs a program and returns its output."""
 
 
-def planned(project: Project, request: UpRequest) -> ProjectState:
-    """Say what the next `up` would make of this request.
+def next_state(project: Project, request: UpRequest) -> ProjectState:
+    """Return the state that the next `up` with this request aims at.
 
-    Raises UsageError where the demo is wished beside bot-core, a file does not exist or has a service of a name that
-    the monitoring has; EngineError where there is no such network or a file is not valid.
+    Raises UsageError if the demo is requested beside bot-core, or a file does not exist or defines a service whose
+    name the monitoring uses; EngineError if the network does not exist or a file is not valid.
     """
-    return found(project, choices(project.settings, request, project.choices))
+    return discover(project, requested_state(project.settings, request, project.choices))
 
 
-def look(project: Project, chosen: ProjectState) -> Seen:
-    """Look at what of bot-core is where it is expected, as far as the network, the files and what runs tell.
+def survey(project: Project, state: ProjectState) -> Survey:
+    """Check which of bot-core's services are where the settings expect them.
 
-    Raises EngineError where the network is gone, or cannot be asked.
+    May start a short-lived container on bot-core's network. Raises EngineError if the network does not exist or the
+    engine does not answer.
     """
-    present, engine = project.present(chosen), project.engine(chosen)
-    named = {name: target for name, target in present.targets.items() if name != "mongodb"}
-    absent = (
-        _not_on_network(engine, chosen.network, named)
-        if chosen.network
-        else _not_in_files(chosen, named)
+    monitored, engine = project.present(state), project.engine(state)
+    missing = absent(engine, state, monitored)
+    missing_names = {one.service for one in missing}
+    candidates = {
+        name: target for name, target in _located(monitored).items() if name not in missing_names
+    }
+    run = _runner(project, state, engine)
+    if run is None or not candidates:
+        return Survey(missing, frozenset(), _TO_ASK[bool(state.network)])
+    misplaced = tuple(_misplaced(run, candidates, monitored.health))
+    asked = frozenset(candidates) - {one.service for one in misplaced}
+    return Survey((*missing, *misplaced), asked, _BY_VERIFY)
+
+
+def absent(
+    engine: Engine, state: ProjectState, monitored: MonitoredServices
+) -> tuple[Missing, ...]:
+    """Return the services that have no container on the network, or no entry in bot-core's Compose files.
+
+    Starts no container. Raises EngineError where the network is gone, or cannot be asked.
+    """
+    targets = _located(monitored)
+    found = (
+        _not_on_network(engine, state.network, targets)
+        if state.network
+        else _not_in_files(state, targets)
     )
-    gone = {one.service for one in absent}
-    there = {name: target for name, target in named.items() if name not in gone}
-    ask = _asker(project, chosen, engine)
-    if ask is None or not there:
-        return Seen(tuple(absent), frozenset(), _TO_ASK[bool(chosen.network)])
-    wrong = tuple(_misplaced(ask, there, present.health))
-    asked = frozenset(there) - {one.service for one in wrong}
-    return Seen((*absent, *wrong), asked, _BY_VERIFY)
+    return tuple(found)
 
 
-def choices(settings: Settings, request: UpRequest, previous: ProjectState) -> ProjectState:
-    """Say what the stack is to consist of: what is said goes before what was said, and that before the settings.
+def _located(monitored: MonitoredServices) -> Mapping[str, Target]:
+    """Return the targets whose container or service can be looked up; only an exporter knows where MongoDB is."""
+    return {
+        name: target
+        for name, target in monitored.targets.items()
+        if APPLICATIONS[name].credentials is None
+    }
 
-    The images are the last ones. Raises UsageError where the demo is wished beside bot-core, or a file does not exist.
+
+def requested_state(settings: Settings, request: UpRequest, previous: ProjectState) -> ProjectState:
+    """Return the state that a request asks for: the request first, then the previous request, then the settings.
+
+    The images stay those of `previous`. Raises UsageError if the demo is requested beside bot-core, or a file does not
+    exist.
     """
-    said = replace(request, app_files=tuple(path.absolute() for path in request.app_files))
-    said = said.after(previous.request)
-    network, files = said.network, said.app_files
-    if not said.demo:
+    absolute = replace(request, app_files=tuple(path.absolute() for path in request.app_files))
+    request = absolute.after(previous.request)
+    network, files = request.network, request.app_files
+    if not request.demo:
         network = network or settings["STACKCTL_ATTACH"]
-        named = (settings["STACKCTL_APP_FILES"] or "").split(os.pathsep)
-        files = files or tuple(Path(name).absolute() for name in named if name)
+        names = (settings["STACKCTL_APP_FILES"] or "").split(os.pathsep)
+        files = files or tuple(Path(name).absolute() for name in names if name)
     joined = network is not None or bool(files)
-    if joined and said.demo:
+    if joined and request.demo:
         raise UsageError(
             "the demo stands in for bot-core, so it does not go beside it",
             remedy="leave --demo out",
@@ -84,8 +108,8 @@ def choices(settings: Settings, request: UpRequest, previous: ProjectState) -> P
             raise UsageError(f"{path} does not exist", remedy="give --app-file a Compose file")
     override = Path(OVERRIDE_FILE)
     return ProjectState(
-        request=said,
-        demo=not joined and said.demo is not False,
+        request=request,
+        demo=not joined and request.demo is not False,
         images=previous.images,
         pins=previous.pins,
         network=network,
@@ -95,34 +119,34 @@ def choices(settings: Settings, request: UpRequest, previous: ProjectState) -> P
     )
 
 
-def found(project: Project, chosen: ProjectState) -> ProjectState:
-    """Complete the choices with what is there: the Compose projects on the network, what is in the files.
+def discover(project: Project, state: ProjectState) -> ProjectState:
+    """Add what the engine and the files say: the Compose projects on the network, the services of the files.
 
-    Raises EngineError where there is no such network or a file is not valid, UsageError where a file has a service of a
-    name or of a profile that the monitoring has.
+    Raises EngineError if the network does not exist or a file is not valid, UsageError if a file defines a service with
+    a name or a profile that the monitoring uses.
     """
-    if chosen.app_files:
-        config = application_files(project, chosen)
+    if state.app_files:
+        config = application_files(project, state)
         _refuse_mixing(config["services"])
         started = {
             name: body for name, body in config["services"].items() if not body.get("profiles")
         }
-        chosen = replace(
-            chosen,
+        state = replace(
+            state,
             app_services=tuple(sorted(started)),
             app_networks=tuple(sorted(_networks(started.values()))),
         )
-    if chosen.network:
-        there = project.engine(chosen).neighbours(chosen.network)
-        projects = {one.project for one in there if one.project}
-        chosen = replace(chosen, projects=tuple(sorted(projects)))
-    return chosen
+    if state.network:
+        neighbours = project.engine(state).neighbours(state.network)
+        projects = {one.project for one in neighbours if one.project}
+        state = replace(state, projects=tuple(sorted(projects)))
+    return state
 
 
-def _refuse_mixing(theirs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse services that Compose would take for the monitoring's, even those of a profile that is not asked for."""
+def _refuse_mixing(services: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse services that Compose would mix up with the monitoring, even those of an inactive profile."""
     or_else = "start bot-core by itself and give --attach its network"
-    both = sorted({one.name for one in catalog.select(demo=False)} & set(theirs))
+    both = sorted({one.name for one in catalog.select(demo=False)} & set(services))
     if both:
         raise UsageError(
             f"{', '.join(both)} is both in bot-core's Compose files and in the monitoring",
@@ -130,7 +154,7 @@ def _refuse_mixing(theirs: Mapping[str, Mapping[str, Any]]) -> None:
         )
     inside = [
         name
-        for name, body in sorted(theirs.items())
+        for name, body in sorted(services.items())
         if "monitoring" in (body.get("profiles") or ())
     ]
     if inside:
@@ -140,9 +164,9 @@ def _refuse_mixing(theirs: Mapping[str, Mapping[str, Any]]) -> None:
         )
 
 
-def application_files(project: Project, chosen: ProjectState) -> Mapping[str, Any]:
-    """Give bot-core's own Compose files as one. Raises EngineError where they are not valid."""
-    paths = [Path(name) for name in chosen.app_files]
+def application_files(project: Project, state: ProjectState) -> Mapping[str, Any]:
+    """Return bot-core's own Compose files merged into one. Raises EngineError where they are not valid."""
+    paths = [Path(name) for name in state.app_files]
     env_file = paths[0].parent / ".env"
     return merged(project.name, paths, [env_file] if env_file.is_file() else [])
 
@@ -151,36 +175,36 @@ def _networks(services: Iterable[Mapping[str, Any]]) -> set[str]:
     return {name for service in services for name in service.get("networks") or {}}
 
 
-def write_join_file(state: StateFolder, chosen: ProjectState) -> None:
-    """Write the Compose file that puts what asks bot-core's services on their networks, or remove it."""
-    joined = [*chosen.app_networks, *([_ATTACHED] if chosen.network else [])]
+def write_join_file(folder: StateFolder, state: ProjectState) -> None:
+    """Write, or remove, the Compose file that connects our services to bot-core's networks."""
+    joined = [*state.app_networks, *([_ATTACHED] if state.network else [])]
     if not joined:
-        state.join_file.unlink(missing_ok=True)
+        folder.join_file.unlink(missing_ok=True)
         return
     config: dict[str, Any] = {"services": {name: {"networks": joined} for name in _REACHING_OUT}}
-    if chosen.network:
-        config["networks"] = {_ATTACHED: {"name": chosen.network, "external": True}}
+    if state.network:
+        config["networks"] = {_ATTACHED: {"name": state.network, "external": True}}
     text = yaml_text.dump(config)
-    write_atomic(state.join_file, f"# Written by stackctl at `up`.\n{text}")
+    write_atomic(folder.join_file, f"# Written by stackctl at `up`.\n{text}")
 
 
-def volumes(engine: Engine, chosen: ProjectState) -> tuple[str, ...]:
-    """Give the volumes that `up` makes or has made for these Compose files, by their names in the engine.
+def created_volumes(engine: Engine, state: ProjectState) -> tuple[str, ...]:
+    """Return the names of the volumes that `up` creates or has created for these Compose files.
 
-    One that is there before the first `up` was somebody's already, whatever the files say of it. Raises EngineError
+    A volume that exists before the first `up` belongs to somebody else, whatever the files say. Raises EngineError
     where the files are not valid.
     """
-    if not (chosen.app_files or chosen.override):
-        return chosen.volumes
+    if not (state.app_files or state.override):
+        return state.volumes
     declared = engine.configuration().get("volumes") or {}
     named = {body["name"] for body in declared.values() if not body.get("external")}
-    there = named_volumes.present({*chosen.volumes, *named})
-    return tuple(sorted({*(there & set(chosen.volumes)), *(named - there)}))
+    existing = named_volumes.present({*state.volumes, *named})
+    return tuple(sorted({*(existing & set(state.volumes)), *(named - existing)}))
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something of bot-core that the monitoring expects and that is not there, with what to do."""
+    """A service of bot-core that is not where the settings expect it, with the remedy."""
 
     service: str
     message: str
@@ -188,14 +212,14 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a look at bot-core has shown."""
+class Survey:
+    """Which of bot-core's services answer, and which are missing."""
 
     missing: tuple[Missing, ...]
     asked: frozenset[str]
     """The services whose ports and paths answered."""
     to_ask: str
-    """What asks those that are neither missing nor were asked."""
+    """How to check those that are neither missing nor answered."""
 
 
 _BY_VERIFY = "`stackctl verify` shows whether it is scraped"
@@ -206,16 +230,16 @@ _TO_ASK = {
 """By whether bot-core runs on a network of its own: what has to be there before anything can be asked."""
 
 
-def _not_in_files(chosen: ProjectState, targets: Mapping[str, Target]) -> list[Missing]:
+def _not_in_files(state: ProjectState, targets: Mapping[str, Target]) -> list[Missing]:
     return [
         Missing(
             name,
-            f"no service {target.host} in {', '.join(chosen.app_files)}",
+            f"no service {target.host} in {', '.join(state.app_files)}",
             f"set {APPLICATIONS[name].setting}, or set it to none;"
-            f" {nearest(target.host, chosen.app_services)}",
+            f" {nearest(target.host, state.app_services)}",
         )
         for name, target in targets.items()
-        if target.host not in chosen.app_services
+        if target.host not in state.app_services
     ]
 
 
@@ -234,10 +258,10 @@ def _not_on_network(engine: Engine, network: str, targets: Mapping[str, Target])
     ]
 
 
-def _asker(project: Project, chosen: ProjectState, engine: Engine) -> _Ask | None:
-    """Give what runs a program where Prometheus is or would be, None where there is nothing to run it."""
-    if chosen.network:
-        network, image = chosen.network, _image_to_ask_with(project, chosen, engine)
+def _runner(project: Project, state: ProjectState, engine: Engine) -> _Run | None:
+    """Return a function that runs a program where Prometheus runs or would run, None if nothing can run it."""
+    if state.network:
+        network, image = state.network, _image_with_busybox(project, state, engine)
         if image is None:
             return None
         return lambda command: engine.run_in_network(network, image, command)
@@ -245,15 +269,15 @@ def _asker(project: Project, chosen: ProjectState, engine: Engine) -> _Ask | Non
     if prometheus is None or not prometheus.running:
         return None
     # The stack that runs may still watch something else.
-    if project.choices.app_files != chosen.app_files:
+    if project.choices.app_files != state.app_files:
         return None
     container = prometheus.id
     return lambda command: engine.execute(container, command)
 
 
-def _image_to_ask_with(project: Project, chosen: ProjectState, engine: Engine) -> str | None:
-    """Give an image that is here and has busybox: Prometheus', of the chosen set or of the other."""
-    usual = sets.references(project.settings, chosen.images, pins=chosen.pins)["prometheus"]
+def _image_with_busybox(project: Project, state: ProjectState, engine: Engine) -> str | None:
+    """Return a local image that has busybox: Prometheus from the set in use, else from the other set."""
+    usual = sets.references(project.settings, state.images, pins=state.pins)["prometheus"]
     (image,) = (one for one in sets.catalogue() if one.name == "prometheus")
     mirrored = sets.reference(image, project.settings, "upstream")
     candidates = (usual, mirrored, image.upstream, image.local)
@@ -261,9 +285,9 @@ def _image_to_ask_with(project: Project, chosen: ProjectState, engine: Engine) -
 
 
 def _misplaced(
-    ask: _Ask, targets: Mapping[str, Target], paths: Mapping[str, str]
+    run: _Run, targets: Mapping[str, Target], paths: Mapping[str, str]
 ) -> Iterator[Missing]:
-    """Ask ports, metrics paths and health paths, and say which do not answer as they should."""
+    """Probe ports, metrics paths and health paths, and yield those that do not answer as expected."""
     urls = {
         name: f"http://{target.address}{target.path}"
         if target.path
@@ -275,8 +299,8 @@ def _misplaced(
         for name, path in paths.items()
         if name in targets
     }
-    said = ask(["sh", "-c", _ASK, "sh", *urls.values(), *health.values()])
-    failures = dict(line.split("\t", 1) for line in said.splitlines() if "\t" in line)
+    output = run(["sh", "-c", _ASK, "sh", *urls.values(), *health.values()])
+    failures = dict(line.split("\t", 1) for line in output.splitlines() if "\t" in line)
     for name, url in urls.items():
         if url in failures:
             yield Missing(

@@ -1,34 +1,49 @@
-"""MongoDB of the demo keeps the password of its first start in its data, and tells no other to anybody.
+"""The demo's MongoDB keeps the password of its first start in its data, and nothing can change it from outside.
 
-Grafana can be told a new one; RabbitMQ and Redis take theirs at every start. MongoDB would have to be asked with the
-old one, which nobody may know any more. Nothing but the demo uses that data, so it begins empty with another password.
+Grafana can be given a new password; RabbitMQ and Redis read theirs at every start. MongoDB would need the old one,
+which may be lost. Nothing but the demo uses that data, so with another password it starts with an empty volume.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine
-from stackctl.project.project import Project
+from stackctl.project.state import StateFolder
 
+PASSWORD = "MONGODB_PASSWORD"  # noqa: S105 - the setting's name
 _RECORD = "mongodb.json"
-_SERVICE, _VOLUME, _PASSWORD = "mongodb", "mongodb_data", "MONGODB_PASSWORD"
+SERVICE = "mongodb"
+_VOLUME = "mongodb_data"
 
 
-def renew(project: Project, engine: Engine) -> bool:
-    """Remove the demo's MongoDB with its data where that was not made with the present password.
+def recorded_fingerprint(state: StateFolder) -> str | None:
+    """Return the fingerprint of the password that MongoDB's data was created with, None if there is no record."""
+    fingerprint = state.read_json(_RECORD).get("fingerprint")
+    return fingerprint if isinstance(fingerprint, str) else None
 
-    Tells whether there was such data. Raises EngineError where it cannot be removed.
+
+def record_fingerprint(state: StateFolder, fingerprint: str) -> None:
+    """Record the fingerprint of the password that MongoDB's data is created with."""
+    if recorded_fingerprint(state) != fingerprint:
+        state.write_json(_RECORD, {"fingerprint": fingerprint})
+
+
+def outdated_volume(
+    project: str, volumes: Collection[str], *, recorded: str | None, current: str
+) -> str | None:
+    """Return the name of MongoDB's volume if it exists and was not created with the current password, else None.
+
+    `volumes` are the project's; `recorded` and `current` are fingerprints of passwords.
     """
-    present = {"fingerprint": project.secrets.fingerprint(_PASSWORD)}
-    if project.state.read_json(_RECORD) == present:
-        return False
-    volume = f"{project.name}_{_VOLUME}"
-    found = volume in engine.volumes()
-    if found:
-        container = engine.containers().get(_SERVICE)
-        if container is not None:
-            engine.remove(container.name)
-        named_volumes.remove([volume])
-    # Last: one that is cut off is done again.
-    project.state.write_json(_RECORD, present)
-    return found
+    volume = f"{project}_{_VOLUME}"
+    return volume if recorded != current and volume in volumes else None
+
+
+def remove(engine: Engine, volume: str) -> None:
+    """Remove MongoDB's container and its volume. Raises EngineError if either cannot be removed."""
+    container = engine.containers().get(SERVICE)
+    if container is not None:
+        engine.remove(container.name)
+    named_volumes.remove([volume])

@@ -1,4 +1,4 @@
-"""What must be right on this machine before the stack can come up, each finding with its remedy."""
+"""The checks of this machine that must pass before the stack can come up, each finding with its remedy."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import psutil
+from packaging.version import Version
 
 from stackctl.config.settings import Settings
 from stackctl.docker.endpoint import Endpoint, is_loopback
-from stackctl.docker.engine import (
+from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.docker.inventory import Inventory
+from stackctl.docker.requirements import (
     ADAPTING_COMPOSE,
     MINIMUM_COMPOSE,
     MINIMUM_ENGINE,
     MINIMUM_PODMAN,
-    Engine,
-    EngineInfo,
+    release,
 )
-from stackctl.docker.inventory import Look
-from stackctl.errors import EngineError
-from stackctl.lifecycle.attach import Seen
+from stackctl.errors import EngineError, SeveralErrors, StackctlError
+from stackctl.lifecycle.attach import Survey
 from stackctl.project import engine_overrides
-from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
 from stackctl.services.catalog import PUBLISHED_PORTS, Service
+from stackctl.services.channels import CHANNELS
 
 _GIB = 1024**3
 _MEMORY_WANTED = 4 * _GIB
@@ -40,12 +41,12 @@ _PODMAN_LACKS = "health checks are run by systemd, every 30 s from the start, an
 _CLOCK_TOLERANCE = dt.timedelta(seconds=30)
 
 Level = Literal["ok", "skipped", "warning", "failure"]
-"""`skipped` is what could not be looked at."""
+"""`skipped` is a check that could not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `remedy` is there unless all is well."""
+    """The result of one check. `remedy` is set unless the level is `ok`."""
 
     subject: str
     level: Level
@@ -56,87 +57,93 @@ class Finding:
 def examine(
     engine: Engine, settings: Settings, services: list[Service], app_services: Collection[str] = ()
 ) -> list[Finding]:
-    """Look at everything that `up` needs. Without an engine the findings end with that.
+    """Check everything that `up` needs. Without an engine that is the only finding.
 
-    `app_services` are those of bot-core's own Compose files, where the stack has them.
+    `app_services` are those of bot-core's own Compose files, if the stack includes them.
     """
     try:
         info = engine.info()
     except EngineError as error:
         return [Finding("docker", "failure", error.message, error.remedy)]
-    look = engine.look()
+    inventory = engine.inventory()
     adapts = engine_overrides.replaces_settings(engine.endpoint, info, settings)
     return [
         *_versions(info, ADAPTING_COMPOSE if adapts else MINIMUM_COMPOSE),
         *_engine(engine.endpoint, info, settings),
         *_resources(engine.endpoint, info),
         *_clock(info),
-        *foreign_containers(look, app_services),
-        *_ports(engine, look, info, settings, services),
+        *foreign_containers(inventory, app_services),
+        *_ports(engine, inventory, info, settings, services),
         *_channels(settings),
         *_names(settings),
     ]
 
 
-def foreign_containers(look: Look, app_services: Collection[str] = ()) -> Iterator[Finding]:
-    """Look for containers that another Compose file made under the project's name: `up` and `down` would take them."""
-    names = look.foreign_containers(app_services)
+def refuse_failures(findings: Iterable[Finding]) -> None:
+    """Raise SeveralErrors with a line for each failure among the findings, if there is any."""
+    failures = [
+        StackctlError(finding.message, remedy=finding.remedy)
+        for finding in findings
+        if finding.level == "failure"
+    ]
+    if failures:
+        raise SeveralErrors(failures)
+
+
+def foreign_containers(
+    inventory: Inventory, app_services: Collection[str] = ()
+) -> Iterator[Finding]:
+    """Yield a failure if another Compose file created containers under the project's name: `up` would replace them."""
+    names = inventory.foreign_containers(app_services)
     if names:
         yield Finding(
             "project",
             "failure",
-            f"the project {look.project} has containers that are not stackctl's: {', '.join(names)}",
+            f"the project {inventory.project} has containers that are not stackctl's: {', '.join(names)}",
             "give the monitoring another name with -p, or bot-core's own file with --app-file",
         )
 
 
 def unjoined(level: Level, error: EngineError) -> Finding:
-    """Say that bot-core cannot be looked at."""
+    """Return the finding that bot-core could not be checked."""
     return Finding("bot-core", level, error.message, error.remedy or "`docker ps` shows what runs")
 
 
-def joined(seen: Seen, present: MonitoredServices) -> Iterator[Finding]:
-    """Say what of bot-core is watched, and what of it is not where it is expected."""
-    gone = {one.service for one in seen.missing}
-    for one in seen.missing:
+def joined(survey: Survey, present: MonitoredServices) -> Iterator[Finding]:
+    """Yield which services of bot-core are monitored, and which are not where the settings expect them."""
+    gone = {one.service for one in survey.missing}
+    for one in survey.missing:
         yield Finding(one.service, "warning", one.message, one.remedy)
     for name, target in present.targets.items():
         where = f"at {target.address}{target.path}"
-        if name in seen.asked:
+        if name in survey.asked:
             yield Finding(name, "ok", where)
         elif name not in gone:
-            yield Finding(name, "skipped", f"{where}: not asked", seen.to_ask)
+            yield Finding(name, "skipped", f"{where}: not asked", survey.to_ask)
     for name in present.left_out:
-        setting = "MONGODB_EXPORTER_URI" if name == "mongodb" else APPLICATIONS[name].setting
         yield Finding(
             name,
             "warning",
             "not there: its alerts and panels are left out",
-            f"set {setting} if it is",
+            f"set {APPLICATIONS[name].setting} if it is",
         )
 
 
-def _versions(info: EngineInfo, compose: tuple[int, ...]) -> Iterator[Finding]:
+def _versions(info: EngineInfo, compose: Version) -> Iterator[Finding]:
     for subject, version, minimum, remedy in (
         ("podman", info.version, MINIMUM_PODMAN, "update Podman")
         if info.podman
         else ("docker", info.version, MINIMUM_ENGINE, "update Docker Engine (or Docker Desktop)"),
         ("compose", info.compose, compose, "update the docker-compose-plugin package"),
     ):
-        wanted = ".".join(map(str, minimum))
-        if _release(version) < minimum:
-            yield Finding(subject, "failure", f"{version} is too old: {wanted} is needed", remedy)
+        if release(version) < minimum:
+            yield Finding(subject, "failure", f"{version} is too old: {minimum} is needed", remedy)
         else:
-            yield Finding(subject, "ok", f"{version} (at least {wanted})")
-
-
-def _release(version: str) -> tuple[int, ...]:
-    digits = version.split("+")[0].split("-")[0].split(".")
-    return tuple(int(part) for part in digits[:3] if part.isdigit())
+            yield Finding(subject, "ok", f"{version} (at least {minimum})")
 
 
 def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterator[Finding]:
-    """Say where the engine is and what it is, and what that means for the stack."""
+    """Yield which engine it is and where, and what that means for the stack."""
     yield Finding("engine", "ok", f"{_kind(info)} at {endpoint} ({endpoint.origin})")
     if endpoint.remote:
         yield from _reachable(endpoint, settings)
@@ -171,7 +178,7 @@ def _kind(info: EngineInfo) -> str:
 
 
 def _reachable(endpoint: Endpoint, settings: Settings) -> Iterator[Finding]:
-    """Say where a remote engine's ports cannot be reached from here."""
+    """Yield a failure if a remote engine's ports cannot be reached from here."""
     bind = settings["STACKCTL_BIND_ADDRESS"] or "127.0.0.1"
     if settings["STACKCTL_HOST"] is None and is_loopback(bind) and not endpoint.by_loopback:
         yield Finding(
@@ -239,7 +246,11 @@ def _clock(info: EngineInfo) -> Iterator[Finding]:
 
 
 def _ports(
-    engine: Engine, look: Look, info: EngineInfo, settings: Settings, services: list[Service]
+    engine: Engine,
+    inventory: Inventory,
+    info: EngineInfo,
+    settings: Settings,
+    services: list[Service],
 ) -> Iterator[Finding]:
     address = settings["STACKCTL_BIND_ADDRESS"] or "127.0.0.1"
     # This machine's ports say nothing of another one's; of those only the engine's own can be asked for.
@@ -252,8 +263,8 @@ def _ports(
             "set STACKCTL_BIND_ADDRESS to an address that this machine has",
         )
         return
-    own = set(look.own.values())
-    publishers = look.publishers(address)
+    own = set(inventory.own.values())
+    publishers = inventory.publishers(address)
     wanted: dict[int, str] = {}
     good = True
     for service in services:
@@ -281,7 +292,7 @@ def _ports(
 
 
 def _problem(reason: int | None, port: int, info: EngineInfo, other: str) -> tuple[str, str] | None:
-    """Say what it means that this machine refuses a port, and what to do; `other` is to take another one."""
+    """Return why this machine refuses a port, and the remedy; `other` is the advice to use another port."""
     match reason:
         case errno.EADDRINUSE:
             return f"is taken by {_holder(port)}", f"stop it, or {other}"
@@ -298,7 +309,7 @@ def _problem(reason: int | None, port: int, info: EngineInfo, other: str) -> tup
 
 
 def _refusal(address: str, port: int) -> int | None:
-    """Give the error number with which this machine refuses a port of an address, None where it gives it."""
+    """Return the error number with which this machine refuses to bind an address and port, None if it does not."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -311,7 +322,7 @@ def _refusal(address: str, port: int) -> int | None:
 
 
 def _holder(port: int) -> str:
-    """Name the process that listens on a port of this machine."""
+    """Return the name of the process that listens on a port of this machine."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
@@ -328,14 +339,13 @@ def _holder(port: int) -> str:
 
 
 def _channels(settings: Settings) -> Iterator[Finding]:
-    for channel, (_, names) in CHANNELS.items():
-        missing = [name for name in names if settings.values[name].text is None]
-        if missing:
-            yield Finding(
-                "notifications", "warning", f"{channel} is not set up", f"set {', '.join(missing)}"
-            )
+    for channel in CHANNELS:
+        if missing := settings.missing(channel.required):
+            remedy = f"set {', '.join(missing)}"
+            level: Level = "warning" if channel.notifies_people else "ok"
+            yield Finding("notifications", level, f"{channel.name} is not set up", remedy)
         else:
-            yield Finding("notifications", "ok", f"{channel} is set up")
+            yield Finding("notifications", "ok", f"{channel.name} is set up")
 
 
 def _names(settings: Settings) -> Iterator[Finding]:

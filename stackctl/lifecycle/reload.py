@@ -1,7 +1,7 @@
-"""Which program reads which rendered files, how it is told to read them again, and what it has read.
+"""Which program reads which rendered files, how it reloads them, and which version it has loaded.
 
-What was written and what the programs have read are two things: a reload may fail, and `render` only writes. So what
-was read is kept on record, by file.
+A file on disk and the version that a program has loaded may differ: a reload may fail, and `render` only writes. So
+the loaded version is recorded, by file.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ _WATCHED = tuple(one.watches for one in SERVICES.values() if one.watches)
 
 
 def reloadable(changed: Iterable[str]) -> list[str]:
-    """Give the services that can read these changed files anew while they run."""
+    """Return the services that can reload these changed files while they run."""
     names = list(changed)
     return [service for service in _RELOADS if files_of(service, names)]
 
 
 def unattended(changed: Iterable[str]) -> list[str]:
-    """Give the changed files that their reader finds by itself."""
+    """Return the changed files whose reader notices changes by itself."""
     return [name for name in changed if name.startswith(_WATCHED)]
 
 
 def waiting(changed: Iterable[str]) -> list[str]:
-    """Give the changed files that are only read when a container starts."""
+    """Return the changed files that are read only when a container starts."""
     known = (*_WATCHED, *_RELOADS.values())
     return [name for name in changed if not name.startswith(known)]
 
 
 def changed(state: StateFolder) -> list[str]:
-    """Give the rendered files, by path below `config/`, that are not what was read last; those that are gone, too.
+    """Return the rendered files, by path below `config/`, that differ from what was loaded last; deleted ones too.
 
-    Without a record, after an `up` of an older stackctl, those are all that can be read anew.
+    Without a record, after an `up` of an older stackctl, these are all files that can be reloaded.
     """
     present, read = _present(state), state.read_json(_RECORD)
     folders = tuple(_RELOADS.values())
@@ -52,12 +52,12 @@ def changed(state: StateFolder) -> list[str]:
 
 
 def note_started(state: StateFolder) -> None:
-    """Put on record that every program has been started with what is rendered now."""
+    """Record that every program was started with the files as they are rendered now."""
     state.write_json(_RECORD, _present(state))
 
 
 def note_read(state: StateFolder, files: Iterable[str]) -> None:
-    """Put on record that these files have been read as they are now."""
+    """Record that these files were loaded as they are now."""
     present, read = _present(state), state.read_json(_RECORD)
     for name in files:
         read.pop(name, None)
@@ -67,7 +67,7 @@ def note_read(state: StateFolder, files: Iterable[str]) -> None:
 
 
 def files_of(service: str, names: Iterable[str]) -> list[str]:
-    """Give those of these files that a service which is told reads anew."""
+    """Return those of these files that a service loads again when it reloads."""
     return [
         name
         for name in names
@@ -84,9 +84,9 @@ def _present(state: StateFolder) -> dict[str, str]:
 
 
 async def reload(settings: Settings, services: Sequence[str], done: Callable[[str], None]) -> None:
-    """Tell these services, and call `done` with each that has read its configuration.
+    """Have these services reload, and call `done` with each that has loaded its configuration.
 
-    All are told before the first that does not take its configuration is raised, as ServiceError.
+    All reload before the first that rejects its configuration is raised, as ServiceError.
     """
 
     async def tell(service: str) -> None:

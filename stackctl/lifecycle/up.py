@@ -1,31 +1,27 @@
-"""Bringing the stack up and taking it down. Nothing here prints: what happens goes to an observer."""
+"""Bringing the stack up: a plan, then named steps that carry it out. What happens goes to an observer."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stackctl.chaos import faults
-from stackctl.chaos.journal import Journal
-from stackctl.clients.grafana import GrafanaClient
-from stackctl.docker import named_volumes
-from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
+from stackctl.docker.engine import Engine
+from stackctl.docker.models import ContainerState
+from stackctl.errors import EngineError
 from stackctl.images import lockfile, resolve
 from stackctl.images.resolve import Choice, Resolved
-from stackctl.lifecycle import attach, demo_data, preflight, reload
+from stackctl.lifecycle import attach, demo_data, down, grafana, reload
 from stackctl.lifecycle.attach import Missing
-from stackctl.project import config_volumes, engine_overrides, unfinished_restore
+from stackctl.lifecycle.plan import UpPlan, gather, observe, plan_up
+from stackctl.project import config_volumes, engine_overrides, process_lock, unfinished_restore
+from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
-from stackctl.project.project import Project, ProjectState, UpRequest
+from stackctl.project.project import Project, UpRequest
 from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering, render
-
-# The new password travels inside the container only: on the command line of no process.
-_SET_PASSWORD = (
-    "grafana cli admin reset-admin-password --password-from-stdin < /run/secrets/grafana_password"  # noqa: S105
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +34,9 @@ class Up:
     changed: tuple[str, ...]
     """Services whose container was created or replaced."""
     left_out: tuple[str, ...]
-    """The services of bot-core that are not watched, where others are."""
+    """The services of bot-core that are not monitored while others are."""
     missing: tuple[Missing, ...]
-    """What is not where it is watched."""
+    """Services of bot-core that are not where the settings expect them."""
 
 
 def up(
@@ -48,160 +44,166 @@ def up(
 ) -> Up:
     """Bring the stack up and wait until every service is ready.
 
-    `timeout` is the deadline for readiness in seconds. Raises StackctlError: with the doctor's failures, where
-    an image cannot be had, where Compose fails, or NotReady.
+    `timeout` is the deadline for readiness in seconds. Raises StackctlError: with the failures of the preflight checks,
+    if an image cannot be obtained, if Compose fails, or NotReady.
     """
     with exclusive(project.state, "up") as hold:
         unfinished_restore.refuse(project.state)
         if hold.down_cut_off:
-            # The engine goes on stopping what a `down` had told it to stop before it was cut off.
-            engine = project.whole_engine()
-            # Somebody may have started their own under this name since.
-            _refuse_failures(
-                list(preflight.foreign_containers(engine.look(), project.choices.app_services))
-            )
-            observer.note("finishing the `down` that was cut off")
-            engine.down()
+            down.finish(project, observer)
             hold.settle()
-        chosen = attach.planned(project, request)
-        engine = project.engine(chosen)
-        observer.step("checking this machine")
-        own = [one for one in project.services_of(chosen) if one.profile != "attached"]
-        _refuse_failures(preflight.examine(engine, project.settings, own, chosen.app_services))
-        observer.step("choosing the images")
-        resolved = resolve.resolve(
+        plan = plan_up(gather(project, request, choice, step=observer.step))
+        return apply(plan, project, timeout=timeout, observer=observer)
+
+
+def dry_run(
+    project: Project, *, choice: Choice, request: UpRequest, step: Callable[[str], None]
+) -> UpPlan:
+    """Return what `up` would do, without changing anything. Raises StackctlError if `up` would refuse to start."""
+    unfinished_restore.refuse(project.state)
+    standing = process_lock.standing(project.state)
+    if standing.holder is not None:
+        raise process_lock.busy(standing.holder)
+    facts = gather(
+        project, request, choice, step=step, rehearsed=True, down_cut_off=standing.down_cut_off
+    )
+    return plan_up(facts)
+
+
+def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer) -> Up:
+    """Carry out a plan, step by step. The caller holds the project's lock. Raises StackctlError as `up` does."""
+    resolved = _obtain_images(plan, project, observer)
+    rendering = _render_configuration(plan, project, resolved)
+    engine = _record_state(plan, project, resolved)
+    if plan.facts.images.pull or plan.facts.images.build:
+        # They may have taken minutes.
+        plan = plan_up(replace(plan.facts, engine=observe(engine)))
+    _remove_leftovers(plan, engine, observer)
+    copies = engine_overrides.adapt(engine, plan.facts.info, project.settings, project.state)
+    _reset_volumes(plan, project, engine, observer)
+    _start_containers(plan, project, engine, resolved, observer)
+    _remove_stale_volumes(plan, engine, copies)
+    containers = engine.containers()
+    ready = _wait_for_readiness(plan, project, engine, containers, timeout, observer)
+    _set_grafana_password(project, engine, containers, observer)
+    return Up(
+        resolved,
+        rendering,
+        ready,
+        _changed(plan, containers),
+        plan.not_monitored,
+        _missing(plan, project, observer),
+    )
+
+
+def _obtain_images(plan: UpPlan, project: Project, observer: Observer) -> Resolved:
+    resolved = resolve.obtain(
+        project.engine(plan.state),
+        project.settings,
+        plan.facts.images,
+        demo=plan.state.demo,
+        progress=observer.step,
+        lock=lockfile.read(),
+    )
+    if resolved.reason:
+        observer.note(resolved.reason)
+    return resolved
+
+
+def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) -> Rendering:
+    rendering = render(
+        project.settings,
+        project.secrets,
+        project.state,
+        images=resolved.variables,
+        present=plan.facts.monitored,
+    )
+    attach.write_join_file(project.state, plan.state)
+    return rendering
+
+
+def _record_state(plan: UpPlan, project: Project, resolved: Resolved) -> Engine:
+    """Record what later commands go by, before the first container starts, and return the engine for it."""
+    state = replace(plan.state, images=resolved.name, pins=resolved.pins)
+    engine = project.engine(state)
+    project.keep(replace(state, volumes=attach.created_volumes(engine, state)))
+    return engine
+
+
+def _remove_leftovers(plan: UpPlan, engine: Engine, observer: Observer) -> None:
+    for leftover in plan.leftovers:
+        engine.remove(leftover)
+        observer.note(f"removed {leftover}, left by an `up` that was interrupted")
+    engine.remove_scratch(plan.facts.engine.inventory)
+
+
+def _reset_volumes(plan: UpPlan, project: Project, engine: Engine, observer: Observer) -> None:
+    for reset in plan.resets:
+        demo_data.remove(engine, reset.volume)
+        observer.note("MongoDB of the demo begins empty: its password is another")
+    if plan.state.demo:
+        # Last: a removal that is cut off is done again.
+        demo_data.record_fingerprint(project.state, plan.facts.fingerprint)
+
+
+def _start_containers(
+    plan: UpPlan, project: Project, engine: Engine, resolved: Resolved, observer: Observer
+) -> None:
+    observer.step("starting the containers")
+    engine.up(pull=resolved.name == "upstream" or bool(plan.state.app_files))
+    reload.note_started(project.state)
+
+
+def _remove_stale_volumes(plan: UpPlan, engine: Engine, copies: Sequence[Copy]) -> None:
+    """Remove the volumes of copies that the last `up` filled and that no container has mounted any more."""
+    if plan.removes_stale_volumes:
+        config_volumes.remove(engine, but=copies)
+
+
+def _wait_for_readiness(
+    plan: UpPlan,
+    project: Project,
+    engine: Engine,
+    containers: Mapping[str, ContainerState],
+    timeout: float,
+    observer: Observer,
+) -> list[Progress]:
+    observer.step("waiting for readiness")
+    return asyncio.run(
+        wait.wait(
+            plan.own_services,
             engine,
             project.settings,
-            choice=choice,
-            previous=chosen.images,
-            demo=chosen.demo,
-            progress=observer.step,
-            lock=lockfile.read(),
+            timeout=timeout,
+            changed=observer.progress,
+            containers=containers,
         )
-        if resolved.reason:
-            observer.note(resolved.reason)
-        present = project.present(chosen)
-        rendering = render(
-            project.settings,
-            project.secrets,
-            project.state,
-            images=resolved.variables,
-            present=present,
-        )
-        attach.write_join_file(project.state, chosen)
-        chosen = replace(chosen, images=resolved.name, pins=resolved.pins)
-        info = engine.info()
-        engine = project.engine(chosen)
-        project.keep(replace(chosen, volumes=attach.volumes(engine, chosen)))
-        # Anew: the images may have taken minutes.
-        look = engine.look()
-        before = look.own
-        for leftover in look.leftovers():
-            engine.remove(leftover)
-            observer.note(f"removed {leftover}, left by an `up` that was interrupted")
-        engine.remove_scratch(look)
-        stale = config_volumes.kept(project.state)
-        made = engine_overrides.adapt(engine, info, project.settings, project.state)
-        if chosen.demo and demo_data.renew(project, engine):
-            observer.note("MongoDB of the demo begins empty: its password is another")
-        observer.step("starting the containers")
-        engine.up(pull=resolved.name == "upstream" or bool(chosen.app_files))
-        reload.note_started(project.state)
-        if stale:
-            config_volumes.remove(engine, but=made)
-        after = engine.containers()
-        changed = tuple(
-            name for name, state in after.items() if not state.attached and state.id not in before
-        )
-        observer.step("waiting for readiness")
-        ready = asyncio.run(
-            wait.wait(
-                own,
-                engine,
-                project.settings,
-                timeout=timeout,
-                changed=observer.progress,
-                containers=after,
-            )
-        )
-        if asyncio.run(_refuses_password(project)):
-            observer.step("setting Grafana's password")
-            engine.execute(after["grafana"].id, ["sh", "-c", _SET_PASSWORD])
-        return Up(
-            resolved,
-            rendering,
-            ready,
-            changed,
-            present.left_out if chosen.joined else (),
-            _missing(project, chosen, observer) if chosen.joined else (),
-        )
+    )
 
 
-def _missing(project: Project, chosen: ProjectState, observer: Observer) -> tuple[Missing, ...]:
-    """Say what of bot-core is not where it is watched; that it cannot be looked at is a note, for the stack is up."""
+def _set_grafana_password(
+    project: Project, engine: Engine, containers: Mapping[str, ContainerState], observer: Observer
+) -> None:
+    """Set Grafana's password if it refuses the current one, as it keeps that of its first start."""
+    if asyncio.run(grafana.refuses_password(project)):
+        observer.step("setting Grafana's password")
+        grafana.set_password(engine, containers["grafana"].id)
+
+
+def _changed(plan: UpPlan, containers: Mapping[str, ContainerState]) -> tuple[str, ...]:
+    """Return the services whose container did not exist before."""
+    before = plan.facts.engine.inventory.own
+    return tuple(
+        name for name, one in containers.items() if not one.attached and one.id not in before
+    )
+
+
+def _missing(plan: UpPlan, project: Project, observer: Observer) -> tuple[Missing, ...]:
+    """Check that bot-core is where it is monitored; a check that fails is a note, because the stack is up."""
+    if not plan.state.joined:
+        return ()
     try:
-        return attach.look(project, chosen).missing
+        return attach.survey(project, plan.state).missing
     except EngineError as error:
         observer.note(f"it cannot be seen whether all of bot-core is there: {error.line}")
         return ()
-
-
-def down(project: Project, *, volumes: bool, timeout: int | None, observer: Observer) -> list[str]:
-    """Heal open faults, then stop and remove the project's containers, and with `volumes` its data.
-
-    Gives the names of the containers that were removed. `timeout` is Docker's: seconds before a SIGKILL.
-    """
-    with exclusive(project.state, "down") as hold:
-        if not project.state.compose_env.is_file():
-            render(
-                project.settings,
-                project.secrets,
-                project.state,
-                images={},
-                present=project.present(),
-            )
-        # The demo's services go too, whether or not the last `up` had them.
-        engine = project.whole_engine()
-        look = engine.look()
-        _refuse_failures(list(preflight.foreign_containers(look, project.choices.app_services)))
-        found = {name: state for name, state in engine.containers().items() if not state.attached}
-        for fault in faults.heal_all(engine, Journal(project.state)):
-            observer.note(f"healed: {fault.describe()}")
-        if found:
-            observer.step(f"stopping {len(found)} containers")
-        chosen = project.choices
-        # Without its container nothing tells whose such a volume is.
-        unnamed = engine.unnamed_volumes() if volumes else {}
-        engine.down(timeout=timeout)
-        engine.remove_networks(chosen.app_networks)
-        config_volumes.remove(engine)
-        engine.remove_scratch(look)
-        if volumes:
-            named_volumes.remove([*engine.volumes(chosen.volumes), *unnamed])
-            chosen = replace(chosen, volumes=())
-        project.keep(replace(chosen, request=UpRequest()))
-        hold.settle()
-        return sorted(state.name for state in found.values())
-
-
-def _refuse_failures(findings: list[preflight.Finding]) -> None:
-    failures = [
-        StackctlError(finding.message, remedy=finding.remedy)
-        for finding in findings
-        if finding.level == "failure"
-    ]
-    if failures:
-        raise SeveralErrors(failures)
-
-
-async def _refuses_password(project: Project) -> bool:
-    """Tell whether Grafana, which keeps the password of its first start, does not take the present one."""
-    password = project.secrets.get("GRAFANA_PASSWORD")
-    async with GrafanaClient(project.settings.url("grafana"), password=password) as grafana:
-        try:
-            await grafana.current_user()
-        except ServiceError as error:
-            if error.status == 401:
-                return True
-            raise
-    return False

@@ -25,5 +25,5 @@ _Dumper.add_representer(_Reset, lambda dumper, _: dumper.represent_scalar("!rese
 
 
 def text(content: dict[str, Any]) -> str:
-    """Give the file with this content."""
+    """Return the file with this content."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False)

@@ -101,7 +101,7 @@ def plan(configuration: Mapping[str, Any], folder: Path) -> tuple[list[Copy], di
 
 
 def declaration(copies: Iterable[Copy]) -> dict[str, Any]:
-    """Give what a Compose file has below `volumes` for these."""
+    """Return the `volumes` section of a Compose file for these."""
     return {one.volume: {"labels": {COPY_LABEL: "true"}} for one in copies}
 
 
@@ -113,7 +113,7 @@ def keep(state: StateFolder, copies: list[Copy]) -> None:
 
 
 def kept(state: StateFolder) -> list[Copy]:
-    """Give the volumes that the last `up` handed files over in."""
+    """Return the volumes in which the last `up` passed files."""
     return [
         Copy(volume, one["parts"], one["image"]) for volume, one in state.read_json(_PLAN).items()
     ]
@@ -164,7 +164,7 @@ def remove(engine: Engine, *, but: Iterable[Copy] = ()) -> None:
 
 
 def _below(path: Path, folder: Path) -> str:
-    """Give a path as `folder / …` finds it again, wherever the folder is then."""
+    """Return a path relative to the folder, so that `folder / path` works after the folder has moved."""
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
@@ -194,7 +194,7 @@ def _wanted(folder: Path, one: Copy) -> _Tree:
 
 
 def _unpacked(held: bytes) -> _Tree:
-    """Give what a volume has, from a tar whose paths begin with the name of its mount."""
+    """Return a volume's files, from a tar whose paths begin with the name of its mount."""
     tree: _Tree = {}
     with tarfile.open(fileobj=io.BytesIO(held)) as tar:
         for member in tar:
@@ -206,7 +206,7 @@ def _unpacked(held: bytes) -> _Tree:
 
 
 def _packed(tree: _Tree, mode: int) -> io.BytesIO:
-    """Give a tar of these, of root's, files with this mode."""
+    """Return a tar of these files, owned by root, with this mode."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path, data in tree.items():

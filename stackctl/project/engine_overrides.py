@@ -7,11 +7,13 @@ Compose file that is merged over all others. The usual engine, of this machine a
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from stackctl.config.settings import Settings
 from stackctl.docker.endpoint import Endpoint
-from stackctl.docker.engine import START_INTERVAL_API, Engine, EngineInfo
+from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.docker.requirements import START_INTERVAL_API, release
 from stackctl.project import compose_overlay, config_volumes
 from stackctl.project.compose_overlay import RESET
 from stackctl.project.config_volumes import Copy
@@ -24,23 +26,22 @@ _SOCKET = "/var/run/docker.sock"
 
 
 def copies_files(endpoint: Endpoint, settings: Settings) -> bool:
-    """Tell whether configuration and secrets are handed over in volumes."""
+    """Return whether configuration and secrets are passed in volumes."""
     return endpoint.remote or settings.enabled("STACKCTL_COPY_FILES")
 
 
 def replaces_settings(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> bool:
-    """Tell whether settings have to be taken out of the compose files, for which Compose must know `!reset`."""
+    """Return whether settings have to be removed from the compose files, for which Compose must support `!reset`."""
     return copies_files(endpoint, settings) or not info.limits_cpu or not takes_start_interval(info)
 
 
 def takes_start_interval(info: EngineInfo) -> bool:
-    """Tell whether Compose lets health checks have a `start_interval` with this engine."""
-    major, _, minor = info.api.partition(".")
-    return (int(major), int(minor or 0)) >= START_INTERVAL_API
+    """Return whether Compose lets health checks have a `start_interval` with this engine."""
+    return release(info.api) >= START_INTERVAL_API
 
 
 def socket(endpoint: Endpoint, info: EngineInfo, settings: Settings, system: str) -> str | None:
-    """Give the engine's socket on the engine's own machine, None where it cannot be known.
+    """Return the engine's socket on the engine's own machine; None if it is unknown.
 
     `system` is this machine's, as `sys.platform` has it.
     """
@@ -56,12 +57,26 @@ def socket(endpoint: Endpoint, info: EngineInfo, settings: Settings, system: str
 
 
 def adapt(engine: Engine, info: EngineInfo, settings: Settings, state: StateFolder) -> list[Copy]:
-    """Write both files for this engine, have Compose take them, fill the volumes of copies, and give those.
+    """Write both files for this engine, have Compose take them, fill the volumes of copies, and return those.
 
     Raises StackctlError where the engine does not answer, or something cannot be handed over to it.
     """
+    made = write_files(engine, info, settings, state, into=state.folder)
+    config_volumes.keep(state, made)
+    config_volumes.refresh(engine, state, made)
+    return made
+
+
+def write_files(
+    engine: Engine, info: EngineInfo, settings: Settings, state: StateFolder, *, into: Path
+) -> list[Copy]:
+    """Write both files into a folder, have Compose take them, and return the volumes of copies that are needed.
+
+    What the services mount of the state folder decides on the volumes. Raises StackctlError where the engine does not
+    answer, or something cannot be handed over to it.
+    """
     endpoint = engine.endpoint
-    env, merged = state.folder / _ENV_FILE, state.folder / _COMPOSE_FILE
+    env, merged = into / _ENV_FILE, into / _COMPOSE_FILE
     write_atomic(env, _HEADER + _env(endpoint, info, settings))
     engine.merge_over([], [env])
     made: list[Copy] = []
@@ -77,8 +92,6 @@ def adapt(engine: Engine, info: EngineInfo, settings: Settings, state: StateFold
         content = {"services": services, "volumes": config_volumes.declaration(made)}
         write_atomic(merged, _HEADER + compose_overlay.text(content))
         engine.merge_over([merged], [])
-    config_volumes.keep(state, made)
-    config_volumes.refresh(engine, state, made)
     return made
 
 

@@ -9,6 +9,7 @@ from stackctl.services.applications import (
     APPLICATIONS,
     NONE,
     WITH_HEALTH,
+    Application,
     MonitoredServices,
     split,
 )
@@ -35,11 +36,7 @@ def monitored_services(
         )
     if not joined:
         return MonitoredServices(False, {}, {})
-    given = {
-        one.name: settings[one.setting] for one in APPLICATIONS.values() if one.name != "mongodb"
-    }
-    if settings.secret("MONGODB_EXPORTER_URI") is not None:
-        given["mongodb"] = APPLICATIONS["mongodb"].target
+    given = {one.name: _target(settings, one) for one in APPLICATIONS.values()}
     targets = {name: split(text) for name, text in given.items() if text and text != NONE}
     health = {
         name: settings[APPLICATIONS[name].health_setting] or ""
@@ -47,3 +44,10 @@ def monitored_services(
         if name in targets
     }
     return MonitoredServices(False, targets, health, network, tuple(sorted(projects)))
+
+
+def _target(settings: Settings, application: Application) -> str | None:
+    if application.credentials is None:
+        return settings[application.setting]
+    known = settings.secret(application.credentials) is not None
+    return application.target if known else None

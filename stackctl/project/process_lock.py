@@ -30,6 +30,50 @@ class Hold:
         self._keep(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the lock's record says to a command that does not take the lock."""
+
+    holder: str | None = None
+    """The command that is at work on the project, with its process."""
+    down_cut_off: bool = False
+
+
+def standing(state: StateFolder) -> Standing:
+    """Return who holds the project's lock, and whether a `down` was cut off. Neither takes nor creates the lock."""
+    try:
+        with (state.folder / "lock").open("rb", buffering=0) as stream:
+            record = _read(stream)
+    except FileNotFoundError:
+        return Standing()
+    if _is_at_work(record):
+        return Standing(_holder(record))
+    return Standing(down_cut_off=_cut_off(record))
+
+
+def busy(holder: str) -> StackctlError:
+    """Return the error for a project that another command is at work on."""
+    return StackctlError(
+        f"{holder} is at work on this project",
+        remedy="wait for it to end, or use another project with -p",
+    )
+
+
+def _cut_off(record: Mapping[str, Any]) -> bool:
+    return record.get("command") == "down" or record.get("down_cut_off") is True
+
+
+def _is_at_work(record: Mapping[str, Any]) -> bool:
+    """Return whether the process of a record still runs: its number may have gone to a younger process since."""
+    import psutil
+
+    try:
+        since = dt.datetime.fromisoformat(record["since"]).timestamp()
+        return psutil.Process(record["pid"]).create_time() < since + 1
+    except (KeyError, TypeError, ValueError, psutil.NoSuchProcess):
+        return False
+
+
 @contextlib.contextmanager
 def exclusive(state: StateFolder, command: str) -> Iterator[Hold]:
     """Hold the project's lock while the body runs.
@@ -44,16 +88,13 @@ def exclusive(state: StateFolder, command: str) -> Iterator[Hold]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StackctlError(
-                f"{_holder(_read(stream))} is at work on this project",
-                remedy="wait for it to end, or use another project with -p",
-            ) from None
+            raise busy(_holder(_read(stream))) from None
         before = _read(stream)
         killed = before.get("command")
         started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         record = {"command": command, "pid": os.getpid(), "since": started}
         hold = Hold(
-            killed == "down" or before.get("down_cut_off") is True,
+            _cut_off(before),
             lambda hold: _write(stream, record, hold),
         )
         # Others are told of this holder while it waits, too.
@@ -78,7 +119,7 @@ def exclusive(state: StateFolder, command: str) -> Iterator[Hold]:
 
 
 def _read(stream: IO[bytes]) -> dict[str, Any]:
-    """Give the record: a holder that did not strike itself out, a `down` that was cut off; empty where all is done."""
+    """Return the record of a holder that has not ended, or of a `down` that was cut off; empty where neither is."""
     stream.seek(0)
     text = stream.read()
     if not text:

@@ -1,4 +1,4 @@
-"""One project: its settings, state, secrets and engine together, and the choices that later commands go by."""
+"""One project: its settings, state folder, secrets and engine, and the state that later commands act on."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from stackctl.services.catalog import Service, SetName
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
 
-_CHOICES = "project.json"
+_RECORD = "project.json"
 
 
 @dataclass(frozen=True, slots=True)
 class UpRequest:
-    """What is said about the stack on the command line: None where nothing is, so that something else decides."""
+    """The options of `up` that select the stack: None if not given, so that something else decides."""
 
     demo: bool | None = None
     network: str | None = None
     app_files: tuple[Path, ...] = ()
 
     def after(self, earlier: UpRequest) -> UpRequest:
-        """Complete what is said now by what was said before: a plain `up` keeps the stack as it is.
+        """Return this request completed by an earlier one: a plain `up` keeps the stack as it is.
 
-        The demo and bot-core stand in each other's place, so who asks for one leaves the other.
+        The demo and bot-core exclude each other, so a request for one drops the other.
         """
         if self.demo or self.network or self.app_files:
             return self
@@ -45,10 +45,10 @@ class UpRequest:
 
 @dataclass(frozen=True)
 class ProjectState:
-    """What `up` was asked for last, and what it found: later commands act on the same stack."""
+    """The stack as the last `up` was asked for and found it: later commands act on the same stack."""
 
     request: UpRequest = field(default_factory=UpRequest)
-    """What was said on the command line, until `down`."""
+    """The options given on the command line; `down` forgets them."""
     demo: bool = True
     images: SetName | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class ProjectState:
 
     @property
     def joined(self) -> bool:
-        """Tell whether bot-core itself is watched."""
+        """Return whether bot-core itself is monitored instead of the demo."""
         return self.network is not None or bool(self.app_files)
 
 
@@ -91,92 +91,92 @@ class Project:
         """The project's secrets, generated where they are not there yet."""
         return Secrets(self.settings, self.state)
 
-    def engine(self, choices: ProjectState | None = None) -> Engine:
-        """Give the engine for this project as it was started, or as it would be with these choices."""
+    def engine(self, state: ProjectState | None = None) -> Engine:
+        """Return the engine for this project as it was last started, or as it would be in another state."""
         # It takes a fifth of a second to load, and many a command needs none.
         from stackctl.docker.engine import Engine
 
-        chosen = choices or self.choices
-        app_files = list(map(Path, chosen.app_files))
+        state = state or self.choices
+        app_files = list(map(Path, state.app_files))
         join = [self.state.join_file]
         if not all(path.is_file() for path in app_files):
             # The containers can be found and removed without them; what refers to their networks cannot be read.
             app_files, join = [], []
-        files = [*app_files, *join, *([Path(chosen.override)] if chosen.override else [])]
+        files = [*app_files, *join, *([Path(state.override)] if state.override else [])]
         directory = app_files[0].parent if app_files else None
         env_files = [*([directory / ".env"] if directory else []), self.state.compose_env]
         return Engine(
             self.name,
             [path for path in env_files if path.is_file()],
-            demo=chosen.demo,
+            demo=state.demo,
             files=[path for path in files if path.is_file()],
             directory=directory,
-            present=self.present(chosen),
+            present=self.present(state),
         )
 
     def whole_engine(self) -> Engine:
-        """Give the engine for everything that the project ever had: the demo too, unless bot-core is in its place."""
+        """Return the engine for everything the project may have started: with the demo, unless joined to bot-core."""
         return self.engine(None if self.choices.joined else ProjectState())
 
-    def present(self, choices: ProjectState | None = None) -> MonitoredServices:
-        """Say which of bot-core's services this stack watches, and where."""
-        chosen = choices or self.choices
+    def present(self, state: ProjectState | None = None) -> MonitoredServices:
+        """Return the services of bot-core that this stack monitors, and their addresses."""
+        state = state or self.choices
         return monitored_services(
             self.settings,
-            demo=chosen.demo,
-            joined=chosen.joined,
-            network=chosen.network,
-            projects=chosen.projects,
+            demo=state.demo,
+            joined=state.joined,
+            network=state.network,
+            projects=state.projects,
         )
 
     @property
     def choices(self) -> ProjectState:
-        """What `up` was asked for last."""
-        kept = self.state.read_json(_CHOICES)
-        images = kept.get("images")
+        """The state as the last `up` left it."""
+        record = self.state.read_json(_RECORD)
+        images = record.get("images")
         return ProjectState(
             # An earlier stackctl called it "wish".
-            request=_request(kept.get("request") or kept.get("wish")),
-            demo=kept.get("demo") is not False,
+            request=_request(record.get("request") or record.get("wish")),
+            demo=record.get("demo") is not False,
             images=images if images in {"upstream", "local"} else None,
-            pins=kept.get("pins") or {},
-            network=_text(kept.get("network")),
-            projects=_texts(kept.get("projects")),
-            app_files=_texts(kept.get("app_files")),
-            app_services=_texts(kept.get("app_services")),
-            app_networks=_texts(kept.get("app_networks")),
-            volumes=_texts(kept.get("volumes")),
-            override=_text(kept.get("override")),
+            pins=record.get("pins") or {},
+            network=_text(record.get("network")),
+            projects=_texts(record.get("projects")),
+            app_files=_texts(record.get("app_files")),
+            app_services=_texts(record.get("app_services")),
+            app_networks=_texts(record.get("app_networks")),
+            volumes=_texts(record.get("volumes")),
+            override=_text(record.get("override")),
         )
 
-    def keep(self, choices: ProjectState) -> None:
-        """Remember what `up` was asked for."""
-        content = asdict(choices)
-        content["request"]["app_files"] = list(map(str, choices.request.app_files))
-        self.state.write_json(_CHOICES, content)
+    def keep(self, state: ProjectState) -> None:
+        """Record a state for later commands."""
+        content = asdict(state)
+        content["request"]["app_files"] = list(map(str, state.request.app_files))
+        self.state.write_json(_RECORD, content)
 
     @property
     def services(self) -> list[Service]:
         """The services that `up` started last, and those of bot-core that it watches."""
         return self.services_of(self.choices)
 
-    def services_of(self, choices: ProjectState) -> list[Service]:
-        """Give the services of a stack with these choices."""
-        chosen = catalog.select(demo=choices.demo)
-        if not choices.joined:
-            return chosen
-        present = self.present(choices)
-        hosts = present.hosts()
-        own = [hosts.get(name, name) for name in choices.app_services]
-        attached = [name for name in present.targets if choices.network and name not in own]
+    def services_of(self, state: ProjectState) -> list[Service]:
+        """Return the services of a stack in this state."""
+        services = catalog.select(demo=state.demo)
+        if not state.joined:
+            return services
+        monitored = self.present(state)
+        hosts = monitored.hosts()
+        own = [hosts.get(name, name) for name in state.app_services]
+        attached = [name for name in monitored.targets if state.network and name not in own]
         return [
-            *chosen,
+            *services,
             *(catalog.application(name) for name in own),
             *(catalog.application(name, attached=True) for name in attached),
         ]
 
     def select(self, names: tuple[str, ...]) -> list[Service]:
-        """Give the services of this stack by name, or of the whole table where it does not run.
+        """Return services of this stack by name, or of the whole table if it does not run.
 
         Raises UsageError for an unknown name, with the nearest known one.
         """
@@ -202,11 +202,14 @@ def _request(value: Any) -> UpRequest:
     )
 
 
-def open_project(*, name: str | None, env_file: Path | None) -> Project:
-    """Read the settings and open the state folder. Raises StackctlError where either cannot be read."""
+def open_project(*, name: str | None, env_file: Path | None, create: bool = True) -> Project:
+    """Read the settings and open the state folder, which is created if it does not exist unless `create` is false.
+
+    Raises StackctlError where either cannot be read.
+    """
     settings = load(project=name, env_file=env_file)
     settings = replace(settings, engine_host=_engine_host())
-    return Project(settings, open_state(settings.project))
+    return Project(settings, open_state(settings.project, create=create))
 
 
 def _engine_host() -> str | None:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from stackctl.config.registry import GENERATED_SECRETS
 from stackctl.config.settings import Settings
 from stackctl.project.state import MOUNTED_FILE, PRIVATE_FILE, StateFolder, write_atomic
+from stackctl.services import channels
 from stackctl.services.applications import MonitoredServices
 from stackctl.util.redaction import remember
 
@@ -39,7 +40,7 @@ class Secrets:
             remember(text)
 
     def get(self, name: str) -> SecretStr | None:
-        """Give the secret of this setting's name: the user's, else the generated one, else None."""
+        """Return the secret of this setting's name: the user's, else the generated one, else None."""
         given = self._settings.secret(name)
         if given is not None:
             return given
@@ -49,7 +50,7 @@ class Secrets:
         return None if generated is None else SecretStr(generated)
 
     def is_generated(self, name: str) -> bool:
-        """Tell whether stackctl made this one up."""
+        """Return whether stackctl made this one up."""
         return self._settings.secret(name) is None and name in self._generated
 
     @property
@@ -92,19 +93,17 @@ class Secrets:
             "rabbitmq_conf": "load_definitions = /run/secrets/rabbitmq_definitions.json\n",
             "rabbitmq_definitions": json.dumps(self._rabbitmq_definitions(rabbitmq)),
             "mongodb_password": self._text("MONGODB_PASSWORD"),
-            "slack_webhook_url": self._text("ALERTMANAGER_SLACK_WEBHOOK_URL"),
-            "pagerduty_key": self._text("ALERTMANAGER_PAGERDUTY_KEY"),
-            "smtp_password": self._text("ALERTMANAGER_SMTP_PASSWORD"),
+            **{file: self._text(setting) for file, setting in channels.secret_files()},
         }
 
     def fingerprint(self, name: str) -> str:
-        """Give what tells a secret from another of the same name, and nothing else of it."""
+        """Return what tells a secret from another of the same name, and nothing else of it."""
         return hmac.digest(
             self.fingerprint_key, f"{name}\0{self._text(name)}".encode(), "sha256"
         ).hex()[:16]
 
     def _rabbitmq_definitions(self, password: str) -> Mapping[str, Any]:
-        """Give the user and what it may do, which the broker takes over at every start, whatever its data has.
+        """Return the user and what it may do, which the broker takes over at every start, whatever its data has.
 
         The hash is what RabbitMQ keeps itself: SHA-256 after a salt of four bytes
         (rabbitmq.com/docs/passwords, "Computing Password Hash"). The salt is the same as long as the password is,
@@ -138,7 +137,7 @@ class Secrets:
 
 
 def _kept(state: StateFolder) -> dict[str, str]:
-    """Give what was generated, and make up and keep what is missing: of two processes at once both have the same."""
+    """Return what was generated, and make up and keep what is missing: of two processes at once both have the same."""
     with state.alone():
         kept = state.read_json(STORE)
         generated = {

@@ -130,7 +130,7 @@ class StateFolder:
             os.close(descriptor)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Give the object in a JSON file of this folder, empty where there is no such file."""
+        """Return the object in a JSON file of this folder; empty if the file does not exist."""
         return _read_json(self.folder / name)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -139,14 +139,17 @@ class StateFolder:
 
 
 def root() -> Path:
-    """Give the folder that has a folder a project: STACKCTL_STATE_DIR, else the platform's place for state."""
+    """Return the folder of all projects' state folders: STACKCTL_STATE_DIR, else the platform's location."""
     override = os.environ.get("STACKCTL_STATE_DIR")
     return Path(override).absolute() if override else user_state_path("stackctl")
 
 
-def open_state(project: str) -> StateFolder:
-    """Give the state folder of a project, made where it does not exist yet."""
+def open_state(project: str, *, create: bool = True) -> StateFolder:
+    """Return the state folder of a project, created if it does not exist yet unless `create` is false."""
     folder = root() / project
+    if not create:
+        _check_format(folder / "format")
+        return StateFolder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -155,26 +158,27 @@ def open_state(project: str) -> StateFolder:
             f"the state folder {folder} cannot be made: {error.strerror}",
             remedy="set STACKCTL_STATE_DIR to a folder that you can write",
         ) from None
-    _check_format(folder / "format")
+    if not _check_format(folder / "format"):
+        write_atomic(folder / "format", f"{FORMAT}\n")
     return StateFolder(folder)
 
 
-def _check_format(path: Path) -> None:
-    """Refuse a folder that a newer stackctl wrote, and mark a new one; an older one's is read as it is."""
+def _check_format(path: Path) -> bool:
+    """Refuse a folder that a newer stackctl wrote, and return whether there is a format: an older one has none."""
     try:
         text = path.read_text().strip()
     except FileNotFoundError:
-        write_atomic(path, f"{FORMAT}\n")
-        return
+        return False
     if not text.isdecimal() or int(text) > FORMAT:
         raise StackctlError(
             f"{path.parent} was written by a newer stackctl (format {text[:20]}, this one knows {FORMAT})",
             remedy="update stackctl, or use another project with -p",
         )
+    return True
 
 
 def read_shared_json(name: str) -> dict[str, Any]:
-    """Give the object in a JSON file that all projects share, empty where there is no such file."""
+    """Return the object in a JSON file that all projects share; empty if the file does not exist."""
     return _read_json(root() / name)
 
 

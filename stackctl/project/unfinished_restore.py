@@ -12,17 +12,17 @@ FILE = "restore.json"
 
 
 def begin(state: StateFolder, volumes: Collection[str]) -> None:
-    """Write down that these volumes are about to be replaced."""
+    """Record that these volumes are about to be replaced."""
     state.write_json(FILE, {"volumes": sorted(volumes)})
 
 
 def end(state: StateFolder) -> None:
-    """Strike out the restore: its volumes are whole, or gone."""
+    """Remove the record of the restore: its volumes are complete, or removed."""
     (state.folder / FILE).unlink(missing_ok=True)
 
 
 def pending(state: StateFolder) -> list[str]:
-    """Give the volumes of a restore that was cut off, whether or not they are still there."""
+    """Return the volumes of an interrupted restore, whether or not they still exist."""
     return state.read_json(FILE).get("volumes") or []
 
 

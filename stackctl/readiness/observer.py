@@ -1,4 +1,4 @@
-"""Where what goes on is told, by code that does not print."""
+"""Where code that does not print reports its progress."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stackctl.readiness.wait import Progress
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Where progress goes: a step that begins, a note to keep, a service's readiness."""
+    """Callbacks for progress: a step that begins, a note to keep, a service's readiness."""
 
     step: Callable[[str], None]
     note: Callable[[str], None]

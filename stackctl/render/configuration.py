@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,24 +22,10 @@ from stackctl.render import targets
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import PUBLISHED_PORTS
+from stackctl.services.channels import CHANNELS, Channel, StandIn
 from stackctl.util import paths, yaml_text
 
 _CONFIG_FILE = 0o644
-
-CHANNELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "Slack": ("slack_configs", ("ALERTMANAGER_SLACK_WEBHOOK_URL",)),
-    "PagerDuty": ("pagerduty_configs", ("ALERTMANAGER_PAGERDUTY_KEY",)),
-    "e-mail": (
-        "email_configs",
-        ("ALERTMANAGER_SMTP_HOST", "ALERTMANAGER_EMAIL_FROM", "ALERTMANAGER_EMAIL_TO"),
-    ),
-}
-"""Channel → its key in a receiver, and the settings without which it is left out."""
-
-_GLOBALS_OF_CHANNEL: Mapping[str, tuple[str, ...]] = {"Slack": ("slack_",), "e-mail": ("smtp_",)}
-
-_SINK = "http://notification-sink:8025"
-_SINK_MAIL = "notification-sink:1025"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +64,13 @@ def render(
         write_atomic(state.compose_env, _compose_env(settings, secrets, state, images, present))
     except OSError as error:
         raise StackctlError(f"the configuration cannot be rendered: {error}") from None
-    on = tuple(channel for channel in CHANNELS if channel not in left_out)
-    return Rendering(on, left_out, changed, tuple(alerts), tuple(panels))
+    on = tuple(channel.name for channel in CHANNELS if channel.name not in left_out)
+    missed = {
+        channel.name: left_out[channel.name]
+        for channel in CHANNELS
+        if channel.notifies_people and channel.name in left_out
+    }
+    return Rendering(on, missed, changed, tuple(alerts), tuple(panels))
 
 
 def write_configuration(
@@ -94,11 +85,8 @@ def write_configuration(
 
 
 def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:
-    missing = {
-        channel: tuple(name for name in names if settings.values[name].text is None)
-        for channel, (_, names) in CHANNELS.items()
-    }
-    return {channel: names for channel, names in missing.items() if names}
+    missing = {channel.name: settings.missing(channel.required) for channel in CHANNELS}
+    return {name: names for name, names in missing.items() if names}
 
 
 def _configuration(
@@ -114,7 +102,7 @@ def _configuration(
         "alertmanager/alertmanager.yml": lambda text: _alertmanager(
             text, settings, left_out, demo=present.demo
         ),
-        "alertmanager/templates/slack.tmpl": lambda text: _grafana(text, settings),
+        "alertmanager/templates/common.tmpl": lambda text: _grafana(text, settings),
         "loki/loki-config.yml": lambda text: _grafana(text, settings),
         "loki/promtail-config.yml": lambda text: targets.promtail(
             _own_logs(text, settings.project), present
@@ -141,58 +129,51 @@ def _alertmanager(
     text: str, settings: Settings, left_out: Mapping[str, tuple[str, ...]], *, demo: bool
 ) -> str:
     config: dict[str, Any] = yaml_text.load(text)
-    if demo:
-        _point_at_sink(config["global"], left_out)
-    else:
-        _leave_out(config, left_out)
-    if "e-mail" not in left_out:
-        _email_addresses(config, settings)
+    for channel in CHANNELS:
+        if channel.name not in left_out:
+            _set_up(config, channel, settings)
+        elif demo and channel.stand_in is not None:
+            _redirect_to_sink(config["global"], channel.stand_in)
+        else:
+            _leave_out(config, channel)
     return targets.dumped(config)
 
 
-def _leave_out(config: dict[str, Any], channels: Iterable[str]) -> None:
+def _set_up(config: dict[str, Any], channel: Channel, settings: Settings) -> None:
     shared: dict[str, Any] = config["global"]
-    for channel in channels:
-        key, _ = CHANNELS[channel]
-        for receiver in config["receivers"]:
-            receiver.pop(key, None)
-        for prefix in _GLOBALS_OF_CHANNEL.get(channel, ()):
-            for name in [name for name in shared if name.startswith(prefix)]:
-                del shared[name]
-
-
-def _point_at_sink(shared: dict[str, Any], channels: Iterable[str]) -> None:
-    """Send what these channels would get to the demo's sink; Slack's address is a secret file."""
-    if "PagerDuty" in channels:
-        shared["pagerduty_url"] = f"{_SINK}/v2/enqueue"
-    if "e-mail" in channels:
-        shared["smtp_smarthost"] = _SINK_MAIL
-        shared["smtp_require_tls"] = False
-        del shared["smtp_auth_username"], shared["smtp_auth_password_file"]
-
-
-def _sink_secrets(channels: Iterable[str]) -> dict[str, str]:
-    """Give the secret files of the channels that go to the sink, which takes any key."""
-    files = {
-        "Slack": ("slack_webhook_url", f"{_SINK}/slack"),
-        "PagerDuty": ("pagerduty_key", "demo"),
-    }
-    return dict(files[channel] for channel in channels if channel in files)
-
-
-def _email_addresses(config: dict[str, Any], settings: Settings) -> None:
-    shared = config["global"]
-    shared["smtp_from"] = settings["ALERTMANAGER_EMAIL_FROM"]
-    shared["smtp_smarthost"] = (
-        f"{settings['ALERTMANAGER_SMTP_HOST']}:{settings['ALERTMANAGER_SMTP_PORT']}"
-    )
-    if settings["ALERTMANAGER_SMTP_USERNAME"]:
-        shared["smtp_auth_username"] = settings["ALERTMANAGER_SMTP_USERNAME"]
-    else:
-        del shared["smtp_auth_username"], shared["smtp_auth_password_file"]
+    for key in channel.globals:
+        if key.needs is not None and settings.missing([key.needs]):
+            shared.pop(key.name, None)
+        elif key.value is not None:
+            shared[key.name] = key.value.format_map(settings)
     for receiver in config["receivers"]:
-        for email in receiver.get("email_configs", ()):
-            email["to"] = settings["ALERTMANAGER_EMAIL_TO"]
+        for one in channel.configurations(receiver):
+            one |= {key: value.format_map(settings) for key, value in channel.fields.items()}
+
+
+def _redirect_to_sink(shared: dict[str, Any], stand_in: StandIn) -> None:
+    for name, value in stand_in.globals.items():
+        if value is None:
+            shared.pop(name, None)
+        else:
+            shared[name] = value
+
+
+def _leave_out(config: dict[str, Any], channel: Channel) -> None:
+    for key in channel.globals:
+        config["global"].pop(key.name, None)
+    for receiver in config["receivers"]:
+        channel.remove_from(receiver)
+
+
+def _sink_secrets(left_out: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return the contents of the secret files of the channels that the sink stands in for."""
+    return {
+        file: content
+        for channel in CHANNELS
+        if channel.name in left_out and channel.stand_in is not None
+        for file, content in channel.stand_in.secrets.items()
+    }
 
 
 def _grafana(text: str, settings: Settings) -> str:
@@ -260,7 +241,7 @@ def _compose_env(
             if (reads := catalog.reads_of(image))
         },
     }
-    lines = [f"{name}={_quoted(value or '')}" for name, value in values.items()]
+    lines = [f"{name}={quoted(value or '')}" for name, value in values.items()]
     return "# Written by stackctl; it holds no secret.\n" + "\n".join(lines) + "\n"
 
 
@@ -287,7 +268,8 @@ def _fingerprint(folder: Path, names: tuple[str, ...], secrets: Secrets) -> str:
     return digest.hexdigest()[:16]
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """Return a value as compose.env has it. Raises StackctlError for one with a single quote."""
     if "'" in value:
         raise StackctlError(
             f"{value} has a single quote, which compose.env cannot carry",

@@ -9,7 +9,7 @@ _MATCHER = re.compile(r'\b(?:job|service)\s*=~?\s*"([^"]*)"')
 
 
 def metric_names(expr: str) -> set[str]:
-    """Give the names of the series in an expression: identifiers that are neither label, function nor keyword."""
+    """Return the names of the series in an expression: identifiers that are neither label, function nor keyword."""
     text = re.sub(r'"(?:[^"\\]|\\.)*"', "", expr)
     text = re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", text)
     text = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", text)
@@ -18,7 +18,7 @@ def metric_names(expr: str) -> set[str]:
 
 
 def selected_labels(expr: str) -> set[tuple[str, str]]:
-    """Give (series, label) for every label that a selector of the expression matches on."""
+    """Return (series, label) for every label that a selector of the expression matches on."""
     pairs = set()
     for name, matchers in re.findall(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}", expr):
         pairs |= {(name, label) for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)}
@@ -26,5 +26,5 @@ def selected_labels(expr: str) -> set[tuple[str, str]]:
 
 
 def selected_jobs(expr: str) -> set[str]:
-    """Give the jobs and services that selectors of the expression name, with = or as alternatives with =~."""
+    """Return the jobs and services that selectors of the expression name, with = or as alternatives with =~."""
     return {name for text in _MATCHER.findall(expr) for name in text.split("|")}

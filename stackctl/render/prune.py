@@ -13,14 +13,14 @@ Rules = Mapping[str, Any]
 
 
 def about(expr: str, records: Mapping[str, set[str]]) -> set[str]:
-    """Give the services that an expression tells about; `records` has those of each recorded series."""
+    """Return the services that an expression is about; `records` maps each recorded series to its services."""
     names = metric_names(expr)
     found = owners(names, selected_jobs(expr))
     return found.union(*(records[name] for name in names if name in records))
 
 
 def recorded(files: Iterable[Rules]) -> dict[str, set[str]]:
-    """Give recorded series → the services that it tells about, also by way of other recorded series."""
+    """Return a mapping of recorded series to their services, through other recorded series too."""
     expressions = {
         rule["record"]: rule["expr"] for file in files for rule in _rules(file) if "record" in rule
     }
@@ -35,8 +35,8 @@ def recorded(files: Iterable[Rules]) -> dict[str, set[str]]:
 def without(
     file: Rules, present: Collection[str], records: Mapping[str, set[str]]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Leave out the rules that tell only of services that are not there. Gives the file and the alerts left out."""
-    gone: list[str] = []
+    """Return the rules without those that are only about services that are not monitored, and the omitted alerts."""
+    removed: list[str] = []
     groups = []
     for group in file["groups"]:
         kept = []
@@ -44,10 +44,15 @@ def without(
             if _is_kept(about(rule["expr"], records), present):
                 kept.append(rule)
             elif "alert" in rule:
-                gone.append(rule["alert"])
+                removed.append(rule["alert"])
         if kept:
             groups.append({**group, "rules": kept})
-    return {**file, "groups": groups}, gone
+    return {**file, "groups": groups}, removed
+
+
+def alert_names(file: Rules) -> set[str]:
+    """Return the names of the alerts in a rule file."""
+    return {rule["alert"] for rule in _rules(file) if "alert" in rule}
 
 
 def board_without(
@@ -55,21 +60,21 @@ def board_without(
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """Leave out a dashboard's panels in the same way; it is None where none with a query is left.
 
-    Gives the dashboard and the titles of the panels left out. Grafana moves the others up by itself.
+    Returns the dashboard and the titles of the panels left out. Grafana moves the others up by itself.
     """
-    gone: list[str] = []
+    removed: list[str] = []
     kept = []
     for panel in board["panels"]:
-        told: set[str] = set()
+        services: set[str] = set()
         for target in panel.get("targets", ()):
-            told |= about(target["expr"], records)
-        if _is_kept(told, present):
+            services |= about(target["expr"], records)
+        if _is_kept(services, present):
             kept.append(panel)
         else:
-            gone.append(panel["title"])
+            removed.append(panel["title"])
     if not any(panel.get("targets") for panel in kept):
-        return None, gone
-    return {**board, "panels": _without_empty_rows(kept)}, gone
+        return None, removed
+    return {**board, "panels": _without_empty_rows(kept)}, removed
 
 
 def _without_empty_rows(panels: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -81,8 +86,8 @@ def _without_empty_rows(panels: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _is_kept(told: set[str], present: Collection[str]) -> bool:
-    return not told or not told.isdisjoint(present)
+def _is_kept(services: set[str], present: Collection[str]) -> bool:
+    return not services or not services.isdisjoint(present)
 
 
 def _rules(file: Rules) -> Iterable[Mapping[str, Any]]:

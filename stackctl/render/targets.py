@@ -34,14 +34,14 @@ def prometheus(text: str, present: MonitoredServices) -> str:
     for job in config["scrape_configs"]:
         static = job.pop("static_configs", None)
         if static is not None:
-            there = [
+            monitored = [
                 _pointed(job, one, present)
                 for one in static
                 if one["labels"]["service"] not in present.left_out
             ]
-            if not there:
+            if not monitored:
                 continue
-            job["static_configs"] = there
+            job["static_configs"] = monitored
         if job["job_name"] == "cadvisor":
             _containers(job["metric_relabel_configs"], present)
         kept.append(job)
@@ -144,16 +144,19 @@ def leave_out(
 ) -> tuple[list[str], list[str]]:
     """Take the rules and panels about absent services alone out of the files.
 
-    Gives the names of the alerts, and of the panels with their dashboards, that are gone.
+    Returns the names of the removed alerts, and of the removed panels with their dashboards. An alert counts as removed
+    only if none of its rules is left.
     """
     if not present.left_out:
         return [], []
     rules = {name: yaml_text.load(files[name]) for name in files if name.startswith(_RULES)}
     records = prune.recorded(rules.values())
     alerts: list[str] = []
+    kept_alerts: set[str] = set()
     for name, content in rules.items():
-        rest, gone = prune.without(content, present.targets, records)
-        alerts += gone
+        rest, removed = prune.without(content, present.targets, records)
+        alerts += removed
+        kept_alerts |= prune.alert_names(rest)
         if not rest["groups"]:
             del files[name]
         elif rest != content:
@@ -167,4 +170,4 @@ def leave_out(
             del files[name]
         elif titles:
             files[name] = (json.dumps(kept, indent=2, ensure_ascii=False) + "\n").encode()
-    return alerts, panels
+    return [name for name in alerts if name not in kept_alerts], panels

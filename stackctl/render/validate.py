@@ -20,11 +20,11 @@ class Verdict:
     service: str
     subject: str
     ok: bool
-    said: str
+    output: str
 
 
 def check(engine: Engine, images: Mapping[str, str], config: Path) -> Iterator[Verdict]:
-    """Have every program check its part of the configuration in `config`, two at once.
+    """Run every program's own check of its part of the configuration in `config`, two at once.
 
     `images` are references by service. Raises EngineError where a program cannot be run.
     """

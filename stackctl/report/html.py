@@ -37,7 +37,7 @@ class Drill:
 
 
 def dumps(report: Report) -> str:
-    """Give the report as an HTML document. Everything that a service said is escaped."""
+    """Return the report as an HTML document. Everything that a service said is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stackctl.report", "."),
         autoescape=True,

@@ -13,7 +13,7 @@ SCHEMA_VERSION = 2
 
 
 def dumps(report: Report) -> str:
-    """Give the report as a JSON document. Times are RFC 3339 in UTC, durations seconds."""
+    """Return the report as a JSON document. Times are RFC 3339 in UTC, durations seconds."""
     return json.dumps(
         {
             "schema": SCHEMA_VERSION,
@@ -31,7 +31,7 @@ def dumps(report: Report) -> str:
                     "ok": result.finding.ok,
                     "skipped": result.finding.skipped,
                     "expected": result.finding.expected,
-                    "seen": result.finding.seen,
+                    "seen": result.finding.observed,
                     "next_step": "" if result.finding.ok else result.finding.next_step,
                     "seconds": round(result.seconds, 3),
                     "standin": result.standin,

@@ -13,7 +13,7 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def dumps(report: Report) -> str:
-    """Give the report as an XML document."""
+    """Return the report as an XML document."""
     root = ET.Element(
         "testsuites",
         name=f"stackctl verify {report.project}",
@@ -43,9 +43,9 @@ def dumps(report: Report) -> str:
             )
             finding = result.finding
             if finding.skipped:
-                ET.SubElement(case, "skipped", message=_clean(finding.seen))
+                ET.SubElement(case, "skipped", message=_clean(finding.observed))
             if not finding.ok:
-                message = _clean(f"expected {finding.expected}; seen {finding.seen}")
+                message = _clean(f"expected {finding.expected}; seen {finding.observed}")
                 failure = ET.SubElement(case, "failure", message=message)
                 failure.text = _clean(
                     f"{result.check.id}\nwaited: {result.seconds:.1f} s\nnext: {finding.next_step}"

@@ -24,7 +24,7 @@ def print_report(console: Console, report: Report) -> None:
 
 
 def overview(console: Console, report: Report) -> RenderableType:
-    """Give what fits on a screen: a line for each section, and in full what failed."""
+    """Return a view that fits on a screen: a line for each section, and all details of what failed."""
     signs = marks(console.encoding)
     sections: dict[str, list[Result]] = {}
     for result in report.results:
@@ -57,13 +57,13 @@ def _result(result: Result, signs: Marks) -> RenderableType:
     standin = " (stand-in)" if result.standin else ""
     head = Text.assemble(result.check.title, (standin, "dim"))
     if finding.ok:
-        head.append(f": {finding.seen}", style="dim")
+        head.append(f": {finding.observed}", style="dim")
     line = _rows([(mark, head)], indent=2)
     if finding.ok:
         return line
     rows = (
         ("expected", finding.expected),
-        ("seen", finding.seen),
+        ("seen", finding.observed),
         ("waited", f"{result.seconds:.1f} s"),
         ("next", finding.next_step),
         ("check", f"{result.check.id} ({result.check.step})"),

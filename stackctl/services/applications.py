@@ -24,11 +24,13 @@ class Application:
     """Path that answers 200 while it is well, where it has one."""
     series: str
     """A pattern of the metric names that no other service has."""
+    credentials: str | None = None
+    """Secret setting that says where it is, and how its exporter logs in; without one, `…_TARGET` says where."""
 
     @property
     def setting(self) -> str:
         """The name of the setting that says where it is."""
-        return f"{self.name.upper().replace('-', '_')}_TARGET"
+        return self.credentials or f"{self.name.upper().replace('-', '_')}_TARGET"
 
     @property
     def health_setting(self) -> str:
@@ -56,7 +58,9 @@ _ALL = (
     Application("kong", "kong:8001/metrics", None, r"kong_.+"),
     Application("rabbitmq", "rabbitmq:15692/metrics", None, r"rabbitmq_.+"),
     Application("redis", "redis:6379", None, r"redis_.+"),
-    Application("mongodb", "mongodb:27017", None, r"mongodb_.+"),
+    Application(
+        "mongodb", "mongodb:27017", None, r"mongodb_.+", credentials="MONGODB_EXPORTER_URI"
+    ),
 )
 
 APPLICATIONS: Mapping[str, Application] = {one.name: one for one in _ALL}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stackctl.errors import UsageError
+from stackctl.services import channels
 from stackctl.util.suggest import nearest
 
 Profile = Literal["monitoring", "demo", "application", "attached"]
@@ -22,11 +23,15 @@ SetName = Literal["upstream", "local"]
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """Ready when `path` of the published port of `via` answers 200 and, where given, has a line that is `line`."""
+    """Ready when `path` of the published port of `via` answers 200.
+
+    With `metric`, the answer must also have that metric, with `value` in each of its series.
+    """
 
     path: str
     via: str | None = None
-    line: str | None = None
+    metric: str | None = None
+    value: float = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,8 @@ class Service:
     """Folder below `config/` that it looks at for changes by itself."""
     data: str | None = None
     """Key of the volume with its data, as a backup has it."""
+    expected_job: bool = False
+    """Whether the plan's section 9.1 expects the job of its name to be up."""
     reaches_application: bool = False
     """Whether it connects to bot-core's services, and so has to be on their networks."""
 
@@ -145,6 +152,7 @@ _ALL = (
         # A reload at the moment that a file of targets becomes empty keeps its old ones (prometheus/prometheus#12858).
         watches="prometheus/targets/",
         data="prometheus_data",
+        expected_job=True,
         reaches_application=True,
     ),
     Service(
@@ -153,12 +161,7 @@ _ALL = (
         HttpProbe("/-/ready"),
         page="/",
         port=Port("ALERTMANAGER_PORT", 9093),
-        reads=(
-            "config/alertmanager",
-            "secrets/slack_webhook_url",
-            "secrets/pagerduty_key",
-            "secrets/smtp_password",
-        ),
+        reads=("config/alertmanager", *(f"secrets/{file}" for file, _ in channels.secret_files())),
         checks=(
             ConfigCheck(
                 "alertmanager",
@@ -222,12 +225,14 @@ _ALL = (
         "monitoring",
         HttpProbe("/metrics"),
         port=Port("NODE_EXPORTER_PORT", 9100),
+        expected_job=True,
     ),
     Service(
         "cadvisor",
         "monitoring",
         HttpProbe("/healthz"),
         port=Port("CADVISOR_PORT", 8081),
+        expected_job=True,
     ),
     Service(
         "mongodb-exporter",
@@ -270,6 +275,7 @@ _ALL = (
         port=Port("RUST_CORE_ENGINE_PORT", 8080),
         image="demo",
         reads=("secrets/redis_password", "secrets/rabbitmq_password"),
+        expected_job=True,
     ),
     Service(
         "python-ai-service",
@@ -278,6 +284,7 @@ _ALL = (
         page="/health",
         port=Port("PYTHON_AI_SERVICE_PORT", 8000),
         image="demo",
+        expected_job=True,
     ),
     Service(
         "nextjs-ui-dashboard",
@@ -286,6 +293,7 @@ _ALL = (
         page="/",
         port=Port("NEXTJS_UI_DASHBOARD_PORT", 3000),
         image="demo",
+        expected_job=True,
     ),
     Service(
         "kong",
@@ -302,7 +310,7 @@ _ALL = (
         port=Port("NOTIFICATION_SINK_PORT", 8025),
         image="demo",
     ),
-    Service("redis", "demo", ContainerHealth(), reads=("secrets/redis_conf",)),
+    Service("redis", "demo", ContainerHealth(), reads=("secrets/redis_conf",), expected_job=True),
     Service(
         "rabbitmq",
         "demo",
@@ -313,8 +321,9 @@ _ALL = (
     Service(
         "mongodb",
         "demo",
-        HttpProbe("/metrics", via="mongodb-exporter", line="mongodb_up 1"),
+        HttpProbe("/metrics", via="mongodb-exporter", metric="mongodb_up", value=1),
         reads=("secrets/mongodb_password",),
+        expected_job=True,
     ),
 )
 
@@ -326,16 +335,7 @@ PUBLISHED_PORTS: Mapping[str, Port] = {one.name: one.port for one in _ALL if one
 IMAGES: tuple[str, ...] = tuple(dict.fromkeys(one.image_name for one in _ALL))
 """The names of the stack's images."""
 
-EXPECTED_JOBS = (
-    "prometheus",
-    "node-exporter",
-    "cadvisor",
-    "rust-core-engine",
-    "python-ai-service",
-    "nextjs-ui-dashboard",
-    "mongodb",
-    "redis",
-)
+EXPECTED_JOBS: tuple[str, ...] = tuple(one.name for one in _ALL if one.expected_job)
 """The jobs that the plan's section 9.1 expects to be up."""
 
 

@@ -217,7 +217,7 @@ def _visible(
 
 
 def _svg(root: ET.Element) -> Markup:
-    """Give the picture without the scripts of pygal's tooltips and its comments."""
+    """Return the picture without the scripts of pygal's tooltips and its comments."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in {"script", ET.Comment}:

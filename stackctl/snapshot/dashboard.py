@@ -101,7 +101,7 @@ class Appearance(CamelModel):
     custom: _Custom = _Custom()
 
     def mapped(self, value: float) -> _Text | None:
-        """Give the text and colour that stand for a value, where there are any."""
+        """Return the text and colour that stand for a value, where there are any."""
         key = str(int(value)) if value == value // 1 else str(value)
         found = [
             one.options[key] for one in self.mappings if one.type == "value" and key in one.options
@@ -109,7 +109,7 @@ class Appearance(CamelModel):
         return _Text.model_validate(found[0]) if found else None
 
     def step(self, value: float) -> Step | None:
-        """Give the threshold that a value has reached."""
+        """Return the threshold that a value has reached."""
         reached = [one for one in self.thresholds.steps if one.value is None or value >= one.value]
         return reached[-1] if reached else None
 
@@ -184,7 +184,7 @@ class Panel(CamelModel):
     transformations: tuple[_Transformation, ...] = ()
 
     def if_empty(self, ref_id: str) -> str | None:
-        """Give what is said where a query finds nothing and that is no fault; None where it must find something."""
+        """Return the text for a query whose empty result is valid; None if the query must return data."""
         properties = self.field_config.defaults | {
             one.id: one.value
             for override in self.field_config.overrides
@@ -194,7 +194,7 @@ class Panel(CamelModel):
         return properties.get("noValue")
 
     def appearance(self, field: str = "") -> Appearance:
-        """Give how the values of a field look: the panel's defaults, and what is said of this field by its name."""
+        """Return the display settings of a field: the panel's defaults with the overrides for its name."""
         properties = dict(self.field_config.defaults)
         for override in self.field_config.overrides:
             if not override.matcher.names(field):
@@ -258,7 +258,7 @@ class Dashboard(BaseModel):
 
 
 def load(name: str, folder: Path) -> Dashboard:
-    """Give a dashboard by its uid, panels from top to bottom, out of the folder that has them as they were rendered.
+    """Return a dashboard by its uid, panels from top to bottom, from the folder of rendered dashboards.
 
     Raises UsageError with the nearest for an unknown one, StackctlError for one that was not rendered.
     """

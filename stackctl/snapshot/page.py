@@ -15,7 +15,7 @@ from stackctl.snapshot.views import COLUMN, View
 
 
 def render(dashboard: Dashboard, views: Sequence[View], times: TimeRange, project: str) -> str:
-    """Give the page's HTML. Whatever comes from outside is escaped by the template engine."""
+    """Return the page's HTML. Whatever comes from outside is escaped by the template engine."""
     return _template().render(
         dashboard=dashboard,
         views=views,

@@ -54,7 +54,7 @@ class Answer:
 
     @property
     def empty(self) -> bool:
-        """Tell whether there is nothing to show."""
+        """Return whether there is nothing to show."""
         return not self.series and not self.lines
 
     @property
@@ -87,7 +87,7 @@ def expand(expression: str, dashboard: Dashboard, times: TimeRange) -> str:
 async def ask(
     dashboard: Dashboard, times: TimeRange, prometheus: PrometheusClient, loki: LokiClient
 ) -> list[Answer]:
-    """Ask the queries of all panels, and give an answer for each panel.
+    """Run the queries of all panels, and return an answer for each panel.
 
     A query that fails is told in its panel's answer: the other panels are wanted all the same.
     """
@@ -130,7 +130,7 @@ async def _series(
 async def _lines(
     loki: LokiClient, panel: Panel, expressions: Mapping[str, str], times: TimeRange
 ) -> list[Line]:
-    """Give the newest lines first."""
+    """Return the newest lines first."""
     lines = [
         Line(target.ref_id, entry.timestamp, stream.labels, entry.line)
         for target in panel.targets
@@ -146,7 +146,7 @@ async def _lines(
 
 
 def _legend(target: Target, labels: Mapping[str, str], expression: str) -> str:
-    """Give a series' name: the legend with its labels filled in, else the labels, else the query."""
+    """Return a series' name: the legend with its labels filled in, else the labels, else the query."""
     if target.legend_format and target.legend_format != "__auto":
         fill = re.sub(
             r"\{\{\s*(\w+)\s*\}\}", lambda found: labels.get(found[1], ""), target.legend_format

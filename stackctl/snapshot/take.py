@@ -42,7 +42,7 @@ class Snapshot:
             ) from None
 
     def describe(self) -> str:
-        """Say in a line how many panels there are, and which of them show nothing."""
+        """Return a summary line: the number of panels, and which of them show nothing."""
         panels = [one for one in self.views if one.panel.type != "row"]
         empty = [one.panel.title for one in panels if one.message and not one.failed]
         failed = [one.panel.title for one in panels if one.failed]
@@ -53,7 +53,7 @@ class Snapshot:
 
 
 def take(project: Project, name: str, *, start: str, end: str, now: dt.datetime) -> Snapshot:
-    """Ask the running stack for all data of a dashboard between two times, as `timerange.parse` reads them.
+    """Query the running stack for all data of a dashboard between two times, in the formats of `timerange.parse`.
 
     The dashboard is the one that was rendered for Grafana. Raises UsageError for an unknown one or for what is no time,
     StackctlError for one that is not rendered, ServiceError where Prometheus does not answer at all.

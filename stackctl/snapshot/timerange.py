@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import re
 from dataclasses import dataclass
 
 from stackctl.errors import UsageError
+from stackctl.values.durations import parse_duration
 
 SCRAPE_INTERVAL = 15
 """Seconds; the data source's timeInterval, below which no step makes sense."""
 
 _POINTS = 240
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_AGO = "now-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class TimeRange:
         return max(SCRAPE_INTERVAL, math.ceil(self.seconds / _POINTS))
 
     def times(self) -> list[float]:
-        """Give the times of a curve's points, in Unix seconds."""
+        """Return the times of a curve's points, in Unix seconds."""
         start, count = self.start.timestamp(), int(self.seconds // self.step)
         return [start + index * self.step for index in range(count + 1)]
 
 
 def parse(start: str, end: str, now: dt.datetime) -> TimeRange:
-    """Give the range between two times as a user writes them. Raises UsageError for what is no time, or no range."""
+    """Return the range between two times as a user writes them. Raises UsageError for an invalid time or range."""
     times = TimeRange(_parse_one(start, now), _parse_one(end, now))
     if times.seconds < 1:
         raise UsageError(f"{start} is not before {end}", remedy="--from is the earlier time")
@@ -49,10 +49,10 @@ def parse(start: str, end: str, now: dt.datetime) -> TimeRange:
 
 def _parse_one(text: str, now: dt.datetime) -> dt.datetime:
     try:
-        relative = re.fullmatch(r"now(?:-(\d{1,6})([smhdw]))?", text)
-        if relative:
-            number, unit = relative.groups(default="")
-            return now - dt.timedelta(seconds=int(number) * _SECONDS[unit]) if number else now
+        if text == "now":
+            return now
+        if text.startswith(_AGO):
+            return now - dt.timedelta(seconds=parse_duration(text.removeprefix(_AGO)))
         time = dt.datetime.fromisoformat(text)
         return time.astimezone(dt.UTC) if time.tzinfo else time.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):

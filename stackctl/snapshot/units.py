@@ -23,7 +23,7 @@ _TIME = (
 
 
 def number(value: float, decimals: int | None = None) -> str:
-    """Give a number with so many decimals, or with up to two as its size allows: 99.96% is not 100%."""
+    """Return a number with this many decimals, or with up to two depending on its size: 99.96% is not 100%."""
     if decimals is None:
         size = abs(value)
         decimals = 0 if size >= 1000 or size == int(size) else 1 if size >= 100 else 2
@@ -34,7 +34,7 @@ def number(value: float, decimals: int | None = None) -> str:
 
 
 def format_value(value: float, unit: str, decimals: int | None = None) -> str:
-    """Give a value in a Grafana unit; one that is not known here is written behind the number."""
+    """Return a value in a Grafana unit; an unknown unit is appended to the number."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -65,7 +65,7 @@ def _suffixed(suffix: str, factor: float = 1.0) -> Style:
 
 
 def _money(value: float, decimals: int | None) -> str:
-    """Give dollars in full up to a million: what changes in a portfolio is far smaller than the whole."""
+    """Return dollars unabbreviated up to a million: a portfolio's changes are far smaller than its value."""
     sign, size = "-" if value < 0 else "", abs(value)
     text = number(size, decimals) if size < 1e6 else _scaled(_SHORT)(size, decimals)
     return f"{sign}${text}"

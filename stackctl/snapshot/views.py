@@ -106,7 +106,7 @@ class View:
 
 
 def view(panel: Panel, answer: Answer, times: TimeRange) -> View:
-    """Give what a panel shows. A kind that is not known here is a table of its newest values."""
+    """Return the view of a panel. An unknown kind is shown as a table of its newest values."""
     if panel.type == "row":
         return View(panel, answer)
     if answer.failure is not None:
@@ -321,7 +321,7 @@ def _formatter(looks: Appearance) -> charts.Format:
 
 
 def _axis(looks: Appearance, values: Sequence[float]) -> charts.Format:
-    """Give a format with as many decimals as an axis over these values needs for different labels."""
+    """Return a format with as many decimals as an axis over these values needs for different labels."""
     least, most = min(values, default=0.0), max(values, default=0.0)
     some = [least + part / 6 * (most - least) for part in range(7)]
     for decimals in (looks.decimals, 1, 2, 3):
@@ -343,14 +343,14 @@ def _colored(panel: Panel, found: Sequence[Series]) -> list[tuple[Series, str]]:
 
 
 def _on_grid(series: Series, times: TimeRange) -> list[tuple[float, float | None]]:
-    """Give a value for each step, None where the series has none."""
+    """Return a value for each step; None if the series has no point there."""
     start = times.start.timestamp()
     values = {round((at - start) / times.step): value for at, value in series.points}
     return [(at, values.get(index)) for index, at in enumerate(times.times())]
 
 
 def _bound(series: Series) -> float:
-    """Give what the values in a bucket do not exceed, NaN for a series that is no bucket."""
+    """Return the upper bound of a bucket; NaN for a series that is not a bucket."""
     try:
         return float(series.labels["le"])
     except (KeyError, ValueError):
@@ -358,7 +358,7 @@ def _bound(series: Series) -> float:
 
 
 def _averages(series: Series, times: TimeRange) -> list[float]:
-    """Give the mean of a series for each column of a heatmap, zero where there is none."""
+    """Return the mean of a series for each column of a heatmap; zero if it has no points there."""
     columns: list[list[float]] = [[] for _ in range(_COLUMNS)]
     for at, value in series.points:
         place = int((at - times.start.timestamp()) / times.seconds * _COLUMNS)
@@ -367,7 +367,7 @@ def _averages(series: Series, times: TimeRange) -> list[float]:
 
 
 def _stack(curves: Sequence[Curve]) -> list[Curve]:
-    """Put each curve on those before it; the highest comes first, so that the others are drawn over it."""
+    """Stack each curve on those before it; the highest comes first, so that the others are drawn over it."""
     stacked: list[Curve] = []
     below = [0.0] * len(curves[0].points)
     for curve in curves:
@@ -380,7 +380,7 @@ def _stack(curves: Sequence[Curve]) -> list[Curve]:
 
 
 def _limits(looks: Appearance, curves: Sequence[Curve], times: TimeRange) -> list[Curve]:
-    """Give the thresholds as dashed lines, those near the curves: one far above would make them flat."""
+    """Return the thresholds as dashed lines, those near the curves: one far above would make them flat."""
     if looks.custom.thresholds_style.mode == "off":
         return []
     highest = max(

@@ -10,17 +10,17 @@ _FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Give the topics that there are."""
+    """Return the names of the topics."""
     return sorted(path.stem for path in _FOLDER.glob("*.md"))
 
 
 def title(name: str) -> str:
-    """Give what a topic is about, in a line: its heading after the colon."""
+    """Return a topic's subject in a line: its heading after the colon."""
     return text(name).partition("\n")[0].partition(": ")[2]
 
 
 def text(name: str) -> str:
-    """Give a topic in Markdown; that of the settings comes with the table of them all.
+    """Return a topic in Markdown; the settings topic ends with the table of all settings.
 
     Raises UsageError, with the nearest, for an unknown topic.
     """

@@ -20,7 +20,7 @@ _LETTERS = Marks("ok  ", "FAIL", "skip", "->")
 
 
 def marks(encoding: str) -> Marks:
-    """Give the marks that a stream of this encoding can carry."""
+    """Return the marks that a stream with this encoding can represent."""
     try:
         "".join((_SIGNS.good, _SIGNS.bad, _SIGNS.remedy)).encode(encoding)
     except (LookupError, UnicodeEncodeError):

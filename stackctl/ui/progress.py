@@ -54,13 +54,13 @@ class Display(_Shown):
         )
 
     def step(self, text: str) -> None:
-        """Say what begins now."""
+        """Show the step that starts now."""
         self._step = text
         if not self._shown:
             self._line(text)
 
     def note(self, text: str) -> None:
-        """Say something that stays on the screen."""
+        """Print a note that stays on the screen."""
         self._line(text)
 
     def progress(self, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Where the compose files and the configuration are: in the wheel, or in the checkout around the package."""
+"""Where the compose files, the configuration and the images' sources are: in the wheel, or in the checkout."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def root() -> Path:
-    """Give the folder that has compose/, docs/runbooks/ and infrastructure/."""
+    """Return the folder that has compose/, demo/, docs/runbooks/, images/, infrastructure/ and standins/."""
     installed = _PACKAGE / "_bundle"
     return installed if installed.is_dir() else _PACKAGE.parent
 
 
 def compose() -> Path:
-    """Give the folder of the compose files."""
+    """Return the folder of the compose files."""
     return root() / "compose"
 
 
+def build_file(name: str) -> Path:
+    """Return the compose file that builds images: those of the `local` set, the `demo`'s, or `nettools`."""
+    return compose() / "build" / f"{name}.yml"
+
+
 def volumes() -> set[str]:
-    """Give the keys of the volumes in the compose files, those of the demo among them."""
+    """Return the keys of the volumes in the compose files, those of the demo among them."""
     return {
         key
         for name in ("docker-compose.yml", "demo.yml")
@@ -30,15 +35,15 @@ def volumes() -> set[str]:
 
 
 def runbooks() -> Path:
-    """Give the folder of the runbooks."""
+    """Return the folder of the runbooks."""
     return root() / "docs" / "runbooks"
 
 
 def monitoring() -> Path:
-    """Give the folder of the configuration as it is before rendering."""
+    """Return the folder of the configuration templates."""
     return root() / "infrastructure" / "monitoring"
 
 
 def dashboards() -> list[str]:
-    """Give the uids of our dashboards, which are their files' names."""
+    """Return the uids of our dashboards, which are their files' names."""
     return sorted(path.stem for path in (monitoring() / "grafana" / "dashboards").glob("*.json"))

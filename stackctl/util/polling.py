@@ -17,7 +17,7 @@ async def until(
     seconds: float,
     pause: float,
 ) -> T:
-    """Ask until an answer satisfies or `seconds` are over, and give the last answer, whichever it was.
+    """Poll until an answer satisfies the condition or `seconds` have passed, and return the last answer.
 
     There is a `pause`, in seconds, between two questions. What `ask` raises ends the wait.
     """

@@ -16,7 +16,7 @@ _known: set[str] = set()
 
 
 def remember(secret: str) -> None:
-    """Have a secret taken out from now on; of an address its password by itself, too."""
+    """Register a secret for redaction; for an address, its password by itself too."""
     found = _PASSWORD.search(secret)
     _known.update(
         one for one in (secret, found["password"] if found else "") if len(one) >= _MINIMUM
@@ -24,7 +24,7 @@ def remember(secret: str) -> None:
 
 
 def redacted(text: str) -> str:
-    """Give a text with every secret that is known in it replaced."""
+    """Return a text with every known secret replaced."""
     # The longest first, as one may be a part of another.
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, _SHOWN)

@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def held_back(insisted: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
-    """Hold signals that would end this process back while the body runs, and give the numbers of those that came.
+    """Hold back signals that would end this process while the body runs, and yield the numbers of those received.
 
     The first is raised anew at the end, for whoever sent it wants this process to end; `insisted` is called at each
     further one. Python gives signals to the main thread only: in another one nothing is held back.

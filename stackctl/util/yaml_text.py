@@ -12,7 +12,7 @@ _DUMPER: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def load(text: str | bytes) -> Any:
-    """Give the one document of a text as plain values; tags make no objects. Raises yaml.YAMLError for a broken one."""
+    """Return the single document of a YAML text as plain values. Raises yaml.YAMLError if it is invalid."""
     try:
         return yaml.load(text, Loader=_LOADER)  # noqa: S506 - both loaders are safe
     except (ValueError, RecursionError) as error:
@@ -21,6 +21,6 @@ def load(text: str | bytes) -> Any:
 
 
 def dump(value: Any) -> str:
-    """Give plain values as YAML that a person can read: in their order, and with their letters."""
+    """Return plain values as readable YAML: in their order, with non-ASCII letters unescaped."""
     text: str = yaml.dump(value, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=120)
     return text

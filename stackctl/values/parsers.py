@@ -9,6 +9,9 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from stackctl.values.durations import parse_duration
+from stackctl.values.sizes import parse_size
+
 
 def text(value: str) -> str:
     """Accept any text without control characters."""
@@ -79,16 +82,14 @@ def email(value: str) -> str:
 
 
 def duration(value: str) -> str:
-    """Accept a duration as Prometheus writes it."""
-    if not re.fullmatch(r"(\d+(y|w|d|h|m|s|ms))+", value):
-        raise ValueError("a duration such as 90d or 12h is expected")
+    """Accept a duration that Prometheus accepts."""
+    parse_duration(value)
     return value
 
 
 def size(value: str) -> str:
-    """Accept a size as Prometheus writes it."""
-    if not re.fullmatch(r"\d+(B|KB|MB|GB|TB|PB|EB)", value):
-        raise ValueError("a size such as 50GB is expected")
+    """Accept a size that Prometheus accepts as a limit."""
+    parse_size(value)
     return value
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from stackctl.alerts.active import NOBODY
 from stackctl.verify.model import Check, Context, Finding
-from stackctl.verify.notifications import TEST_ALERT
+from stackctl.verify.notifications import RECEIVERS, TEST_ALERT
 
 
 async def _status(context: Context) -> Finding:
@@ -33,6 +34,7 @@ async def _active(context: Context) -> Finding:
     names = sorted(
         f"{one.labels.get('alertname')} of {one.labels.get('service', '?')} ({one.status.state})"
         for one in alerts
+        if one.labels.get("severity") != NOBODY
     )
     return Finding(
         not critical,
@@ -44,16 +46,7 @@ async def _active(context: Context) -> Finding:
 
 async def _receivers(context: Context) -> Finding:
     names = await context.alertmanager.receivers()
-    wanted = {
-        "default",
-        "critical-alerts",
-        "warning-alerts",
-        "trading-team",
-        "ai-team",
-        "dba-team",
-        "business-hours",
-    }
-    missing = sorted(wanted - set(names))
+    missing = sorted(RECEIVERS - set(names))
     return Finding(
         not missing,
         "the plan's receivers are loaded",

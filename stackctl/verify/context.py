@@ -14,16 +14,14 @@ from stackctl.clients.sink import SinkClient
 from stackctl.config.settings import Settings
 from stackctl.project.project import Project
 from stackctl.project.state import StateFolder
-from stackctl.render.configuration import CHANNELS
 from stackctl.services.applications import WITH_HEALTH, MonitoredServices, Target
 from stackctl.services.catalog import EXPECTED_JOBS
-from stackctl.verify.drills import Drills
-from stackctl.verify.end_to_end import Load
+from stackctl.services.channels import CHANNELS, Channel
+from stackctl.verify.drill_runner import DrillRunner
+from stackctl.verify.load_runner import LoadRunner
 from stackctl.verify.model import Context
-from stackctl.verify.notifications import SLACK_CHANNELS
 
 _LOADED = "rust-core-engine"
-_SINK_NAMES = {"Slack": "slack", "PagerDuty": "pagerduty", "e-mail": "email"}
 
 
 @contextlib.asynccontextmanager
@@ -59,7 +57,7 @@ async def open_context(
             load=application_load(project, present),
             sink=sink if present.demo else None,
             real_channels=real_channels(settings),
-            drills=Drills(
+            drills=DrillRunner(
                 project.engine(),
                 Journal(project.state),
                 settings,
@@ -70,23 +68,21 @@ async def open_context(
 
 
 def real_channels(settings: Settings) -> frozenset[str]:
-    """Give the channels that are set up, as the sink names them."""
-    return frozenset(
-        _SINK_NAMES[channel]
-        for channel, (_, names) in CHANNELS.items()
-        if all(settings.values[name].text is not None for name in names)
-    )
+    """Return the keys of the channels that are set up."""
+    return frozenset(channel.key for channel in _set_up(settings))
 
 
 def destinations(settings: Settings) -> str:
     """Say in words where alerts really go: the channels that are set up. Empty where none is."""
-    real = real_channels(settings)
-    where = {
-        "slack": f"Slack ({', '.join(SLACK_CHANNELS)})",
-        "pagerduty": "PagerDuty",
-        "email": f"e-mail ({settings['ALERTMANAGER_EMAIL_TO']})",
-    }
-    return ", ".join(text for channel, text in where.items() if channel in real)
+    return ", ".join(channel.describe(settings) for channel in _set_up(settings))
+
+
+def _set_up(settings: Settings) -> list[Channel]:
+    return [
+        channel
+        for channel in CHANNELS
+        if channel.notifies_people and not settings.missing(channel.required)
+    ]
 
 
 def _dashboards(state: StateFolder) -> tuple[str, ...]:
@@ -94,7 +90,7 @@ def _dashboards(state: StateFolder) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in state.dashboards.glob("*.json")))
 
 
-def application_load(project: Project, present: MonitoredServices) -> Load | None:
+def application_load(project: Project, present: MonitoredServices) -> LoadRunner | None:
     """Give a load for the application that the plan puts it on; None where this machine cannot reach it."""
     target = present.targets.get(_LOADED)
     if target is None:
@@ -103,7 +99,7 @@ def application_load(project: Project, present: MonitoredServices) -> Load | Non
         url: str | None = project.settings.url(_LOADED)
     else:
         url = _published(project, target)
-    return Load(url, target, present.health[_LOADED]) if url else None
+    return LoadRunner(url, target, present.health[_LOADED]) if url else None
 
 
 def _published(project: Project, target: Target) -> str | None:

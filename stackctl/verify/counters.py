@@ -7,7 +7,7 @@ _BEFORE = "1d"
 
 
 def grown(metric: str, seconds: float) -> str:
-    """Give an expression for the growth of each series of a counter in the last so many seconds.
+    """Return an expression for the growth of each series of a counter over the last `seconds`.
 
     `increase` reckons from a series' first sample, and so misses what a new series begins with: a counter with labels
     often appears with its first failure. The whole value of a series that was not there before is growth.

@@ -28,7 +28,7 @@ async def _panels(name: str, context: Context) -> Finding:
     times = timerange.parse(_RANGE, "now", dt.datetime.now(dt.UTC))
     answers = await queries.ask(dashboard, times, context.prometheus, context.loki)
     asked = [pair for pair in zip(dashboard.panels, answers, strict=True) if pair[0].targets]
-    wrong = [said for panel, answer in asked for said in _wrong(panel, answer)]
+    wrong = [problem for panel, answer in asked for problem in _wrong(panel, answer)]
     return Finding(
         bool(asked) and not wrong,
         f"data for every query of {dashboard.title}",
@@ -38,14 +38,14 @@ async def _panels(name: str, context: Context) -> Finding:
 
 
 def _data(asked: Sequence[tuple[Panel, Answer]]) -> str:
-    """Say how many panels have data, and which have a reason for having none."""
+    """Return how many panels have data, and which have a reason for having none."""
     excused = [panel.title for panel, answer in asked if answer.empty]
     counted = f"{len(asked) - len(excused)} panels with data"
     return f"{counted}; none, for a reason, in {', '.join(excused)}" if excused else counted
 
 
 def _wrong(panel: Panel, answer: Answer) -> list[str]:
-    """Say of each query that gave nothing although it must, or of all that failed, what it was."""
+    """Return a description of each query without the data it must return, or of the panel's failed queries."""
     if answer.failure is not None:
         asked = "; ".join(_one_line(expr) for expr in answer.expressions.values())
         return [f"{panel.title}: {answer.failure} ({asked})"]

@@ -4,75 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
-from dataclasses import dataclass, field
 
-from stackctl.clients import load
-from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.errors import ServiceError
-from stackctl.services.applications import Target
 from stackctl.util.polling import until
 from stackctl.verify.model import Check, Context, Finding, skipped
 
-REQUESTS = 1000
-AT_ONCE = 10
 _SCRAPE_WAIT = 30.0
 _PAUSE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a load came to, and what was counted `before` it."""
-
-    made: load.Outcome
-    started: int
-    """Unix nanoseconds."""
-    before: float
-
-
-@dataclass
-class Load:
-    """One load a run, whichever check asks for it first; its requests carry the run's id."""
-
-    url: str
-    target: Target
-    """Where Prometheus finds it, under which path."""
-    path: str
-    run: str = field(default_factory=lambda: uuid.uuid4().hex)
-    _done: asyncio.Task[Outcome] | None = None
-
-    async def outcome(self) -> Outcome:
-        """Give what the load came to, and make it before, if nobody has."""
-        # A load that could not even begin is no load: whoever asks again makes it.
-        if self._done is None or (self._done.done() and self._done.exception()):
-            self._done = asyncio.create_task(self._make())
-        return await asyncio.shield(self._done)
-
-    async def _make(self) -> Outcome:
-        # What Prometheus knows is some seconds old and, after a restart, of the application's last life.
-        async with _Application(self.url) as application:
-            before = await application.counted(self.target.path, self.path)
-        started = time.time_ns()
-        made = await load.put(
-            self.url + self.path, requests=REQUESTS, concurrency=AT_ONCE, run=self.run
-        )
-        return Outcome(made, started, before)
-
-
-class _Application(HttpClient):
-    """A client of the application's own metrics."""
-
-    service = "rust-core-engine"
-
-    async def counted(self, metrics: str, endpoint: str) -> float:
-        """Give how many requests to an endpoint it has answered, by what it says at its metrics path."""
-        counters = await self._counters(metrics, "http_requests_total")
-        return sum(value for labels, value in counters if labels.get("endpoint") == endpoint)
-
-
 async def _scraped(prometheus: PrometheusClient, endpoint: str) -> float:
-    """Give how many requests to an endpoint Prometheus knows of."""
+    """Return how many requests to an endpoint Prometheus has counted."""
     query = f'sum(http_requests_total{{job="rust-core-engine", endpoint="{endpoint}"}})'
     return sum(sample.value[1] for sample in await prometheus.query(query))
 
@@ -87,13 +30,14 @@ def _no_load() -> Finding:
 async def _load(context: Context) -> Finding:
     if context.load is None:
         return _no_load()
-    made = (await context.load.outcome()).made
+    load = context.load
+    made = (await load.outcome()).made
     others = {what: number for what, number in made.answers.items() if what != "200"}
     return Finding(
         not others,
-        f"{REQUESTS} requests to {context.load.path}, {AT_ONCE} at a time, are answered with 200",
+        f"{load.requests} requests to {load.path}, {load.concurrency} at a time, are answered with 200",
         ", ".join(f"{number} times {what}" for what, number in others.items())
-        or f"{made.answers['200']} times 200 in {made.seconds:.1f} s, run {context.load.run}",
+        or f"{made.answers['200']} times 200 in {made.seconds:.1f} s, run {load.run}",
         "stackctl logs rust-core-engine",
     )
 
@@ -101,18 +45,19 @@ async def _load(context: Context) -> Finding:
 async def _metrics(context: Context) -> Finding:
     if context.load is None:
         return _no_load()
-    outcome, path = await context.load.outcome(), context.load.path
-    wanted = outcome.before + REQUESTS
+    load = context.load
+    outcome = await load.outcome()
+    expected = outcome.before + load.requests
     known = await until(
-        lambda: _scraped(context.prometheus, path),
-        lambda number: number >= wanted,
+        lambda: _scraped(context.prometheus, load.path),
+        lambda number: number >= expected,
         seconds=_SCRAPE_WAIT,
         pause=_PAUSE,
     )
     grown = known - outcome.before
     return Finding(
-        grown >= REQUESTS,
-        f"http_requests_total grows by {REQUESTS} or more",
+        grown >= load.requests,
+        f"http_requests_total grows by {load.requests} or more",
         f"it grew by {grown:.0f}",
         "stackctl verify prometheus.targets",
     )
@@ -121,21 +66,22 @@ async def _metrics(context: Context) -> Finding:
 async def _logs(context: Context) -> Finding:
     if context.load is None:
         return _no_load()
-    outcome = await context.load.outcome()
-    query = f'{{job="rust-core-engine"}} |= "health" |= "{context.load.run}"'
+    load = context.load
+    outcome = await load.outcome()
+    query = f'{{job="rust-core-engine"}} |= "health" |= "{load.run}"'
 
     async def count() -> int:
         streams = await context.loki.query_range(
-            query, start=outcome.started, end=time.time_ns(), limit=REQUESTS + 1
+            query, start=outcome.started, end=time.time_ns(), limit=load.requests + 1
         )
         return sum(len(stream.entries) for stream in streams)
 
     lines = await until(
-        count, lambda number: number >= REQUESTS, seconds=_SCRAPE_WAIT, pause=_PAUSE
+        count, lambda number: number >= load.requests, seconds=_SCRAPE_WAIT, pause=_PAUSE
     )
     return Finding(
-        lines == REQUESTS,
-        f"{REQUESTS} log lines with `health` and this run's id in Loki",
+        lines == load.requests,
+        f"{load.requests} log lines with `health` and this run's id in Loki",
         f"{lines} lines of {query}",
         "stackctl logs promtail",
     )

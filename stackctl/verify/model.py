@@ -18,8 +18,8 @@ from stackctl.verify.tally import DeliveryCounter
 
 if TYPE_CHECKING:
     from stackctl.chaos.timeline import Timeline
-    from stackctl.verify.drills import Drills
-    from stackctl.verify.end_to_end import Load
+    from stackctl.verify.drill_runner import DrillRunner
+    from stackctl.verify.load_runner import LoadRunner
 
 
 _EVIDENCE = 5
@@ -41,30 +41,30 @@ class Context:
     """The folder that has them as they were rendered."""
     log_job: str | None
     """The job whose log lines must be in Loki; None where no application runs."""
-    load: Load | None
+    load: LoadRunner | None
     """The load of this run; None where rust-core-engine does not run, or this machine cannot reach it."""
     sink: SinkClient | None
     """What stands in the place of the channels that are not set up; None without the demo."""
     real_channels: frozenset[str]
     """The channels that are set up, as the sink names them: slack, pagerduty, email."""
-    drills: Drills
+    drills: DrillRunner
     tally: DeliveryCounter = field(default_factory=DeliveryCounter)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check saw. `next_step` is the one thing to do where it is not what was expected."""
+    """The result of a check. `next_step` is the one thing to do if it is not as expected."""
 
     ok: bool
     expected: str
-    seen: str
+    observed: str
     next_step: str = ""
     skipped: bool = False
-    """Whether nothing was looked at: `seen` says why. It is no failure, and proves nothing."""
+    """Whether the check did not run: `observed` has the reason. That is no failure, and proves nothing."""
 
 
 def skipped(expected: str, why: str) -> Finding:
-    """Give the finding of a check that does not apply here."""
+    """Return the finding of a check that does not apply here."""
     return Finding(True, expected, f"not asked: {why}", skipped=True)
 
 
@@ -136,5 +136,5 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Tell whether everything that was asked is as expected."""
+        """Return whether no check failed."""
         return not self.failed

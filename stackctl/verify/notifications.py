@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from stackctl.chaos.timeline import Timer, route_seconds
 from stackctl.clients.sink import Message
+from stackctl.services.channels import CHANNELS, Channel
 from stackctl.util.polling import until
 from stackctl.verify.counters import grown
 from stackctl.verify.model import Check, Context, Finding, skipped
@@ -37,25 +38,10 @@ _LATE = 30.0
 _REFUSED_SECONDS = 300.0
 
 Key = tuple[str, str]
-"""Channel, and which of it: Slack's channel, PagerDuty's severity, a mail's mark in its subject and its recipient."""
+"""A channel's key, and what the message counts as there (`services.channels.Channel.counted_as`)."""
 
-_TEAM = "team@bot-core.io"
-"""The plan's recipient, which mails to the sink have."""
+_CHANNELS: Mapping[str, Channel] = {channel.key: channel for channel in CHANNELS}
 _BUSINESS_HOURS = "business-hours"
-_RECEIVERS: Mapping[str, tuple[Key, ...]] = {
-    "log-only": (),
-    "critical-alerts": (
-        ("pagerduty", "critical"),
-        ("email", f"[CRITICAL] to {_TEAM}"),
-        ("slack", "#critical-alerts"),
-    ),
-    "default": (("slack", "#bot-core-alerts"),),
-    "warning-alerts": (("slack", "#bot-core-alerts"),),
-    _BUSINESS_HOURS: (("email", f"[BOT-CORE] to {_TEAM}"),),
-    "trading-team": (("slack", "#trading-alerts"),),
-    "ai-team": (("slack", "#ai-alerts"),),
-    "dba-team": (("slack", "#database-alerts"),),
-}
 _BY_SEVERITY: Mapping[str, tuple[str, ...]] = {
     "critical": ("critical-alerts", "default"),
     "warning": ("warning-alerts", _BUSINESS_HOURS),
@@ -63,9 +49,10 @@ _BY_SEVERITY: Mapping[str, tuple[str, ...]] = {
 }
 _BY_COMPONENT = {"trading": "trading-team", "ai": "ai-team", "database": "dba-team"}
 
-SLACK_CHANNELS = tuple(
-    sorted({which for keys in _RECEIVERS.values() for name, which in keys if name == "slack"})
+RECEIVERS = frozenset(
+    (*itertools.chain.from_iterable(_BY_SEVERITY.values()), *_BY_COMPONENT.values())
 )
+"""Every receiver that the plan's routing uses."""
 
 
 def receivers(severity: str, component: str) -> set[str]:
@@ -78,18 +65,30 @@ def expected(severity: str, component: str, at: dt.datetime) -> Counter[Key]:
     """Give who must be told of an alert at this time, and how often; business hours are in UTC."""
     closed = at.weekday() >= 5 or not 9 <= at.hour < 17
     return Counter(
-        key
+        (channel.key, channel.delivers[receiver])
         for receiver in receivers(severity, component)
         if not (receiver == _BUSINESS_HOURS and closed)
-        for key in _RECEIVERS[receiver]
+        for channel in CHANNELS
+        if receiver in channel.delivers
+    )
+
+
+def _in_sink(key: Key, context: Context) -> bool:
+    """Tell whether the demo's sink receives what a channel is not set up for."""
+    channel, _ = key
+    return (
+        context.sink is not None
+        and channel not in context.real_channels
+        and _CHANNELS[channel].stand_in is not None
     )
 
 
 def key_of(message: Message) -> Key:
-    """Give what a message counts as."""
-    if message.channel == "email":
-        return "email", f"{message.title.partition(']')[0]}] to {message.target}"
-    return message.channel, message.target
+    """Return what a message counts as; one of an unknown channel counts as its target, which nobody expects."""
+    channel = _CHANNELS.get(message.channel)
+    counted_as = "{target}" if channel is None else channel.counted_as
+    mark = f"{message.title.partition(']')[0]}]"
+    return message.channel, counted_as.format(target=message.target, mark=mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +193,7 @@ async def _exercise(severity: str, component: str, context: Context) -> Finding:
         },
         began,
         after=await sink.last() if sink else 0,
-        wanted=Counter({key: n for key, n in keys.items() if key[0] not in context.real_channels})
-        if sink
-        else Counter(),
+        wanted=Counter({key: n for key, n in keys.items() if _in_sink(key, context)}),
         real=[channel for channel, _ in keys.elements() if channel in context.real_channels],
     )
     await context.tally.begin(context.alertmanager)
@@ -267,7 +264,8 @@ def _rendering(message: Message, service: str) -> list[str]:
     problems = [f"{name} shows {mark!r}" for mark in ("<no value>", "{{") if mark in text]
     if TEST_ALERT not in message.title or service not in message.title:
         problems.append(f"the title for {name} names neither alert nor service: {message.title!r}")
-    if message.channel != "pagerduty" and _SUMMARY not in text:
+    channel = _CHANNELS.get(message.channel)
+    if (channel is None or channel.shows_summary) and _SUMMARY not in text:
         problems.append(f"{name} does not show the summary")
     if _RUNBOOK not in text:
         problems.append(f"{name} does not link the runbook")

@@ -7,10 +7,10 @@ import datetime as dt
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from stackctl.chaos.timeline import seconds
 from stackctl.clients.base import HttpClient
 from stackctl.clients.prometheus import Target
 from stackctl.services.catalog import SERVICES
+from stackctl.values.durations import format_duration
 from stackctl.verify.counters import grown
 from stackctl.verify.model import Check, Context, Finding
 
@@ -36,8 +36,8 @@ async def _ready(context: Context) -> Finding:
 
 
 async def _expected_targets(context: Context) -> Finding:
-    wanted = context.expected_jobs
-    states = dict.fromkeys(wanted, "no target")
+    expected = context.expected_jobs
+    states = dict.fromkeys(expected, "no target")
     targets = await context.prometheus.targets()
     for target in targets:
         # One target of a job that is down is not hidden by another that is up.
@@ -48,14 +48,14 @@ async def _expected_targets(context: Context) -> Finding:
     seen = ", ".join(f"{job}: {state}" for job, state in wrong.items())
     return Finding(
         not wrong,
-        f"{len(wanted)} jobs up: {', '.join(wanted)}",
-        seen or f"{len(wanted)} jobs up{_left_out(context)}",
+        f"{len(expected)} jobs up: {', '.join(expected)}",
+        seen or f"{len(expected)} jobs up{_left_out(context)}",
         _logs_of(next(iter(wrong)), targets, context) if wrong else "",
     )
 
 
 def _logs_of(job: str, targets: Iterable[Target], context: Context) -> str:
-    """Give where to look for what is wrong with a job: at the service that is scraped for it, if it is ours.
+    """Return the next step for a failing job: the logs of the scraped service, if it is part of the stack.
 
     That is an exporter for a job such as redis.
     """
@@ -177,7 +177,7 @@ async def _probes(context: Context) -> Finding:
         context.prometheus.scrape_configs(),
     )
     # A probe's instance is the address that it asks.
-    wanted = {
+    expected = {
         (target.job, target.instance)
         for target in targets
         if target.scrape_url.partition("?")[0].endswith("/probe")
@@ -189,7 +189,9 @@ async def _probes(context: Context) -> Finding:
     }
     probed = {(one.metric.get("job"), one.metric.get("instance")) for one in samples}
     failed = [sample.metric for sample in samples if sample.value[1] != 1]
-    silent = [f"{job} of {instance} is not known yet" for job, instance in sorted(wanted - probed)]
+    silent = [
+        f"{job} of {instance} is not known yet" for job, instance in sorted(expected - probed)
+    ]
     return Finding(
         not failed and not silent,
         "every probe of the blackbox exporter succeeds",
@@ -208,7 +210,7 @@ async def _scrape_durations(context: Context) -> Finding:
     slow = [
         target
         for target in targets
-        if target.last_scrape_duration > _SCRAPE_SHARE * seconds(target.scrape_interval)
+        if target.last_scrape_duration > _SCRAPE_SHARE * target.scrape_interval
     ]
     unknown = [target.job for target in targets if target.health == "unknown"]
     longest = max(targets, key=lambda one: one.last_scrape_duration, default=None)
@@ -218,7 +220,8 @@ async def _scrape_durations(context: Context) -> Finding:
         "; ".join(
             [
                 *(
-                    f"{one.job} {one.last_scrape_duration:.2f} s of {one.scrape_interval}"
+                    f"{one.job} {one.last_scrape_duration:.2f} s"
+                    f" of {format_duration(one.scrape_interval)}"
                     for one in slow
                 ),
                 *(f"{job} is not scraped yet" for job in unknown),

@@ -41,24 +41,24 @@ _AT_ONCE = 32
 
 
 def select(names: Iterable[str], *, slow: bool = False, drill: bool = False) -> tuple[Check, ...]:
-    """Give the checks of these sections or ids, in the order of the list; without names all of them.
+    """Return the checks of these sections or IDs, in checklist order; without names all of them.
 
     Slow checks are there only if asked for, by their section's name or `slow`; drills, by their id or `drill`.
 
     Raises UsageError for an unknown name, with the nearest known one.
     """
-    wanted = set(names)
+    selected = set(names)
     known = {*SECTIONS, *(check.id for check in CHECKS)}
-    for name in sorted(wanted - known):
+    for name in sorted(selected - known):
         raise UsageError(
             f"there is no section or check {name!r}", remedy=nearest(name, sorted(known))
         )
     return tuple(
         check
         for check in CHECKS
-        if check.id in wanted
-        or (check.section in wanted and (drill or not check.drill))
-        or (not wanted and (slow or not check.slow) and (drill or not check.drill))
+        if check.id in selected
+        or (check.section in selected and (drill or not check.drill))
+        or (not selected and (slow or not check.slow) and (drill or not check.drill))
     )
 
 
@@ -72,7 +72,7 @@ async def run(
     timeout: float,
     finished: Callable[[Result], None],
 ) -> Report:
-    """Run the checks and give the report.
+    """Run the checks and return the report.
 
     A check that does not hold is asked again for `timeout` seconds, unless it is to be asked once: a stack that has
     just come up needs a scrape or two. `standins` tells by service whether a stand-in answers; `finished` is called at

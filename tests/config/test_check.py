@@ -41,7 +41,7 @@ def test_every_program_takes_the_configuration_as_it_is(
     write_configuration(defaults, tmp_path, monitored_services(defaults, demo=True))
     found = verdicts(tmp_path)
     assert {service for service, _ in found} == set(BREAKS)
-    assert {one.said for one in found.values()} == {""}
+    assert {one.output for one in found.values()} == {""}
 
 
 def test_each_program_refuses_its_own_broken_file(
@@ -58,6 +58,6 @@ def test_each_program_refuses_its_own_broken_file(
     rules.write_text("\n".join(lines))
     found = verdicts(tmp_path)
     assert [name for name, one in found.items() if one.ok] == []
-    assert all(one.said for one in found.values())
-    said = found["prometheus", "its rules"].said
+    assert all(one.output for one in found.values())
+    said = found["prometheus", "its rules"].output
     assert f"alerts/ai.yml: {number + 1}:" in said

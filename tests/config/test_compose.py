@@ -15,7 +15,7 @@ from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
-from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, image_variable
+from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, SERVICES, image_variable
 from stackctl.util import paths
 
 pytestmark = pytest.mark.docker
@@ -98,7 +98,7 @@ def test_every_port_is_on_loopback_and_is_the_settings_default(rendered: Path) -
 def test_the_services_table_is_the_compose_files(rendered: Path) -> None:
     found = config(rendered, demo=True)["services"]
     assert {name: service["profiles"][0] for name, service in found.items()} == {
-        name: service.profile for name, service in sets.SERVICES.items()
+        name: service.profile for name, service in SERVICES.items()
     }
 
 
@@ -190,7 +190,7 @@ def test_without_its_env_compose_says_what_to_run() -> None:
 
 def test_every_image_has_both_sets_and_one_variable() -> None:
     found = sets.catalogue()
-    assert {service for image in found for service in image.services} == set(sets.SERVICES)
+    assert {service for image in found for service in image.services} == set(SERVICES)
     assert {image.variable for image in found} == set(map(image_variable, IMAGES))
     assert all(
         image.local.startswith("stackctl/") and image.local.endswith(":local") for image in found

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from standins.loki.logql import pipeline
-from standins.loki.logql.evaluate import Evaluator
-from standins.loki.logql.parser import parse
-from standins.loki.logql.syntax import LogQuery
+from standins.loki.evaluate import Evaluator
 from standins.shared.labels import LabelSet, label_set
+from standins.shared.logql import pipeline
+from standins.shared.logql.parser import parse
+from standins.shared.logql.syntax import LogQuery
 from standins.shared.units import NANOSECONDS
 
 LOKI = Path("infrastructure/monitoring/loki")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-import itertools
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,24 +17,13 @@ from stackctl.config.load import load as load_settings
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
-from stackctl.render.configuration import CHANNELS, render
+from stackctl.render.configuration import render
+from stackctl.services.channels import Channel
 from stackctl.util import paths
+from tests.support.channels import SUBSETS, environment, names
 from tests.support.tools import tool
 
 pytestmark = pytest.mark.docker
-
-CHANNEL_SETTINGS = {
-    "Slack": {"ALERTMANAGER_SLACK_WEBHOOK_URL": "https://hooks.example.org/x"},
-    "PagerDuty": {"ALERTMANAGER_PAGERDUTY_KEY": "0123456789abcdef0123456789abcdef"},
-    "e-mail": {
-        "ALERTMANAGER_SMTP_HOST": "smtp.example.org",
-        "ALERTMANAGER_EMAIL_FROM": "a@example.org",
-        "ALERTMANAGER_EMAIL_TO": "b@example.org",
-    },
-}
-SUBSETS = [
-    names for size in range(len(CHANNELS) + 1) for names in itertools.combinations(CHANNELS, size)
-]
 
 
 @pytest.fixture(autouse=True)
@@ -71,18 +58,15 @@ def test_promtool_takes_the_rendered_prometheus_configuration(environ: dict[str,
 
 
 @pytest.mark.parametrize("demo", [True, False], ids=["demo", "no demo"])
-@pytest.mark.parametrize("channels", SUBSETS, ids=lambda names: "+".join(names) or "none")
+@pytest.mark.parametrize("channels", SUBSETS, ids=names)
 def test_amtool_takes_the_configuration_with_any_channels(
-    channels: tuple[str, ...], demo: bool
+    channels: tuple[Channel, ...], demo: bool
 ) -> None:
-    environ = {
-        name: value for channel in channels for name, value in CHANNEL_SETTINGS[channel].items()
-    }
     done = tool(
         "amtool",
         "check-config",
         "alertmanager.yml",
-        folder=rendered(environ, demo=demo).config / "alertmanager",
+        folder=rendered(environment(channels), demo=demo).config / "alertmanager",
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -137,6 +121,68 @@ def test_every_alert_reaches_its_severitys_and_its_teams_channel(severity: str) 
     assert set(BY_COMPONENT) <= set(COMPONENTS)
     with ThreadPoolExecutor(2) as pool:
         assert [wrong for wrong in pool.map(route, COMPONENTS) if wrong] == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "receivers"),
+    [
+        ("alertname=Watchdog severity=none component=pipeline", "dead-mans-switch"),
+        ("alertname=ServiceGone severity=none service=rust-core-engine", "log-only"),
+        (
+            "alertname=ServiceDown severity=critical component=infrastructure service=rust-core-engine",
+            "critical-alerts,default,trading-team",
+        ),
+        (
+            "alertname=ServiceDown severity=critical component=infrastructure service=mongodb",
+            "critical-alerts,default,dba-team",
+        ),
+        (
+            "alertname=HighErrorRate severity=critical component=application service=python-ai-service",
+            "critical-alerts,default,ai-team",
+        ),
+        (
+            "alertname=TradingHalted severity=critical component=trading service=rust-core-engine",
+            "critical-alerts,default,trading-team",
+        ),
+        (
+            "alertname=MongoDBSlowQueries severity=warning component=database service=rust-core-engine",
+            "warning-alerts,business-hours,dba-team,trading-team",
+        ),
+    ],
+)
+def test_a_service_reaches_its_team_and_the_watchdog_no_person(labels: str, receivers: str) -> None:
+    done = tool(
+        "amtool",
+        "config",
+        "routes",
+        "test",
+        "--config.file=alertmanager.yml",
+        f"--verify.receivers={receivers}",
+        *labels.split(),
+        folder=rendered().config / "alertmanager",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("demo", [True, False], ids=["demo", "no demo"])
+def test_the_dead_mans_switch_is_called_by_its_secret_file_alone(demo: bool) -> None:
+    url = "https://hc-ping.com/6d7c2b4e-secret"
+    given = rendered({"ALERTMANAGER_DEAD_MANS_SWITCH_URL": url}, demo=demo)
+
+    def receiver(state: StateFolder) -> dict[str, Any]:
+        text = (state.config / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
+        assert url not in text
+        (found,) = (
+            one for one in yaml.safe_load(text)["receivers"] if one["name"] == "dead-mans-switch"
+        )
+        return dict(found)
+
+    (webhook,) = receiver(given)["webhook_configs"]
+    assert webhook == {"url_file": "/run/secrets/dead_mans_switch_url", "send_resolved": False}
+    assert (given.secrets / "dead_mans_switch_url").read_text(encoding="utf-8") == url
+    done = tool("amtool", "check-config", "alertmanager.yml", folder=given.config / "alertmanager")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert receiver(rendered(demo=demo)) == {"name": "dead-mans-switch"}
 
 
 def test_an_alert_without_a_severity_is_not_lost() -> None:
@@ -195,134 +241,3 @@ def covers(interval: Mapping[str, Any], moment: dt.datetime) -> bool:
         for first, _, last in ranges
     )
     return on and any(one["start_time"] <= clock < one["end_time"] for one in interval["times"])
-
-
-def alert(number: int, severity: str, *, resolved: bool) -> dict[str, object]:
-    return {
-        "status": "resolved" if resolved else "firing",
-        "labels": {"severity": severity, "service": "kong", "instance": f"kong:{number}"},
-        "annotations": {
-            "summary": f"Summary {number}",
-            "description": f"{number} < 6 & more",
-            **SHARED_ANNOTATIONS,
-        },
-        "startsAt": "2026-11-23T12:00:00Z",
-        "endsAt": "2026-11-23T12:05:00Z" if resolved else "0001-01-01T00:00:00Z",
-        "generatorURL": "http://localhost:9090/graph",
-        "fingerprint": f"{number}",
-    }
-
-
-RUNBOOK = "https://example.org/RUNBOOK.md"
-BOARD = "http://localhost:3001/d/api-performance"
-SHARED_ANNOTATIONS = {"runbook_url": RUNBOOK, "dashboard": "/d/api-performance"}
-BETWEEN = "\n=-=-=\n"
-
-
-def templates(node: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Give every text with a template in it, by where it is below the receivers."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from templates(value, f"{path}.{key}")
-    elif isinstance(node, list):
-        for value in node:
-            name = value.get("name", "") if isinstance(value, dict) else ""
-            yield from templates(value, f"{path}.{name}" if name else path)
-    elif isinstance(node, str) and "{{" in node:
-        yield path.removeprefix("."), node
-
-
-@pytest.mark.parametrize("severity", ["critical", "warning"])
-@pytest.mark.parametrize("resolved", [False, True], ids=["firing", "resolved"])
-def test_every_text_of_a_notification_says_what_it_should(severity: str, resolved: bool) -> None:
-    folder = rendered(CHANNEL_SETTINGS["e-mail"]).config / "alertmanager"
-    config = yaml.safe_load((folder / "alertmanager.yml").read_text())
-    texts = dict(templates(config["receivers"]))
-    data = {
-        "receiver": "default",
-        "status": "resolved" if resolved else "firing",
-        "alerts": [alert(number, severity, resolved=resolved) for number in (1, 2)],
-        "groupLabels": {"alertname": "GatewaySlow", "service": "kong", "severity": severity},
-        "commonLabels": {"severity": severity, "service": "kong"},
-        "commonAnnotations": SHARED_ANNOTATIONS,
-        "externalURL": "http://localhost:9093",
-    }
-    (folder / "data.json").write_text(json.dumps(data))
-
-    def said(names: list[str], kind: str) -> dict[str, str]:
-        done = tool(
-            "amtool",
-            "template",
-            "render",
-            "--template.glob=templates/*.tmpl",
-            f"--template.text={BETWEEN.join(texts[name] for name in names)}",
-            f"--template.type={kind}",
-            "--template.data=data.json",
-            folder=folder,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return dict(zip(names, done.stdout.rstrip("\n").split(BETWEEN), strict=True))
-
-    # Alertmanager itself treats what it mails as HTML, and nothing else.
-    html = [name for name in texts if name.endswith(".html")]
-    found = said([name for name in texts if name not in html], "text") | said(html, "html")
-
-    title = f"{'Resolved: ' if resolved else ''}GatewaySlow on kong (2)"
-    color = "good" if resolved else {"critical": "danger", "warning": "warning"}[severity]
-    pager = "critical-alerts.pagerduty_configs"
-    exact = {
-        f"{pager}.description": title,
-        f"{pager}.details.firing": "0" if resolved else "2",
-        f"{pager}.details.resolved": "2" if resolved else "0",
-        f"{pager}.details.description": "1 < 6 & more\n2 < 6 & more\n",
-        f"{pager}.details.runbook": RUNBOOK,
-        f"{pager}.details.dashboard": BOARD,
-        "critical-alerts.email_configs.headers.Subject": f"[CRITICAL] {title}",
-        "business-hours.email_configs.headers.Subject": f"[BOT-CORE] {title}",
-    }
-    for name, text in found.items():
-        assert "<no value>" not in text, name
-        kind = name.rpartition(".")[2]
-        if kind == "color":
-            assert text == color, name
-        elif kind == "title":
-            assert text.endswith(f" {title}") or text == title, name
-        elif kind == "text":
-            for number in (1, 2):
-                assert f"*Summary {number}*\n{number} < 6 & more\nSeverity: {severity}" in text, (
-                    name
-                )
-            assert text.count(f"<{RUNBOOK}|Runbook>") == text.count(f"<{BOARD}|Dashboard>") == 2
-        elif kind == "html":
-            assert f"<h2>{title}</h2>" in text, name
-            assert "<strong>Summary 2</strong><br>\n2 &lt; 6 &amp; more<br>" in text, name
-            assert f'<a href="{RUNBOOK}">Runbook</a> <a href="{BOARD}">Dashboard</a>' in text, name
-        else:
-            assert text.strip() == exact.pop(name).strip(), name
-    assert exact == {}
-    assert {"color", "title", "text", "html"} <= {name.rpartition(".")[2] for name in found}
-
-
-def test_inhibition_names_alerts_that_exist() -> None:
-    config = yaml.safe_load((paths.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
-    alerts = {
-        rule["alert"]: rule["labels"]["severity"]
-        for path in (paths.monitoring() / "prometheus" / "alerts").glob("*.yml")
-        for group in yaml.safe_load(path.read_text())["groups"]
-        for rule in group["rules"]
-    }
-    for rule in config["inhibit_rules"]:
-        (source,) = named(rule["source_matchers"])
-        assert alerts[source] == "critical"
-        for target in rule["target_matchers"]:
-            for name in named([target]):
-                assert name in alerts
-                assert "!=" in target or alerts[name] == "warning"
-
-
-def named(matchers: list[str]) -> list[str]:
-    """Give the alerts that the matchers of an inhibition rule name."""
-    values = [
-        one.partition(" ")[2].lstrip("=!~ ") for one in matchers if one.startswith("alertname ")
-    ]
-    return [name for value in values for name in value.strip('"').split("|")]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from stackctl.config import settings, starter
+from stackctl.config import registry, starter
+from stackctl.config.load import load as load_settings
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.docker
 @pytest.fixture
 def merged(state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Give what Compose makes of our file and an override."""
-    found = settings.load(environ={})
+    found = load_settings(environ={})
     state = open_state(found.project)
     render(
         found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
@@ -32,8 +33,8 @@ def merged(state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Pat
     def config(override: str | None) -> dict[str, Any]:
         files = ["-f", str(paths.compose() / "docker-compose.yml"), "--profile", "monitoring"]
         if override is not None:
-            (tmp_path / settings.OVERRIDE_FILE).write_text(override)
-            files += ["-f", str(tmp_path / settings.OVERRIDE_FILE)]
+            (tmp_path / registry.OVERRIDE_FILE).write_text(override)
+            files += ["-f", str(tmp_path / registry.OVERRIDE_FILE)]
         command = ["docker", "compose", "--env-file", str(state.compose_env), *files]
         done = subprocess.run(
             [*command, "config", "--format", "json"], capture_output=True, text=True, check=False

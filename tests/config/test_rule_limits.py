@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
-from stackctl.chaos.timeline import seconds
+from stackctl.values.durations import format_duration, parse_duration
 from tests.support.tools import passing_folders
 
 pytestmark = pytest.mark.docker
@@ -73,11 +73,11 @@ def mutants(rule: Rule, step: float) -> Iterator[tuple[str, Rule]]:
     """Give every way to move a limit or the time of an alert a little; `step` is that of its tests, in seconds."""
     for what, expr in moved_limits(rule["expr"]):
         yield f"{rule['alert']}: {what}", {**rule, "expr": expr}
-    lasts = seconds(rule.get("for", "0s"))
+    lasts = parse_duration(rule.get("for", "0s"))
     for moved in (lasts - step, lasts + step):
         if moved >= 0:
             what = f"{rule['alert']}: for {lasts:.0f} s to {moved:.0f} s"
-            yield what, {**rule, "for": f"{moved:.0f}s"}
+            yield what, {**rule, "for": format_duration(moved)}
 
 
 def cases_of(alert: str) -> dict[str, Document]:
@@ -98,10 +98,12 @@ def cases_of(alert: str) -> dict[str, Document]:
     return found
 
 
-def write(folder: Path, file: str, group: str, rule: Rule, tests: dict[str, Document]) -> None:
-    """Write a folder in which promtool can try one alert by itself."""
+def write(
+    folder: Path, file: str, group: str, rules: list[Rule], tests: dict[str, Document]
+) -> None:
+    """Write a folder in which promtool can try one alert, all rules of its name, by itself."""
     shutil.copytree(PROMETHEUS / "recording-rules", folder / "recording-rules")
-    alone = {"groups": [{"name": group, "rules": [rule]}]}
+    alone = {"groups": [{"name": group, "rules": rules}]}
     documents = {f"alerts/{file}.yml": alone}
     documents |= {f"tests/{name}": test for name, test in tests.items()}
     for name, document in documents.items():
@@ -117,11 +119,14 @@ def test_a_limit_that_moves_is_noticed(file: str, tmp_path: Path) -> None:
     for group in document["groups"]:
         for rule in group["rules"]:
             tests = cases_of(rule["alert"])
-            step = min(seconds(one["evaluation_interval"]) for one in tests.values())
+            step = min(parse_duration(one["evaluation_interval"]) for one in tests.values())
+            same = [
+                one for one in group["rules"] if one["alert"] == rule["alert"] and one is not rule
+            ]
             # As it is it must pass, or failing would tell nothing.
             for what, mutant in ((f"{rule['alert']}: as it is", rule), *mutants(rule, step)):
                 folder = tmp_path / str(len(written))
-                write(folder, file, group["name"], mutant, tests)
+                write(folder, file, group["name"], [mutant, *same], tests)
                 written[folder.name] = what
     halves = [list(written)[half::2] for half in (0, 1)]
 

@@ -99,7 +99,7 @@ def _is_free(offset: int) -> bool:
     """Tell whether nothing listens on the stack's ports, moved by so much."""
     for port in PUBLISHED_PORTS.values():
         with socket.socket() as attempt:
-            if attempt.connect_ex(("127.0.0.1", port + offset)) == 0:
+            if attempt.connect_ex(("127.0.0.1", port.default + offset)) == 0:
                 return False
     return True
 

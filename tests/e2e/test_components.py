@@ -77,7 +77,7 @@ def test_prometheus_answers_are_what_the_client_reads(prometheus_url: str) -> No
             assert (target.job, target.instance, target.scrape_interval) == (
                 "prometheus",
                 "localhost:9090",
-                "1s",
+                1.0,
             )
             (group,) = await client.rule_groups()
             assert {rule.name: rule.type for rule in group.rules} == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ from stackctl.errors import EngineError
 from stackctl.images import build, lockfile, resolve, sets
 from stackctl.images.bundle import BadBundle
 from stackctl.services.catalog import IMAGES, image_variable
+from stackctl.util import paths
 from tests.e2e.conftest import docker
 from tests.support.cli import stackctl
 from tests.support.http import wait_until
@@ -282,35 +284,50 @@ def remove(laptop: Laptop) -> None:
     docker("rmi", "--force", *(laptop.values[variable] for variable in VARIABLES))
 
 
-def test_a_save_and_a_load_that_are_killed_go_on_where_they_were(laptop: Laptop) -> None:
-    before = ids(laptop)
-    bundle = laptop.folder / "team.bundle"
-    partial = laptop.folder / ".team.bundle.partial"
-    command = ("images", "save", "--set", "upstream", bundle.name)
-    laptop.killed_when(lambda: partial.exists() and partial.stat().st_size > 1.5 * LARGE, *command)
-    assert not bundle.exists()
-    kept = partial.stat().st_size
-    said = laptop.done(*command)
-    assert "going on with a save that was cut off" in said
-    assert "15 images of the upstream set" in said
-    assert said.count("compressing") < 3
-    assert bundle.stat().st_size > kept
-    assert not partial.exists()
+def written(folder: Path) -> int:
+    """Return how many bytes a save has written that has not ended yet."""
+    return sum(path.stat().st_size for path in folder.glob(".team.bundle.*"))
 
+
+def test_a_save_that_is_killed_leaves_no_bundle_and_the_next_one_nothing_else(
+    laptop: Laptop,
+) -> None:
+    bundle = laptop.folder / "team.bundle"
+    command = ("images", "save", "--set", "upstream", bundle.name)
+    laptop.killed_when(lambda: written(laptop.folder) > LARGE, *command)
+    assert not bundle.exists()
+    assert written(laptop.folder) > 0
+    assert "15 images of the upstream set" in laptop.done(*command)
+    assert written(laptop.folder) == 0
+    assert bundle.stat().st_size > 3 * LARGE
+
+
+def running(command: str) -> bool:
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return command in listed.stdout
+
+
+def test_a_load_that_is_killed_is_completed_by_the_next_one(laptop: Laptop) -> None:
+    before = ids(laptop)
+    laptop.done("images", "save", "--set", "upstream", "team.bundle")
     remove(laptop)
     assert set(ids(laptop)) == {None}
-    laptop.killed_when(
-        lambda: image_id(laptop.values["PROMETHEUS_IMAGE"]) is not None,
-        *("images", "load", bundle.name),
-    )
-    loaded = sum(one is not None for one in ids(laptop))
-    assert 0 < loaded < len(before)
-    said = laptop.done("images", "load", bundle.name)
-    assert f"{PROJECT}/prometheus_image:1" not in said
+    laptop.killed_when(lambda: running("image load"), "images", "load", "team.bundle")
+    assert wait_until(lambda: not running("image load"), 30)
+    assert None in ids(laptop)
+    laptop.done("images", "load", "team.bundle")
     assert ids(laptop) == before
     assert "0 images of the upstream set loaded, 15 were here" in laptop.done(
-        "images", "load", bundle.name
+        "images", "load", "team.bundle"
     )
+
+
+def test_docker_itself_loads_a_bundle(laptop: Laptop) -> None:
+    before = ids(laptop)
+    laptop.done("images", "save", "--set", "upstream", "team.bundle")
+    remove(laptop)
+    docker("load", "--input", str(laptop.folder / "team.bundle"))
+    assert ids(laptop) == before
 
 
 def test_a_damaged_bundle_loads_nothing(laptop: Laptop) -> None:
@@ -323,14 +340,14 @@ def test_a_damaged_bundle_loads_nothing(laptop: Laptop) -> None:
         stream.seek(-1, os.SEEK_CUR)
         stream.write(bytes([byte ^ 1]))
     line = error_line(laptop.run("images", "load", bundle.name), 1)
-    assert "is damaged or is not a bundle: the checksum of the part" in line
+    assert "is damaged or is not a bundle: checksum mismatch" in line
     os.truncate(bundle, bundle.stat().st_size // 2)
-    assert "is cut off" in error_line(laptop.run("images", "load", bundle.name), 1)
+    assert "its end is missing" in error_line(laptop.run("images", "load", bundle.name), 1)
     assert set(ids(laptop)) == {None}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
-def test_a_full_disk_is_one_line_and_what_was_finished_is_kept(laptop: Laptop) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing(laptop: Laptop) -> None:
     disk = laptop.folder / "disk"
     disk.mkdir()
     size = f"size={int(1.5 * LARGE)}"
@@ -339,16 +356,17 @@ def test_a_full_disk_is_one_line_and_what_was_finished_is_kept(laptop: Laptop) -
         command = ("images", "save", "--set", "upstream", "disk/team.bundle")
         line = error_line(laptop.run(*command), 1)
         assert line.startswith("stackctl: disk/team.bundle cannot be written: No space left")
-        assert [path.name for path in disk.iterdir()] == [".team.bundle.partial"]
+        assert list(disk.iterdir()) == []
         size = f"remount,size={5 * LARGE}"
         subprocess.run(["mount", "-o", size, str(disk)], check=True)
-        assert "going on with a save that was cut off" in laptop.done(*command)
+        laptop.done(*command)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_ctrl_c_ends_a_save_at_once_and_leaves_no_docker_behind(laptop: Laptop) -> None:
-    partial = laptop.folder / ".team.bundle.partial"
+def test_ctrl_c_ends_a_save_at_once_and_leaves_neither_docker_nor_a_file_behind(
+    laptop: Laptop,
+) -> None:
     process = subprocess.Popen(
         laptop.command("images", "save", "--set", "upstream", "team.bundle"),
         cwd=laptop.folder,
@@ -356,13 +374,13 @@ def test_ctrl_c_ends_a_save_at_once_and_leaves_no_docker_behind(laptop: Laptop) 
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert wait_until(lambda: partial.exists() and partial.stat().st_size > LARGE // 4, 60)
+    assert wait_until(lambda: written(laptop.folder) > LARGE // 4, 60)
     process.terminate()
     _, said = process.communicate(timeout=10)
     assert process.returncode == 130
     assert said.splitlines()[-1] == "stackctl: interrupted"
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    assert f"image save {PROJECT}/" not in listed.stdout
+    assert not running(f"image save {PROJECT}/")
+    assert not list(laptop.folder.glob("*team.bundle*"))
 
 
 # The engine
@@ -400,3 +418,48 @@ def test_a_registry_that_nobody_answers_at_is_told_without_another_attempt(tmp_p
     done = Laptop(tmp_path, {"STACKCTL_REGISTRY_MIRROR": "127.0.0.1:1"}).run("images", "pull")
     assert (done.returncode, done.stderr.count("connection refused")) == (1, 14)
     assert " again in " not in done.stderr
+
+
+# Built here
+
+
+@pytest.fixture
+def sources(tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the images' sources, whose images have names of their own."""
+    for name in ("compose", "demo", "images", "standins"):
+        shutil.copytree(paths.root() / name, tmp_path / name)
+    file = tmp_path / "compose" / "build" / "local.yml"
+    file.write_text(file.read_text().replace("image: stackctl/", f"image: {PROJECT}/"))
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
+    sets.catalogue.cache_clear()
+    built = [image.local for image in sets.catalogue()]
+    yield tmp_path
+    sets.catalogue.cache_clear()
+    subprocess.run(["docker", "rmi", "--force", *built], capture_output=True, check=False)
+
+
+def test_an_edit_builds_the_image_that_it_goes_into_and_leaves_the_others(sources: Path) -> None:
+    engine = Engine(PROJECT)
+
+    def built() -> dict[str, str | None]:
+        build.build(engine, lambda _: None)
+        assert build.is_built(engine)
+        return {image.name: image_id(image.local) for image in sets.catalogue()}
+
+    before = built()
+    assert None not in before.values()
+    assert len(set(before.values())) == len(before) == len(IMAGES)
+    main = sources / "standins" / "loki" / "main.py"
+    main.write_text(main.read_text().replace("\nimport ", "\n# A comment.\nimport ", 1))
+    assert built() == before
+    main.write_text(f"{main.read_text()}\nmarker = 1\n")
+    after = built()
+    assert {name for name in before if before[name] != after[name]} == {"loki"}
+    # What is in it is that program, without the others and without tests.
+    inside = docker(
+        *("run", "--rm", "--entrypoint", "find", f"{PROJECT}/loki:local"),
+        *("/opt/standins/standins", "-name", "*.py", "-printf", "%P\n"),
+    ).split()
+    assert {path.partition("/")[0] for path in inside} == {"__init__.py", "loki", "shared"}
+    assert {"loki/main.py", "shared/logql/parser.py"} <= set(inside)
+    assert not [path for path in inside if "tests" in path]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -44,9 +45,15 @@ def test_the_wheel_carries_every_file_that_is_no_code(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = {name.removeprefix("stackctl/_bundle/") for name in archive.namelist()}
     wanted = tracked("compose") | tracked("docs/runbooks") | tracked("infrastructure")
+    wanted |= {
+        path
+        for path in tracked("images") | tracked("standins") | tracked("demo")
+        if "/tests/" not in path
+    }
     wanted |= {path for path in tracked("stackctl") if not path.endswith(".py")}
-    assert {"stackctl/override.yml", "stackctl/topics/files.md"} <= wanted
+    assert {"stackctl/config/override.yml", "stackctl/topics/files.md"} <= wanted
     assert wanted <= inside
+    assert not [path for path in inside if re.match(r"(standins|demo)/.*\btests?[_/]", path)]
 
 
 def test_a_fresh_install_renders_without_the_checkout(wheel: Path, tmp_path: Path) -> None:

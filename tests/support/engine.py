@@ -9,7 +9,7 @@ from typing import Any
 
 from stackctl.docker.endpoint import DEFAULT
 from stackctl.docker.engine import Engine, EngineInfo
-from stackctl.docker.inventory import Look
+from stackctl.docker.inventory import Inventory
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError
 
@@ -87,7 +87,7 @@ class MemoryEngine(Engine):
     def connection(self, container: str, network: str) -> tuple[str, ...]:
         return self.connections
 
-    def remove_scratch(self, look: Look) -> None:
+    def remove_scratch(self, inventory: Inventory) -> None:
         pass
 
     def info(self) -> EngineInfo:
@@ -97,7 +97,7 @@ class MemoryEngine(Engine):
             raise self.engine_info
         return self.engine_info
 
-    def look(self) -> Look:
+    def inventory(self) -> Inventory:
         def inspected(name: str, **labels: str) -> dict[str, Any]:
             """As `docker container inspect` tells it."""
             ports = [port for port, publisher in self.published_ports.items() if publisher == name]
@@ -125,7 +125,7 @@ class MemoryEngine(Engine):
         rest = {
             name: {} for name in {*self.published_ports.values()} - {*known, *foreign_containers}
         }
-        return Look(
+        return Inventory(
             self.project,
             [
                 inspected(name, **labels)

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import zstandard
+
+from stackctl.docker.images import Content
 from stackctl.errors import EngineError
 from tests.support.engine import MemoryEngine
 
@@ -24,15 +27,22 @@ class FakeImage:
 
     name: str
     layers: tuple[bytes, ...]
-    labels: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
     def config(self) -> bytes:
-        return json.dumps([self.name, [sha256(layer) for layer in self.layers]]).encode()
+        layers = [sha256(layer) for layer in self.layers]
+        return json.dumps([self.name, layers, self.labels]).encode()
 
     @property
     def id(self) -> str:
         return f"sha256:{sha256(self.config)}"
+
+    @property
+    def content(self) -> Content:
+        """What an engine says of it, whatever ID it gives it."""
+        layers = tuple(f"sha256:{sha256(layer)}" for layer in self.layers)
+        return Content(f"sha256:{sha256(self.name.encode())}", layers)
 
     @property
     def digest(self) -> str:
@@ -77,14 +87,22 @@ class ImageEngine(MemoryEngine):
             for repository, digest in known.items()
         }
 
+    def image_content(self, reference: str) -> Content | None:
+        tag, _, digest = reference.partition("@")
+        every = (*self.images.values(), *self.registry.images.values())
+        known = self.image_id(reference)
+        if not digest:
+            return self.images[tag].content if tag in self.images else None
+        return next((image.content for image in every if image.id == known), None)
+
     def image_labels(self, reference: str) -> dict[str, str]:
-        return {}
+        return self.labels_of_images([reference]).get(reference, {})
+
+    def labels_of_images(self, references: Sequence[str]) -> dict[str, dict[str, str]]:
+        return {one: dict(self.images[one].labels) for one in references if one in self.images}
 
     def image_digests(self, reference: str) -> dict[str, str]:
         return self.digests.get(self.image_id(reference) or "", {})
-
-    def images_with_label(self, label: str) -> set[str]:
-        return {image.id for image in self.images.values() if label in image.labels}
 
     def pull(self, reference: str) -> None:
         self.pulls.append(reference)
@@ -102,9 +120,17 @@ class ImageEngine(MemoryEngine):
             self.images[tag] = found[0]
         self.digests[found[0].id] = {tag.rpartition(":")[0]: found[0].digest}
 
-    def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
+    def build(
+        self,
+        build_file: Path,
+        arguments: Mapping[str, str] = {},
+        labels: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Iterator[str]:
         self.builds += 1
-        if build_file.parent.name == "demo":
+        for name, own in (labels or {}).items():
+            reference = f"stackctl/{name}:local"
+            self.images[reference] = FakeImage(reference, (b"base",), tuple(own.items()))
+        if build_file.stem == "demo":
             self.demo_arguments = dict(arguments)
             if self.demo_fails:
                 raise EngineError("docker compose build failed (exit 17): failed to solve")
@@ -118,14 +144,17 @@ class ImageEngine(MemoryEngine):
         yield docker_save({one: by_id[self.image_id(one) or ""] for one in references})
 
     def load_image(self, archive: Iterable[bytes]) -> None:
-        with tarfile.open(fileobj=io.BytesIO(b"".join(archive))) as tar:
-            members = {member.name: member for member in tar}
-            content = {name: tar.extractfile(one).read() for name, one in members.items()}  # type: ignore[union-attr]
+        # As the engine does, it takes what is compressed, and ignores skippable frames and unknown members.
+        reader = zstandard.ZstdDecompressor().stream_reader(
+            b"".join(archive), read_across_frames=True
+        )
+        with tarfile.open(fileobj=io.BytesIO(reader.readall())) as tar:
+            content = {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
         for entry in json.loads(content["manifest.json"]):
-            name, _ = json.loads(content[entry["Config"]])
+            name, _, labels = json.loads(content[entry["Config"]])
             layers = tuple(content[layer] for layer in entry["Layers"])
             for tag in entry["RepoTags"]:
-                self.images[tag] = FakeImage(name, layers, ("stackctl.image-set=local",))
+                self.images[tag] = FakeImage(name, layers, tuple(map(tuple, labels)))
                 self.loads.append(tag)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -55,3 +56,15 @@ def check_expressions(exprs: Sequence[str], folder: Path) -> subprocess.Complete
     text = yaml.safe_dump({"groups": groups}, width=10_000)
     (folder / "rules.yml").write_text(text, encoding="utf-8")
     return tool("promtool", "check", "rules", "rules.yml", folder=folder)
+
+
+def outputs(name: str, calls: Sequence[Sequence[str]], *, folder: Path) -> list[str]:
+    """Run promtool or amtool once for each list of arguments, in one container, and give what each prints.
+
+    Raises AssertionError with its message where one of them fails.
+    """
+    between = "=-=-=-="
+    lines = [f"{shlex.join([name, *arguments])} || exit 1; echo {between}" for arguments in calls]
+    done = _run("sh", name, ("-c", "\n".join(lines)), folder)
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr
+    return done.stdout.split(f"{between}\n")[:-1]

@@ -28,14 +28,15 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.config.load import load
 from stackctl.docker.engine import Engine
-from stackctl.docker.inventory import Look
+from stackctl.docker.inventory import Inventory
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.project import config_volumes
 from stackctl.project.project import Project
 from stackctl.project.state import open_state
 from stackctl.services.catalog import application
 from stackctl.verify import runner
-from stackctl.verify.drills import Drills, _drill
+from stackctl.verify.drill_runner import DrillRunner
+from stackctl.verify.drills import _drill
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
@@ -159,7 +160,7 @@ class EndingEngine(MemoryEngine):
     def remove_networks(self, networks: Sequence[str]) -> None:
         self.done.append(("remove networks", ""))
 
-    def remove_scratch(self, look: Look) -> None:
+    def remove_scratch(self, inventory: Inventory) -> None:
         self.done.append(("remove scratch", ""))
 
 
@@ -500,10 +501,10 @@ def test_an_unknown_alert_or_one_that_is_active_already_is_refused_before_the_fa
 
 def verified(
     stack: AlertingStack, journal: Journal, *, left_out: tuple[str, ...] = ()
-) -> tuple[Finding, Drills, list[str]]:
+) -> tuple[Finding, DrillRunner, list[str]]:
     """What `verify` makes of a drill of Loki."""
     said: list[str] = []
-    drills = Drills(
+    drills = DrillRunner(
         stack.engine,
         journal,
         load(environ={}),
@@ -555,8 +556,8 @@ def test_verify_sees_a_drill_through_and_says_how_it_stands(journal: Journal) ->
     engine = MemoryEngine(container("loki"))
     finding, drills, said = verified(AlertingStack(engine), journal)
     assert finding.ok, finding
-    assert "to the channel" in finding.seen
-    assert "slow" not in finding.seen
+    assert "to the channel" in finding.observed
+    assert "slow" not in finding.observed
     assert "channel-resolved" in drills.timelines[0].seconds
     assert "loki: ServiceDown is pending in Prometheus, not in Alertmanager" in said
     assert any(line.startswith("loki: firing after ") for line in said)
@@ -571,7 +572,7 @@ def test_a_stage_that_takes_longer_than_configured_fails_the_check(
     stack = AlertingStack(MemoryEngine(container("loki")), told_late=12)
     finding, _, _ = verified(stack, journal)
     assert not finding.ok
-    assert re.search(r"to the channel \d+\.0 s \(configured 5 to 5 s, slow\)", finding.seen)
+    assert re.search(r"to the channel \d+\.0 s \(configured 5 to 5 s, slow\)", finding.observed)
     assert finding.next_step == "stackctl logs alertmanager"
 
 
@@ -581,7 +582,7 @@ def test_a_drill_that_fails_keeps_its_course_and_is_not_tried_again(
     monkeypatch.setattr(drill, "_SLACK", 0.4)
     engine = MemoryEngine(container("loki"))
     finding, drills, _ = verified(AlertingStack(engine, reaches=False), journal)
-    assert "did not reach Alertmanager" in finding.seen
+    assert "did not reach Alertmanager" in finding.observed
     assert list(drills.timelines[0].seconds) == ["fault", "pending", "firing"]
     assert [verb for verb, _ in engine.done] == ["stop", "start"]
 
@@ -593,7 +594,7 @@ def test_a_service_that_is_not_ready_is_not_drilled(
     engine = MemoryEngine(container("loki", health="starting"))
     finding, drills, _ = verified(AlertingStack(engine), journal)
     assert not finding.ok
-    assert "loki is not ready before the fault" in finding.seen
+    assert "loki is not ready before the fault" in finding.observed
     assert (engine.done, drills.timelines) == ([], [])
 
 

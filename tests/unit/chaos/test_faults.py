@@ -89,6 +89,9 @@ class ChaosEngine(MemoryEngine):
     def image_id(self, reference: str) -> str | None:
         return reference if reference in self.images else None
 
+    def labels_of_images(self, references: Sequence[str]) -> dict[str, dict[str, str]]:
+        return {}
+
     def build(self, build_file: Path, arguments: Mapping[str, str] = {}) -> Iterator[str]:
         services = yaml_text.load(build_file.read_text())["services"]
         self.done.append(("build", ""))

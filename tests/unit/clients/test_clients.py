@@ -6,6 +6,8 @@ import asyncio
 import base64
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -90,22 +92,38 @@ CALLS: dict[str, tuple[str, Call]] = {
 EVERY_CALL = pytest.mark.parametrize(("path", "call"), CALLS.values(), ids=CALLS)
 
 
-@EVERY_CALL
+SHAPES: dict[str, tuple[Reply, str]] = {
+    "500": (Reply(b'{"message": "out of order"}', 500), "500 Internal Server Error: out of order"),
+    "wrong": (Reply(b'{"status": 7, "data": 7}'), "another shape"),
+    "null": (Reply(b"null"), "another shape"),
+}
+NO_JSON = {
+    "html": Reply(b"<html>", 200, content_type="text/html"),
+    "bytes": Reply(b"\xff\xfe"),
+    "empty": Reply(b""),
+}
+"""Answers that are refused before their shape is looked at, in the same way for every call."""
+
+
 @pytest.mark.parametrize(
-    ("reply", "says"),
+    ("name", "reply", "says"),
     [
-        (Reply(b'{"message": "out of order"}', 500), "500 Internal Server Error: out of order"),
-        (Reply(b"<html>", 200, content_type="text/html"), "another shape"),
-        (Reply(b'{"status": 7, "data": 7}'), "another shape"),
-        (Reply(b"null"), "another shape"),
-        (Reply(b"\xff\xfe"), "another shape"),
-        (Reply(b""), "another shape"),
+        *(
+            pytest.param(name, *expected, id=f"{name}-{kind}")
+            for name in CALLS
+            for kind, expected in SHAPES.items()
+        ),
+        *(
+            pytest.param(name, reply, "another shape: the answer", id=f"{name}-{kind}")
+            for name in ("targets", "am-status", "loki-labels", "health")
+            for kind, reply in NO_JSON.items()
+        ),
     ],
-    ids=["500", "html", "wrong", "null", "bytes", "empty"],
 )
 def test_a_wrong_answer_is_one_line_that_names_the_service_and_the_address(
-    path: str, call: Call, reply: Reply, says: str
+    name: str, reply: Reply, says: str
 ) -> None:
+    path, call = CALLS[name]
     with serving({path: reply}) as server, pytest.raises(ServiceError) as caught:
         asyncio.run(call(server.url))
     message = caught.value.message
@@ -143,9 +161,9 @@ def test_the_channels_of_a_receiver() -> None:
     with serving({"/api/v2/status": _status(text)}) as server:
         receivers = asyncio.run(alertmanager("receiver_configs")(server.url))
     assert [
-        (one.name, one.has("slack_configs"), one.has("email_configs"))
+        (one.name, one.settings)
         for one in receivers  # type: ignore[attr-defined]
-    ] == [("a", True, False), ("b", False, False)]
+    ] == [("a", {"slack_configs": [{"channel": "x"}], "email_configs": []}), ("b", {})]
 
 
 @EVERY_CALL
@@ -432,8 +450,27 @@ def test_what_was_delivered_is_what_was_asked_and_did_not_fail() -> None:
     with serving({"/metrics": Reply(METRICS)}) as server:
         assert asyncio.run(alertmanager("delivered")(server.url)) == {"slack": 5, "email": 2}
         server.routes["/metrics"] = Reply(METRICS.replace(b"} 7", b"} many"))
-        with pytest.raises(ServiceError, match="_requests_total is 'many'"):
+        with pytest.raises(ServiceError, match=r"malformed sample of .*_requests_total: '"):
             asyncio.run(alertmanager("delivered")(server.url))
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "9" * 400])
+def test_a_counter_without_a_number_is_a_service_error(value: str) -> None:
+    page = METRICS.replace(b"} 7", f"}} {value}".encode())
+    with (
+        serving({"/metrics": Reply(page)}) as server,
+        pytest.raises(ServiceError, match="alertmanager_notification_requests_total") as caught,
+    ):
+        asyncio.run(alertmanager("delivered")(server.url))
+    assert "\n" not in caught.value.message
+
+
+def test_metrics_are_parsed_without_loading_the_parser_before() -> None:
+    code = (
+        "import sys, stackctl.clients.base, stackctl.cli; print('prometheus_client' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_a_clock_that_never_answers_costs_the_timeout() -> None:

@@ -14,7 +14,7 @@ from stackctl.cli import cli
 from stackctl.commands import COMMANDS
 from stackctl.config.env_file import ENV_FILE
 from stackctl.config.registry import GROUPS, OVERRIDE_FILE, SETTINGS
-from stackctl.errors import UsageError
+from stackctl.errors import EXIT_INTERRUPTED, StackctlError, UsageError
 from stackctl.services.catalog import SERVICES
 from stackctl.values.setting import Setting
 from stackctl.verify.runner import CHECKS, SECTIONS
@@ -106,8 +106,20 @@ def test_the_settings_come_from_the_table(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(GROUPS, "The stack", (new,))  # type: ignore[arg-type]
     monkeypatch.setitem(SETTINGS, new.name, new)  # type: ignore[arg-type]
     text = topics.text("settings")
-    for row in (row for rows in GROUPS.values() for row in rows):
-        assert f"| `{row.name}` | {row.default or ''} | {row.help} |\n" in text
+    assert (
+        "\n## The stack\n\n| setting | default | for |\n|---|---|---|\n| `STACKCTL_NEW` | 7 | a new one |\n"
+        in text
+    )
+    assert "\n| `ALERTMANAGER_SLACK_WEBHOOK_URL` |  | " in text
+
+
+def test_the_settings_topic_has_each_setting_once_below_its_heading() -> None:
+    headings = "|".join(map(re.escape, GROUPS))
+    _, *parts = re.split(rf"^## (?=(?:{headings})$)", topics.text("settings"), flags=re.MULTILINE)
+    shown = {
+        part.partition("\n")[0]: re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE) for part in parts
+    }
+    assert shown == {heading: [row.name for row in rows] for heading, rows in GROUPS.items()}
 
 
 def calls(text: str) -> list[list[str]]:
@@ -146,5 +158,10 @@ def test_the_files_topic_names_the_files_that_are_read() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:
-    codes = re.findall(r"^\| (\d+) \|", topics.text("exit-codes"), re.MULTILINE)
-    assert codes == ["0", "1", "2", "130"]
+    codes = re.findall(r"^\| (\d+) \| (\w+)", topics.text("exit-codes"), re.MULTILINE)
+    assert dict(codes) == {
+        "0": "done",
+        str(StackctlError.exit_code): "the",
+        str(UsageError.exit_code): "wrong",
+        str(EXIT_INTERRUPTED): "interrupted",
+    }

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import pytest
-from rich.console import Console
-from rich.table import Table
 
-from stackctl.commands.common import Session, print_table
 from stackctl.docker.models import Usage
 from stackctl.project.project import Project
 from stackctl.services import catalog
@@ -33,7 +29,7 @@ def test_in_a_pipe_nothing_is_cut_or_left_out(monkeypatch: pytest.MonkeyPatch) -
     async def look(*_: object) -> dict[str, str]:
         return {one.name: "no container" for one in catalog.select()} | {"loki": "ready"}
 
-    monkeypatch.setattr("stackctl.readiness.wait.look", look)
+    monkeypatch.setattr("stackctl.readiness.probes.probe_once", look)
     monkeypatch.setattr(Project, "engine", lambda *_: RunningEngine(container("loki", image=LONG)))
     done = run_here("status")
     assert done.returncode == 1
@@ -52,26 +48,3 @@ def test_in_a_pipe_nothing_is_cut_or_left_out(monkeypatch: pytest.MonkeyPatch) -
     (row,) = [one.split() for one in rows if one.startswith("loki ")]
     assert (row[0], row[1], row[2]) == ("loki", "running", "yes")
     assert row[-2:] == ["127.0.0.1:3100", LONG]
-
-
-def test_on_a_terminal_a_table_is_as_wide_as_that_is() -> None:
-    table = Table.grid()
-    table.add_column(overflow="fold")
-    table.add_row(LONG)
-    session, stream = Session(None, None), io.StringIO()
-    session.out = Console(file=stream, force_terminal=True, width=40)  # type: ignore[misc]
-    print_table(session, table)
-    assert max(map(len, stream.getvalue().splitlines())) == 40
-    assert LONG not in stream.getvalue()
-
-
-def test_what_is_printed_after_a_wide_table_is_wrapped_as_before() -> None:
-    table = Table.grid()
-    table.add_row(LONG)
-    session, stream = Session(None, None), io.StringIO()
-    session.out = Console(file=stream, width=40)  # type: ignore[misc]
-    print_table(session, table)
-    session.out.print("word " * 20)
-    first, *rest = stream.getvalue().splitlines()
-    assert LONG in first
-    assert max(map(len, rest)) <= 40

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from stackctl.cli import cli
+from stackctl.config.load import load
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
-from stackctl.images.resolve import Resolved
+from stackctl.images.resolve import Decision, Resolved
 from stackctl.lifecycle import attach
-from stackctl.lifecycle.attach import Missing, Seen
+from stackctl.lifecycle.attach import Missing, Survey
+from stackctl.lifecycle.plan import Facts, plan_up
 from stackctl.lifecycle.preflight import Finding
+from stackctl.lifecycle.rehearsal import FileChanges
+from stackctl.project.monitored import monitored_services
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, ProjectState
 from stackctl.project.state import open_state
 from stackctl.readiness.wait import NotReady, Progress
+from stackctl.render.configuration import Rendering
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
+from tests.support.facts import inspected, rehearsed
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
 
@@ -37,6 +45,9 @@ class StartingEngine(MemoryEngine):
     def copies(self) -> list[str]:
         return []
 
+    def volumes(self, made: Collection[str] = ()) -> list[str]:
+        return []
+
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
@@ -48,16 +59,17 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     async def ready(*_: object, **__: object) -> list[Progress]:
         return [Progress("grafana", "ready", 1.0, ""), Progress("prometheus", "ready", 2.0, "")]
 
-    async def takes(_: Project) -> bool:
+    async def accepts(_: Project) -> bool:
         return False
 
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
-    monkeypatch.setattr(attach, "found", lambda _, chosen: chosen)
+    monkeypatch.setattr(attach, "discover", lambda _, state: state)
     monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: [])
-    monkeypatch.setattr("stackctl.images.resolve.resolve", lambda *_, **__: Resolved("local", {}))
+    monkeypatch.setattr("stackctl.images.resolve.decide", lambda *_, **__: Decision("local"))
+    monkeypatch.setattr("stackctl.images.resolve.obtain", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
     monkeypatch.setattr("stackctl.readiness.wait.wait", ready)
-    monkeypatch.setattr("stackctl.lifecycle.up._refuses_password", takes)
+    monkeypatch.setattr("stackctl.lifecycle.grafana.refuses_password", accepts)
     return engine
 
 
@@ -69,7 +81,7 @@ def test_what_of_bot_core_is_missing_is_told(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gap = Missing("redis", "no running container redis on the network net", "start it")
-    monkeypatch.setattr(attach, "look", lambda *_: Seen((gap,), frozenset(), ""))
+    monkeypatch.setattr(attach, "survey", lambda *_: Survey((gap,), frozenset(), ""))
     done = up()
     assert done.exit_code == 0, done.output
     assert "no running container redis on the network net; start it" in done.stderr
@@ -78,12 +90,12 @@ def test_what_of_bot_core_is_missing_is_told(
 def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(_: Project, chosen: ProjectState) -> Seen:
-        assert chosen.network == "net"
+    def survey(_: Project, state: ProjectState) -> Survey:
+        assert state.network == "net"
         assert engine.done == [("up", "")]
         raise EngineError("docker run failed (exit 125): no such thing", remedy="try again")
 
-    monkeypatch.setattr(attach, "look", look)
+    monkeypatch.setattr(attach, "survey", survey)
     done = up()
     assert done.exit_code == 0, done.output
     assert "2 services ready" in done.stdout
@@ -98,7 +110,7 @@ def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
 def test_the_rest_of_a_down_that_was_cut_off_is_not_done_to_containers_of_somebody_else(
     engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attach, "look", lambda *_: Seen((), frozenset(), ""))
+    monkeypatch.setattr(attach, "survey", lambda *_: Survey((), frozenset(), ""))
     with pytest.raises(KeyboardInterrupt), exclusive(open_state("bot-core"), "down"):
         raise KeyboardInterrupt
     engine.others = ["bot-core-mongo-1"]
@@ -149,3 +161,195 @@ def test_each_failure_of_the_doctor_is_a_line(
         "stackctl: port 1 is taken; stop it",
         "stackctl: full; make room",
     ]
+
+
+def planned(monkeypatch: pytest.MonkeyPatch, facts: Facts) -> None:
+    monkeypatch.setattr("stackctl.lifecycle.up.dry_run", lambda *_, **__: plan_up(facts))
+
+
+BUSY = replace(
+    rehearsed(
+        containers=[
+            inspected("loki", hash="other"),
+            inspected("redis", running=False),
+            inspected("promtail"),
+            inspected("gone"),
+        ],
+        volumes={"bot-core_mongodb_data"},
+        recorded_fingerprint="other",
+        recorded_copies=True,
+        stale_volumes=("bot-core_config_loki",),
+        files=FileChanges(("a", "b", "c", "d", "e"), ("compose.env",), ("old.yml",)),
+        images=Decision("upstream", "why", ("loki:1", "redis:2"), falls_back=True),
+        grafana_password="set",
+    ),
+    findings=(Finding("memory", "warning", "little", "more"),),
+)
+"""Everything that can change, does."""
+
+
+def test_a_plan_in_words(monkeypatch: pytest.MonkeyPatch, state_dir: Path) -> None:
+    planned(monkeypatch, BUSY)
+    done = run_here("up", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert [line.rstrip() for line in done.stdout.splitlines()] == [
+        "images         upstream set: why",
+        "               pull loki:1, redis:2",
+        "               if that fails: the local set instead",
+        "files          write 5 new: a, b, c and 2 more",
+        "               change compose.env",
+        "               remove old.yml",
+        "volumes        empty bot-core_mongodb_data: demo MongoDB password changed",
+        "               remove bot-core_config_loki (configuration that is no longer mounted)",
+        "containers     create mongodb",
+        "               recreate loki",
+        "               perhaps recreate promtail (depends on one that is recreated)",
+        "               start redis",
+        "               remove gone",
+        "Grafana        admin password is set to the current one",
+        "notifications  Slack: on",
+        "               PagerDuty: the demo's notification-sink gets them;"
+        " for the real one set ALERTMANAGER_PAGERDUTY_KEY",
+        "services       4: loki, promtail, redis, mongodb",
+        "warnings       little; more",
+        "",
+        "`stackctl up` would make these changes to the project bot-core.",
+    ]
+    assert not (state_dir / "bot-core").exists()
+
+
+def test_a_plan_without_a_change_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned(monkeypatch, rehearsed())
+    lines = [line.rstrip() for line in run_here("up", "--dry-run").stdout.splitlines()]
+    assert lines[0] == "images         local set"
+    assert "files          no change" in lines
+    assert "containers     no change" in lines
+    assert "Grafana        admin password stays as it is" in lines
+    assert not [line for line in lines if line.startswith(("volumes", "warnings", "cleanup"))]
+    assert lines[-1] == "Nothing to change in the project bot-core."
+
+
+def test_what_is_cleaned_up_built_and_not_monitored_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    facts = rehearsed(
+        containers=[inspected("loki"), inspected("loki", name="0123456789ab_loki")],
+        images=Decision("local", build=("stackctl/loki:local",)),
+    )
+    assert facts.rehearsal is not None
+    facts = replace(
+        facts,
+        state=ProjectState(demo=False, network="net"),
+        monitored=monitored_services(
+            load(environ={"KONG_TARGET": "none"}), demo=False, joined=True
+        ),
+        rehearsal=replace(
+            facts.rehearsal,
+            rendering=Rendering((), {"Slack": ("S",)}, (), ("A", "B"), ("P",)),
+            missing=(Missing("redis", "no redis", "start it"),),
+        ),
+    )
+    planned(monkeypatch, facts)
+    lines = [line.rstrip() for line in run_here("up", "--dry-run").stdout.splitlines()]
+    assert lines[0] == "cleanup        remove 0123456789ab_loki (left by a killed command)"
+    assert "               build stackctl/loki:local" in lines
+    assert "               recreate: unknown until the images are built" in lines
+    assert "notifications  Slack: off; for the real one set S" in lines
+    at = lines.index("not monitored  no redis; start it")
+    assert lines[at + 1 : at + 3] == [
+        "               left out: kong, mongodb",
+        "               without 2 alerts and 1 panels",
+    ]
+    planned(monkeypatch, replace(facts, down_cut_off=True))
+    assert "finish the `down` that was interrupted" in run_here("up", "--dry-run").stdout
+
+
+def test_a_plan_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned(monkeypatch, BUSY)
+    done = run_here("up", "--dry-run", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "ok": True,
+        "failures": [],
+        "warnings": [{"subject": "memory", "message": "little", "remedy": "more"}],
+        "changes": True,
+        "request": {"demo": True, "network": None, "app_files": []},
+        "images": {
+            "set": "upstream",
+            "reason": "why",
+            "falls_back": True,
+            "pull": ["loki:1", "redis:2"],
+            "build": [],
+        },
+        "files": {
+            "added": ["a", "b", "c", "d", "e"],
+            "changed": ["compose.env"],
+            "removed": ["old.yml"],
+        },
+        "containers": {
+            "create": ["mongodb"],
+            "recreate": ["loki"],
+            "dependents": ["promtail"],
+            "start": ["redis"],
+            "remove": ["gone"],
+        },
+        "volumes": {
+            "reset": [
+                {"volume": "bot-core_mongodb_data", "reason": "demo MongoDB password changed"}
+            ],
+            "remove": ["bot-core_config_loki"],
+        },
+        "cleanup": {"unfinished_down": False, "containers": []},
+        "grafana_password": "set",
+        "notifications": {"on": ["Slack"], "off": {"PagerDuty": ["ALERTMANAGER_PAGERDUTY_KEY"]}},
+        "services": ["loki", "promtail", "redis", "mongodb"],
+        "not_monitored": {"services": [], "missing": [], "alerts": [], "panels": []},
+    }
+    planned(monkeypatch, rehearsed())
+    assert not json.loads(run_here("up", "--dry-run", "--format", "json").stdout)["changes"]
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_dry_run_of_what_up_would_refuse_fails_as_up_does(
+    engine: StartingEngine, monkeypatch: pytest.MonkeyPatch, state_dir: Path, output: str
+) -> None:
+    findings = [
+        Finding("ports", "failure", "port 1 is taken", "stop it"),
+        Finding("disk", "failure", "full", "make room"),
+    ]
+    monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: findings)
+    done = run_here("up", "--dry-run", "--format", output)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == [
+        "stackctl: port 1 is taken; stop it",
+        "stackctl: full; make room",
+    ]
+    expected = {
+        "ok": False,
+        "failures": [
+            {"message": "port 1 is taken", "remedy": "stop it"},
+            {"message": "full", "remedy": "make room"},
+        ],
+    }
+    assert (json.loads(done.stdout) if output == "json" else done.stdout) == (
+        expected if output == "json" else ""
+    )
+    assert not (state_dir / "bot-core").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--format", "json"), "--format is for --dry-run"),
+        (("--dry-run", "--verify"), "--dry-run starts nothing to verify"),
+        (("--dry-run", "--format", "json", "--demo", "--attach", "net"), "the demo stands in"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    engine: StartingEngine, arguments: tuple[str, ...], says: str
+) -> None:
+    done = run_here("up", *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stdout == ""
+    assert engine.done == []

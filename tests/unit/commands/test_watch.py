@@ -12,78 +12,16 @@ import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import click
 import pytest
-from rich.console import Console, RenderableType
-from rich.text import Text
+from rich.console import Console
 
-from stackctl.commands import common
-from stackctl.commands.common import Session, watch
-from stackctl.errors import EngineError, ServiceError
 from stackctl.report.terminal import overview
+from stackctl.ui import watch
 from stackctl.verify.model import Check, Finding, Report, Result
 from tests.support.cli import run_here
 from tests.support.http import Reply, Server, as_json, serving
 
 pytestmark = pytest.mark.usefixtures("own_folders")
-
-
-class Views:
-    """Views one after the other, and a Ctrl-C after the last."""
-
-    def __init__(self, *steps: str | Exception) -> None:
-        self._steps = iter(steps)
-
-    def __call__(self) -> RenderableType:
-        step = next(self._steps, None)
-        if step is None:
-            raise KeyboardInterrupt
-        if isinstance(step, Exception):
-            raise step
-        return Text(step)
-
-
-def shown(*steps: str | Exception, terminal: bool = False) -> str:
-    """Watch these views, see that Ctrl-C ends it with 130, and give what was printed."""
-    stream = io.StringIO()
-    session = Session(None, None)
-    session.out = Console(file=stream, force_terminal=terminal, width=60)  # type: ignore[misc]
-    with pytest.raises(click.exceptions.Exit) as caught:
-        watch(session, 0.01, "table", Views(*steps))
-    assert caught.value.exit_code == 130
-    return stream.getvalue()
-
-
-def test_in_a_pipe_one_view_follows_the_other() -> None:
-    assert shown("first", "second") == "first\nsecond\n"
-
-
-def test_on_a_terminal_each_takes_the_screen_which_is_given_back() -> None:
-    text = shown("first", "second", terminal=True)
-    assert text.index("\x1b[?1049h") < text.index("first") < text.index("second")
-    assert text.index("second") < text.index("\x1b[?1049l")
-
-
-def test_a_service_that_does_not_answer_is_asked_again() -> None:
-    failure = ServiceError("loki at x: gone", service="loki", remedy="stackctl logs loki")
-    assert shown(failure, "back") == "loki at x: gone; stackctl logs loki\nback\n"
-
-
-def test_any_other_error_ends_it() -> None:
-    session = Session(None, None)
-    session.out = Console(file=io.StringIO())  # type: ignore[misc]
-    with pytest.raises(EngineError):
-        watch(session, 0.01, "table", Views(EngineError("no engine")))
-
-
-def test_the_time_between_two_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(common, "sleep", slept.append)
-    session = Session(None, None)
-    session.out = Console(file=io.StringIO())  # type: ignore[misc]
-    with pytest.raises(click.exceptions.Exit):
-        watch(session, 7, "table", Views("a", "b"))
-    assert slept == [7, 7]
 
 
 @pytest.mark.parametrize("command", ["status", "alerts"])
@@ -148,7 +86,7 @@ def test_alerts_are_shown_anew_and_asked_again_where_one_does_not_answer(
         server.routes["/api/v2/alerts"] = answer
 
     # Of this module alone: a thread that another test has left may sleep as well.
-    monkeypatch.setattr(common, "sleep", meanwhile)
+    monkeypatch.setattr(watch, "sleep", meanwhile)
     done = run_here("alerts", "--watch", "1")
     assert (done.returncode, done.stderr) == (130, "")
     found = re.findall("ServiceDown|it answered 503", done.stdout)

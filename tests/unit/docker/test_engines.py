@@ -455,7 +455,7 @@ esac
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert Engine("bot-core").look().publishers(address) == in_the_way
+    assert Engine("bot-core").inventory().publishers(address) == in_the_way
     assert Engine("bot-core").published("a", 82) == ("127.0.0.1", 3)
     assert Engine("bot-core").published("a", 84) == ("0.0.0.0", 5)
     assert Engine("bot-core").published("a", 85) is None
@@ -479,5 +479,27 @@ esac
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     engine = Engine("bot-core")
-    assert [one["Id"] for one in engine.look().containers] == ["here"]
+    assert [one["Id"] for one in engine.inventory().containers] == ["here"]
     assert engine.container("gone") is None
+
+
+def test_compose_hashes_the_configuration_that_it_is_given_on_its_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text(
+        f"""#!/bin/sh
+echo "$*" > {tmp_path}/arguments
+cat > {tmp_path}/input
+printf 'loki 12ab\\npromtail 34cd\\n'
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    configuration = {"services": {"loki": {"environment": {"PASSWORD": "marked-secret"}}}}
+    found = Engine("bot-core").configuration_hashes(configuration)
+    assert found == {"loki": "12ab", "promtail": "34cd"}
+    assert json.loads((tmp_path / "input").read_text()) == configuration
+    arguments = (tmp_path / "arguments").read_text()
+    assert arguments.endswith("config --hash *\n")
+    assert "marked-secret" not in arguments

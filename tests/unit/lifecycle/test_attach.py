@@ -265,27 +265,29 @@ def test_the_wish_wins_over_the_settings_and_the_demo_does_not_go_beside_bot_cor
     one.touch()
     two.touch()
     found = load_settings(environ={"STACKCTL_ATTACH": "net", "STACKCTL_APP_FILES": f"{one}:{two}"})
-    chosen = attach.choices(found, UpRequest(), ProjectState(images="local"))
+    chosen = attach.requested_state(found, UpRequest(), ProjectState(images="local"))
     assert (chosen.demo, chosen.network, chosen.images) == (False, "net", "local")
     assert chosen.app_files == (str(one), str(two))
-    assert attach.choices(found, UpRequest(network="other"), ProjectState()).network == "other"
-    asked = attach.choices(found, UpRequest(demo=True), ProjectState())
+    assert (
+        attach.requested_state(found, UpRequest(network="other"), ProjectState()).network == "other"
+    )
+    asked = attach.requested_state(found, UpRequest(demo=True), ProjectState())
     assert (asked.demo, asked.network, asked.app_files) == (True, None, ())
     with pytest.raises(UsageError, match="stands in for bot-core"):
-        attach.choices(found, UpRequest(demo=True, network="other"), ProjectState())
+        attach.requested_state(found, UpRequest(demo=True, network="other"), ProjectState())
     plain = load_settings(environ={})
-    assert attach.choices(plain, UpRequest(), ProjectState()).demo
-    assert not attach.choices(plain, UpRequest(demo=False), ProjectState()).demo
+    assert attach.requested_state(plain, UpRequest(), ProjectState()).demo
+    assert not attach.requested_state(plain, UpRequest(demo=False), ProjectState()).demo
     with pytest.raises(UsageError, match="does not exist"):
-        attach.choices(plain, UpRequest(app_files=(tmp_path / "none.yml",)), ProjectState())
+        attach.requested_state(plain, UpRequest(app_files=(tmp_path / "none.yml",)), ProjectState())
 
 
 def test_an_override_in_the_current_folder_is_merged(tmp_path: Path) -> None:
     plain = load_settings(environ={})
-    assert attach.choices(plain, UpRequest(), ProjectState()).override is None
+    assert attach.requested_state(plain, UpRequest(), ProjectState()).override is None
     override = tmp_path / OVERRIDE_FILE
     override.write_text("services: {}\n")
-    assert attach.choices(plain, UpRequest(), ProjectState()).override == str(override)
+    assert attach.requested_state(plain, UpRequest(), ProjectState()).override == str(override)
 
 
 def test_what_asks_bot_core_is_put_on_its_networks(tmp_path: Path) -> None:
@@ -327,23 +329,25 @@ def test_what_was_said_is_kept_and_read_again(tmp_path: Path) -> None:
     file.touch()
     project = Project(load_settings(environ={}), open_state("bot-core"))
     request = UpRequest(network="net", app_files=(file,))
-    chosen = replace(attach.choices(project.settings, request, ProjectState()), volumes=("v",))
+    chosen = replace(
+        attach.requested_state(project.settings, request, ProjectState()), volumes=("v",)
+    )
     project.keep(chosen)
     assert project.choices == chosen
-    again = attach.choices(project.settings, UpRequest(), project.choices)
+    again = attach.requested_state(project.settings, UpRequest(), project.choices)
     assert (again.network, again.app_files, again.demo) == ("net", (str(file),), False)
     assert again.volumes == ("v",)
     file.unlink()
     with pytest.raises(UsageError, match=r"app\.yml does not exist"):
-        attach.choices(project.settings, UpRequest(), project.choices)
+        attach.requested_state(project.settings, UpRequest(), project.choices)
     # What refers to the networks of a file that is gone must not keep `down` from its work.
     project.state.join_file.write_text("services: {}\n")
     for chosen in (again, replace(again, app_files=(str(tmp_path), str(file)))):
         assert project.engine(chosen).compose_files == [paths.compose() / "docker-compose.yml"]
     # A setting that is taken back is not kept.
     named = load_settings(environ={"STACKCTL_ATTACH": "theirs"})
-    assert attach.choices(
-        project.settings, UpRequest(), attach.choices(named, UpRequest(), ProjectState())
+    assert attach.requested_state(
+        project.settings, UpRequest(), attach.requested_state(named, UpRequest(), ProjectState())
     ).demo
 
 
@@ -361,7 +365,7 @@ def test_what_compose_would_mix_with_the_monitoring_is_refused(
     monkeypatch.setattr(attach, "application_files", lambda *_: {"services": services})
     project = Project(load_settings(environ={}), open_state("bot-core"))
     with pytest.raises(UsageError, match=says):
-        attach.found(project, ProjectState(demo=False, app_files=("app.yml",)))
+        attach.discover(project, ProjectState(demo=False, app_files=("app.yml",)))
 
 
 def test_services_of_a_profile_are_not_started_and_not_waited_for(
@@ -375,7 +379,7 @@ def test_services_of_a_profile_are_not_started_and_not_waited_for(
     }
     monkeypatch.setattr(attach, "application_files", lambda *_: {"services": services})
     project = Project(load_settings(environ={}), open_state("bot-core"))
-    found = attach.found(project, ProjectState(demo=False, app_files=("app.yml",)))
+    found = attach.discover(project, ProjectState(demo=False, app_files=("app.yml",)))
     assert found.app_services == ("app", "redis")
     assert found.app_networks == ("backend",)
 
@@ -393,9 +397,11 @@ def test_the_volumes_made_for_bot_cores_files_are_those_that_were_not_there(
 
     engine = cast(Engine, Volumes())
     chosen = ProjectState(app_files=("app.yml",), volumes=("made-before", "gone"))
-    assert attach.volumes(engine, chosen) == ("made-before", "new")
+    assert attach.created_volumes(engine, chosen) == ("made-before", "new")
     # Without files that could make any, what was made is remembered until `down --volumes`.
-    assert attach.volumes(engine, ProjectState(volumes=("made-before",))) == ("made-before",)
+    assert attach.created_volumes(engine, ProjectState(volumes=("made-before",))) == (
+        "made-before",
+    )
 
 
 def test_the_names_of_the_demos_ports_are_left_to_bot_cores_own_files() -> None:
@@ -432,9 +438,9 @@ class AskedEngine(MemoryEngine):
 
 def looked(
     engine: AskedEngine, chosen: ProjectState, monkeypatch: pytest.MonkeyPatch
-) -> attach.Seen:
+) -> attach.Survey:
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
-    return attach.look(Project(load_settings(environ={}), open_state("bot-core")), chosen)
+    return attach.survey(Project(load_settings(environ={}), open_state("bot-core")), chosen)
 
 
 WRONG = "http://rust-core-engine:8080/metrics\tserver returned error: HTTP/1.1 404 Not Found\n"

@@ -9,7 +9,7 @@ import pytest
 
 from stackctl.config.load import load
 from stackctl.docker import named_volumes
-from stackctl.lifecycle.demo_data import renew
+from stackctl.lifecycle import demo_data
 from stackctl.project.project import Project
 from stackctl.project.state import open_state
 from tests.support.engine import MemoryEngine, container
@@ -45,6 +45,21 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> DataEngine:
 def project(password: str | None = None) -> Project:
     environ = {"MONGODB_PASSWORD": password} if password else {}
     return Project(load(environ=environ), open_state("bot-core"))
+
+
+def renew(project: Project, engine: DataEngine) -> bool:
+    """Do what `up` does of its plan, and tell whether there was anything to remove."""
+    current = project.secrets.fingerprint(demo_data.PASSWORD)
+    volume = demo_data.outdated_volume(
+        project.name,
+        engine.volumes(),
+        recorded=demo_data.recorded_fingerprint(project.state),
+        current=current,
+    )
+    if volume is not None:
+        demo_data.remove(engine, volume)
+    demo_data.record_fingerprint(project.state, current)
+    return volume is not None
 
 
 def test_another_password_and_a_lost_one_begin_anew(engine: DataEngine) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import os
+import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from stackctl.config.load import load as load_settings
+from stackctl.docker.endpoint import DEFAULT, Endpoint
 from stackctl.docker.engine import EngineInfo
-from stackctl.errors import EngineError
+from stackctl.errors import EngineError, SeveralErrors
 from stackctl.lifecycle import preflight
-from stackctl.lifecycle.attach import Missing, Seen
+from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.preflight import Finding
 from stackctl.project.monitored import monitored_services
 from stackctl.services import catalog
@@ -151,7 +156,7 @@ def test_what_was_not_asked_is_not_fine() -> None:
     there = monitored_services(
         load_settings(environ={"MONGODB_EXPORTER_URI": "mongodb://db"}), demo=False, joined=True
     )
-    seen = Seen((Missing("kong", "no kong", "start it"),), frozenset({"redis"}), "ask it")
+    seen = Survey((Missing("kong", "no kong", "start it"),), frozenset({"redis"}), "ask it")
     levels = {one.subject: (one.level, one.remedy) for one in preflight.joined(seen, there)}
     assert levels["kong"] == ("warning", "start it")
     assert levels["redis"] == ("ok", None)
@@ -169,3 +174,223 @@ def test_a_channel_without_settings_is_a_warning_with_their_names() -> None:
     finding = of(examine(), "notifications")
     assert finding.level == "warning"
     assert "ALERTMANAGER_" in (finding.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("offset", "level", "says"),
+    [
+        (None, "warning", "does not tell its time"),
+        (dt.timedelta(seconds=31), "warning", "+31 s off"),
+        (dt.timedelta(seconds=-31), "warning", "-31 s off"),
+        (dt.timedelta(seconds=30), "ok", "agrees"),
+        (dt.timedelta(seconds=-30), "ok", "agrees"),
+    ],
+)
+def test_a_clock_that_is_off_is_a_warning(
+    offset: dt.timedelta | None, level: str, says: str
+) -> None:
+    (finding,) = [
+        one for one in examine(replace(GOOD, clock_offset=offset)) if one.subject == "clock"
+    ]
+    assert finding.level == level
+    assert says in finding.message
+
+
+@pytest.mark.parametrize(
+    ("free", "level"),
+    [
+        (0.9, "failure"),
+        (1.0, "warning"),
+        (4.9, "warning"),
+        (5.0, "ok"),
+    ],
+)
+def test_little_room_is_a_warning_and_none_a_failure(
+    free: float, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")._replace(free=int(free * 1024**3))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    (finding,) = [one for one in examine() if one.subject == "disk"]
+    assert finding.level == level
+    assert finding.message == f"{free:.1f} GiB free at /"
+
+
+@pytest.mark.parametrize(
+    ("info", "endpoint"),
+    [
+        (replace(GOOD, operating_system="Docker Desktop"), DEFAULT),
+        (replace(GOOD, root=Path("/there/is/none")), DEFAULT),
+        (GOOD, Endpoint("ssh", "127.0.0.1")),
+    ],
+)
+def test_the_disk_of_another_machine_is_not_asked_for(info: EngineInfo, endpoint: Endpoint) -> None:
+    engine = MemoryEngine()
+    engine.endpoint = endpoint
+    assert "disk" not in {one.subject for one in examine(info, engine)}
+
+
+def test_enough_memory_is_said() -> None:
+    (finding,) = [one for one in examine() if one.subject == "memory"]
+    assert (finding.level, finding.message) == ("ok", "8.0 GiB for 2 CPUs")
+
+
+def test_a_channel_with_its_settings_is_set_up_and_another_names_what_it_lacks_only() -> None:
+    found = {
+        one.message: one.remedy
+        for one in examine(
+            ALERTMANAGER_PAGERDUTY_KEY="k",
+            ALERTMANAGER_SMTP_HOST="mail.example",
+            ALERTMANAGER_EMAIL_TO="me@mail.example",
+        )
+        if one.subject == "notifications"
+    }
+    expected = {
+        "Slack is not set up": "set ALERTMANAGER_SLACK_WEBHOOK_URL",
+        "PagerDuty is set up": None,
+        "e-mail is not set up": "set ALERTMANAGER_EMAIL_FROM",
+    }
+    assert found == {**found, **expected}
+
+
+def test_a_name_that_is_no_setting_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("GRAFANA_PASSWROD=x\n")
+    engine = MemoryEngine()
+    engine.engine_info = GOOD
+    findings = preflight.examine(engine, load_settings(environ=free_port_settings()), [])
+    assert "GRAFANA_PASSWROD" in of(findings, "settings").message
+
+
+def test_only_failures_are_refused_and_all_at_once() -> None:
+    fine = [Finding("docker", "ok", "26"), Finding("clock", "warning", "off", "set it")]
+    preflight.refuse_failures(fine)
+    bad = [Finding("ports", "failure", "taken", "stop it"), Finding("disk", "failure", "full")]
+    with pytest.raises(SeveralErrors) as caught:
+        preflight.refuse_failures([*fine, *bad])
+    assert caught.value.lines == ["taken; stop it", "full"]
+
+
+def test_bot_core_that_could_not_be_checked_says_what_to_do() -> None:
+    own = preflight.unjoined("failure", EngineError("no network", remedy="start it"))
+    assert (own.level, own.message, own.remedy) == ("failure", "no network", "start it")
+    assert preflight.unjoined("warning", EngineError("no")).remedy == "`docker ps` shows what runs"
+
+
+def test_what_is_left_out_names_the_setting_that_puts_it_in() -> None:
+    monitored = monitored_services(
+        load_settings(environ={"KONG_TARGET": "none"}), demo=False, joined=True
+    )
+    found = preflight.joined(Survey((), frozenset(), ""), monitored)
+    assert {one.subject: one.remedy for one in found if "left out" in one.message} == {
+        "kong": "set KONG_TARGET if it is",
+        "mongodb": "set MONGODB_EXPORTER_URI if it is",
+    }
+
+
+@pytest.mark.parametrize("version", ["25.0.0.1", "25.0.ce", "24.0.9.9"])
+def test_versions_of_other_shapes_are_read(version: str) -> None:
+    expected = "failure" if version.startswith("24") else "ok"
+    assert of(examine(replace(GOOD, version=version)), "docker").level == expected
+
+
+def test_a_remote_engine_by_loopback_is_reached_by_its_tunnel() -> None:
+    engine = MemoryEngine()
+    engine.endpoint = Endpoint("tcp", "127.0.0.1")
+    findings = preflight_of(engine, STACKCTL_BIND_ADDRESS="127.0.0.1")
+    assert of(findings, "engine").level == "ok"
+    engine.endpoint = Endpoint("tcp", "server.example")
+    # What is published where nothing is set is out of reach.
+    assert "out of reach" in of(preflight_of(engine), "engine").message
+
+
+def preflight_of(engine: MemoryEngine, **environ: str) -> list[Finding]:
+    engine.engine_info = GOOD
+    found = replace(
+        load_settings(environ={**free_port_settings(), **environ}),
+        engine_host=engine.endpoint.host,
+    )
+    return preflight.examine(engine, found, catalog.select())
+
+
+def test_ports_of_another_machine_are_asked_of_its_engine_alone() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        engine = MemoryEngine()
+        engine.endpoint = Endpoint("tcp", "127.0.0.1")
+        # Nor is the address this machine's.
+        environ = {"STACKCTL_BIND_ADDRESS": "192.0.2.7", "STACKCTL_HOST": "127.0.0.1"}
+        assert of(preflight_of(engine, LOKI_PORT=str(port), **environ), "ports").level == "ok"
+        engine.published_ports = {port: "somebody"}
+        finding = of(preflight_of(engine, LOKI_PORT=str(port)), "ports")
+    assert finding.message == f"port {port} of loki is taken by the container somebody"
+
+
+def test_bot_cores_own_ports_are_not_checked() -> None:
+    engine = MemoryEngine()
+    engine.engine_info = GOOD
+    (port,) = free_ports(1)
+    engine.published_ports = {port: "theirs"}
+    found = load_settings(environ={**free_port_settings(), "RUST_CORE_ENGINE_PORT": str(port)})
+    for attached in (True, False):
+        own = [catalog.application("rust-core-engine", attached=attached)]
+        assert of(preflight.examine(engine, found, own), "ports").level == "ok"
+
+
+def test_a_port_of_an_ipv6_address_is_asked_for_as_such() -> None:
+    with socket.socket(socket.AF_INET6) as holder:
+        holder.bind(("::1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        finding = of(examine(LOKI_PORT=str(port), STACKCTL_BIND_ADDRESS="::1"), "ports")
+    assert f"port {port} of loki is taken by" in finding.message
+
+
+def test_a_connection_that_has_just_ended_holds_no_port() -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = listener.accept()
+            # The side that closes first keeps the port for a minute.
+            accepted.close()
+            client.recv(1)
+    assert of(examine(LOKI_PORT=str(port)), "ports").level == "ok"
+
+
+def connection(**changes: object) -> SimpleNamespace:
+    """A connection as psutil describes it."""
+    laddr = SimpleNamespace(ip="127.0.0.1", port=1234)
+    return SimpleNamespace(
+        **{"status": psutil.CONN_LISTEN, "laddr": laddr, "pid": os.getpid(), **changes}
+    )
+
+
+@pytest.mark.parametrize(
+    ("connections", "named"),
+    [
+        ([connection()], True),
+        ([connection(status=psutil.CONN_ESTABLISHED)], False),
+        ([connection(laddr=())], False),
+        ([connection(pid=None)], False),
+        ([connection(laddr=SimpleNamespace(ip="127.0.0.1", port=1))], False),
+        # It ended meanwhile.
+        ([connection(pid=4194304)], False),
+        ([connection(laddr=()), connection(pid=None), connection()], True),
+    ],
+)
+def test_the_holder_of_a_port_is_the_process_that_listens_there(
+    connections: list[SimpleNamespace], named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: connections)
+    monkeypatch.setattr(
+        preflight, "_refusal", lambda _, port: errno.EADDRINUSE if port == 1234 else None
+    )
+    message = of(examine(LOKI_PORT="1234"), "ports").message
+    expected = f"(pid {os.getpid()})" if named else "a process that this user may not see"
+    assert message.endswith(expected)

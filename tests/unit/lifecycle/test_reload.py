@@ -11,6 +11,7 @@ import pytest
 from stackctl.errors import ServiceError
 from stackctl.lifecycle import reload
 from stackctl.project.state import open_state, write_atomic
+from stackctl.services.catalog import SERVICES
 from tests.support.cli import run_here
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
@@ -108,6 +109,18 @@ def test_what_waits_for_up_is_said_until_up(programs: Programs) -> None:
     assert "nothing has changed" in run_here("reload").stdout
 
 
+def test_what_its_reader_finds_by_itself_waits_for_nothing(programs: Programs) -> None:
+    state = open_state("bot-core")
+    board = state.config / "grafana" / "dashboards" / "system-overview.json"
+    write_atomic(board, "{}", 0o644)
+    reload.note_started(state)
+    done = run_here("reload")
+    assert "grafana/dashboards/system-overview.json is found changed by its reader" in done.stdout
+    assert "stackctl up" not in done.stderr
+    assert programs.told == []
+    assert "nothing has changed" in run_here("reload").stdout
+
+
 def test_without_a_record_everything_that_can_be_told_is_told(programs: Programs) -> None:
     (open_state("bot-core").folder / "loaded.json").unlink()
     done = run_here("reload")
@@ -125,3 +138,29 @@ def test_a_configuration_that_is_refused_is_one_line(
     (line,) = said(done)
     assert "nothing was changed" in line
     assert programs.told == []
+
+
+def test_what_was_read_is_noted_by_file_and_forgotten_with_it(programs: Programs) -> None:
+    state = open_state("bot-core")
+    kept, gone, other = (state.config / "prometheus" / "targets" / f"{name}.yml" for name in "kgo")
+    for path in (kept, gone):
+        path.write_text("1")
+    reload.note_started(state)
+    for path in (kept, other):
+        path.write_text("2")
+    gone.unlink()
+    names = [path.relative_to(state.config).as_posix() for path in (kept, gone, other)]
+    assert reload.changed(state) == sorted(names)
+    reload.note_read(state, names[:2])
+    assert reload.changed(state) == [names[2]]
+    reload.note_read(state, names)
+    assert reload.changed(state) == []
+
+
+def test_a_file_that_its_reader_finds_is_not_told_of() -> None:
+    for service in ("prometheus", "alertmanager", "blackbox-exporter"):
+        folder = SERVICES[service].reloads
+        assert folder is not None
+        watched = [one.watches for one in SERVICES.values() if one.watches]
+        names = [f"{folder}a.yml", *(f"{one}a.yml" for one in watched)]
+        assert reload.files_of(service, names) == [f"{folder}a.yml"]

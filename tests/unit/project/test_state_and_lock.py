@@ -17,7 +17,7 @@ import pytest
 
 from stackctl.config.load import load
 from stackctl.errors import StackctlError
-from stackctl.project.process_lock import exclusive
+from stackctl.project.process_lock import Standing, exclusive, standing
 from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state, write_atomic
@@ -83,7 +83,7 @@ def test_json_round_trip_and_damage(state_dir: Path) -> None:
 
 HOLDER = textwrap.dedent("""
     import sys
-    from stackctl.project.process_lock import exclusive
+    from stackctl.project.process_lock import Standing, exclusive, standing
     from stackctl.project.state import open_state
     with exclusive(open_state("bot-core"), "up"):
         print("held", flush=True)
@@ -288,3 +288,56 @@ def test_a_secret_is_made_up_once_however_many_ask_for_it_at_once(
     passwords = {one.get("GRAFANA_PASSWORD") for one in made}
     assert len(passwords) == 1
     assert written == ["secrets.json"]
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ("", Standing()),
+        ("{}", Standing()),
+        ('{"command": "up", "pid": 4194304, "since": "2026-01-01T00:00:00+00:00"}', Standing()),
+        (
+            '{"command": "down", "pid": 4194304, "since": "2026-01-01T00:00:00+00:00"}',
+            Standing(down_cut_off=True),
+        ),
+        ('{"down_cut_off": true}', Standing(down_cut_off=True)),
+        # Half a record, of one that was killed while it wrote.
+        ('{"command": "do', Standing()),
+        # Another process has its number since.
+        (
+            '{"command": "down", "pid": OURS, "since": "2020-01-01T00:00:00+00:00"}',
+            Standing(down_cut_off=True),
+        ),
+    ],
+)
+def test_the_lock_tells_how_it_stands_without_being_taken(
+    state_dir: Path, record: str, expected: Standing
+) -> None:
+    state = open_state("bot-core")
+    assert standing(state) == Standing()
+    assert not (state.folder / "lock").exists()
+    record = record.replace("OURS", str(os.getpid()))
+    (state.folder / "lock").write_text(record)
+    assert standing(state) == expected
+    assert (state.folder / "lock").read_text() == record
+
+
+def test_the_lock_names_its_holder_to_one_that_does_not_take_it(state_dir: Path) -> None:
+    state = open_state("bot-core")
+    with exclusive(state, "down"):
+        found = standing(state)
+    assert found.holder is not None
+    assert found.holder.startswith(f"stackctl down (pid {os.getpid()}, since ")
+    # It is not cut off yet.
+    assert not found.down_cut_off
+
+
+def test_a_folder_that_is_only_looked_at_is_neither_made_nor_marked(state_dir: Path) -> None:
+    state = open_state("bot-core", create=False)
+    assert not state_dir.exists() or list(state_dir.iterdir()) == []
+    state.folder.mkdir(parents=True)
+    assert open_state("bot-core", create=False) == state
+    assert list(state.folder.iterdir()) == []
+    (state.folder / "format").write_text("9\n")
+    with pytest.raises(StackctlError, match="newer stackctl"):
+        open_state("bot-core", create=False)

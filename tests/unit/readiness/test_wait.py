@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError
+from stackctl.readiness import probes
 from stackctl.readiness import wait as readiness
 from stackctl.readiness.wait import NotReady, Progress
 from stackctl.services.catalog import PUBLISHED_PORTS, SERVICES, ContainerHealth, HttpProbe, Service
@@ -22,7 +24,9 @@ from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, serving
 
 HTTP = Service("prometheus", "monitoring", HttpProbe("/-/ready"))
-LINE = Service("mongodb", "demo", HttpProbe("/metrics", via="prometheus", line="mongodb_up 1"))
+METRIC = Service(
+    "mongodb", "demo", HttpProbe("/metrics", via="prometheus", metric="mongodb_up", value=1)
+)
 HEALTH = Service("redis", "demo", ContainerHealth())
 
 
@@ -53,11 +57,47 @@ def test_a_service_is_ready_when_its_own_endpoint_says_so() -> None:
     assert changes[-1].standin
 
 
-def test_a_line_of_the_answer_can_be_the_proof() -> None:
-    answers = iter([b"mongodb_up 0\n", b"x\nmongodb_up 1\n"])
+def waiting_reasons(body: bytes) -> list[str]:
+    """Return why a service waits whose metrics are this page first, and then one that says that it is up."""
+    answers = iter([body, b"mongodb_up 1\n"])
     with serving({"/metrics": lambda _: Reply(next(answers))}) as server:
-        changes = wait(server.url, MemoryEngine(container("mongodb")), LINE)
-    assert [one.state for one in changes] == ["waiting", "ready"]
+        *waiting, last = wait(server.url, MemoryEngine(container("mongodb")), METRIC)
+    assert last.state == "ready"
+    return [one.reason for one in waiting]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x 0\nmongodb_up 1\n",
+        b'mongodb_up{cluster_role="mongod"} 1\n',
+        b'# TYPE mongodb_up gauge\nmongodb_up{cl_id="",rs_nm="a } b"} 1.0 1700000000000\n',
+        b"mongodb_up\t1e0",
+        b'mongodb_up{a="1"} 1\nmongodb_up{a="2"} 1\nbroken{ 1\n',
+    ],
+    ids=["plain", "labels of 0.53", "timestamp", "tab", "two series"],
+)
+def test_a_metric_with_the_value_is_the_proof_whatever_its_labels(body: bytes) -> None:
+    with serving({"/metrics": Reply(body)}) as server:
+        changes = wait(server.url, MemoryEngine(container("mongodb")), METRIC)
+    assert [one.state for one in changes] == ["ready"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "/metrics has no mongodb_up"),
+        (b"mongodb_up_total 1\nnot_mongodb_up 1\n# mongodb_up 1\n", "/metrics has no mongodb_up"),
+        (b"mongodb_up 0\n", "mongodb_up is 0, not 1"),
+        (b"mongodb_up NaN\n", "mongodb_up is nan, not 1"),
+        (b"mongodb_up +Inf\n", "mongodb_up is inf, not 1"),
+        (b'mongodb_up{a="1"} 1\nmongodb_up{a="2"} 0\n', "mongodb_up is 0, not 1"),
+        (b"mongodb_up one\n", "/metrics: malformed sample of mongodb_up: 'mongodb_up one'"),
+        (b"mongodb_up\xff 1\n", "/metrics: malformed sample of mongodb_up: 'mongodb_up\ufffd 1'"),
+    ],
+)
+def test_a_page_without_the_metrics_value_is_waited_for(body: bytes, reason: str) -> None:
+    assert waiting_reasons(body) == [reason]
 
 
 def test_health_of_the_container_is_the_proof_where_no_port_is_published() -> None:
@@ -93,16 +133,14 @@ def test_a_service_without_a_container_is_named() -> None:
     ("reply", "reason"),
     [
         (Reply(status=500), "answers 500"),
-        (Reply(b"x" * 65536, endless=True), "does not end|in time|does not say"),
+        (Reply(b"x" * 65536, endless=True), "does not end|in time"),
     ],
 )
 def test_the_deadline_holds_and_the_last_reason_is_kept(
     reply: Reply, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import re
-
-    monkeypatch.setattr(readiness, "_PROBE_TIMEOUT", 0.2)
-    service = LINE if reply.endless else HTTP
+    monkeypatch.setattr(probes, "TIMEOUT", 0.2)
+    service = METRIC if reply.endless else HTTP
     with (
         serving({"/-/ready": reply, "/metrics": reply}) as server,
         pytest.raises(NotReady) as caught,
@@ -152,11 +190,11 @@ def test_one_look_at_the_containers_serves_all_that_are_not_ready() -> None:
     assert 2 <= engine.looks <= 4
 
 
-def test_look_gives_a_word_for_every_service() -> None:
+def test_one_round_of_probes_returns_a_word_for_every_service() -> None:
     engine = MemoryEngine(container("prometheus"))
     with serving({"/-/ready": Reply()}) as server:
         found = asyncio.run(
-            readiness.look([HTTP, HEALTH], engine, at(server.url), engine.containers())
+            probes.probe_once([HTTP, HEALTH], engine, at(server.url), engine.containers())
         )
     assert found == {"prometheus": "ready", "redis": "no container"}
 

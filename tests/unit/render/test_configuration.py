@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 import json
 import shutil
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -24,23 +25,16 @@ from stackctl.project.monitored import monitored_services
 from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
-from stackctl.render.configuration import CHANNELS, Rendering, render
+from stackctl.render import configuration
+from stackctl.render.configuration import Rendering, render
 from stackctl.render.validate import Verdict
+from stackctl.services.channels import CHANNELS, Channel, secret_files
 from stackctl.util import paths, yaml_text
+from tests.support.channels import SUBSETS, environment, example, names
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine
 
-SLACK = {"ALERTMANAGER_SLACK_WEBHOOK_URL": "https://hooks.example.org/marked-slack-secret"}
-PAGERDUTY = {"ALERTMANAGER_PAGERDUTY_KEY": "marked-pagerduty-secret"}
-EMAIL = {
-    "ALERTMANAGER_SMTP_HOST": "smtp.example.org",
-    "ALERTMANAGER_SMTP_PORT": "2525",
-    "ALERTMANAGER_EMAIL_FROM": "from@example.org",
-    "ALERTMANAGER_EMAIL_TO": "to@example.org",
-    "ALERTMANAGER_SMTP_USERNAME": "user",
-    "ALERTMANAGER_SMTP_PASSWORD": "marked-smtp-secret",
-}
-BY_CHANNEL = {"Slack": SLACK, "PagerDuty": PAGERDUTY, "e-mail": EMAIL}
+SLACK = "https://hooks.example.org/marked-slack-secret"
 PASSWORDS = {
     "GRAFANA_PASSWORD": "marked-grafana-secret",
     "REDIS_EXPORTER_PASSWORD": 'marked-redis"secret',
@@ -76,51 +70,142 @@ def test_the_programs_links_to_themselves_have_the_host(environ: dict[str, str],
     assert "//localhost:" not in compose
 
 
-SUBSETS = [set(names) for size in range(4) for names in itertools.combinations(CHANNELS, size)]
+def rendered_alertmanager(state: StateFolder) -> dict[str, Any]:
+    config: dict[str, Any] = yaml_text.load(
+        (state.config / "alertmanager" / "alertmanager.yml").read_text()
+    )
+    return config
 
 
-@pytest.mark.parametrize("channels", SUBSETS, ids=lambda names: "+".join(sorted(names)) or "none")
-def test_exactly_the_channels_that_are_set_up_are_in_alertmanagers_file(channels: set[str]) -> None:
-    environ = {name: value for channel in channels for name, value in BY_CHANNEL[channel].items()}
-    state, done = run(environ, demo=False)
-    config = yaml_text.load((state.config / "alertmanager" / "alertmanager.yml").read_text())
-    present = {
+def in_receivers(config: dict[str, Any]) -> list[Channel]:
+    return [
         channel
-        for channel, (key, _) in CHANNELS.items()
-        if any(key in receiver for receiver in config["receivers"])
-    }
-    assert present == channels == set(done.channels)
-    assert ("slack_api_url_file" in config["global"]) == ("Slack" in channels)
-    assert any(name.startswith("smtp_") for name in config["global"]) == ("e-mail" in channels)
-    assert set(done.left_out) == set(CHANNELS) - channels
-    # No receiver disappears: every route still has one to go to.
+        for channel in CHANNELS
+        if any(channel.configurations(receiver) for receiver in config["receivers"])
+    ]
+
+
+@pytest.mark.parametrize("channels", SUBSETS, ids=names)
+def test_exactly_the_channels_that_are_set_up_are_in_alertmanagers_file(
+    channels: tuple[Channel, ...],
+) -> None:
+    state, done = run(environment(channels), demo=False)
+    config = rendered_alertmanager(state)
+    assert in_receivers(config) == list(channels)
+    assert done.channels == tuple(channel.name for channel in channels)
     source = yaml_text.load((paths.monitoring() / "alertmanager" / "alertmanager.yml").read_text())
+    for channel in CHANNELS:
+        for key in channel.globals:
+            assert (key.name in config["global"]) == (channel in channels)
+    assert done.left_out == {
+        channel.name: channel.required
+        for channel in CHANNELS
+        if channel.notifies_people and channel not in channels
+    }
+    # No receiver disappears: every route still has one to go to.
     assert [one["name"] for one in config["receivers"]] == [
         one["name"] for one in source["receivers"]
     ]
 
 
-@pytest.mark.parametrize("channels", SUBSETS, ids=lambda names: "+".join(sorted(names)) or "none")
-def test_with_the_demo_the_other_channels_go_to_its_sink(channels: set[str]) -> None:
-    environ = {name: value for channel in channels for name, value in BY_CHANNEL[channel].items()}
-    state, _ = run(environ)
-    config = yaml_text.load((state.config / "alertmanager" / "alertmanager.yml").read_text())
-    for key, _ in CHANNELS.values():
-        assert any(key in receiver for receiver in config["receivers"])
-    shared = config["global"]
+@pytest.mark.parametrize("channels", SUBSETS, ids=names)
+def test_with_the_demo_the_other_channels_go_to_its_sink(channels: tuple[Channel, ...]) -> None:
+    state, _ = run(environment(channels))
+    config = rendered_alertmanager(state)
+    assert in_receivers(config) == [
+        channel for channel in CHANNELS if channel in channels or channel.stand_in is not None
+    ]
+    for channel in CHANNELS:
+        if channel.stand_in is None:
+            continue
+        stands_in = {
+            name: config["global"].get(name) == value
+            for name, value in channel.stand_in.globals.items()
+        } | {
+            file: (state.secrets / file).read_text() == content
+            for file, content in channel.stand_in.secrets.items()
+        }
+        assert set(stands_in.values()) == {channel not in channels}, stands_in
+
+
+def test_the_sink_is_where_the_stand_ins_send() -> None:
+    state, _ = run()
+    shared = rendered_alertmanager(state)["global"]
     sink = "http://notification-sink:8025"
-    assert (shared.get("pagerduty_url") == f"{sink}/v2/enqueue") == ("PagerDuty" not in channels)
-    assert (shared["smtp_smarthost"] == "notification-sink:1025") == ("e-mail" not in channels)
-    assert shared["smtp_require_tls"] == ("e-mail" in channels)
-    slack = (state.secrets / "slack_webhook_url").read_text()
-    assert (slack == f"{sink}/slack") == ("Slack" not in channels)
-    key = (state.secrets / "pagerduty_key").read_text()
-    assert (key == "demo") == ("PagerDuty" not in channels)
+    assert (state.secrets / "slack_webhook_url").read_text() == f"{sink}/slack"
+    assert shared["pagerduty_url"] == f"{sink}/v2/enqueue"
+    assert (state.secrets / "pagerduty_key").read_text() == "demo"
+    assert (shared["smtp_smarthost"], shared["smtp_require_tls"]) == (
+        "notification-sink:1025",
+        False,
+    )
+
+
+def test_a_channel_without_a_stand_in_is_left_out_of_the_demo_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = tuple(replace(channel, stand_in=None) for channel in CHANNELS)
+    monkeypatch.setattr(configuration, "CHANNELS", rows)
+    state, _ = run()
+    config = rendered_alertmanager(state)
+    assert in_receivers(config) == []
+    assert set(config["global"]) == {"resolve_timeout"}
+    assert {(state.secrets / file).read_text() for file, _ in secret_files()} == {""}
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.key)
+@pytest.mark.parametrize("missing", ["a required setting", "any other setting"])
+def test_a_channel_needs_what_it_requires_and_no_more(channel: Channel, missing: str) -> None:
+    required = missing == "a required setting"
+    for name in {setting.name for setting in channel.settings}:
+        if (name in channel.required) == required:
+            environ = environment([channel])
+            del environ[name]
+            _, done = run(environ, demo=False)
+            assert (channel.name in done.channels) is not required
+            missed = required and channel.notifies_people
+            assert done.left_out.get(channel.name) == ((name,) if missed else None)
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.key)
+def test_a_channels_values_are_its_settings(channel: Channel) -> None:
+    environ = environment([channel])
+    state, _ = run(environ, demo=False)
+    config = rendered_alertmanager(state)
+    for key in channel.globals:
+        if key.value is not None:
+            assert config["global"][key.name] == key.value.format_map(environ)
+    for receiver in config["receivers"]:
+        for one in channel.configurations(receiver):
+            assert {name: one[name] for name in channel.fields} == {
+                name: value.format_map(environ) for name, value in channel.fields.items()
+            }
+    for file, setting in channel.secrets.items():
+        assert (state.secrets / file).read_text() == environ[setting]
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.key)
+def test_what_needs_a_setting_is_left_out_without_it(channel: Channel) -> None:
+    needed = {key.needs for key in channel.globals if key.needs is not None}
+    for name in needed:
+        environ = environment([channel])
+        del environ[name]
+        state, _ = run(environ, demo=False)
+        shared = rendered_alertmanager(state)["global"]
+        assert {key.name for key in channel.globals if key.needs == name} & set(shared) == set()
+        assert {key.name for key in channel.globals if key.needs is None} <= set(shared)
 
 
 def test_email_addresses_are_the_settings() -> None:
-    state, _ = run(EMAIL)
-    config = yaml_text.load((state.config / "alertmanager" / "alertmanager.yml").read_text())
+    environ = {
+        "ALERTMANAGER_SMTP_HOST": "smtp.example.org",
+        "ALERTMANAGER_SMTP_PORT": "2525",
+        "ALERTMANAGER_EMAIL_FROM": "from@example.org",
+        "ALERTMANAGER_EMAIL_TO": "to@example.org",
+        "ALERTMANAGER_SMTP_USERNAME": "user",
+    }
+    state, _ = run(environ)
+    config = rendered_alertmanager(state)
     assert config["global"]["smtp_smarthost"] == "smtp.example.org:2525"
     assert config["global"]["smtp_from"] == "from@example.org"
     assert config["global"]["smtp_auth_username"] == "user"
@@ -131,10 +216,13 @@ def test_email_addresses_are_the_settings() -> None:
 
 
 def test_smtp_without_a_user_has_no_authentication() -> None:
-    state, _ = run({name: value for name, value in EMAIL.items() if "USERNAME" not in name})
-    config = yaml_text.load((state.config / "alertmanager" / "alertmanager.yml").read_text())
-    assert "smtp_auth_username" not in config["global"]
-    assert "smtp_auth_password_file" not in config["global"]
+    environ = environment(CHANNELS)
+    del environ["ALERTMANAGER_SMTP_USERNAME"]
+    state, _ = run(environ)
+    shared = rendered_alertmanager(state)["global"]
+    assert "smtp_auth_username" not in shared
+    assert "smtp_auth_password_file" not in shared
+    assert shared["smtp_require_tls"] is True
 
 
 def test_promtail_reads_this_projects_containers() -> None:
@@ -146,7 +234,7 @@ def test_promtail_reads_this_projects_containers() -> None:
 
 def test_messages_and_lokis_alerts_lead_to_this_projects_grafana() -> None:
     state, _ = run({"GRAFANA_PORT": "4001"})
-    template = (state.config / "alertmanager" / "templates" / "slack.tmpl").read_text()
+    template = (state.config / "alertmanager" / "templates" / "common.tmpl").read_text()
     assert '{{ define "stackctl.grafana" }}http://localhost:4001{{ end }}' in template
     ruler = yaml_text.load((state.config / "loki" / "loki-config.yml").read_text())["ruler"]
     assert ruler["external_url"] == "http://localhost:4001"
@@ -206,15 +294,26 @@ def test_a_change_of_what_a_service_reads_changes_its_fingerprint_and_no_other()
 
 
 def test_secrets_are_in_the_secret_files_and_nowhere_else() -> None:
-    environ = {**SLACK, **PAGERDUTY, **EMAIL, **PASSWORDS}
-    state, done = run(environ)
+    secret = {
+        setting.name: example(setting)
+        for channel in CHANNELS
+        for setting in channel.settings
+        if setting.secret
+    }
+    state, done = run({**environment(CHANNELS), **PASSWORDS})
     assert "marked" not in repr(done)
+    assert not any(value in repr(done) for value in secret.values())
     for path in state.folder.rglob("*"):
         if path.is_file() and state.secrets not in path.parents:
-            assert b"marked-" not in path.read_bytes(), path
+            content = path.read_text(errors="replace")
+            assert "marked-" not in content, path
+            assert not any(value in content for value in secret.values()), path
     found = "".join(path.read_text() for path in state.secrets.iterdir())
-    for mark in ("slack", "pagerduty", "smtp", "grafana", "redis", "rabbitmq", "mongodb"):
+    for mark in ("grafana", "redis", "rabbitmq", "mongodb"):
         assert f"marked-{mark}" in found
+    assert secret
+    for value in secret.values():
+        assert value in found
     assert stat.S_IMODE((state.secrets / "mongodb-exporter.env").stat().st_mode) == 0o600
 
 
@@ -245,10 +344,12 @@ def test_secrets_are_written_the_way_each_reader_takes_them() -> None:
 
 def test_what_an_engine_repeats_of_a_secret_is_not_shown() -> None:
     uri = "mongodb://reader:marked-mongodb-${word@db:27017/?authSource=$external"
-    state, _ = run({**SLACK, **PASSWORDS, "MONGODB_EXPORTER_URI": uri})
+    state, _ = run(
+        {"ALERTMANAGER_SLACK_WEBHOOK_URL": SLACK, **PASSWORDS, "MONGODB_EXPORTER_URI": uri}
+    )
     generated = json.loads((state.folder / "secrets.json").read_text())["MONGODB_PASSWORD"]
     error = EngineError(
-        f"cannot read {uri}: marked-mongodb-${{word is no template; {SLACK['ALERTMANAGER_SLACK_WEBHOOK_URL']}",
+        f"cannot read {uri}: marked-mongodb-${{word is no template; {SLACK}",
         remedy=f"use {PASSWORDS['GRAFANA_PASSWORD']}",
     )
     assert error.line == "cannot read ****: **** is no template; ****; use ****"

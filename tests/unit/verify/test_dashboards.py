@@ -99,7 +99,7 @@ def test_every_query_with_data_passes(tmp_path: Path) -> None:
         values={"used": NUMBER, "limit": ("NaN", "3")},
     )
     assert found.ok
-    assert found.seen == "2 panels with data"
+    assert found.observed == "2 panels with data"
 
 
 def test_one_query_of_a_panel_without_data_fails_and_is_named(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_one_query_of_a_panel_without_data_fails_and_is_named(tmp_path: Path) ->
         tmp_path, panel("timeseries", "used", "sum(\n  gone\n)"), values={"used": NUMBER}
     )
     assert not found.ok
-    assert found.seen == "Memory: no data (sum( gone ))"
+    assert found.observed == "Memory: no data (sum( gone ))"
 
 
 def test_every_query_without_data_is_listed(tmp_path: Path) -> None:
@@ -119,21 +119,21 @@ def test_every_query_without_data_is_listed(tmp_path: Path) -> None:
         values={},
         lines=(),
     )
-    assert found.seen == (
+    assert found.observed == (
         'Memory: no data (a); Memory: no data (b); Load: no data (c); Log: no data ({job="kong"})'
     )
 
 
 def test_nan_is_no_data(tmp_path: Path) -> None:
     found = verified(tmp_path, panel("stat", "0/0"), values={"0/0": ("NaN", "NaN")})
-    assert found.seen == "Memory: no data (0/0)"
+    assert found.observed == "Memory: no data (0/0)"
 
 
 def test_a_query_that_fails_is_told_with_prometheus_words(tmp_path: Path) -> None:
     found = verified(tmp_path, panel("stat", "used", "broken("), values={"used": NUMBER})
     assert not found.ok
-    assert "parse error: unclosed" in found.seen
-    assert found.seen.endswith("(used; broken()")
+    assert "parse error: unclosed" in found.observed
+    assert found.observed.endswith("(used; broken()")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_panel_that_is_rightly_empty_is_not_counted_as_one_with_data(tmp_path:
         values={"used": NUMBER},
     )
     assert found.ok
-    assert found.seen == "1 panels with data; none, for a reason, in Replicas"
+    assert found.observed == "1 panels with data; none, for a reason, in Replicas"
 
 
 def test_what_says_so_must_not_fail_either(tmp_path: Path) -> None:

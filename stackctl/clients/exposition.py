@@ -1,0 +1,44 @@
+"""Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats/#text-based-format)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_MAX_LINE = 8192
+"""The parser's time grows with the square of a line's length."""
+_EXCERPT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample of a metric: its labels and its value, which may be NaN or infinite."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+def samples(text: str, metric: str) -> list[Sample]:
+    """Return the samples of a metric in a page, in their order; a series that is repeated is returned repeatedly.
+
+    Other metrics are not parsed. Raises ValueError, with a message of one line, for a malformed sample.
+    """
+    of_metric = re.compile(rf"[ \t]*{re.escape(metric)}(?![\w:])")
+    return [_parse(line, metric) for line in text.split("\n") if of_metric.match(line)]
+
+
+def _parse(line: str, metric: str) -> Sample:
+    # Imported here: it takes 60 ms, and most commands parse no metrics.
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        if len(line) > _MAX_LINE:
+            raise ValueError
+        (sample,) = (
+            one for family in text_string_to_metric_families(line) for one in family.samples
+        )
+        return Sample(sample.labels, float(sample.value))
+    # The parser indexes into what it has not measured, and divides timestamps of any length.
+    except (ValueError, IndexError, OverflowError):
+        raise ValueError(f"malformed sample of {metric}: {line[:_EXCERPT]!r}") from None

@@ -1,0 +1,69 @@
+"""The session of one call: what every command is passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stackctl.ui import console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stackctl.project.project import Project
+
+
+@dataclass
+class Session:
+    """One call of stackctl: the group's options, and from them the project and the consoles."""
+
+    name: str | None
+    env_file: Path | None
+
+    @cached_property
+    def project(self) -> Project:
+        """The project that the options name. Opening it warns of faults that no process is going to heal."""
+        return self._open(create=True)
+
+    @cached_property
+    def untouched_project(self) -> Project:
+        """The same project, whose state folder is not created if it does not exist."""
+        return self._open(create=False)
+
+    def _open(self, *, create: bool) -> Project:
+        from stackctl.chaos.journal import Journal
+        from stackctl.project.project import open_project
+
+        project = open_project(name=self.name, env_file=self.env_file, create=create)
+        journal = Journal(project.state)
+        notes = [
+            f"an unhealed fault: {fault.describe()}; `stackctl chaos heal` ends it"
+            for fault in journal.open_faults()
+            if fault.abandoned
+        ]
+        for note in (*notes, *journal.unreadable()):
+            self.err.print(
+                f"stackctl: {note}",
+                style="yellow",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        return project
+
+    @cached_property
+    def out(self) -> Console:
+        """The console for results."""
+        return console.stdout()
+
+    @cached_property
+    def err(self) -> Console:
+        """The console for progress and notes."""
+        return console.stderr()
+
+
+pass_session = click.make_pass_decorator(Session)

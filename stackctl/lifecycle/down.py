@@ -1,0 +1,84 @@
+"""Taking the stack down, in named steps. Nothing here prints: what happens goes to an observer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stackctl.chaos import faults
+from stackctl.chaos.journal import Journal
+from stackctl.docker import named_volumes
+from stackctl.docker.engine import Engine
+from stackctl.lifecycle import preflight
+from stackctl.project import config_volumes
+from stackctl.project.process_lock import exclusive
+from stackctl.project.project import Project, UpRequest
+from stackctl.readiness.observer import Observer
+from stackctl.render.configuration import render
+
+
+def down(project: Project, *, volumes: bool, timeout: int | None, observer: Observer) -> list[str]:
+    """Heal open faults, then stop and remove the project's containers, and with `volumes` its data.
+
+    Returns the names of the containers that were removed. `timeout` is Docker's: seconds before a SIGKILL. Raises
+    StackctlError if another command is at work, containers of others have the project's name, or the engine fails.
+    """
+    with exclusive(project.state, "down") as hold:
+        _ensure_compose_env(project)
+        # The demo's services go too, whether or not the last `up` had them.
+        engine = project.whole_engine()
+        inventory = engine.inventory()
+        preflight.refuse_failures(
+            preflight.foreign_containers(inventory, project.choices.app_services)
+        )
+        containers = [one.name for one in engine.containers().values() if not one.attached]
+        _heal_faults(project, engine, observer)
+        if containers:
+            observer.step(f"stopping {len(containers)} containers")
+        # Without its container nothing tells whose such a volume is.
+        unnamed = list(engine.unnamed_volumes()) if volumes else []
+        engine.down(timeout=timeout)
+        engine.remove_networks(project.choices.app_networks)
+        config_volumes.remove(engine)
+        engine.remove_scratch(inventory)
+        if volumes:
+            _remove_data(project, engine, unnamed)
+        project.keep(replace(project.choices, request=UpRequest()))
+        hold.settle()
+        return sorted(containers)
+
+
+def finish(project: Project, observer: Observer) -> None:
+    """Do the rest of a `down` that was cut off: the engine goes on stopping what it had been told to stop.
+
+    Raises SeveralErrors if somebody has started containers of their own under the project's name since.
+    """
+    engine = project.whole_engine()
+    preflight.refuse_failures(
+        preflight.foreign_containers(engine.inventory(), project.choices.app_services)
+    )
+    observer.note("finishing the `down` that was cut off")
+    engine.down()
+
+
+def _ensure_compose_env(project: Project) -> None:
+    """Render the configuration if there is none: Compose cannot read its files without compose.env."""
+    if not project.state.compose_env.is_file():
+        render(
+            project.settings,
+            project.secrets,
+            project.state,
+            images={},
+            present=project.present(),
+        )
+
+
+def _heal_faults(project: Project, engine: Engine, observer: Observer) -> None:
+    for fault in faults.heal_all(engine, Journal(project.state)):
+        observer.note(f"healed: {fault.describe()}")
+
+
+def _remove_data(project: Project, engine: Engine, unnamed: list[str]) -> None:
+    """Remove the data volumes, and forget which of them were created for bot-core's files."""
+    state = project.choices
+    named_volumes.remove([*engine.volumes(state.volumes), *unnamed])
+    project.keep(replace(state, volumes=()))

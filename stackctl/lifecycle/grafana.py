@@ -1,0 +1,31 @@
+"""Grafana keeps the admin password of its first start in its data; a later one has to be set."""
+
+from __future__ import annotations
+
+from stackctl.clients.grafana import GrafanaClient
+from stackctl.docker.engine import Engine
+from stackctl.errors import ServiceError
+from stackctl.project.project import Project
+
+# The new password travels inside the container only: on the command line of no process.
+_SET_PASSWORD = (
+    "grafana cli admin reset-admin-password --password-from-stdin < /run/secrets/grafana_password"  # noqa: S105
+)
+
+
+async def refuses_password(project: Project) -> bool:
+    """Return whether Grafana refuses the project's current password. Raises ServiceError if it does not answer."""
+    password = project.secrets.get("GRAFANA_PASSWORD")
+    async with GrafanaClient(project.settings.url("grafana"), password=password) as client:
+        try:
+            await client.current_user()
+        except ServiceError as error:
+            if error.status == 401:
+                return True
+            raise
+    return False
+
+
+def set_password(engine: Engine, container: str) -> None:
+    """Set the admin password to the one in Grafana's secret file. Raises EngineError if Grafana refuses it."""
+    engine.execute(container, ["sh", "-c", _SET_PASSWORD])

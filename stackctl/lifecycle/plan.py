@@ -1,0 +1,253 @@
+"""What an `up` would do, as data: `gather` asks the engine and the state folder, `plan_up` decides from the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.docker.inventory import Inventory, OwnContainer
+from stackctl.images import lockfile, resolve
+from stackctl.images.resolve import Choice, Decision
+from stackctl.lifecycle import attach, demo_data, preflight
+from stackctl.lifecycle.preflight import Finding
+from stackctl.lifecycle.rehearsal import Rehearsal, rehearse
+from stackctl.project import config_volumes
+from stackctl.project.project import Project, ProjectState, UpRequest
+from stackctl.services.applications import MonitoredServices
+from stackctl.services.catalog import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the engine has."""
+
+    inventory: Inventory
+    volumes: frozenset[str]
+    """The project's data volumes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the engine, the state folder and the settings say before an `up`."""
+
+    project: str
+    state: ProjectState
+    """The state that the request asks for."""
+    services: tuple[Service, ...]
+    """The services of that state; those of an attached bot-core are not ours to start."""
+    monitored: MonitoredServices
+    findings: tuple[Finding, ...]
+    images: Decision
+    info: EngineInfo
+    engine: Observed
+    recorded_copies: bool
+    """Whether the last `up` put its configuration into volumes."""
+    recorded_fingerprint: str | None
+    """Fingerprint of the password that the data of the demo's MongoDB was created with."""
+    fingerprint: str
+    """Fingerprint of the password that MongoDB gets now."""
+    down_cut_off: bool = False
+    rehearsal: Rehearsal | None = None
+    """Known to a dry run only; an `up` finds it out on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeReset:
+    """A data volume that is removed, so that its service starts empty."""
+
+    volume: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerChanges:
+    """What Compose would do, by service."""
+
+    create: tuple[str, ...] = ()
+    recreate: tuple[str, ...] | None = ()
+    """Services with another configuration or image; None if images are built first, whose IDs nobody knows yet."""
+    dependents: tuple[str, ...] = ()
+    """Services that depend on a recreated one: some versions of Compose recreate them too."""
+    start: tuple[str, ...] = ()
+    """Services whose container exists and does not run."""
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpPlan:
+    """What an `up` does, and the facts that it follows from."""
+
+    facts: Facts
+    own_services: tuple[Service, ...]
+    """The services that have to become ready."""
+    leftovers: tuple[str, ...]
+    """Containers left by an `up` that was interrupted, which are removed."""
+    abandoned: tuple[str, ...]
+    """Containers that commands made for themselves and did not remove, which are removed."""
+    resets: tuple[VolumeReset, ...]
+    removes_stale_volumes: bool
+    """Whether volumes with configuration that no service mounts any more are removed."""
+    stale_volumes: tuple[str, ...] | None
+    """Their names; None unless rehearsed."""
+    containers: ContainerChanges | None
+    """None unless rehearsed."""
+
+    @property
+    def state(self) -> ProjectState:
+        """The request and what it leads to, with the image set."""
+        return self.facts.state
+
+    @property
+    def not_monitored(self) -> tuple[str, ...]:
+        """The services of bot-core that are not monitored while others are."""
+        return self.facts.monitored.left_out if self.state.joined else ()
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What the preflight checks warn of."""
+        return tuple(one for one in self.facts.findings if one.level == "warning")
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything is created, changed or removed, as far as that is known."""
+        facts, rehearsal = self.facts, self.facts.rehearsal
+        containers = self.containers or ContainerChanges()
+        effects = (
+            facts.down_cut_off,
+            facts.images.pull,
+            facts.images.build,
+            self.leftovers,
+            self.abandoned,
+            self.resets,
+            self.stale_volumes,
+            containers.create,
+            containers.recreate,
+            containers.start,
+            containers.remove,
+            rehearsal is not None and rehearsal.files,
+            rehearsal is not None and rehearsal.grafana_password == "set",  # noqa: S105
+        )
+        return any(effects)
+
+
+def plan_up(facts: Facts) -> UpPlan:
+    """Decide what an `up` does. Asks nothing and changes nothing."""
+    # Finishing a `down` takes the project's containers away.
+    inventory = Inventory(facts.project, ()) if facts.down_cut_off else facts.engine.inventory
+    resets = tuple(_resets(facts))
+    return UpPlan(
+        facts=facts,
+        own_services=tuple(one for one in facts.services if one.profile != "attached"),
+        leftovers=tuple(inventory.leftovers()),
+        abandoned=tuple(facts.engine.inventory.abandoned()),
+        resets=resets,
+        removes_stale_volumes=facts.recorded_copies,
+        stale_volumes=_stale_volumes(facts),
+        containers=_containers(facts, inventory, reset=bool(resets)),
+    )
+
+
+def _resets(facts: Facts) -> Iterable[VolumeReset]:
+    if not facts.state.demo:
+        return
+    volume = demo_data.outdated_volume(
+        facts.project,
+        facts.engine.volumes,
+        recorded=facts.recorded_fingerprint,
+        current=facts.fingerprint,
+    )
+    if volume is not None:
+        yield VolumeReset(volume, "demo MongoDB password changed")
+
+
+def _stale_volumes(facts: Facts) -> tuple[str, ...] | None:
+    if not facts.recorded_copies:
+        return ()
+    return facts.rehearsal.stale_volumes if facts.rehearsal else None
+
+
+def _containers(facts: Facts, inventory: Inventory, *, reset: bool) -> ContainerChanges | None:
+    """Work out what Compose would do: it compares the hash of the configuration and the ID of the image."""
+    rehearsal = facts.rehearsal
+    if rehearsal is None:
+        return None
+    existing = inventory.services()
+    if reset:
+        existing.pop(demo_data.SERVICE, None)
+    kept = {name: existing[name] for name in rehearsal.hashes if name in existing}
+    outdated = tuple(name for name, one in kept.items() if _is_outdated(name, one, rehearsal))
+    return ContainerChanges(
+        create=tuple(name for name in rehearsal.hashes if name not in existing),
+        recreate=None if facts.images.build and kept else outdated,
+        dependents=tuple(
+            name
+            for name in kept
+            if name not in outdated and rehearsal.dependencies[name] & set(outdated)
+        ),
+        start=tuple(name for name, one in kept.items() if not one.running and name not in outdated),
+        remove=tuple(sorted(existing.keys() - kept.keys())),
+    )
+
+
+def _is_outdated(name: str, container: OwnContainer, rehearsal: Rehearsal) -> bool:
+    # The images of bot-core's own files are Compose's to choose.
+    image = rehearsal.images.get(name, container.image)
+    return container.configuration != rehearsal.hashes[name] or container.image != image
+
+
+def gather(
+    project: Project,
+    request: UpRequest,
+    choice: Choice,
+    *,
+    step: Callable[[str], None],
+    rehearsed: bool = False,
+    down_cut_off: bool = False,
+) -> Facts:
+    """Ask the engine and the state folder what `plan_up` needs, without changing anything on the machine.
+
+    `rehearsed` facts have what a dry run learns as well. `down_cut_off` says that a `down` has still to be finished.
+    `step` is called with what begins. Raises StackctlError for what stands against an `up`: each failure of the
+    preflight checks, an image lock that does not fit.
+    """
+    state = attach.next_state(project, request)
+    engine = project.engine(state)
+    services = project.services_of(state)
+    step("checking this machine")
+    own = [one for one in services if one.profile != "attached"]
+    findings = preflight.examine(engine, project.settings, own, state.app_services)
+    preflight.refuse_failures(findings)
+    step("choosing the images")
+    images = resolve.decide(
+        engine,
+        project.settings,
+        choice=choice,
+        previous=state.images,
+        demo=state.demo,
+        lock=lockfile.read(),
+    )
+    state = replace(state, images=images.set, pins=images.pins)
+    rehearsal = rehearse(project, state) if rehearsed else None
+    return Facts(
+        project=project.name,
+        state=state,
+        services=tuple(services),
+        monitored=project.present(state),
+        findings=tuple(findings),
+        images=images,
+        info=engine.info(),
+        engine=observe(engine),
+        recorded_copies=bool(config_volumes.kept(project.state)),
+        recorded_fingerprint=demo_data.recorded_fingerprint(project.state),
+        fingerprint=rehearsal.fingerprint
+        if rehearsal
+        else project.secrets.fingerprint(demo_data.PASSWORD),
+        down_cut_off=down_cut_off,
+        rehearsal=rehearsal,
+    )
+
+
+def observe(engine: Engine) -> Observed:
+    """Return what the engine has at this moment. Raises EngineError if it does not answer."""
+    return Observed(engine.inventory(), frozenset(engine.volumes()))

@@ -1,0 +1,166 @@
+"""What a dry run learns that an `up` finds out on its way: files, configuration hashes, Grafana's answer.
+
+The configuration is rendered into a temporary folder that only this user can enter, because the project's own state
+folder must stay as it is, or must not even come into being.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stackctl.docker.engine import Engine
+from stackctl.errors import ServiceError
+from stackctl.images import sets
+from stackctl.lifecycle import attach, demo_data, grafana
+from stackctl.lifecycle.attach import Missing
+from stackctl.project import engine_overrides
+from stackctl.project.project import Project, ProjectState
+from stackctl.project.secrets import STORE
+from stackctl.project.state import StateFolder, write_atomic
+from stackctl.render.configuration import Rendering, quoted, render
+
+GrafanaPassword = Literal["keep", "set", "unknown"]
+"""What happens to Grafana's admin password; `unknown` until a stopped Grafana runs and can be asked."""
+
+_RENDERED = ("config", "secrets", "compose.env", "join.yml")
+"""What `up` renders in the state folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileChanges:
+    """Files of the state folder that `up` would write or remove, by their path in it."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Return whether any file would change."""
+        return bool(self.added or self.changed or self.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """The outcome of preparing an `up` without changing anything."""
+
+    rendering: Rendering
+    files: FileChanges
+    hashes: Mapping[str, str]
+    """Compose service → hash of its configuration."""
+    dependencies: Mapping[str, frozenset[str]]
+    """Compose service → the services that it depends on."""
+    images: Mapping[str, str | None]
+    """Compose service → ID of the image that it would run, None if that is not here."""
+    stale_volumes: tuple[str, ...]
+    """Volumes with copies of the configuration that no service would mount any more."""
+    grafana_password: GrafanaPassword
+    missing: tuple[Missing, ...]
+    """Services of bot-core that are not where the settings expect them."""
+    fingerprint: str
+    """Fingerprint of the password that the demo's MongoDB would get."""
+
+
+def rehearse(project: Project, state: ProjectState) -> Rehearsal:
+    """Render the configuration of a state aside, and ask what can be asked without changing anything.
+
+    Raises StackctlError if the configuration cannot be rendered, if Compose cannot read it, or if the engine does not
+    answer.
+    """
+    settings = project.settings
+    with _scratch_copy(project) as scratch:
+        monitored = scratch.present(state)
+        rendering = render(
+            settings,
+            scratch.secrets,
+            scratch.state,
+            images=sets.variables(settings, state.images, demo=state.demo, pins=state.pins),
+            present=monitored,
+        )
+        attach.write_join_file(scratch.state, state)
+        _name_paths(scratch.state, config=project.state.config, secrets=project.state.secrets)
+        files = compare(scratch.state.folder, project.state.folder)
+        # Compose reads the env files among the secrets; the configuration it only mounts, and compares by its path.
+        _name_paths(scratch.state, config=project.state.config, secrets=scratch.state.secrets)
+        engine = scratch.engine(state)
+        copies = engine_overrides.write_files(
+            engine, engine.info(), settings, project.state, into=scratch.state.folder
+        )
+        configuration = engine.configuration()
+        references = sets.references(settings, state.images, pins=state.pins)
+        ids = {one: engine.image_id(one) for one in {*references.values()}}
+        return Rehearsal(
+            rendering=rendering,
+            files=files,
+            hashes=engine.configuration_hashes(configuration),
+            dependencies={
+                name: frozenset(service.get("depends_on") or ())
+                for name, service in configuration["services"].items()
+            },
+            images={name: ids[one] for name, one in references.items()},
+            stale_volumes=tuple(
+                name
+                for name in engine.copies()
+                if name not in {f"{project.name}_{one.volume}" for one in copies}
+            ),
+            grafana_password=_grafana_password(engine, scratch),
+            missing=attach.absent(engine, state, monitored) if state.joined else (),
+            fingerprint=scratch.secrets.fingerprint(demo_data.PASSWORD),
+        )
+
+
+def compare(new: Path, old: Path) -> FileChanges:
+    """Return how the rendered files in one folder differ from those in another, which need not exist."""
+    after, before = _rendered(new), _rendered(old)
+    return FileChanges(
+        added=tuple(sorted(after.keys() - before.keys())),
+        changed=tuple(
+            sorted(name for name in after.keys() & before.keys() if after[name] != before[name])
+        ),
+        removed=tuple(sorted(before.keys() - after.keys())),
+    )
+
+
+def _rendered(folder: Path) -> dict[str, bytes]:
+    tops = [folder / name for name in _RENDERED]
+    files = [path for top in tops for path in (top, *top.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@contextmanager
+def _scratch_copy(project: Project) -> Iterator[Project]:
+    """Yield the project with a temporary state folder that has the same generated secrets, or new ones."""
+    with tempfile.TemporaryDirectory(prefix="stackctl-plan-") as name:
+        folder = Path(name) / project.name
+        folder.mkdir()
+        with suppress(FileNotFoundError):
+            shutil.copyfile(project.state.folder / STORE, folder / STORE)
+        yield Project(project.settings, StateFolder(folder))
+
+
+def _name_paths(scratch: StateFolder, *, config: Path, secrets: Path) -> None:
+    """Replace the paths of configuration and secrets in a scratch compose.env."""
+    paths = {"STACKCTL_CONFIG": str(config), "STACKCTL_SECRETS": str(secrets)}
+    lines = [
+        f"{name}={quoted(paths[name])}" if name in paths else line
+        for line in scratch.compose_env.read_text().splitlines()
+        for name in [line.partition("=")[0]]
+    ]
+    write_atomic(scratch.compose_env, "\n".join(lines) + "\n")
+
+
+def _grafana_password(engine: Engine, project: Project) -> GrafanaPassword:
+    container = engine.containers().get("grafana")
+    if container is not None and container.running:
+        with suppress(ServiceError):
+            refused = asyncio.run(grafana.refuses_password(project))
+            return "set" if refused else "keep"
+        return "unknown"
+    # The first start of Grafana takes the password that it is given; its data keeps that.
+    return "unknown" if f"{project.name}_grafana_data" in engine.volumes() else "keep"

@@ -1,0 +1,180 @@
+"""Probes: whether a service is ready now and, if it is not, whether waiting can help."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+
+import httpx
+
+from stackctl.clients.base import local_http_client
+from stackctl.clients.exposition import samples
+from stackctl.clients.loki import LokiClient
+from stackctl.config.settings import Settings
+from stackctl.docker.engine import Engine
+from stackctl.docker.models import ContainerState
+from stackctl.errors import ServiceError, StackctlError
+from stackctl.services.catalog import Alive, ContainerHealth, HttpProbe, LogRoundTrip, Service
+
+TIMEOUT = 3.0
+"""Seconds that each step of a request may take."""
+_LISTING_SECONDS = 1.0
+"""How long a listing of the containers is used."""
+_LOOP_RESTARTS = 3
+_MAX_BODY = 8 * 1024 * 1024
+
+
+class NotYet(Exception):
+    """The service is not ready yet. The text says why."""
+
+
+class Hopeless(Exception):
+    """The service will not become ready, however long the wait. The text says why."""
+
+
+class Prober:
+    """Probes services, with one HTTP client and one listing of the containers for all of them."""
+
+    def __init__(self, engine: Engine, settings: Settings, client: httpx.AsyncClient) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._client = client
+        self._listing = asyncio.Lock()
+        self._expires = 0.0
+        self._states: dict[str, ContainerState] = {}
+
+    async def probe(self, service: Service, container: str) -> None:
+        """Return if a service, whose container has this ID, is ready.
+
+        Raises NotYet or Hopeless if it is not, StackctlError where the engine does not answer.
+        """
+        try:
+            async with asyncio.timeout(2 * TIMEOUT):
+                match service.probe:
+                    case HttpProbe():
+                        await self._http(service, service.probe)
+                    case LogRoundTrip():
+                        await self._round_trip(service)
+                    case ContainerHealth():
+                        await self._health(container)
+                    case Alive():
+                        await self._alive(container)
+        except (NotYet, TimeoutError) as reason:
+            # The probe says that it is not ready; the container says whether waiting can help.
+            await self._raise_if_hopeless(container)
+            raise NotYet(str(reason) or "it does not answer in time") from None
+
+    async def _http(self, service: Service, probe: HttpProbe) -> None:
+        url = self._settings.url(probe.via or service.name) + probe.path
+        try:
+            async with self._client.stream("GET", url) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    raise NotYet(f"{probe.path} answers {answer.status_code}")
+                if probe.metric is not None:
+                    _raise_unless_equal(await _text(answer), probe.path, probe.metric, probe.value)
+        except httpx.HTTPError as error:
+            raise NotYet(_reason(error)) from None
+
+    async def _round_trip(self, service: Service) -> None:
+        marker = f"readiness {time.time_ns()}"
+        try:
+            async with LokiClient(self._settings.url(service.name), timeout=TIMEOUT) as loki:
+                await loki.ready()
+                await loki.round_trip(marker)
+        except ServiceError as error:
+            raise NotYet(error.message) from None
+
+    async def _health(self, container: str) -> None:
+        state = await asyncio.to_thread(self._engine.container, container)
+        if state is None or state.health != "healthy":
+            raise NotYet(f"health check: {state.health if state else 'gone'}")
+
+    async def _alive(self, container: str) -> None:
+        state = await asyncio.to_thread(self._engine.container, container)
+        if state is None:
+            raise NotYet("gone")
+        if (state.status, state.exit_code) == ("exited", 0):
+            return
+        if not state.running or state.health not in {"none", "healthy"}:
+            raise NotYet(f"container {state.status}, health check: {state.health}")
+
+    async def _state(self, container: str) -> ContainerState | None:
+        """Return a container's state, at most a second old.
+
+        Inspecting each container by itself would take processor time from the services that are starting.
+        """
+        async with self._listing:
+            if time.monotonic() >= self._expires:
+                found = await asyncio.to_thread(self._engine.containers)
+                self._states = {state.id: state for state in found.values()}
+                self._expires = time.monotonic() + _LISTING_SECONDS
+        return self._states.get(container)
+
+    async def _raise_if_hopeless(self, container: str) -> None:
+        state = await self._state(container)
+        if state is None:
+            raise Hopeless("its container is gone")
+        if state.status in {"exited", "dead"}:
+            raise Hopeless(f"its container has {state.status} with code {state.exit_code}")
+        if state.restarts >= _LOOP_RESTARTS:
+            raise Hopeless(
+                f"it dies in a loop: {state.restarts} restarts, exit code {state.exit_code}"
+            )
+        if not state.running:
+            raise NotYet(f"container {state.status}")
+
+
+async def probe_once(
+    services: Iterable[Service],
+    engine: Engine,
+    settings: Settings,
+    containers: Mapping[str, ContainerState],
+) -> dict[str, str]:
+    """Probe every service once, all at the same time, and return "ready" or the reason by service."""
+    async with local_http_client(TIMEOUT) as client:
+        prober = Prober(engine, settings, client)
+
+        async def probed(service: Service) -> tuple[str, str]:
+            container = containers.get(service.name)
+            if container is None:
+                return service.name, "no container"
+            try:
+                await prober.probe(service, container.id)
+            except (NotYet, Hopeless, StackctlError) as reason:
+                return service.name, str(reason)
+            return service.name, "ready"
+
+        return dict(await asyncio.gather(*map(probed, services)))
+
+
+async def _text(answer: httpx.Response) -> str:
+    body = bytearray()
+    async for chunk in answer.aiter_bytes():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise NotYet("its answer does not end")
+    return body.decode(errors="replace")
+
+
+def _raise_unless_equal(text: str, path: str, metric: str, value: float) -> None:
+    """Raise NotYet unless the page has the metric and each of its series, whatever its labels, has the value."""
+    try:
+        found = [sample.value for sample in samples(text, metric)]
+    except ValueError as error:
+        raise NotYet(f"{path}: {error}") from None
+    if not found:
+        raise NotYet(f"{path} has no {metric}")
+    for other in found:
+        if other != value:
+            raise NotYet(f"{metric} is {other:g}, not {value:g}")
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    match error:
+        case httpx.TimeoutException():
+            return "it does not answer in time"
+        case httpx.ConnectError():
+            return "it does not listen yet"
+        case _:
+            return f"connection closed before a response ({type(error).__name__})"

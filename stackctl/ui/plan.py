@@ -1,0 +1,178 @@
+"""The plan of an `up`: as text for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from stackctl.lifecycle.plan import UpPlan
+from stackctl.lifecycle.rehearsal import Rehearsal
+
+_PASSWORD = {
+    "keep": "admin password stays as it is",
+    "set": "admin password is set to the current one",
+    "unknown": "admin password is checked once Grafana runs",
+}
+
+
+def as_json(plan: UpPlan, rehearsal: Rehearsal) -> dict[str, Any]:
+    """Return a rehearsed plan as an object of JSON. Its keys are documented in the help of `up`."""
+    containers = plan.containers
+    assert containers is not None  # noqa: S101 - it was rehearsed
+    state, images, rendering = plan.state, plan.facts.images, rehearsal.rendering
+    return {
+        "ok": True,
+        "failures": [],
+        "warnings": [
+            {"subject": one.subject, "message": one.message, "remedy": one.remedy}
+            for one in plan.warnings
+        ],
+        "changes": plan.has_changes,
+        "request": {
+            "demo": state.demo,
+            "network": state.network,
+            "app_files": list(state.app_files),
+        },
+        "images": {
+            "set": images.set,
+            "reason": images.reason,
+            "falls_back": images.falls_back and bool(images.pull or images.build),
+            "pull": list(images.pull),
+            "build": list(images.build),
+        },
+        "files": asdict(rehearsal.files),
+        "containers": asdict(containers),
+        "volumes": {
+            "reset": [asdict(one) for one in plan.resets],
+            "remove": list(plan.stale_volumes or ()),
+        },
+        "cleanup": {
+            "unfinished_down": plan.facts.down_cut_off,
+            "containers": [*plan.leftovers, *plan.abandoned],
+        },
+        "grafana_password": rehearsal.grafana_password,
+        "notifications": {"on": list(rendering.channels), "off": dict(rendering.left_out)},
+        "services": [one.name for one in plan.facts.services],
+        "not_monitored": {
+            "services": list(plan.not_monitored),
+            "missing": [asdict(one) for one in rehearsal.missing],
+            "alerts": list(rendering.alerts_left_out),
+            "panels": list(rendering.panels_left_out),
+        },
+    }
+
+
+def as_text(plan: UpPlan, rehearsal: Rehearsal) -> Table:
+    """Return a rehearsed plan as a table: a subject, and what happens to it."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for subject, lines in _sections(plan, rehearsal):
+        for line in lines:
+            table.add_row(Text(subject, style="bold"), line)
+            subject = ""
+    return table
+
+
+def _sections(plan: UpPlan, rehearsal: Rehearsal) -> Iterator[tuple[str, list[Text]]]:
+    yield "cleanup", list(_cleanup(plan))
+    yield "images", list(_images(plan))
+    yield "files", list(_files(rehearsal))
+    yield "volumes", list(_volumes(plan))
+    yield "containers", list(_containers(plan))
+    yield "Grafana", [Text(_PASSWORD[rehearsal.grafana_password])]
+    yield "notifications", list(_notifications(plan, rehearsal))
+    names = [one.name for one in plan.facts.services]
+    yield "services", [Text(f"{len(names)}: {', '.join(names)}")]
+    yield "not monitored", list(_not_monitored(plan, rehearsal))
+    yield (
+        "warnings",
+        [
+            Text(f"{one.message}; {one.remedy}", style="yellow")
+            for one in plan.warnings
+            # They have a line of their own.
+            if one.subject != "notifications"
+        ],
+    )
+
+
+def _cleanup(plan: UpPlan) -> Iterator[Text]:
+    if plan.facts.down_cut_off:
+        yield Text("finish the `down` that was interrupted", style="yellow")
+    yield from _named("remove", [*plan.leftovers, *plan.abandoned], "left by a killed command")
+
+
+def _images(plan: UpPlan) -> Iterator[Text]:
+    images = plan.facts.images
+    yield Text(f"{images.set} set" + (f": {images.reason}" if images.reason else ""))
+    yield from _named("pull", images.pull)
+    yield from _named("build", images.build)
+    if images.falls_back and (images.pull or images.build):
+        yield Text("if that fails: the local set instead", style="dim")
+
+
+def _files(rehearsal: Rehearsal) -> Iterator[Text]:
+    files = rehearsal.files
+    if not files:
+        yield Text("no change")
+    if files.added:
+        # On the first `up` these are all.
+        yield Text(f"write {len(files.added)} new: {_brief(files.added)}", style="green")
+    yield from _named("change", files.changed)
+    yield from _named("remove", files.removed)
+
+
+def _volumes(plan: UpPlan) -> Iterator[Text]:
+    for reset in plan.resets:
+        yield Text(f"empty {reset.volume}: {reset.reason}", style="yellow")
+    yield from _named("remove", plan.stale_volumes or (), "configuration that is no longer mounted")
+
+
+def _containers(plan: UpPlan) -> Iterator[Text]:
+    containers = plan.containers
+    assert containers is not None  # noqa: S101 - it was rehearsed
+    parts = [
+        *_named("create", containers.create),
+        *_named("recreate", containers.recreate or ()),
+        *_named("perhaps recreate", containers.dependents, "depends on one that is recreated"),
+        *_named("start", containers.start),
+        *_named("remove", containers.remove),
+    ]
+    if containers.recreate is None:
+        parts.append(Text("recreate: unknown until the images are built", style="dim"))
+    yield from parts or [Text("no change")]
+
+
+def _notifications(plan: UpPlan, rehearsal: Rehearsal) -> Iterator[Text]:
+    rendering = rehearsal.rendering
+    if rendering.channels:
+        yield Text(f"{', '.join(rendering.channels)}: on")
+    target = "the demo's notification-sink gets them" if plan.state.demo else "off"
+    for channel, settings in rendering.left_out.items():
+        yield Text(f"{channel}: {target}; for the real one set {', '.join(settings)}")
+
+
+def _not_monitored(plan: UpPlan, rehearsal: Rehearsal) -> Iterator[Text]:
+    rendering = rehearsal.rendering
+    for one in rehearsal.missing:
+        yield Text(f"{one.message}; {one.remedy}", style="yellow")
+    yield from _named("left out:", plan.not_monitored)
+    alerts, panels = len(rendering.alerts_left_out), len(rendering.panels_left_out)
+    if alerts or panels:
+        yield Text(f"without {alerts} alerts and {panels} panels")
+
+
+def _named(verb: str, names: Iterable[str], reason: str = "") -> Iterator[Text]:
+    """Yield a line with these names, if there are any."""
+    if joined := ", ".join(names):
+        yield Text(f"{verb} {joined}" + (f" ({reason})" if reason else ""))
+
+
+def _brief(names: tuple[str, ...], shown: int = 3) -> str:
+    """Name the first few, and say how many more there are."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

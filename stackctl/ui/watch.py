@@ -1,0 +1,47 @@
+"""`--watch`: a view that is refreshed until Ctrl-C."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import sleep
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from stackctl.errors import EXIT_INTERRUPTED, ServiceError, UsageError
+from stackctl.ui.console import print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+def watch(
+    out: Console, seconds: float, output: str, view: Callable[[], RenderableType]
+) -> NoReturn:
+    """Show a view again every so many seconds, on the whole terminal or, in a pipe, one below the other.
+
+    Ctrl-C ends it with exit code 130 and no message. While a service does not answer, its error takes the view's place.
+    Raises UsageError for an `output` other than the table.
+    """
+    from rich.live import Live
+    from rich.table import Table
+    from rich.text import Text
+
+    if output != "table":
+        raise UsageError("--watch shows the table", remedy="leave --watch or --format out")
+    with Live(console=out, screen=out.is_terminal, auto_refresh=False) as live:
+        try:
+            while True:
+                try:
+                    shown = view()
+                except ServiceError as error:
+                    shown = Text(error.line, style="red")
+                if out.is_terminal:
+                    live.update(shown, refresh=True)
+                elif isinstance(shown, Table):
+                    print_table(out, shown)
+                else:
+                    out.print(shown)
+                sleep(seconds)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(EXIT_INTERRUPTED) from None

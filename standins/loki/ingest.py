@@ -1,0 +1,273 @@
+"""Takes pushed lines: reads the body, checks every line against the limits, stores what passes."""
+
+from __future__ import annotations
+
+import collections
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter
+
+from standins.loki.config import Limits
+from standins.loki.store import Entry, Store
+from standins.shared import labels as label_sets
+from standins.shared import units
+from standins.shared.labels import LabelSet
+from standins.shared.logql.lexer import ParseError
+from standins.shared.logql.parser import parse_labels
+from standins.shared.units import NANOSECONDS
+
+_TENANT = "fake"
+
+
+class PushError(Exception):
+    """A push that is refused: the HTTP status, and the text in Loki's words."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Ingester:
+    """Checks pushes and stores them. `clock` gives nanoseconds since 1970."""
+
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        registry: CollectorRegistry,
+        clock: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self._clock = clock
+        self._bucket = _Bucket(limits.ingestion_rate, limits.ingestion_burst, clock())
+        self._lines = Counter(
+            "loki_distributor_lines_received_total",
+            "The total number of lines received per tenant.",
+            ["tenant"],
+            registry=registry,
+        )
+        self._bytes = Counter(
+            "loki_distributor_bytes_received_total",
+            "The total number of uncompressed bytes received per tenant.",
+            ["tenant"],
+            registry=registry,
+        )
+        self._discarded = Counter(
+            "loki_discarded_samples_total",
+            "The total number of samples that were discarded.",
+            ["reason", "tenant"],
+            registry=registry,
+        )
+        self._duplicates = Counter(
+            "loki_standin_duplicate_lines_total",
+            "Lines that their stream already had, sent again.",
+            registry=registry,
+        )
+
+    def push(self, body: bytes, content_type: str) -> None:
+        """Store the lines of one request. Raises PushError; what was valid in it is stored all the same."""
+        streams = _decode(body, content_type)
+        now = self._clock()
+        accepted: list[tuple[LabelSet, list[Entry]]] = []
+        problems: list[str] = []
+        for stream in streams:
+            try:
+                labels = self._labels(stream)
+            except _Refused as refusal:
+                self._count(refusal.reason, len(stream.entries))
+                problems.append(str(refusal))
+                continue
+            entries = []
+            for entry in stream.entries:
+                try:
+                    entries.append(self._entry(stream, entry, now))
+                except _Refused as refusal:
+                    self._count(refusal.reason, 1)
+                    problems.append(str(refusal))
+            accepted.append((labels, entries))
+        self._store_within_rate(accepted, now)
+        if problems:
+            raise PushError(400, _summary(problems))
+
+    def _labels(self, stream: _Stream) -> LabelSet:
+        limits = self._limits
+        if not stream.labels:
+            raise _Refused("missing_labels", "error at least one label pair is required per stream")
+        if len(stream.labels) > limits.max_label_names:
+            raise _Refused(
+                "max_label_names_per_series",
+                f"entry for stream '{stream}' has {len(stream.labels)} label names; limit {limits.max_label_names}",
+            )
+        for name, value in stream.labels.items():
+            if not label_sets.is_name(name):
+                raise _Refused(
+                    "invalid_labels",
+                    f"Error parsing labels '{stream}' with error: invalid label name {name}",
+                )
+            if len(name) > limits.max_label_name:
+                raise _Refused(
+                    "label_name_too_long", f"stream '{stream}' has label name too long: '{name}'"
+                )
+            if len(value) > limits.max_label_value:
+                raise _Refused(
+                    "label_value_too_long", f"stream '{stream}' has label value too long: '{value}'"
+                )
+        return label_sets.label_set(stream.labels)
+
+    def _entry(self, stream: _Stream, entry: Entry, now: int) -> Entry:
+        time, line = entry
+        limits = self._limits
+        if limits.reject_old_samples and time < now - limits.max_age:
+            raise _Refused(
+                "greater_than_max_sample_age",
+                f"entry for stream '{stream}' has timestamp too old: {_seconds(time)}, "
+                f"oldest acceptable timestamp is: {_seconds(now - limits.max_age)}",
+            )
+        if time > now + limits.creation_grace:
+            raise _Refused(
+                "too_far_in_future",
+                f"entry for stream '{stream}' has timestamp too new: {_seconds(time)}",
+            )
+        if limits.max_line_size and len(line.encode()) > limits.max_line_size:
+            if limits.truncate_lines:
+                return time, line.encode()[: limits.max_line_size].decode(errors="ignore")
+            raise _Refused(
+                "line_too_long",
+                f"Max entry size '{limits.max_line_size}' bytes exceeded for stream '{stream}' "
+                f"while adding an entry with length '{len(line.encode())}' bytes",
+            )
+        return entry
+
+    def _store_within_rate(self, accepted: list[tuple[LabelSet, list[Entry]]], now: int) -> None:
+        lines = sum(len(entries) for _, entries in accepted)
+        size = sum(len(line.encode()) for _, entries in accepted for _, line in entries)
+        if not self._bucket.take(size, now):
+            self._count("rate_limited", lines)
+            raise PushError(
+                429,
+                f"Ingestion rate limit exceeded for user {_TENANT} "
+                f"(limit: {int(self._limits.ingestion_rate)} bytes/sec) while attempting to ingest "
+                f"'{lines}' lines totaling '{size}' bytes, reduce log volume or contact your Loki administrator to "
+                "see if the limit can be increased",
+            )
+        new = {labels for labels, _ in accepted if not self._store.is_active(labels)}
+        limit = self._limits.max_streams
+        if limit and new and self._store.active_streams + len(new) > limit:
+            self._count("stream_limit", lines)
+            raise PushError(
+                429,
+                "Maximum active stream limit exceeded, reduce the number of active streams (reduce labels or reduce "
+                "label values), or contact your Loki administrator to see if the limit can be increased, "
+                f"user: '{_TENANT}'",
+            )
+        added = self._store.append(accepted, now)
+        self._lines.labels(_TENANT).inc(lines)
+        self._bytes.labels(_TENANT).inc(size)
+        self._duplicates.inc(lines - added)
+
+    def _count(self, reason: str, lines: int) -> None:
+        self._discarded.labels(reason, _TENANT).inc(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    labels: dict[str, str]
+    entries: list[Entry]
+
+    def __str__(self) -> str:
+        return label_sets.show(sorted(self.labels.items()))
+
+
+class _Refused(Exception):
+    """A stream or a line that the limits forbid; `reason` is its name in loki_discarded_samples_total."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class _Bucket:
+    """Tokens for bytes: `rate` come back a second, up to `burst`."""
+
+    def __init__(self, rate: float, burst: float, now: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._at = now
+
+    def take(self, size: int, now: int) -> bool:
+        """Take so many tokens if there are as many."""
+        refill = (now - self._at) / NANOSECONDS * self._rate
+        self._tokens = min(self._burst, self._tokens + max(refill, 0))
+        self._at = now
+        if size > self._tokens:
+            return False
+        self._tokens -= size
+        return True
+
+
+def _decode(body: bytes, content_type: str) -> list[_Stream]:
+    if content_type != "application/json":
+        raise PushError(
+            415,
+            f"the stand-in takes application/json, not {content_type or 'snappy-compressed protobuf'}",
+        )
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise PushError(400, f"loghttp.PushRequest: {error}") from None
+    streams = document.get("streams") if isinstance(document, dict) else None
+    if not isinstance(streams, list):
+        raise PushError(400, "loghttp.PushRequest.Streams: expects [")
+    return [_stream(stream) for stream in streams]
+
+
+def _stream(stream: object) -> _Stream:
+    if not isinstance(stream, dict):
+        raise PushError(400, "loghttp.Stream: expects {")
+    labels = stream.get("stream", {})
+    if isinstance(labels, str):
+        try:
+            labels = parse_labels(labels)
+        except ParseError as error:
+            raise PushError(400, f"couldn't parse labels: {error}") from None
+    if not isinstance(labels, dict) or not all(isinstance(one, str) for one in labels.values()):
+        raise PushError(400, "loghttp.Stream.Labels: expects { of strings")
+    values = stream.get("values", [])
+    if not isinstance(values, list):
+        raise PushError(400, "loghttp.Stream.Entries: expects [")
+    return _Stream(labels, [_entry(value) for value in values])
+
+
+_INTEGER = re.compile(r"-?\d{1,19}")
+
+
+def _entry(value: object) -> Entry:
+    match value:
+        case [str(time), str(line)] if _INTEGER.fullmatch(time):
+            return int(time), line
+        case [str(time), str(line), dict(metadata)] if _INTEGER.fullmatch(time):
+            if metadata:
+                raise PushError(
+                    400, "the stand-in does not keep structured metadata; Loki needs it allowed too"
+                )
+            return int(time), line
+    raise PushError(400, 'loghttp.Entry: expects ["<nanoseconds>", "<line>"]')
+
+
+def _summary(problems: list[str]) -> str:
+    """Loki joins what it refuses in one answer, each text once; ten are enough to tell what is wrong."""
+    if len(problems) == 1:
+        return problems[0]
+    counts = collections.Counter(problems)
+    shown = "; ".join(f"{number} errors like: {text}" for text, number in counts.most_common(10))
+    hidden = len(counts) - 10
+    return shown if hidden <= 0 else f"{shown}; …and {hidden} more"
+
+
+def _seconds(nanoseconds: int) -> str:
+    return units.show_time(nanoseconds // NANOSECONDS * NANOSECONDS)

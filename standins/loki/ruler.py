@@ -1,0 +1,177 @@
+"""Evaluates the rules, and sends what fires to Alertmanager as Loki's ruler does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+
+from standins.loki.config import RulerConfig
+from standins.loki.evaluate import QueryError
+from standins.loki.query import QueryTimeoutError
+from standins.shared import units
+from standins.shared.labels import LabelSet, label_set
+from standins.shared.logql.lexer import ParseError
+from standins.shared.logql.parser import parse
+from standins.shared.logql.syntax import LogQuery
+from standins.shared.logs import fields
+from standins.shared.units import NANOSECONDS
+
+_INTERVAL = "1m"
+_RESEND = 60 * NANOSECONDS
+_TEMPLATE = re.compile(r"\{\{\s*(?:\$labels\.([A-Za-z_]\w*)|(\$value))\s*\}\}")
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+_log = logging.getLogger("standins.loki.ruler")
+
+Vector = Sequence[Mapping[str, Any]]
+"""The result of an instant query that is a vector, as it is in Loki's answer."""
+
+
+@dataclass(slots=True)
+class _Alert:
+    """A series that a rule gives: its labels, and the nanoseconds since when, before and after its `for`."""
+
+    labels: LabelSet
+    annotations: Mapping[str, str]
+    pending: int
+    fired: int | None = None
+
+
+@dataclass(slots=True)
+class Rule:
+    """An alerting rule and what it holds. `hold` is its `for`, in nanoseconds."""
+
+    name: str
+    expression: str
+    hold: int
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    held: dict[LabelSet, _Alert] = field(default_factory=dict)
+
+    def take(
+        self, vector: Vector, now: int, interval: int, config: RulerConfig
+    ) -> list[dict[str, Any]]:
+        """Take the result of an evaluation at `now`, and give what Alertmanager is told of it."""
+        before, self.held = self.held, {}
+        for one in vector:
+            series, value = one["metric"], str(one["value"][1])
+            labels = label_set(
+                {
+                    **config.external_labels,
+                    **series,
+                    **{name: _expanded(text, series, value) for name, text in self.labels.items()},
+                    "alertname": self.name,
+                }
+            )
+            annotations = {
+                name: _expanded(text, series, value) for name, text in self.annotations.items()
+            }
+            known = before.pop(labels, None)
+            alert = _Alert(labels, annotations, now if known is None else known.pending)
+            fired = known.fired if known else None
+            alert.fired = now if fired is None and now - alert.pending >= self.hold else fired
+            self.held[labels] = alert
+        until = now + 4 * max(interval, _RESEND)
+        sent = [self._message(one, until, config) for one in self.held.values() if one.fired]
+        return sent + [self._message(one, now, config) for one in before.values() if one.fired]
+
+    def _message(self, alert: _Alert, until: int, config: RulerConfig) -> dict[str, Any]:
+        return {
+            "labels": dict(alert.labels),
+            "annotations": alert.annotations,
+            "startsAt": units.show_time(alert.fired or alert.pending),
+            "endsAt": units.show_time(until),
+            "generatorURL": config.external_url + _explore(self.expression, config.datasource_uid),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rules that are evaluated together, every `interval` nanoseconds."""
+
+    name: str
+    interval: int
+    rules: tuple[Rule, ...]
+
+
+def groups(files: Mapping[str, Iterable[Any]]) -> tuple[Group, ...]:
+    """Read rule groups, by file. Raises ValueError for what is no alerting rule or asks for what the stand-in lacks."""
+    return tuple(_group(file, group) for file, found in files.items() for group in found)
+
+
+async def run(
+    group: Group, config: RulerConfig, query: Callable[[str, int], Awaitable[Vector]]
+) -> None:
+    """Evaluate a group at its interval for ever; `query` evaluates an expression at a time in nanoseconds."""
+    async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
+        while True:
+            for rule in group.rules:
+                await _evaluate(rule, group.interval, config, query, session)
+            await asyncio.sleep(group.interval / NANOSECONDS)
+
+
+async def _evaluate(
+    rule: Rule,
+    interval: int,
+    config: RulerConfig,
+    query: Callable[[str, int], Awaitable[Vector]],
+    session: aiohttp.ClientSession,
+) -> None:
+    now = time.time_ns()
+    try:
+        vector = await query(rule.expression, now)
+    except (QueryError, QueryTimeoutError, ValueError) as error:
+        _log.warning("evaluating rule failed", extra=fields(rule=rule.name, err=error))
+        return
+    if not (alerts := rule.take(vector, now, interval, config)):
+        return
+    for url in config.alertmanagers:
+        try:
+            async with session.post(f"{url}/api/v2/alerts", json=alerts) as answer:
+                if answer.status // 100 != 2:
+                    _log.warning("alerts refused", extra=fields(url=url, status=answer.status))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            problem = str(error) or type(error).__name__
+            _log.warning("sending alerts failed", extra=fields(url=url, err=problem))
+
+
+def _group(file: str, group: Any) -> Group:
+    try:
+        interval = units.duration(str(group.get("interval", _INTERVAL)))
+        return Group(str(group["name"]), interval, tuple(_rule(one) for one in group["rules"]))
+    except (AttributeError, KeyError, TypeError, ParseError, ValueError) as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def _rule(rule: Mapping[str, Any]) -> Rule:
+    if "alert" not in rule:
+        raise ValueError("the stand-in evaluates alerting rules only")
+    name, expression = str(rule["alert"]), str(rule["expr"])
+    if isinstance(parse(expression), LogQuery):
+        raise ValueError(f"{name}: a rule needs numbers, not lines")
+    labels = {key: str(text) for key, text in (rule.get("labels") or {}).items()}
+    annotations = {key: str(text) for key, text in (rule.get("annotations") or {}).items()}
+    for text in (*labels.values(), *annotations.values()):
+        if "{{" in _TEMPLATE.sub("", text):
+            raise ValueError(f"{name}: the stand-in knows $labels.NAME and $value only: {text!r}")
+    return Rule(name, expression, units.duration(str(rule.get("for", "0"))), labels, annotations)
+
+
+def _expanded(text: str, series: Mapping[str, str], value: str) -> str:
+    return _TEMPLATE.sub(lambda found: value if found[2] else series.get(found[1], ""), text)
+
+
+def _explore(expression: str, datasource: str) -> str:
+    query: dict[str, Any] = {"expr": expression, "queryType": "range"}
+    if datasource:
+        query["datasource"] = {"type": "loki", "uid": datasource}
+    return "/explore?" + urlencode({"left": json.dumps({"queries": [query]})})

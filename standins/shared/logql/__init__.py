@@ -1,0 +1,3 @@
+"""LogQL: the part of the language that Loki and Promtail share, and evaluation needs."""
+
+from __future__ import annotations

@@ -1,0 +1,258 @@
+"""The services of a stack as one server: everything is right until a test changes an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import SecretStr
+
+from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.grafana import GrafanaClient
+from stackctl.clients.loki import LokiClient
+from stackctl.clients.prometheus import PrometheusClient
+from stackctl.services.catalog import EXPECTED_JOBS
+from stackctl.verify import runner
+from stackctl.verify.drill_runner import DrillRunner
+from stackctl.verify.model import Check, Context, Report
+from tests.support.http import Reply, Request, Server, as_json
+
+JOBS = (*EXPECTED_JOBS, "kong", "alertmanager")
+NOW = "2026-01-02T03:04:05.678Z"
+
+
+def success(data: object) -> dict[str, object]:
+    return {"status": "success", "data": data}
+
+
+def target(job: str, health: str = "up", error: str = "") -> dict[str, object]:
+    return {
+        "labels": {"job": job, "instance": f"{job}:1"},
+        "discoveredLabels": {"__address__": f"{job}:1"},
+        "scrapeUrl": f"http://{job}:1/metrics",
+        "health": health,
+        "lastError": error,
+        "lastScrapeDuration": 0.01,
+        "scrapeInterval": "15s",
+    }
+
+
+def config(path: str = "/metrics", *jobs: str) -> object:
+    scrapes = [
+        {"job_name": job, "metrics_path": path, "static_configs": [{"targets": [f"{job}:1"]}]}
+        for job in jobs or JOBS
+    ]
+    return success({"yaml": yaml.safe_dump({"scrape_configs": scrapes})})
+
+
+def rule(health: str = "ok", error: str = "") -> dict[str, object]:
+    return {
+        "name": "ServiceDown",
+        "query": "up == 0",
+        "type": "alerting",
+        "health": health,
+        "lastError": error,
+    }
+
+
+def alert(severity: str, name: str = "X", state: str = "active") -> dict[str, object]:
+    return {
+        "labels": {"alertname": name, "severity": severity, "service": "a"},
+        "startsAt": NOW,
+        "endsAt": NOW,
+        "status": {"state": state, "silencedBy": [], "inhibitedBy": []},
+    }
+
+
+RECEIVERS = (
+    "log-only",
+    "default",
+    "critical-alerts",
+    "warning-alerts",
+    "trading-team",
+    "ai-team",
+    "dba-team",
+    "business-hours",
+)
+
+
+SOURCES = [
+    {
+        "uid": "prometheus",
+        "name": "Prometheus",
+        "type": "prometheus",
+        "url": "http://prometheus:9090",
+    },
+    {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://loki:3100"},
+    {
+        "uid": "alertmanager",
+        "name": "Alertmanager",
+        "type": "alertmanager",
+        "url": "http://alertmanager:9093",
+    },
+]
+
+
+RIGHT: dict[str, Any] = {
+    "/-/ready": "ready",
+    "/api/v1/status/buildinfo": success({"version": "2.53.3"}),
+    "/api/v1/status/runtimeinfo": success({"lastConfigTime": NOW}),
+    "/api/v1/targets": success({"activeTargets": [target(job) for job in JOBS]}),
+    "/api/v1/status/config": config(),
+    "/api/v1/rules": success(
+        {"groups": [{"name": "g", "file": "f", "interval": 15, "rules": [rule()]}]}
+    ),
+    "/api/v1/alertmanagers": success(
+        {"activeAlertmanagers": [{"url": "http://alertmanager:1/api/v2/alerts"}]}
+    ),
+    "/api/v2/status": {
+        "versionInfo": {"version": "0.28.1"},
+        "config": {"original": "route: {}"},
+        "cluster": {"status": "disabled"},
+        "uptime": NOW,
+    },
+    "/api/v2/alerts": [
+        alert("warning"),
+        alert("critical", name="StackctlVerify"),
+        alert("critical", state="suppressed"),
+    ],
+    "/api/v2/receivers": [{"name": name} for name in RECEIVERS],
+    "/api/health": {"database": "ok", "version": "10.2.2"},
+    "/api/user": {"login": "admin"},
+    "/api/datasources": SOURCES,
+    "/api/datasources/uid/prometheus/health": {"status": "OK", "message": "fine"},
+    "/api/datasources/uid/loki/health": {"status": "OK", "message": "fine"},
+    "/api/datasources/proxy/uid/alertmanager/api/v2/status": {"cluster": {"status": "disabled"}},
+    "/api/search": [{"uid": "system-overview", "title": "System Overview"}],
+    "/ready": "ready",
+    "/loki/api/v1/labels": success(["job", "container_name", "image", "level"]),
+    "/api/dashboards/uid/system-overview": {
+        "dashboard": {"uid": "system-overview", "panels": [{"title": "CPU"}]}
+    },
+    "/metrics": Reply(),
+}
+
+
+class Stack:
+    """All four services as one server whose answers a test can change."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.up: dict[str, float] = dict.fromkeys(EXPECTED_JOBS, 1)
+        self.dropped = 0.0
+        self.unsent = 0.0
+        self.refused = 0.0
+        self.sent = [2.0]
+        self.lost = 0.0
+        self.corruptions = 0.0
+        self.probe = 1.0
+        self.lines = ["a line"]
+        self.pushed: list[list[str]] = []
+        self.keeps_pushed = True
+        for path, value in RIGHT.items():
+            self.set(path, value)
+        server.routes["/api/v1/query"] = self._query
+        server.routes["/loki/api/v1/push"] = self._push
+        server.routes["/loki/api/v1/query_range"] = self._lines
+
+    def set(self, path: str, value: Any) -> None:
+        self.server.routes[path] = (
+            value if isinstance(value, Reply) else as_json(copy.deepcopy(value))
+        )
+
+    def _query(self, request: Request) -> Reply:
+        if b"alertmanager_notifications" in request.body:
+            failed = b"_failed" in request.body
+            counts = [self.refused] if failed else self.sent
+            slack = {"integration": "slack"}
+            found = [{"metric": slack, "value": [0, str(count)]} for count in counts]
+            return as_json(success({"resultType": "vector", "result": found}))
+        values = {
+            b"notifications_dropped": self.dropped,
+            b"notifications_errors": self.unsent,
+            b"loki_discarded": self.lost,
+            b"promtail_dropped": 0.0,
+            b"wal_corruptions": self.corruptions,
+            b"_failed_total": 0.0,
+            b"head_series": 100.0,
+            b"probe_success": self.probe,
+        }
+        series: list[dict[str, Any]] = [
+            {"metric": {}, "value": [0, str(value)]}
+            for name, value in values.items()
+            if name in request.body
+        ] or [{"metric": {"job": job}, "value": [0, str(value)]} for job, value in self.up.items()]
+        return as_json(success({"resultType": "vector", "result": series}))
+
+    def _push(self, request: Request) -> Reply:
+        if self.keeps_pushed:
+            self.pushed += json.loads(request.body)["streams"][0]["values"]
+        return Reply(status=204)
+
+    def _lines(self, request: Request) -> Reply:
+        values = (
+            self.pushed if "stackctl" in request.query else [["1", line] for line in self.lines]
+        )
+        streams = [{"stream": {}, "values": values}] if values else []
+        return as_json(success({"resultType": "streams", "result": streams}))
+
+
+@contextlib.asynccontextmanager
+async def context_of(url: str, timeout: float = 1.5) -> AsyncIterator[Context]:
+    async with (
+        PrometheusClient(url, timeout=timeout) as prometheus,
+        AlertmanagerClient(url, timeout=timeout) as alertmanager,
+        # As long as a line that is lost is waited for.
+        LokiClient(url, timeout=min(timeout, 0.5)) as loki,
+        GrafanaClient(url, password=SecretStr("x"), timeout=timeout) as grafana,
+    ):
+        yield Context(
+            prometheus,
+            alertmanager,
+            loki,
+            grafana,
+            expected_jobs=EXPECTED_JOBS,
+            left_out=(),
+            expected_dashboards=("system-overview",),
+            dashboards=Path("infrastructure/monitoring/grafana/dashboards"),
+            log_job="rust-core-engine",
+            load=None,
+            sink=None,
+            real_channels=frozenset(),
+            drills=DrillRunner(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
+        )
+
+
+async def run_in(context: Context, checks: tuple[Check, ...], timeout: float = 0.0) -> Report:
+    return await runner.run(
+        checks,
+        context,
+        project="bot-core",
+        images="local",
+        standins={"grafana": True},
+        timeout=timeout,
+        finished=lambda _: None,
+    )
+
+
+def verify(stack: Stack, *names: str, timeout: float = 0.0) -> Report:
+    async def run() -> Report:
+        async with context_of(stack.server.url) as context:
+            return await run_in(context, runner.select(names), timeout)
+
+    return asyncio.run(run())
+
+
+def targets(job: str, health: str, error: str) -> object:
+    jobs = [target(name, *((health, error) if name == job else ())) for name in JOBS]
+    return success({"activeTargets": jobs})
+
+
+CHECKS = runner.CHECKS
+QUICK = runner.select([])
