@@ -200,13 +200,13 @@ def _histogram(
     for bound in _BUCKETS:
         yield _counter(
             f"{name}_bucket",
-            lambda state, bound=bound: rate(state) * (parse_duration(state) <= bound),
+            lambda state, bound=bound: rate(state) * (seconds(state) <= bound),
             le=f"{bound:g}",
             **labels,
         )
     yield _counter(f"{name}_bucket", rate, le="+Inf", **labels)
     yield _counter(f"{name}_count", rate, **labels)
-    yield _counter(f"{name}_sum", lambda state: rate(state) * parse_duration(state), **labels)
+    yield _counter(f"{name}_sum", lambda state: rate(state) * seconds(state), **labels)
 
 
 def _engine(instances: int) -> Iterator[Row]:
