@@ -17,7 +17,7 @@ import httpx
 import pytest
 import yaml
 
-from stackctl.chaos.timeline import seconds
+from stackctl.values.durations import parse_duration
 from tests.incidents import table
 from tests.incidents.alertmanager import routes
 from tests.incidents.incidents import WARM_UP
@@ -132,7 +132,7 @@ def faster(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     return {
-        key: f"{seconds(value) * 1000 / FASTER:.0f}ms"
+        key: f"{parse_duration(value) * 1000 / FASTER:.0f}ms"
         if key in {"group_wait", "group_interval", "repeat_interval"}
         else faster(value)
         for key, value in node.items()

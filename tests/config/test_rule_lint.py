@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.chaos.timeline import seconds
 from stackctl.render.promql import metric_names, selected_labels
+from stackctl.values.durations import parse_duration
 from tests.config.contract import TARGET_LABELS
 from tests.config.test_rules import ALERTS, EXPRESSIONS, MONITORING, PROMETHEUS, cases
 from tests.support.tools import tool
@@ -76,7 +76,7 @@ def test_only_counters_have_a_rate(version: str) -> None:
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_a_window_has_four_scrapes(name: str) -> None:
     windows = re.findall(r"\b(?:rate|increase)\([^\[]*\[(\d+[smhd])\]", ALL[name])
-    assert [one for one in windows if seconds(one) < 4 * SCRAPE_INTERVAL] == []
+    assert [one for one in windows if parse_duration(one) < 4 * SCRAPE_INTERVAL] == []
 
 
 def test_an_annotation_names_only_labels_that_the_alert_has() -> None:

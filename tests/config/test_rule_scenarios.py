@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stackctl.chaos.timeline import seconds
+from stackctl.values.durations import parse_duration
 from tests.config.test_rule_limits import FILES, PROMETHEUS, TESTS
 from tests.support.series import changed, failed_scrape, idle, restarted, with_twins
 from tests.support.tools import tool
@@ -80,9 +80,9 @@ def scenarios(file: str) -> Iterator[Test]:
     for test, alert, case in cases(file):
         series, when = test["input_series"], str(case["eval_time"])
         fired = case["exp_alerts"]
-        interval = seconds(test["interval"])
-        at = seconds(when) / interval
-        hold = seconds(RULES[alert].get("for", "0s")) / interval
+        interval = parse_duration(test["interval"])
+        at = parse_duration(when) / interval
+        hold = parse_duration(RULES[alert].get("for", "0s")) / interval
         if hold >= 2 and alert not in NOT_BRIDGED:
             # In the middle of the time that the alert is pending.
             middle = int(at - hold / 2)

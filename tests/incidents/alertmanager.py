@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackctl.chaos.timeline import seconds
+from stackctl.values.durations import parse_duration
 from tests.incidents.rules import Firing, Labels
 from tests.incidents.world import STEP
 
@@ -81,9 +81,9 @@ def _taken(
             place,
             options["receiver"],
             tuple(options["group_by"]),
-            seconds(options["group_wait"]),
-            seconds(options["group_interval"]),
-            seconds(options["repeat_interval"]),
+            parse_duration(options["group_wait"]),
+            parse_duration(options["group_interval"]),
+            parse_duration(options["repeat_interval"]),
             tuple(options.get("active_time_intervals", ())),
         )
 

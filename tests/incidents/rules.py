@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from stackctl.chaos.timeline import seconds
 from stackctl.util import yaml_text
+from stackctl.values.durations import parse_duration
 from tests.incidents.incidents import WARM_UP, Incident
 from tests.incidents.world import STEP, input_series
 from tests.support.tools import tool
@@ -80,7 +80,7 @@ def _parsed(output: str) -> Iterator[tuple[int, frozenset[Labels]]]:
     for time, text in zip(parts[1::2], parts[2::2], strict=True):
         _, _, got = text.partition("got:")
         alerts = re.findall(r'\{(__name__="ALERTS"(?:, \w+="(?:[^"\\]|\\.)*")*)\}', got)
-        yield int(seconds(time)), frozenset(map(_labels, alerts))
+        yield int(parse_duration(time)), frozenset(map(_labels, alerts))
 
 
 def _labels(text: str) -> Labels:
@@ -95,14 +95,14 @@ def _add_log_alert(firing: Firing, name: str, service: str, start: float, end: f
     rule = _log_rules()[name]
     (window,) = re.findall(r"\[(\d+\w)\]", rule["expr"])
     absent = "absent" in rule["expr"]
-    hold = seconds(rule.get("for", "0s"))
+    hold = parse_duration(rule.get("for", "0s"))
     labels = frozenset(
         (
             {"alertname": name, "job": service, "service": service} | rule["labels"] | EXTERNAL
         ).items()
     )
-    first = start + hold + (seconds(window) if absent else 60)
-    last = end if absent else end + seconds(window)
+    first = start + hold + (parse_duration(window) if absent else 60)
+    last = end if absent else end + parse_duration(window)
     for number, now in enumerate(firing):
         if first <= number * STEP - WARM_UP < last:
             firing[number] = now | {labels}
