@@ -255,10 +255,11 @@ def test_links_lead_to_the_panel_at_the_alerts_time_and_to_a_filled_in_silence(
         ]
         hour, half = 3_600_000, 1_800_000
         began = int(BEGAN.timestamp() * 1000)
+        panel = panels()[odd["labels"]["alertname"]]
         ends = began + int(LASTED.total_seconds() * 1000)
         assert shown == [
-            {"from": began - hour, "to": began + half, "viewPanel": 3},
-            {"from": began - hour, "to": ends + half, "viewPanel": 3},
+            {"from": began - hour, "to": began + half, "viewPanel": panel},
+            {"from": began - hour, "to": ends + half, "viewPanel": panel},
         ]
         (silence,) = (one for one in links if "/#/silences/new?filter=" in one)
         assert "+" not in silence
