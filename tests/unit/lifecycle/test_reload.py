@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,8 @@ class Programs:
                 programs.told.append(self.service)
                 if self.service in programs.refusing:
                     raise ServiceError(f"{self.service} does not answer", service=self.service)
+                # One that fails must not cut off another that takes its time.
+                await asyncio.sleep(0.01)
 
         return Client
 
