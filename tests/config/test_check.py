@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stackctl.config.load import load as load_settings
 from stackctl.docker.engine import Engine
@@ -52,10 +53,9 @@ def test_each_program_refuses_its_own_broken_file(
     for name, text in BREAKS.values():
         (tmp_path / name).write_text(text)
     rules = tmp_path / "prometheus" / "alerts" / "ai.yml"
-    lines = rules.read_text().splitlines()
-    number = next(index for index, line in enumerate(lines) if "expr: " in line)
-    lines[number] = "        expr: up =="
-    rules.write_text("\n".join(lines))
+    document = yaml.safe_load(rules.read_text())
+    document["groups"][0]["rules"][0]["expr"] = "up =="
+    rules.write_text(yaml.safe_dump(document))
     found = verdicts(tmp_path)
     assert [name for name, one in found.items() if one.ok] == []
     assert all(one.output for one in found.values())

@@ -11,7 +11,7 @@ import pytest
 from stackctl.render.promql import metric_names, selected_labels
 from stackctl.values.durations import parse_duration
 from tests.config.contract import TARGET_LABELS
-from tests.config.test_rules import ALERTS, EXPRESSIONS, MONITORING, PROMETHEUS, cases
+from tests.config.test_rules import ALERTS, EXPRESSIONS, MONITORING, PROMETHEUS, cases, rules
 from tests.support.tools import tool
 
 REAL = Path(__file__).parent / "real"
@@ -82,7 +82,7 @@ def test_a_window_has_four_scrapes(name: str) -> None:
 def test_an_annotation_names_only_labels_that_the_alert_has() -> None:
     used = {
         rule["alert"]: set(re.findall(r"\$labels\.(\w+)", "".join(rule["annotations"].values())))
-        for rule in ALERTS
+        for rule in rules("prometheus/alerts")
     }
     missing = {
         (case["alertname"], label)

@@ -145,6 +145,7 @@ SECRETS = {
     "ALERTMANAGER_SLACK_WEBHOOK_URL": f"http://127.0.0.1:1/{MARK}-slack",
     "ALERTMANAGER_PAGERDUTY_KEY": f"{MARK}-pagerduty",
     "ALERTMANAGER_SMTP_PASSWORD": f"{MARK}-smtp",
+    "ALERTMANAGER_DEAD_MANS_SWITCH_URL": f"http://127.0.0.1:1/{MARK}-switch",
 }
 """Every secret there is. None of the channels leads anywhere."""
 
