@@ -42,8 +42,8 @@ LEFT_OUT = {
     "alerts-slo-slow.yml",
     "alerts-pipeline.yml",
 }
-"""Ages that are constant, windows of hours that one scrape cannot change, and alerts whose tests are about absent series
-and exact minutes: those on the monitoring itself, which have restarts and absence in their own tests."""
+"""Ages that are constant, windows of hours that one scrape cannot change, and the alerts on the monitoring itself,
+whose own tests are about absent series, restarts and exact minutes."""
 
 
 def cases(file: str) -> Iterator[tuple[Test, str, dict[str, Any]]]:
