@@ -141,7 +141,7 @@ def test_an_alert_on_log_lines_is_shown_though_prometheus_has_it_not(stack: Stac
     (row,) = rows
     assert (row["state"], row["severity"]) == ("firing", "critical")
     assert row["service"] == "rust-core-engine"
-    assert row["receivers"] == ["critical-alerts", "default"]
+    assert row["receivers"] == ["critical-alerts", "default", "trading-team"]
 
 
 def test_no_rule_fails(stack: Stack) -> None:
