@@ -263,7 +263,13 @@ def _quickened(text: str, name: str) -> str:
             group["interval"] = "2s"
             for rule in group["rules"]:
                 rule.pop("for", None)
-                rule["expr"] = re.sub(r"\[\d+[smhd](:\w*)?\]", "[12s]", rule["expr"])
+                rule.pop("keep_firing_for", None)
+                rule["expr"] = re.sub(
+                    r"\[\d+[smhd](:\w*)?\]",
+                    lambda window: "[12s:2s]" if window[1] else "[12s]",
+                    # A window of six steps is as full as one of twenty.
+                    rule["expr"].replace("/ 20, 1)", "/ 1, 1)"),
+                )
     return yaml.safe_dump(document, sort_keys=False)
 
 

@@ -197,8 +197,6 @@ def test_without_any_application_only_the_machine_is_left() -> None:
     state, done = rendered(monitored_services(load_settings(environ={}), demo=False))
     assert {path.stem for path in (state.config / "grafana" / "dashboards").glob("*.json")} == {
         "system-overview",
-        # Its panel of log lines shows whatever there is.
-        "api-performance",
         # Binance is probed from here, and its alerts lead there.
         "trading-performance",
     }
