@@ -267,8 +267,8 @@ def _quickened(text: str, name: str) -> str:
                 rule["expr"] = re.sub(
                     r"\[\d+[smhd](:\w*)?\]",
                     lambda window: "[12s:2s]" if window[1] else "[12s]",
-                    # A window of six steps is as full as one of twenty.
-                    rule["expr"].replace("/ 20, 1)", "/ 1, 1)"),
+                    # A window of six steps is as full as one of twenty, and a process is old after as many seconds.
+                    rule["expr"].replace("/ 20, 1)", "/ 1, 1)").replace("< 300", "< 12"),
                 )
     return yaml.safe_dump(document, sort_keys=False)
 
