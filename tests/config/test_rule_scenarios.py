@@ -14,7 +14,7 @@ import yaml
 
 from stackctl.values.durations import parse_duration
 from tests.config.test_rule_limits import FILES, PROMETHEUS, TESTS
-from tests.support.series import changed, failed_scrape, idle, restarted, with_twins
+from tests.support.series import idle, restarted, with_counters, with_failed_scrape, with_twins
 from tests.support.tools import tool
 
 pytestmark = pytest.mark.docker
@@ -88,14 +88,14 @@ def scenarios(file: str) -> Iterator[Test]:
         if hold >= 2 and alert not in NOT_BRIDGED:
             # In the middle of the time that the alert is pending.
             middle = int(at - hold / 2)
-            failed = changed(series, lambda one, k=middle: failed_scrape(one, k), counters=False)
+            failed = with_failed_scrape(series, middle)
             yield expecting(test, "a scrape fails while it is pending", case, failed, len(fired))
-            again = changed(series, lambda one, k=middle: restarted(one, k), counters=True)
+            again = with_counters(series, lambda one, k=middle: restarted(one, k))
             yield expecting(test, "its counters restart", case, again, len(fired))
         each = all("instance" in one["exp_labels"] for one in fired)
         twins = len(fired) * (2 if each else 1)
         yield expecting(test, "two instances alike", case, with_twins(series), twins)
-        still = changed(series, idle, counters=True)
+        still = with_counters(series, idle)
         if alert not in NOT_IDLE and still != series:
             yield expecting(test, "nothing is counted", case, still, 0)
 

@@ -37,9 +37,18 @@ def is_counter(series: str) -> bool:
     return _COUNTER.search(series) is not None and not series.startswith("users_active_total{")
 
 
-def failed_scrape(samples: Samples, at: int) -> Samples:
-    """Return the samples of a target of which one scrape failed: the series is stale until the next."""
-    return [*samples[:at], "stale", *samples[at + 1 :]] if at < len(samples) else samples
+def with_failed_scrape(series: Iterable[dict[str, str]], at: int) -> list[dict[str, str]]:
+    """Return input series of targets of which one scrape failed: stale until the next, and `up` is 0."""
+    return [
+        {**one, "values": " ".join(_failed(expand(str(one["values"])), at, one["series"]))}
+        for one in series
+    ]
+
+
+def _failed(samples: Samples, at: int, name: str) -> Samples:
+    if at >= len(samples) or samples[at] in {"_", "stale"}:
+        return samples
+    return [*samples[:at], "0" if name.startswith("up{") else "stale", *samples[at + 1 :]]
 
 
 def restarted(samples: Samples, at: int) -> Samples:
@@ -58,13 +67,13 @@ def idle(samples: Samples) -> Samples:
     return [one if one in {"_", "stale"} else numbers[0] for one in samples]
 
 
-def changed(
-    series: Iterable[dict[str, str]], change: Callable[[Samples], Samples], *, counters: bool
+def with_counters(
+    series: Iterable[dict[str, str]], change: Callable[[Samples], Samples]
 ) -> list[dict[str, str]]:
-    """Return input series with a change made to all of them, or to the counters alone."""
+    """Return input series with a change made to the counters."""
     return [
         {**one, "values": " ".join(change(expand(str(one["values"]))))}
-        if not counters or is_counter(one["series"])
+        if is_counter(one["series"])
         else one
         for one in series
     ]
