@@ -85,7 +85,7 @@ def _image(engine: Engine) -> str:
     """Return an image with tc: our own, or else an available one of the local set, whose base image has tc."""
     from stackctl.images import build, sets
 
-    if engine.image_id(IMAGE) is None and build.is_built(engine):
+    if engine.image_id(IMAGE) is None and not build.outdated(engine):
         local = (one.local for one in sets.catalogue())
         return next((one for one in local if engine.image_id(one) is not None), IMAGE)
     return IMAGE

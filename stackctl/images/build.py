@@ -39,15 +39,15 @@ def build(engine: Engine, progress: Callable[[str], None]) -> None:
 
     Raises StackctlError where mmdebstrap or its package mirror is missing, EngineError where a build fails.
     """
-    outdated = _outdated(engine)
-    if outdated:
+    labels = outdated(engine)
+    if labels:
         base = _base_inputs()
         if engine.image_labels(BASE_IMAGE).get(_INPUTS_LABEL) != base:
             progress(f"making the base file system (Debian {BASE_SUITE}, mmdebstrap)")
             _build_base(engine, base)
         tail: list[str] = []
         try:
-            lines = engine.build(paths.build_file("local"), labels=outdated)
+            lines = engine.build(paths.build_file("local"), labels=labels)
             for line in reported(lines, progress):
                 tail = [*tail[-9:], line]
         except EngineError as error:
@@ -65,20 +65,16 @@ def reported(lines: Iterable[str], progress: Callable[[str], None]) -> Iterator[
         yield line
 
 
-def is_built(engine: Engine) -> bool:
-    """Return whether the local set is here as this stackctl makes it."""
-    return not _outdated(engine)
-
-
 def inputs_digest() -> str:
     """Return the digest of everything that the local images are built from."""
     return inputs.digest(f"{name}={one}" for name, one in sorted(_inputs().items()))
 
 
-def _outdated(engine: Engine) -> dict[str, dict[str, str]]:
+def outdated(engine: Engine) -> dict[str, dict[str, str]]:
     """Return the images of the local set that are missing here or were built from something else.
 
-    Each has the labels that it is to be built with.
+    By the names of the catalogue; each has the labels that it is to be built with. Empty where the set is here as this
+    stackctl makes it.
     """
     here = engine.labels_of_images([image.local for image in catalogue()])
     of_bytes = _inputs(quick=True)

@@ -9,7 +9,7 @@ from typing import Literal
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
-from stackctl.images.build import RECORD, build, build_demo, is_built
+from stackctl.images.build import RECORD, build, build_demo, outdated
 from stackctl.images.lockfile import Lock
 from stackctl.images.sets import catalogue, pinned, reference, variables
 from stackctl.project import state
@@ -38,7 +38,7 @@ class Decision:
     pull: tuple[str, ...] = ()
     """References to pull, those that the settings name first."""
     build: tuple[str, ...] = ()
-    """References to build; the local set is built as a whole."""
+    """References to build."""
     falls_back: bool = False
     """Whether the local set is used instead if an upstream image cannot be pulled or built."""
     pins: Mapping[str, str] = field(default_factory=dict)
@@ -102,7 +102,7 @@ def decide(
         missing
         and settled is None
         and state.read_shared_json(RECORD).get("loaded")
-        and is_built(engine)
+        and not outdated(engine)
     ):
         reason = "using the local image set, which was loaded from a bundle"
         return Decision("local", reason, tuple(own), own=own)
@@ -193,8 +193,9 @@ def _pull_own(
 
 
 def _missing_local(engine: Engine) -> tuple[str, ...]:
-    """Return the images of the local set if they have to be built: none of them, or all."""
-    return () if is_built(engine) else tuple(image.local for image in catalogue())
+    """Return the images of the local set that have to be built."""
+    wanted = outdated(engine)
+    return tuple(image.local for image in catalogue() if image.name in wanted)
 
 
 def _missing_demo(engine: Engine, settings: Settings, own: Mapping[str, str]) -> tuple[str, ...]:

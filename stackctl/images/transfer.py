@@ -161,7 +161,7 @@ def save(
 
     Raises StackctlError where an image is missing here or the file cannot be written; then no file is left.
     """
-    if name == "local" and not build.is_built(engine):
+    if name == "local" and build.outdated(engine):
         raise StackctlError(
             "the local image set is not here as this stackctl makes it",
             remedy="`stackctl images build` makes it",

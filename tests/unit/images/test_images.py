@@ -606,7 +606,7 @@ def test_the_local_set_arrives_as_a_set_that_is_built() -> None:
     assert {reference: image.id for reference, image in laptop.images.items()} == {
         reference: image.id for reference, image in engine.images.items()
     }
-    assert build.is_built(laptop)
+    assert not build.outdated(laptop)
 
 
 def test_an_image_of_ones_own_goes_along_with_the_whole_local_set() -> None:
@@ -616,7 +616,7 @@ def test_an_image_of_ones_own_goes_along_with_the_whole_local_set() -> None:
     names = [one.reference for one in manifest.images if one.name == "loki"]
     assert sorted(names) == ["own/loki:1", "stackctl/loki:local"]
     load(laptop := ImageEngine())
-    assert build.is_built(laptop)
+    assert not build.outdated(laptop)
 
 
 def test_what_is_here_is_not_loaded() -> None:
@@ -645,11 +645,11 @@ def test_a_load_that_was_interrupted_is_not_taken_for_a_whole_one() -> None:
     laptop = Interrupted()
     with pytest.raises(KeyboardInterrupt):
         load(laptop)
-    assert not build.is_built(laptop)
+    assert build.outdated(laptop)
     again = ImageEngine()
     again.images = laptop.images
     assert load(again) == len(sets.catalogue()) - 4
-    assert build.is_built(again)
+    assert not build.outdated(again)
 
 
 def test_an_engine_that_gives_other_ids_has_the_same_images() -> None:
@@ -664,7 +664,7 @@ def test_an_engine_that_gives_other_ids_has_the_same_images() -> None:
     laptop.loads.clear()
     assert load(laptop) == 0
     assert laptop.loads == []
-    assert build.is_built(laptop)
+    assert not build.outdated(laptop)
 
 
 def test_of_a_damaged_bundle_the_engine_gets_nothing() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.images import build, inputs
+from stackctl.config.load import load as load_settings
+from stackctl.images import build, inputs, resolve
 from stackctl.images.sets import catalogue
 from stackctl.util import paths, yaml_text
 from tests.support.images import FakeImage, ImageEngine
@@ -176,13 +177,17 @@ def test_the_quick_digest_of_bytes_decides_where_it_is_the_same(
 def test_an_image_of_another_build_is_outdated(state_dir: Path) -> None:
     engine = ImageEngine()
     build.build(engine, lambda _: None)
-    assert build.is_built(engine)
+    assert not build.outdated(engine)
     loki = engine.images.pop("stackctl/loki:local")
-    assert not build.is_built(engine)
+    assert build.outdated(engine)
     engine.images["stackctl/loki:local"] = loki
-    assert build.is_built(engine)
+    assert not build.outdated(engine)
     engine.images["stackctl/loki:local"] = engine.images["stackctl/grafana:local"]
-    assert not build.is_built(engine)
+    assert list(build.outdated(engine)) == ["loki"]
+    decision = resolve.decide(
+        engine, load_settings(environ={}), choice="local", previous=None, demo=True
+    )
+    assert decision.build == ("stackctl/loki:local",)
 
 
 def test_a_dockerfile_that_copies_what_is_not_there_is_no_silent_nothing(checkout: Path) -> None:
