@@ -50,10 +50,10 @@ async def run(
     """Do the fault, wait until the alert is in Alertmanager and its channel, heal, and wait until both know its end.
 
     The channel can be seen where the demo's `sink` stands in its place. `timeout` is in seconds for each of the two
-    waits; without one it follows from the rule's `for`. `begun` is given the timeline, which has what was reached even
-    where the drill fails; `reached` is called at every stage, `waiting` with the alert's present state while nothing
-    changes. Raises UsageError for an alert that no rule has, NotSteady for one that is active before the fault unless
-    `force` is given, DrillError where the alert does not come or does not go.
+    waits; without one they follow from the rule's `for` and `keep_firing_for`. `begun` is given the timeline, which
+    has what was reached even where the drill fails; `reached` is called at every stage, `waiting` with the alert's
+    present state while nothing changes. Raises UsageError for an alert that no rule has, NotSteady for one that is
+    active before the fault unless `force` is given, DrillError where the alert does not come or does not go.
     """
     watch = _Watch(prometheus, alertmanager, alert, service)
     group, rule = await _rule(prometheus, alert)
@@ -80,7 +80,7 @@ async def run(
             timeline.seconds[stage] = time.monotonic() - began
             reached(stage, timeline.seconds[stage])
 
-    def check(since: float, what: str, remedy: str) -> None:
+    def check(since: float, limit: float, what: str, remedy: str) -> None:
         if time.monotonic() - since > limit:
             raise DrillError(f"{alert} of {service} {what}", remedy=remedy)
 
@@ -103,6 +103,7 @@ async def run(
             goal = "its channel" if observed.notified else "Alertmanager"
             check(
                 began,
+                limit,
                 f"did not reach {goal} within {limit:.0f} s of the fault: {observed.describe(alert)}",
                 f"read the rule's expression and `for`: {prometheus.base_url}/alerts",
             )
@@ -111,6 +112,7 @@ async def run(
         heal(engine, journal, record)
     reach("healed")
     healed = time.monotonic()
+    until_resolved = limit if timeout is not None else limit + pace.keep
     while True:
         observed = await watch.observe()
         ended = observed.state == "inactive" and observed.notified is False
@@ -124,7 +126,8 @@ async def run(
         what = "is resolved, and its channel was not told of it," if ended else "is not resolved"
         check(
             healed,
-            f"{what} {limit:.0f} s after the healing: {observed.describe(alert)}",
+            until_resolved,
+            f"{what} {until_resolved:.0f} s after the healing: {observed.describe(alert)}",
             "stackctl logs alertmanager" if ended else f"stackctl logs {service}",
         )
         await asyncio.sleep(_PAUSE)
@@ -233,6 +236,7 @@ async def _pace(
         scrape_interval=max(intervals, default=0.0),
         evaluation_interval=group.interval,
         hold=rule.duration,
+        keep=rule.keep_firing_for,
         group_wait=min(route_seconds(route, "group_wait", rule.labels)),
         group_interval=max(route_seconds(route, "group_interval", rule.labels)),
     )

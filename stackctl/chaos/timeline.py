@@ -31,6 +31,8 @@ class Pace:
     evaluation_interval: float
     hold: float
     """The rule's `for`."""
+    keep: float
+    """The rule's `keep_firing_for`."""
     group_wait: float
     group_interval: float
 
@@ -79,7 +81,7 @@ class Timeline:
             ("to firing", "pending", "firing", pace.hold, pace.hold + pace.evaluation_interval),
             ("to Alertmanager", "firing", "alertmanager", 0.0, pace.evaluation_interval),
             ("to the channel", "alertmanager", "channel", pace.group_wait, pace.group_wait),
-            ("to resolved", "healed", "resolved", 0.0, seen),
+            ("to resolved", "healed", "resolved", pace.keep, pace.keep + seen),
             ("the end to the channel", "resolved", "channel-resolved", 0.0, pace.group_interval),
         )
         return [

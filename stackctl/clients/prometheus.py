@@ -88,7 +88,7 @@ class Alert(CamelModel):
 
 
 class Rule(CamelModel):
-    """A rule. `duration` is the alert's `for` and `evaluation_time` the last evaluation, both in seconds."""
+    """A rule, its times in seconds: `duration` is the alert's `for`, `evaluation_time` the last evaluation."""
 
     name: str
     query: str
@@ -97,6 +97,7 @@ class Rule(CamelModel):
     last_error: str = ""
     evaluation_time: float = 0.0
     duration: float = 0.0
+    keep_firing_for: float = 0.0
     state: str = ""
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}

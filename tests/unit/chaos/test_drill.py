@@ -320,6 +320,7 @@ class AlertingStack:
         tells: bool = True,
         tells_the_end: bool = True,
         told_late: int = 0,
+        keep_firing_for: int = 0,
     ) -> None:
         self.engine = engine
         self.tells = tells
@@ -330,6 +331,7 @@ class AlertingStack:
         self.sent = False
         self.tells_the_end = tells_the_end
         self.told_late = told_late
+        self.keep_firing_for = keep_firing_for
 
     def alerts(self, _: Request) -> Reply:
         self.flaky += 1
@@ -369,6 +371,7 @@ class AlertingStack:
             "type": "alerting",
             "health": "ok",
             "duration": 0,
+            "keepFiringFor": self.keep_firing_for,
             "labels": {"severity": "critical"},
         }
         group = {"name": "g", "file": "f", "interval": 15, "rules": [rule]}
@@ -387,7 +390,7 @@ def run_drill(
     journal: Journal,
     url: str,
     alert: str = "ServiceDown",
-    timeout: float = 5,
+    timeout: float | None = 5,
     force: bool = False,
     begun: list[Timeline] | None = None,
 ) -> tuple[Timeline, list[str]]:
@@ -441,7 +444,7 @@ def test_a_drill_sees_every_stage_in_order_and_heals(journal: Journal) -> None:
         "channel-resolved",
     ]
     assert reached == stages
-    assert timeline.pace == Pace(15.0, 15.0, 0.0, group_wait=5.0, group_interval=300.0)
+    assert timeline.pace == Pace(15.0, 15.0, 0.0, 0.0, group_wait=5.0, group_interval=300.0)
     assert [span.name for span in timeline.spans()] == [
         "to pending",
         "to firing",
@@ -477,6 +480,21 @@ def test_an_alert_that_does_not_come_or_go_fails_the_drill_and_the_fault_is_heal
     assert list(timeline.seconds)[-1] == last
     assert engine.states["loki"].running
     assert journal.open_faults() == []
+
+
+def test_an_alert_that_is_kept_firing_may_take_that_much_longer_to_end(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drill, "_SLACK", 0.4)
+    engine = MemoryEngine(container("loki"))
+    stack = AlertingStack(engine, resolves=False, keep_firing_for=2)
+    begun: list[Timeline] = []
+    with serving(stack.routes()) as server, pytest.raises(drill.DrillError, match="2 s after"):  # type: ignore[arg-type]
+        run_drill(engine, journal, server.url, timeout=None, begun=begun)
+    (timeline,) = begun
+    timeline.seconds["resolved"] = timeline.seconds["healed"] + 10
+    (span,) = [one for one in timeline.spans() if one.name == "to resolved"]
+    assert (span.least, span.most, span.slow) == (2, 32, False)
 
 
 def test_an_unknown_alert_or_one_that_is_active_already_is_refused_before_the_fault(

@@ -124,7 +124,12 @@ def test_terminal_report_fits_80_columns_without_colour(encoding: str) -> None:
 
 def drilled() -> Report:
     pace = Pace(
-        scrape_interval=10, evaluation_interval=15, hold=120, group_wait=0, group_interval=10
+        scrape_interval=10,
+        evaluation_interval=15,
+        hold=120,
+        keep=0,
+        group_wait=0,
+        group_interval=10,
     )
     seconds: dict[Stage, float] = {
         "fault": 0.5,
