@@ -6,11 +6,12 @@ import asyncio
 import logging
 import platform
 import sys
+from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import Gauge
 
-from standins.cadvisor import VERSION
+from standins.cadvisor import VERSION, machine
 from standins.cadvisor.collector import Containers
 from standins.cadvisor.housekeeping import Housekeeping
 from standins.shared import flags, logs, metrics, server, units
@@ -55,7 +56,9 @@ def main(arguments: list[str]) -> None:
     server.serve(app, str(values["listen_ip"]) or "0.0.0.0", int(port))  # noqa: S104
 
 
-def application(housekeeping: Housekeeping, interval: float) -> web.Application:
+def application(
+    housekeeping: Housekeeping, interval: float, root: Path = machine.ROOT
+) -> web.Application:
     """Return the application; it asks the engine every `interval` seconds while it runs."""
     registry = metrics.registry("cadvisor", None)
     versions = {
@@ -71,7 +74,7 @@ def application(housekeeping: Housekeeping, interval: float) -> web.Application:
         list(versions),
         registry=registry,
     ).labels(**versions).set(1)
-    registry.register(Containers(housekeeping))
+    registry.register(Containers(housekeeping, root))
 
     async def refresh(_request: web.Request) -> str:
         await housekeeping.refresh()
