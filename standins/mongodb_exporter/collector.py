@@ -84,7 +84,8 @@ class Database:
     def _connected(self, until: float) -> Iterator[Mongo | None]:
         if self._options.global_pool:
             with self._lock:
-                self._pool = self._pool or self._connect(self._options.connect_timeout)
+                if self._pool is None:
+                    self._pool = self._connect(self._options.connect_timeout)
             yield self._pool
             return
         left = until - time.monotonic()
@@ -92,7 +93,7 @@ class Database:
         try:
             yield client
         finally:
-            if client:
+            if client is not None:
                 client.close()
 
     def _connect(self, seconds: float) -> Mongo | None:
@@ -116,9 +117,9 @@ class Database:
         )
 
     def _ask(self, client: Mongo, collectors: frozenset[str]) -> Iterator[Sample]:
-        with _timed("general") as timing:
+        with _timed("general") as timing, _refused("ping") as refused:
             client.admin.command("ping")
-            yield _up(1)
+        yield _up(0 if refused else 1)
         yield from timing
         if not collectors:
             return
@@ -126,7 +127,7 @@ class Database:
         labels = _topology(client, diagnostic_data)
         for name in sorted(collectors & COLLECTORS.keys()):
             title, collect = COLLECTORS[name]
-            with _timed(title) as timing:
+            with _timed(title) as timing, _refused(title):
                 yield from collect(client, labels, diagnostic_data, self._options.compatible)
             yield from timing
 
@@ -146,15 +147,24 @@ def _timed(collector: str) -> Iterator[list[Sample]]:
     found.append(Sample("collector_scrape_time_ms", milliseconds, labels))
 
 
-def _answer(client: Mongo, command: str) -> Document:
-    """Return the answer of the server's admin database; nothing, and a line in the log, where it refuses."""
+@contextmanager
+def _refused(what: str, level: int = logging.ERROR) -> Iterator[list[str]]:
+    """Give a list that has the reason if the server refuses something in the block, and log it; it ends there."""
+    reasons: list[str] = []
     try:
-        return client.admin.command(command)
+        yield reasons
     except ExecutionTimeout:
         raise
     except OperationFailure as error:
-        _log.debug("%s is refused", command, extra=fields(error=str(error)))
-        return {}
+        reasons.append(str(error))
+        _log.log(level, "%s is refused", what, extra=fields(error=reasons[0]))
+
+
+def _answer(client: Mongo, command: str) -> Document:
+    """Return the answer of the server's admin database; nothing where it refuses, as without a replica set."""
+    with _refused(command, logging.DEBUG):
+        return client.admin.command(command)
+    return {}
 
 
 def _topology(client: Mongo, diagnostic_data: Document) -> dict[str, str]:
@@ -174,12 +184,9 @@ def _topology(client: Mongo, diagnostic_data: Document) -> dict[str, str]:
 
 
 def _first(client: Mongo, database: str, collection: str, query: dict[str, str]) -> Document:
-    try:
+    with _refused(f"{database}.{collection}", logging.DEBUG):
         return client[database][collection].find_one(query) or {}
-    except ExecutionTimeout:
-        raise
-    except OperationFailure:
-        return {}  # as there: who may not read it has no cluster's ID
+    return {}
 
 
 def _diagnostic_data(

@@ -21,7 +21,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from bson import Int64, Timestamp
 from prometheus_client.parser import text_string_to_metric_families
 
-from standins.mongodb.commands import Server
+from standins.mongodb import commands
+from standins.mongodb.commands import CommandError, Server
 from standins.mongodb.tests.running import PASSWORD, serving
 from standins.mongodb.users import Users
 from standins.mongodb_exporter.collector import COLLECTORS, Database, Options
@@ -124,6 +125,25 @@ def test_a_login_that_is_refused_is_down_at_once(port: int, pool: bool) -> None:
     began = time.monotonic()
     assert up(database.scrape(5)) == 0
     assert time.monotonic() - began < 0.9
+
+
+@pytest.mark.parametrize(
+    ("refused", "value"), [("dbstats", 1), ("getdiagnosticdata", 1), ("ping", 0)]
+)
+def test_what_is_refused_is_left_out(
+    server: Server, monkeypatch: pytest.MonkeyPatch, refused: str, value: float
+) -> None:
+    def refuse(*_: object) -> None:
+        raise CommandError("not authorized on admin to execute command", 13, "Unauthorized")
+
+    with serving(server) as port:
+        database = Database(address(port), replace(OPTIONS, global_pool=True))
+        assert {"mongodb_ss_connections", "mongodb_dbstats_fsUsedSize"} <= names(database.scrape(5))
+        monkeypatch.setitem(commands._COMMANDS, refused, commands._Command(refuse))
+        found = database.scrape(5)
+    assert up(found) == value
+    assert ("mongodb_dbstats_fsUsedSize" in names(found)) == (refused != "dbstats")
+    assert ("mongodb_ss_connections" in names(found)) == (refused != "getdiagnosticdata")
 
 
 def test_a_server_that_goes_is_down_where_each_scrape_connects(server: Server) -> None:
