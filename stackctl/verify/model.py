@@ -61,11 +61,20 @@ class Finding:
     next_step: str = ""
     skipped: bool = False
     """Whether the check did not run: `observed` has the reason. That is no failure, and proves nothing."""
+    warning: bool = False
+    """Whether something should be changed although the stack works: no failure. `next_step` says what."""
+    early: bool = False
+    """Whether there is too little data yet: asked again, as after a failure, but it never becomes one."""
+
+    @property
+    def needs_action(self) -> bool:
+        """Whether it failed or warns, so that `next_step` counts."""
+        return not self.ok or self.warning
 
 
-def skipped(expected: str, why: str) -> Finding:
-    """Return the finding of a check that does not apply here."""
-    return Finding(True, expected, f"not asked: {why}", skipped=True)
+def skipped(expected: str, why: str, *, early: bool = False) -> Finding:
+    """Return the finding of a check that does not apply here, or, if `early`, does not apply yet."""
+    return Finding(True, expected, f"not asked: {why}", skipped=True, early=early)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +139,13 @@ class Report:
         return tuple(result for result in self.results if result.finding.skipped)
 
     @property
+    def warned(self) -> tuple[Result, ...]:
+        """The results that hold, but with a warning."""
+        return tuple(result for result in self.results if result.finding.warning)
+
+    @property
     def passed(self) -> int:
-        """How many are as expected."""
+        """How many did not fail; those with a warning are among them."""
         return len(self.results) - len(self.failed) - len(self.skipped)
 
     @property

@@ -74,8 +74,8 @@ async def run(
 ) -> Report:
     """Run the checks and return the report.
 
-    A check that does not hold is asked again for `timeout` seconds, unless it is to be asked once: a stack that has
-    just come up needs a scrape or two. `standins` tells by service whether a stand-in answers; `finished` is called at
+    A check that does not hold, or has too little data, is asked again for `timeout` seconds, unless it is to be asked
+    once: a stack that has just come up needs a scrape or two. `standins` tells by service whether a stand-in answers; `finished` is called at
     each result.
     """
     started = dt.datetime.now(dt.UTC)
@@ -90,7 +90,8 @@ async def run(
             async with room:
                 finding = await _ask(check, context)
             seconds = time.monotonic() - asked
-            if finding.ok or check.once or seconds + _PAUSE > timeout:
+            settled = finding.ok and not finding.early
+            if settled or check.once or seconds + _PAUSE > timeout:
                 standin = standins.get(check.service, False)
                 result = Result(check, finding, seconds, standin, tuple(notes))
                 finished(result)
