@@ -44,7 +44,9 @@ def _summary(report: Report) -> Text:
     asked = len(report.results) - len(report.skipped)
     skipped = f", {len(report.skipped)} skipped" if report.skipped else ""
     warned = f", {len(report.warned)} with a warning" if report.warned else ""
-    summary = f"\n{report.passed} of {asked} checks passed{warned}{skipped} in {report.seconds:.1f} s"
+    summary = (
+        f"\n{report.passed} of {asked} checks passed{warned}{skipped} in {report.seconds:.1f} s"
+    )
     style = "red" if not report.ok else "yellow" if report.warned else "green"
     return Text(summary, style=style)
 

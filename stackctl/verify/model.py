@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.base import Exchange
+from stackctl.clients.blackbox import BlackboxClient
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.services.applications import WITH_HEALTH
 from stackctl.verify.tally import DeliveryCounter
 
 if TYPE_CHECKING:
@@ -48,7 +50,13 @@ class Context:
     real_channels: frozenset[str]
     """The channels that are set up, as the sink names them: slack, pagerduty, email."""
     drills: DrillRunner
+    blackbox: BlackboxClient
     tally: DeliveryCounter = field(default_factory=DeliveryCounter)
+
+    @property
+    def applications(self) -> tuple[str, ...]:
+        """The applications of bot-core that are monitored, by their jobs."""
+        return tuple(name for name in WITH_HEALTH if name not in self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
