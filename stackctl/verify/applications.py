@@ -177,11 +177,14 @@ async def _kinds(context: Context, services: Sequence[str]) -> _Examined:
     series, types = await asyncio.gather(_series(context, services), _types(context, services))
     problems = []
     for service in services:
+        wrong: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for metric in CONTRACT[service]:
             found = _type_of(metric, types[service])
             if found not in {None, metric.kind}:
-                seen = f"{service} exposes {metric.name} as a {found}, it must be a {metric.kind}"
-                problems.append(_Problem(service, seen, libraries.KINDS[service]))
+                wrong[f"{found}", metric.kind].append(metric.name)
+        for (found, kind), names in wrong.items():
+            seen = f"{service} exposes as a {found} what must be a {kind}: {', '.join(names)}"
+            problems.append(_Problem(service, seen, libraries.KINDS[service]))
         known = {metric.name for metric in CONTRACT[service]}
         for name, kind in types[service].items():
             # A counter of OpenMetrics has no series of its family's name.
@@ -206,6 +209,8 @@ async def _buckets(context: Context, services: Sequence[str]) -> _Examined:
         for metric in CONTRACT[service]
         if metric.kind == "histogram" and metric.name in needed
     }
+    if not histograms:
+        return _Examined((), "no alert reads a histogram of theirs")
     names = "|".join(sorted({name for _, name in histograms}))
     bounds: defaultdict[tuple[str, str], set[float]] = defaultdict(set)
     for sample in await context.prometheus.query(
@@ -215,14 +220,23 @@ async def _buckets(context: Context, services: Sequence[str]) -> _Examined:
         key = (labels.get("job", ""), labels.get("__name__", "").removesuffix("_bucket"))
         bound = labels.get("le", "+Inf")
         if key in histograms:
-            bounds[key] |= {float(bound)} - {math.inf}
+            bounds[key] |= _finite(bound)
     problems = [
         _Problem(service, f"{histogram} of {service} {wrong}", change(histogram, wanted))
         for (service, histogram), found in bounds.items()
         for wrong, wanted in _wrong_buckets(histogram, found, histograms[service, histogram])
         for change in [libraries.BUCKETS[service]]
     ]
-    return _Examined(problems, f"{len(bounds)} histograms reach past the limits of their alerts")
+    fine = f"{len(bounds)} histograms reach past the limits of their alerts"
+    return _Examined(problems, fine if bounds else "no histogram that an alert reads is exposed")
+
+
+def _finite(bound: str) -> set[float]:
+    """Return the bound of a bucket, if it is a finite number: an application can write anything there."""
+    try:
+        return {float(bound)} if math.isfinite(float(bound)) else set()
+    except ValueError:
+        return set()
 
 
 def _wrong_buckets(
@@ -314,8 +328,8 @@ async def _clocks(context: Context, services: Sequence[str]) -> _Examined:
     ]
     for service, metrics in (await _stamped(context, services)).items():
         name, seconds = max(metrics.items(), key=lambda item: item[1])
-        more = f" and {len(metrics) - 1} more" if len(metrics) > 1 else ""
-        seen = f"{name}{more} of {service} have timestamps {seconds:.0f} s off their scrape"
+        more = f" and {len(metrics) - 1} more metrics" if len(metrics) > 1 else ""
+        seen = f"samples of {name}{more} of {service} are stamped {seconds:.0f} s off their scrape"
         problems.append(
             _Problem(service, seen, f"{libraries.TIMESTAMPS[service]}; {libraries.CLOCK}")
         )
