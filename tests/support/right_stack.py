@@ -159,7 +159,7 @@ class Stack:
         self.pushed: list[list[str]] = []
         self.keeps_pushed = True
         self.exposed = Exposed()
-        self.probed: dict[str, dict[str, float]] = {}
+        self.probed: dict[str, dict[str, int]] = {}
         """What the blackbox exporter finds, by the host that it asks."""
         for path, value in RIGHT.items():
             self.set(path, value)
@@ -212,7 +212,7 @@ class Stack:
         asked = parse_qs(request.query)
         assert asked["module"] == ["metrics_content_type"]
         host = urlsplit(asked["target"][0]).hostname or ""
-        found = {"probe_success": 1.0, "probe_failed_due_to_regex": 0.0} | self.probed.get(host, {})
+        found = {"probe_success": 1, "probe_failed_due_to_regex": 0} | self.probed.get(host, {})
         return Reply("".join(f"{name} {value}\n" for name, value in found.items()).encode())
 
     def _push(self, request: Request) -> Reply:
@@ -234,7 +234,7 @@ async def context_of(url: str, timeout: float = 1.5) -> AsyncIterator[Context]:
         PrometheusClient(url, timeout=timeout) as prometheus,
         AlertmanagerClient(url, timeout=timeout) as alertmanager,
         # As long as a line that is lost is waited for.
-        LokiClient(url, timeout=min(timeout, 0.5)) as loki,
+        LokiClient(url, timeout=min(timeout, 1.0)) as loki,
         GrafanaClient(url, password=SecretStr("x"), timeout=timeout) as grafana,
         BlackboxClient(url, timeout=timeout) as blackbox,
     ):
