@@ -11,7 +11,6 @@ from prometheus_client.samples import Sample, Timestamp
 
 from botdemo.switches import ApplicationSwitches
 
-_START = "process_start_time_seconds"
 _MISNAMED = "orders_open_total"
 
 
@@ -21,7 +20,7 @@ def flawed(
     """Yield the families with every mistake that is switched on, at the time that it is on a right clock."""
     for family in families:
         samples = [
-            _off(sample, switches.clock_offset_seconds, now)
+            _stamped(sample, switches.clock_offset_seconds, now)
             for sample in family.samples
             if not _beyond(sample, switches.largest_bucket)
         ]
@@ -68,9 +67,8 @@ def _by_id(samples: list[Sample], count: int) -> list[Sample]:
     ]
 
 
-def _off(sample: Sample, seconds: float, now: datetime) -> Sample:
+def _stamped(sample: Sample, seconds: float, now: datetime) -> Sample:
     if not seconds:
         return sample
-    value = sample.value + seconds if sample.name == _START else sample.value
     at = now.timestamp() + seconds
-    return sample._replace(value=value, timestamp=Timestamp(int(at), int(at % 1 * 1e9)))
+    return sample._replace(timestamp=Timestamp(int(at), int(at % 1 * 1e9)))

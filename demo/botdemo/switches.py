@@ -44,7 +44,7 @@ class ApplicationSwitches(HttpSwitches):
     clock_offset_seconds: float = switch(
         0.0,
         "number",
-        "The clock is off by so much: that of the process' start, and of the samples.",
+        "Samples have timestamps, of a clock that is ahead by so much.",
         minimum=-3600,
         maximum=3600,
     )
