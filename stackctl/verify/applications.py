@@ -286,7 +286,7 @@ async def _labels(context: Context, services: Sequence[str]) -> _Examined:
 
 async def _exploded(context: Context, service: str, name: str) -> list[_Problem]:
     """Return the labels of a metric that have too many values."""
-    selector = f'{{__name__={json.dumps(name)},job="{service}"}}'
+    selector = f'{{__name__={json.dumps(name, ensure_ascii=False)},job="{service}"}}'
     since = time.time() - _LOOKBACK_SECONDS
     labels = [
         label

@@ -382,6 +382,27 @@ def test_a_page_that_prometheus_3_refuses_is_a_failure(stack: Stack, error: str)
     assert "prometheus_client.CONTENT_TYPE_LATEST" in finding.next_step
 
 
+@pytest.mark.parametrize(
+    ("content_type", "accepted"),
+    [
+        ("text/plain; version=0.0.4; charset=utf-8", True),
+        ("text/plain", True),
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", True),
+        ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily", True),
+        ("application/octet-stream", False),
+        ("text/html; charset=utf-8", False),
+        ("text/plainer", False),
+        ("", False),
+    ],
+)
+def test_the_probe_wants_a_content_type_of_prometheus(content_type: str, accepted: bool) -> None:
+    file = Path("infrastructure/monitoring/blackbox/blackbox.yml")
+    module = yaml.safe_load(file.read_text(encoding="utf-8"))["modules"][applications._MODULE]
+    (header,) = module["http"]["fail_if_header_not_matches"]
+    assert (header["header"], header.get("allow_missing", False)) == ("Content-Type", False)
+    assert bool(re.search(header["regexp"], content_type)) == accepted
+
+
 def test_a_page_that_does_not_answer_is_another_checks_failure(stack: Stack) -> None:
     down = {"probe_success": 0}
     stack.probed[NODE] = down
