@@ -327,9 +327,11 @@ async def _clocks(context: Context, services: Sequence[str]) -> _Examined:
         if ahead.get(service, 0.0) > _CLOCK_SECONDS
     ]
     for service, metrics in (await _stamped(context, services)).items():
-        name, seconds = max(metrics.items(), key=lambda item: item[1])
-        more = f" and {len(metrics) - 1} more metrics" if len(metrics) > 1 else ""
-        seen = f"samples of {name}{more} of {service} are stamped {seconds:.0f} s off their scrape"
+        others = f" and {len(metrics) - 1} more" if len(metrics) > 1 else ""
+        seen = (
+            f"samples of {min(metrics)}{others} of {service} are stamped"
+            f" {max(metrics.values()):.0f} s off their scrape"
+        )
         problems.append(
             _Problem(service, seen, f"{libraries.TIMESTAMPS[service]}; {libraries.CLOCK}")
         )
@@ -341,14 +343,14 @@ async def _stamped(context: Context, services: Sequence[str]) -> Mapping[str, Ma
 
     Prometheus stamps a sample with the time of its scrape, as `up`, unless the application has stamped it.
     """
-    names = dict.fromkeys(
-        f"{metric.name}_count" if metric.kind == "histogram" else metric.name
+    names = {
+        metric.name: f"{metric.name}_count" if metric.kind == "histogram" else metric.name
         for service in services
         for metric in CONTRACT[service]
-    )
+    }
     times = " or ".join(
-        f'label_replace(timestamp({name}{{{_jobs(services)}}}), "metric", "{name}", "", "")'
-        for name in names
+        f'label_replace(timestamp({series}{{{_jobs(services)}}}), "metric", "{name}", "", "")'
+        for name, series in names.items()
     )
     # A series that has ended, unknown to Prometheus for its own restart, has old samples too: not all of a metric do.
     off = (

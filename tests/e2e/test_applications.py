@@ -41,7 +41,8 @@ FOUND = {
         "python-ai-service at http://python-ai-service:8000/metrics answers without a Content-Type",
     ),
     "applications.clocks": (
-        "samples of http_requests_total of nextjs-ui-dashboard are stamped 20 s off their scrape",
+        "samples of http_request_duration_seconds and 1 more of nextjs-ui-dashboard are stamped 20 s"
+        " off their scrape",
     ),
 }
 

@@ -227,7 +227,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Stack], None], str, str]] = {
         lambda s: s.exposed.stamped.update(
             {(RUST, "trades_total"): 40.0, (RUST, "http_requests_total"): 39.0}
         ),
-        f"samples of trades_total and 1 more metrics of {RUST} are stamped 40 s off their scrape",
+        f"samples of http_requests_total and 1 more of {RUST} are stamped 40 s off their scrape",
         "no set_timestamp_ms",
     ),
 }
