@@ -307,7 +307,9 @@ def test_what_is_dropped_at_a_reload_is_not_counted(
 
 
 def test_every_check_is_spoiled_above() -> None:
-    assert {check for check, _, _ in WRONG.values()} == {check.id for check in QUICK}
+    # What applications do wrong is a warning: see test_applications.
+    spoiled = {check for check, _, _ in WRONG.values()}
+    assert spoiled == {check.id for check in QUICK if check.section != "applications"}
 
 
 def test_a_stack_that_is_down_fails_every_check(stack: Stack) -> None:
