@@ -17,7 +17,7 @@ from standins.promtail.client import Client
 from standins.promtail.config import Config
 from standins.promtail.metrics import Metrics
 from standins.promtail.positions import Positions
-from standins.promtail.targets import Sink, watch
+from standins.promtail.targets import Sink, flush, watch
 from standins.shared import flags, logs, metrics, server
 from standins.shared.logs import fields
 from standins.shared.process import ConfigError
@@ -69,6 +69,7 @@ def application(settings: Config) -> web.Application:
             for client in sink.clients:
                 group.create_task(client.run())
             for scrape in settings.scrapes:
+                group.create_task(flush(scrape, sink))
                 for docker in scrape.docker:
                     group.create_task(watch(scrape, docker, sink))
             while True:
