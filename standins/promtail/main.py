@@ -62,7 +62,8 @@ def application(settings: Config) -> web.Application:
         positions = Positions(settings.positions)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    sink = Sink([Client(client, own) for client in settings.clients], positions, own)
+    clients = [Client(client, own, settings.line_limit) for client in settings.clients]
+    sink = Sink(clients, positions, own)
 
     async def work() -> None:
         async with asyncio.TaskGroup() as group:

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -41,12 +42,14 @@ class Stage(Protocol):
         """Change the entry in place; drop it by giving it a drop_reason."""
 
 
-class Gathering(Protocol):
+class Gathering(ABC):
     """A step that keeps entries back, or has stages of its own that do."""
 
+    @abstractmethod
     def take(self, entry: Entry, now: float) -> list[Entry]:
         """Take an entry, and return those that go on: none, this one, or others before it."""
 
+    @abstractmethod
     def flush(self, now: float) -> list[Entry]:
         """Return the entries that were kept back for as long as they may be."""
 
@@ -87,7 +90,7 @@ def _run(stages: Sequence[Stage | Gathering], entry: Entry, now: float) -> list[
 def _step(stage: Stage | Gathering, entry: Entry, now: float) -> list[Entry]:
     if entry.drop_reason is not None:
         return [entry]
-    if isinstance(stage, _Match | _Multiline):
+    if isinstance(stage, Gathering):
         return stage.take(entry, now)
     stage.process(entry)
     return [entry]
@@ -97,7 +100,7 @@ def _flush(stages: Sequence[Stage | Gathering], now: float) -> list[Entry]:
     entries: list[Entry] = []
     for stage in stages:
         entries = [one for entry in entries for one in _step(stage, entry, now)]
-        if isinstance(stage, _Match | _Multiline):
+        if isinstance(stage, Gathering):
             entries += stage.flush(now)
     return entries
 
@@ -287,7 +290,7 @@ class _Output:
             entry.line = value
 
 
-class _Match:
+class _Match(Gathering):
     """`match`: stages for the entries that a selector chooses, or the end for them."""
 
     def __init__(self, settings: object) -> None:
@@ -408,11 +411,11 @@ class _Block:
     since: float
 
 
-class _Multiline:
+class _Multiline(Gathering):
     """`multiline`: a first line and those that follow it become one entry.
 
     As Promtail's, it is by stream. Lines before a stream's first first line go on as they are. Lines that follow after
-    the entry has gone, as it was full or nothing came for `max_wait_time`, become another with the same time and labels.
+    the entry has gone, as it was full or nothing came for `max_wait_time`, become another of the same time and labels.
     """
 
     def __init__(self, settings: object) -> None:
@@ -500,7 +503,7 @@ class _Drop:
         older = values.get("older_than")
         self._older = None if older is None else units.duration(str(older))
         longer = values.get("longer_than")
-        self._longer = None if longer is None else units.size(str(longer))
+        self._longer = None if longer is None else units.limit_size(str(longer))
 
     def process(self, entry: Entry) -> None:
         if self._longer is not None and len(entry.line.encode()) <= self._longer:

@@ -111,9 +111,7 @@ def _block(parts: list[_Part], at: int, names: frozenset[str]) -> tuple[list[_No
     return nodes, at
 
 
-def _condition(
-    parts: list[_Part], at: int, text: str, names: frozenset[str]
-) -> tuple[_Node, int]:
+def _condition(parts: list[_Part], at: int, text: str, names: frozenset[str]) -> tuple[_Node, int]:
     test = _expression(text, names)
     then, at = _block(parts, at + 1, names)
     if at >= len(parts):
@@ -158,9 +156,7 @@ def _expression(text: str, names: frozenset[str]) -> _Value:
     return value
 
 
-def _pipeline(
-    tokens: list[tuple[str, str]], at: int, names: frozenset[str]
-) -> tuple[_Value, int]:
+def _pipeline(tokens: list[tuple[str, str]], at: int, names: frozenset[str]) -> tuple[_Value, int]:
     value, at = _command(tokens, at, names, None)
     while at < len(tokens) and tokens[at] == ("sign", "|"):
         value, at = _command(tokens, at + 1, names, value)
@@ -187,9 +183,7 @@ def _command(
     return _operand(tokens, at, names)
 
 
-def _operand(
-    tokens: list[tuple[str, str]], at: int, names: frozenset[str]
-) -> tuple[_Value, int]:
+def _operand(tokens: list[tuple[str, str]], at: int, names: frozenset[str]) -> tuple[_Value, int]:
     kind, text = tokens[at]
     if kind == "sign" and text == "(":
         value, at = _pipeline(tokens, at + 1, names)
