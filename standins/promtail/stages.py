@@ -69,10 +69,6 @@ class Pipeline:
         """Return the entries that were waiting for more lines, and have waited long enough."""
         return _flush(self._stages, self._clock())
 
-    def end(self) -> list[Entry]:
-        """Return all entries that are waiting for more lines."""
-        return _flush(self._stages, math.inf)
-
 
 def _begun(entry: Entry) -> Entry:
     """What is read out of an entry starts with its labels, in a pipeline within one too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,15 @@ def pipeline(clock: Clock | None = None) -> Pipeline:
     return Pipeline(SCRAPE["pipeline_stages"], clock or Clock())
 
 
+def sent(lines: Iterable[Entry]) -> list[Entry]:
+    """Return all that the pipeline makes of lines after which no other comes."""
+    clock = Clock()
+    own = pipeline(clock)
+    entries = [entry for one in lines for entry in own.run(one)]
+    clock.now = 60.0
+    return entries + own.flush()
+
+
 def line(at: int, text: str, job: str = "python-ai-service", stream: str = "stderr") -> Entry:
     return Entry(at, text, {"job": job, "stream": stream}, origin=at)
 
@@ -55,11 +65,8 @@ def expected(case: dict[str, Any], lines: list[str]) -> list[tuple[str, str | No
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_lines_become_entries(case: dict[str, Any]) -> None:
     lines = case["lines"].replace("\\e", "\x1b").splitlines()
-    own = pipeline()
-    entries = []
-    for at, text in enumerate(lines):
-        entries += own.run(line(at, text, case.get("job", "other"), case.get("stream", "stderr")))
-    entries += own.end()
+    job, stream = case.get("job", "other"), case.get("stream", "stderr")
+    entries = sent(line(at, text, job, stream) for at, text in enumerate(lines))
     # Their order says nothing: a line of JSON waits for none, and comes out before an older entry that does.
     assert sorted(kept(entries), key=str) == sorted(expected(case, lines), key=str)
 
@@ -70,13 +77,15 @@ def test_a_level_is_one_of_six_or_none() -> None:
 
 
 def test_streams_that_take_turns_are_kept_apart() -> None:
-    own = pipeline()
-    entries = []
-    for at, text in enumerate(TRACE):
-        entries += own.run(line(2 * at, text))
-        entries += own.run(line(2 * at + 1, f"print {at}", stream="stdout"))
-        entries += own.run(line(2 * at + 1, text, job="other"))
-    entries += own.end()
+    entries = sent(
+        one
+        for at, text in enumerate(TRACE)
+        for one in (
+            line(2 * at, text),
+            line(2 * at + 1, f"print {at}", stream="stdout"),
+            line(2 * at + 1, text, job="other"),
+        )
+    )
     assert ("\n".join(TRACE), "error") in kept(entries)
     assert [text for text, _ in kept(entries) if text.startswith("print")] == [
         "print 0",
@@ -101,7 +110,8 @@ def test_an_entry_waits_a_second_for_more_lines_and_then_goes() -> None:
     assert not own.flush()
     # What follows later has the time and the level of the entry that it belongs to, as with Promtail.
     assert not own.run(line(3, TRACE[2]))
-    (rest,) = own.end()
+    clock.now = 4.0
+    (rest,) = own.flush()
     assert (rest.time, rest.line, rest.labels["level"]) == (1, TRACE[2], "error")
 
 
@@ -112,13 +122,9 @@ def test_a_json_line_waits_for_nothing() -> None:
 
 
 def test_an_endless_trace_is_cut_into_entries() -> None:
-    own = pipeline()
-    entries = own.run(line(0, TRACE[0]))
-    for at in range(1, 1025):
-        entries += own.run(line(at, "  File"))
-    assert [entry.line.count("\n") + 1 for entry in entries] == [512, 512]
+    entries = sent([line(0, TRACE[0]), *(line(at, "  File") for at in range(1, 1025))])
+    assert [entry.line.count("\n") + 1 for entry in entries] == [512, 512, 1]
     assert {entry.labels["level"] for entry in entries} == {"error"}
-    assert [entry.line for entry in own.end()] == ["  File"]
 
 
 def test_the_times_that_docker_puts_into_a_long_line_are_taken_out() -> None:
@@ -127,9 +133,7 @@ def test_the_times_that_docker_puts_into_a_long_line_are_taken_out() -> None:
     (entry,) = pipeline().run(line(1, '{"m":"' + long + "}"))
     assert entry.line == '{"m":"' + part + part + 'y"}'
     short = "at 2026-01-02T03:04:05.000000006Z x"
-    own = pipeline()
-    own.run(line(1, short))
-    assert kept(own.end()) == [(short, None)]
+    assert kept(sent([line(1, short)])) == [(short, None)]
 
 
 @pytest.mark.parametrize(
@@ -162,14 +166,8 @@ def test_a_containers_label_has_no_part_that_is_new_each_time(name: str, label: 
 
 
 def test_no_label_has_a_value_of_each_container_or_line() -> None:
-    own = pipeline()
-    labels = {
-        name
-        for case in CASES
-        for text in case["lines"].splitlines()
-        for entry in [*own.run(line(1, text)), *own.end()]
-        for name in entry.labels
-    }
+    lines = [line(1, text) for case in CASES for text in case["lines"].splitlines()]
+    labels = {name for entry in sent(lines) for name in entry.labels}
     assert labels == {"job", "stream", "level"}
     targets = {rule["target_label"] for rule in SCRAPE["relabel_configs"]}
     assert targets == {"job", "service", "container_name", "image", "stream"}
