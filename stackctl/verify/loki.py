@@ -15,8 +15,8 @@ _LOST = {
     "dropped by Promtail": "promtail_dropped_entries_total",
 }
 _OLD = ("greater_than_max_sample_age", "out_of_order", "too_far_behind")
-"""Loki's reasons for lines that are too old. Promtail 2.9 reads a container's log again once the container has restarted,
-and all of it where it begins to watch one: Loki has such lines already, or they are history."""
+"""Loki's reasons for lines that are too old. Promtail 2.9 reads a container's log again once the container has
+restarted, and all of it where it begins to watch one: Loki has such lines already, or they are history."""
 _REFUSED_BATCH = "ingester_error"
 """Promtail's reason for a whole batch, of which Loki may have refused a single line."""
 _LABELS = ("job", "container_name", "image", "level")
