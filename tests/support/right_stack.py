@@ -152,7 +152,8 @@ class Stack:
         self.unsent = 0.0
         self.refused = 0.0
         self.sent = [2.0]
-        self.lost = 0.0
+        self.refused_lines: dict[str, float] = {}
+        self.dropped_lines: dict[str, float] = {}
         self.corruptions = 0.0
         self.probe = 1.0
         self.lines = ["a line"]
@@ -191,11 +192,19 @@ class Stack:
         if exposed is not None:
             found = [{"metric": labels, "value": [0, str(value)]} for labels, value in exposed]
             return as_json(success({"resultType": "vector", "result": found}))
+        for name, reasons in (
+            (b"loki_discarded", self.refused_lines),
+            (b"promtail_dropped", self.dropped_lines),
+        ):
+            if name in request.body:
+                found = [
+                    {"metric": {"reason": reason}, "value": [0, str(count)]}
+                    for reason, count in reasons.items()
+                ]
+                return as_json(success({"resultType": "vector", "result": found}))
         values = {
             b"notifications_dropped": self.dropped,
             b"notifications_errors": self.unsent,
-            b"loki_discarded": self.lost,
-            b"promtail_dropped": 0.0,
             b"wal_corruptions": self.corruptions,
             b"_failed_total": 0.0,
             b"head_series": 100.0,
