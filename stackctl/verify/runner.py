@@ -17,6 +17,7 @@ from stackctl.verify import (
     dashboards,
     drills,
     end_to_end,
+    gateway,
     grafana,
     loki,
     notifications,
@@ -27,6 +28,7 @@ from stackctl.verify.model import Check, Context, Finding, Report, Result
 CHECKS: tuple[Check, ...] = (
     *prometheus.CHECKS,
     *applications.CHECKS,
+    *gateway.CHECKS,
     *grafana.CHECKS,
     *loki.CHECKS,
     *alertmanager.CHECKS,

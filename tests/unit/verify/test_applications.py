@@ -60,7 +60,7 @@ def check(stack: Stack, name: str) -> Result:
 
 def test_the_demo_passes_every_check(stack: Stack) -> None:
     report = verify(stack, "applications")
-    assert len(report.results) == len(CHECKS) == 6
+    assert len(report.results) == len(CHECKS) + 1 == 7
     assert [one.finding for one in report.results if one.finding.needs_action] == []
     assert not report.skipped
     seen = " ".join(one.finding.observed for one in report.results)
@@ -320,7 +320,7 @@ def test_an_application_that_is_left_out_is_not_examined(
     seen = check(stack, "metrics").finding.observed
     assert seen == f"{RUST} does not expose sharpe_ratio (gauge)"
     monkeypatch.setattr("stackctl.verify.model.WITH_HEALTH", ())
-    report = verify(stack, "applications")
+    report = verify(stack, *(one.id for one in CHECKS))
     assert len(report.skipped) == len(CHECKS)
     assert {one.finding.observed for one in report.results} == {"not asked: no application runs"}
 
@@ -500,3 +500,37 @@ def test_the_demos_buckets_reach_past_every_limit() -> None:
     for name, one in found.items():
         assert BUCKETS[name][-1] > one.limit
         assert set(BUCKETS[name]) >= one.bounds.keys()
+
+
+# Kong
+
+
+@pytest.mark.parametrize(
+    ("exposed", "seen", "next_step"),
+    [
+        (
+            {"kong_nginx_requests_total"},
+            "no kong_http_requests_total and no kong_kong_latency_ms_bucket",
+            "status_code_metrics",
+        ),
+        ({"kong_http_requests_total"}, "no kong_kong_latency_ms_bucket", "latency_metrics"),
+        ({"kong_http_status", "kong_latency_bucket"}, "Kong 2's kong_http_status", "Kong 3"),
+    ],
+)
+def test_a_kong_that_counts_nothing_is_a_warning(
+    stack: Stack, exposed: set[str], seen: str, next_step: str
+) -> None:
+    stack.exposed.gateway = exposed
+    finding = check(stack, "gateway").finding
+    assert finding.ok
+    assert finding.warning
+    assert seen in finding.observed
+    assert next_step in finding.next_step
+
+
+def test_a_young_kong_may_have_had_no_request_yet(stack: Stack) -> None:
+    stack.exposed.gateway = set()
+    stack.exposed.watched.discard("kong")
+    finding = check(stack, "gateway").finding
+    assert finding.skipped
+    assert "an hour ago" in finding.observed
