@@ -18,6 +18,7 @@ from stackctl.project import config_volumes, engine_overrides, process_lock, unf
 from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, UpRequest
+from stackctl.project.state import refuse_unwritable
 from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
@@ -60,6 +61,7 @@ def dry_run(
     project: Project, *, choice: Choice, request: UpRequest, step: Callable[[str], None]
 ) -> UpPlan:
     """Return what `up` would do, without changing anything. Raises StackctlError if `up` would refuse to start."""
+    refuse_unwritable(project.state)
     unfinished_restore.refuse(project.state)
     standing = process_lock.standing(project.state)
     if standing.holder is not None:

@@ -594,6 +594,15 @@ def test_a_dry_run_names_a_damaged_store_of_secrets_by_its_own_path(stage: Stage
     assert str(store) in caught.value.remedy
 
 
+def test_a_dry_run_refuses_a_state_folder_that_cannot_be_written(stage: Stage) -> None:
+    state = stage.project.state
+    state.compose_env.write_text("")
+    stage.project = replace(stage.project, state=StateFolder(state.compose_env / "bot-core"))
+    with pytest.raises(StackctlError, match=r"the state folder .* cannot be made"):
+        dry_run(stage)
+    assert stage.told == []
+
+
 def test_a_dry_run_leaves_nothing_of_its_rendering(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
