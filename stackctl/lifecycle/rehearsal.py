@@ -92,7 +92,7 @@ def rehearse(project: Project, state: ProjectState) -> Rehearsal:
         copies = engine_overrides.write_files(
             engine, engine.info(), settings, project.state, into=scratch.state.folder
         )
-        configuration = engine.configuration()
+        configuration = attach.configuration(engine, state)
         references = sets.references(settings, state.images, pins=state.pins)
         ids = {one: engine.image_id(one) for one in {*references.values()}}
         return Rehearsal(

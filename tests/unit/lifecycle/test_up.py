@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stackctl.config.load import load
+from stackctl.config.registry import OVERRIDE_FILE
 from stackctl.config.settings import Settings
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import EngineInfo
@@ -601,6 +602,28 @@ def test_a_dry_run_refuses_a_state_folder_that_cannot_be_written(stage: Stage) -
     with pytest.raises(StackctlError, match=r"the state folder .* cannot be made"):
         dry_run(stage)
     assert stage.told == []
+
+
+@pytest.mark.parametrize("remedy", [None, "start Docker"])
+def test_an_override_that_compose_cannot_read_is_named(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, remedy: str | None
+) -> None:
+    def refuse() -> None:
+        raise EngineError("yaml: line 1", remedy=remedy)
+
+    monkeypatch.setattr(stage.engine, "configuration", refuse)
+    override = Path(OVERRIDE_FILE).absolute()
+    override.touch()
+    for run in (stage.up, lambda: dry_run(stage)):
+        with pytest.raises(EngineError) as caught:
+            run()
+        assert caught.value.message == "yaml: line 1"
+        assert caught.value.remedy == (remedy or f"correct {override}, or remove it")
+    assert "up, pull=False" not in stage.engine.steps
+    override.unlink()
+    with pytest.raises(EngineError) as caught:
+        dry_run(stage)
+    assert caught.value.remedy == remedy
 
 
 def test_a_dry_run_leaves_nothing_of_its_rendering(
