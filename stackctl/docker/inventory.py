@@ -33,6 +33,7 @@ class OwnContainer:
 
     service: str
     running: bool
+    """Whether its processes run: a paused one's do not."""
     configuration: str | None
     """Hash of the service's configuration."""
     image: str | None
@@ -57,7 +58,7 @@ class Inventory:
         return {
             labels[SERVICE_LABEL]: OwnContainer(
                 labels[SERVICE_LABEL],
-                container["State"]["Running"],
+                container["State"]["Running"] and not container["State"]["Paused"],
                 labels.get(_HASH_LABEL),
                 labels.get(_IMAGE_LABEL),
             )

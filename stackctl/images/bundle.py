@@ -10,6 +10,7 @@ a whole.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -166,6 +167,9 @@ def reading(path: Path) -> Iterator[Opened]:
     cannot be opened.
     """
     try:
+        if path.is_fifo():
+            # It is read twice; and opening one that nobody writes to would wait for ever.
+            raise OSError(errno.ESPIPE, "it is a pipe")
         stream = path.open("rb")
     except OSError as error:
         raise UsageError(

@@ -12,7 +12,7 @@ from stackctl.config.registry import OVERRIDE_FILE
 from stackctl.config.settings import Settings
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine, merged
-from stackctl.errors import UsageError
+from stackctl.errors import EngineError, UsageError
 from stackctl.images import sets
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.project.state import StateFolder, write_atomic
@@ -188,6 +188,21 @@ def write_join_file(folder: StateFolder, state: ProjectState) -> None:
     write_atomic(folder.join_file, f"# Written by stackctl at `up`.\n{text}")
 
 
+def configuration(engine: Engine, state: ProjectState) -> dict[str, Any]:
+    """Return the merged configuration, as `Engine.configuration` does.
+
+    Raises EngineError, with the override file in its remedy, where Compose cannot read that.
+    """
+    try:
+        return engine.configuration()
+    except EngineError as error:
+        # Ours are valid, and bot-core's own files have been read by themselves.
+        if error.remedy or state.override is None:
+            raise
+        remedy = f"correct {state.override}, or remove it"
+        raise EngineError(error.message, remedy=remedy) from None
+
+
 def created_volumes(engine: Engine, state: ProjectState) -> tuple[str, ...]:
     """Return the names of the volumes that `up` creates or has created for these Compose files.
 
@@ -196,7 +211,7 @@ def created_volumes(engine: Engine, state: ProjectState) -> tuple[str, ...]:
     """
     if not (state.app_files or state.override):
         return state.volumes
-    declared = engine.configuration().get("volumes") or {}
+    declared = configuration(engine, state).get("volumes") or {}
     named = {body["name"] for body in declared.values() if not body.get("external")}
     existing = named_volumes.present({*state.volumes, *named})
     return tuple(sorted({*(existing & set(state.volumes)), *(named - existing)}))

@@ -92,7 +92,7 @@ def rehearse(project: Project, state: ProjectState) -> Rehearsal:
         copies = engine_overrides.write_files(
             engine, engine.info(), settings, project.state, into=scratch.state.folder
         )
-        configuration = engine.configuration()
+        configuration = attach.configuration(engine, state)
         references = sets.references(settings, state.images, pins=state.pins)
         ids = {one: engine.image_id(one) for one in {*references.values()}}
         return Rehearsal(
@@ -139,6 +139,8 @@ def _scratch_copy(project: Project) -> Iterator[Project]:
     with tempfile.TemporaryDirectory(prefix="stackctl-plan-") as name:
         folder = Path(name) / project.name
         folder.mkdir()
+        # An error over a damaged file is to name that file, not its copy.
+        project.state.read_json(STORE)
         with suppress(FileNotFoundError):
             shutil.copyfile(project.state.folder / STORE, folder / STORE)
         yield Project(project.settings, StateFolder(folder))

@@ -18,6 +18,7 @@ from stackctl.project import config_volumes, engine_overrides, process_lock, unf
 from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, UpRequest
+from stackctl.project.state import refuse_unwritable
 from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
@@ -32,7 +33,7 @@ class Up:
     rendering: Rendering
     services: list[Progress]
     changed: tuple[str, ...]
-    """Services whose container was created or replaced."""
+    """Services whose container was created, replaced or started."""
     left_out: tuple[str, ...]
     """The services of bot-core that are not monitored while others are."""
     missing: tuple[Missing, ...]
@@ -60,6 +61,7 @@ def dry_run(
     project: Project, *, choice: Choice, request: UpRequest, step: Callable[[str], None]
 ) -> UpPlan:
     """Return what `up` would do, without changing anything. Raises StackctlError if `up` would refuse to start."""
+    refuse_unwritable(project.state)
     unfinished_restore.refuse(project.state)
     standing = process_lock.standing(project.state)
     if standing.holder is not None:
@@ -150,6 +152,10 @@ def _start_containers(
     plan: UpPlan, project: Project, engine: Engine, resolved: Resolved, observer: Observer
 ) -> None:
     observer.step("starting the containers")
+    for one in engine.containers().values():
+        # Compose fails over a paused container.
+        if one.status == "paused" and not one.attached:
+            engine.unpause(one.id)
     engine.up(pull=resolved.name == "upstream" or bool(plan.state.app_files))
     reload.note_started(project.state)
 
@@ -191,10 +197,13 @@ def _set_grafana_password(
 
 
 def _changed(plan: UpPlan, containers: Mapping[str, ContainerState]) -> tuple[str, ...]:
-    """Return the services whose container did not exist before."""
-    before = plan.facts.engine.inventory.own
+    """Return the services whose container did not exist before, or did not run."""
+    inventory = plan.facts.engine.inventory
+    stopped = {name for name, one in inventory.services().items() if not one.running}
     return tuple(
-        name for name, one in containers.items() if not one.attached and one.id not in before
+        name
+        for name, one in containers.items()
+        if not one.attached and (one.id not in inventory.own or name in stopped)
     )
 
 

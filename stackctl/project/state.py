@@ -10,6 +10,7 @@ told of the engine), `copies.json` (volumes of copies), `project.json` (choices 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import json
@@ -154,13 +155,28 @@ def open_state(project: str, *, create: bool = True) -> StateFolder:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
     except OSError as error:
-        raise StackctlError(
-            f"the state folder {folder} cannot be made: {error.strerror}",
-            remedy="set STACKCTL_STATE_DIR to a folder that you can write",
-        ) from None
+        raise _unusable(folder, error.errno) from None
     if not _check_format(folder / "format"):
         write_atomic(folder / "format", f"{FORMAT}\n")
     return StateFolder(folder)
+
+
+def refuse_unwritable(state: StateFolder) -> None:
+    """Raise the StackctlError of `open_state` where the folder cannot be made, without making it."""
+    there = next(one for one in (state.folder, *state.folder.parents) if one.exists())
+    if not there.is_dir():
+        raise _unusable(state.folder, errno.ENOTDIR)
+    # The mode of a folder of one's own is corrected.
+    own = there == state.folder and there.stat().st_uid == os.geteuid()
+    if not own and not os.access(there, os.W_OK | os.X_OK):
+        raise _unusable(state.folder, errno.EACCES)
+
+
+def _unusable(folder: Path, number: int | None) -> StackctlError:
+    return StackctlError(
+        f"the state folder {folder} cannot be made: {os.strerror(number or 0)}",
+        remedy="set STACKCTL_STATE_DIR to a folder that you can write",
+    )
 
 
 def _check_format(path: Path) -> bool:
@@ -169,6 +185,8 @@ def _check_format(path: Path) -> bool:
         text = path.read_text().strip()
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise _unusable(path.parent, error.errno) from None
     if not text.isdecimal() or int(text) > FORMAT:
         raise StackctlError(
             f"{path.parent} was written by a newer stackctl (format {text[:20]}, this one knows {FORMAT})",

@@ -106,7 +106,7 @@ class MemoryEngine(Engine):
                 "Id": f"id-{name}",
                 "Name": f"/{name}",
                 "Config": {"Labels": {f"com.docker.compose.{k}": v for k, v in labels.items()}},
-                "State": {"Running": True},
+                "State": {"Running": True, "Paused": False},
                 "NetworkSettings": {"Ports": {"80/tcp": bound}},
             }
 

@@ -41,6 +41,7 @@ def inspected(
     hash: str = "hash",  # noqa: A002 - Compose's name
     image: str = "image",
     running: bool = True,
+    paused: bool = False,
     **labels: str,
 ) -> dict[str, Any]:
     """A container as `docker container inspect` describes it; without a service it is not Compose's."""
@@ -55,7 +56,7 @@ def inspected(
         "Id": f"id-{name or service}",
         "Name": f"/{name or service or 'scratch'}",
         "Config": {"Labels": labels},
-        "State": {"Running": running},
+        "State": {"Running": running, "Paused": paused},
     }
 
 

@@ -438,7 +438,7 @@ def test_who_publishes_a_port_on_an_address(
         {
             "Id": name * 64,
             "Name": f"/{name}",
-            "State": {"Running": running},
+            "State": {"Running": running, "Paused": False},
             "NetworkSettings": {"Ports": ports},
         }
         for name, running in (("a", True), ("b", False))

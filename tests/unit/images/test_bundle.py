@@ -249,7 +249,8 @@ def test_of_a_bomb_no_more_than_the_beginning_is_unpacked(tmp_path: Path) -> Non
     assert "it has no manifest" in refusal(path).message
 
 
-@pytest.mark.parametrize("name", ["nowhere", "."])
+@pytest.mark.parametrize("name", ["nowhere", ".", "pipe"])
 def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="cannot be read"), bundle.reading(tmp_path / name):
         pass

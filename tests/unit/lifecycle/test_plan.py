@@ -47,6 +47,7 @@ def test_a_stack_that_is_as_it_should_be_has_nothing_to_change() -> None:
         rehearsed(containers=running()[1:]),
         rehearsed(containers=[inspected("loki", hash="other"), *running()[1:]]),
         rehearsed(containers=[inspected("loki", running=False), *running()[1:]]),
+        rehearsed(containers=[inspected("loki", paused=True), *running()[1:]]),
         rehearsed(containers=[*running(), inspected("gone")]),
         rehearsed(files=FileChanges(changed=("compose.env",))),
         rehearsed(grafana_password="set"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from stackctl.config.load import load
+from stackctl.config.registry import OVERRIDE_FILE
 from stackctl.config.settings import Settings
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import EngineInfo
@@ -27,7 +29,7 @@ from stackctl.project import config_volumes, engine_overrides, process_lock
 from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, ProjectState, UpRequest, open_project
-from stackctl.project.secrets import Secrets
+from stackctl.project.secrets import STORE, Secrets
 from stackctl.project.state import StateFolder
 from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
@@ -261,6 +263,16 @@ def test_an_up_with_nothing_to_do_removes_and_sets_nothing(stage: Stage) -> None
         "note what is read",
         "wait for 19",
     ]
+
+
+def test_what_was_stopped_or_paused_is_started_and_counts_as_a_change(stage: Stage) -> None:
+    stage.engine.states["redis"] = container("redis", status="paused", attached=True)
+    stage.engine.states["mongodb"] = container("mongodb", status="paused")
+    stage.engine.extra = [inspected("grafana", running=False), inspected("mongodb", paused=True)]
+    stage.waits_for = {"grafana", "mongodb", "loki", "redis"}
+    # Compose fails over a paused container; bot-core's own are not ours to touch.
+    assert set(stage.up().changed) == {"grafana", "mongodb", "loki"}
+    assert stage.engine.done == [("unpause", "id-mongodb")]
 
 
 def test_the_upstream_set_and_bot_cores_own_files_are_pulled(stage: Stage) -> None:
@@ -572,6 +584,46 @@ def test_an_up_renders_nothing_aside(stage: Stage, monkeypatch: pytest.MonkeyPat
 
 def test_a_dry_run_uses_the_secrets_that_there_are(stage: Stage) -> None:
     assert dry_run(stage).facts.fingerprint == fingerprint(stage)
+
+
+def test_a_dry_run_names_a_damaged_store_of_secrets_by_its_own_path(stage: Stage) -> None:
+    store = stage.project.state.folder / STORE
+    store.write_text("[]")
+    with pytest.raises(StackctlError, match=re.escape(str(store))) as caught:
+        dry_run(stage)
+    assert caught.value.remedy is not None
+    assert str(store) in caught.value.remedy
+
+
+def test_a_dry_run_refuses_a_state_folder_that_cannot_be_written(stage: Stage) -> None:
+    state = stage.project.state
+    state.compose_env.write_text("")
+    stage.project = replace(stage.project, state=StateFolder(state.compose_env / "bot-core"))
+    with pytest.raises(StackctlError, match=r"the state folder .* cannot be made"):
+        dry_run(stage)
+    assert stage.told == []
+
+
+@pytest.mark.parametrize("remedy", [None, "start Docker"])
+def test_an_override_that_compose_cannot_read_is_named(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, remedy: str | None
+) -> None:
+    def refuse() -> None:
+        raise EngineError("yaml: line 1", remedy=remedy)
+
+    monkeypatch.setattr(stage.engine, "configuration", refuse)
+    override = Path(OVERRIDE_FILE).absolute()
+    override.touch()
+    for run in (stage.up, lambda: dry_run(stage)):
+        with pytest.raises(EngineError) as caught:
+            run()
+        assert caught.value.message == "yaml: line 1"
+        assert caught.value.remedy == (remedy or f"correct {override}, or remove it")
+    assert "up, pull=False" not in stage.engine.steps
+    override.unlink()
+    with pytest.raises(EngineError) as caught:
+        dry_run(stage)
+    assert caught.value.remedy == remedy
 
 
 def test_a_dry_run_leaves_nothing_of_its_rendering(

@@ -20,7 +20,7 @@ from stackctl.errors import StackctlError
 from stackctl.project.process_lock import Standing, exclusive, standing
 from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
-from stackctl.project.state import StateFolder, open_state, write_atomic
+from stackctl.project.state import StateFolder, open_state, refuse_unwritable, write_atomic
 
 
 def mode(path: Path) -> int:
@@ -42,6 +42,29 @@ def test_a_folder_that_cannot_be_made_names_the_remedy(
     with pytest.raises(StackctlError) as caught:
         open_state("bot-core")
     assert "STACKCTL_STATE_DIR" in (caught.value.remedy or "")
+    with pytest.raises(StackctlError) as looked_at:
+        open_state("bot-core", create=False)
+    assert looked_at.value.line == caught.value.line
+
+
+def test_a_folder_that_could_not_be_made_is_told_without_making_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_unwritable(StateFolder(tmp_path / "new" / "bot-core"))
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(StackctlError, match=r"cannot be made: Not a directory"):
+        refuse_unwritable(StateFolder(file / "bot-core"))
+    # Root may write anywhere.
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(StackctlError, match=r"cannot be made: Permission denied"):
+        refuse_unwritable(StateFolder(tmp_path / "new" / "bot-core"))
+    # `open_state` would give it its mode back.
+    refuse_unwritable(StateFolder(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(StackctlError, match=r"cannot be made: Permission denied"):
+        refuse_unwritable(StateFolder(tmp_path))
+    assert sorted(tmp_path.iterdir()) == [file]
 
 
 def test_writing_tells_a_change_from_none(tmp_path: Path) -> None:
