@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackctl.commands.session import Session, pass_session
+from stackctl.errors import StackctlError
 
 if TYPE_CHECKING:
     from stackctl.project.project import ProjectState
@@ -57,21 +58,33 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
 
 
 def passes_checks(session: Session, choices: ProjectState) -> bool:
-    """Return whether every program accepts the configuration rendered for these choices, and print their answers."""
+    """Return whether every program accepts the configuration rendered for these choices, and print their answers.
+
+    The programs are those of the image set that the project runs on, or else of the one that is here. Raises
+    StackctlError where an image is not here.
+    """
     import tempfile
     from pathlib import Path
 
-    from stackctl.images import sets
+    from stackctl.images import resolve, sets
     from stackctl.render import validate
     from stackctl.render.configuration import write_configuration
 
     project = session.project
-    references = sets.references(project.settings, choices.images, pins=choices.pins)
+    engine = project.whole_engine()
+    used = choices.images or resolve.present_set(engine, project.settings, demo=choices.demo)
+    references = sets.references(project.settings, used, pins=choices.pins)
+    missing = [one for one in sorted(validate.images(references)) if engine.image_id(one) is None]
+    if missing:
+        raise StackctlError(
+            f"the configuration cannot be checked without {', '.join(missing)}",
+            remedy="`stackctl up` gets the images, and `stackctl up --dry-run` says how",
+        )
     passed = True
     with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
         folder = Path(name)
         write_configuration(project.settings, folder, project.present(choices))
-        for verdict in validate.check(project.engine(), references, folder):
+        for verdict in validate.check(engine, references, folder):
             passed &= verdict.ok
             if verdict.ok:
                 session.out.print(f"{verdict.service} takes {verdict.subject}", style="green")

@@ -68,6 +68,7 @@ class Programs(Containers):
                 image,
                 list(command),
                 entrypoint=entrypoint,
+                pull="never",
                 volumes=[(at,)],  # type: ignore[list-item]  # without a source it is an anonymous volume
                 networks=["none"],
                 cap_drop=["ALL"],

@@ -23,6 +23,11 @@ class Verdict:
     output: str
 
 
+def images(references: Mapping[str, str]) -> set[str]:
+    """Return those of the references by service whose programs check their configuration."""
+    return {references[service] for service, _ in _checks()}
+
+
 def check(engine: Engine, images: Mapping[str, str], config: Path) -> Iterator[Verdict]:
     """Run every program's own check of its part of the configuration in `config`, two at once.
 

@@ -392,7 +392,10 @@ def test_two_projects_have_other_passwords_and_container_names() -> None:
 
 
 class NetworkedEngine(MemoryEngine):
-    """Has a network with bot-core on it."""
+    """Has a network with bot-core on it, and every image."""
+
+    def image_id(self, reference: str) -> str:
+        return reference
 
     def neighbours(self, network: str) -> list[Neighbour]:
         assert network == "their_net"
@@ -498,3 +501,27 @@ def test_any_settings_give_valid_files_with_no_secret_in_them(
     passwords = environ.get("REDIS_EXPORTER_PASSWORD")
     if passwords:
         assert (state.secrets / "redis_password").read_text() == passwords
+
+
+def test_the_check_is_of_the_set_that_is_here_and_names_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, clean_environment: object
+) -> None:
+    seen: list[Mapping[str, str]] = []
+
+    def check(_engine: object, references: Mapping[str, str], _folder: object) -> list[Verdict]:
+        seen.append(references)
+        return [Verdict("prometheus", "its file", True, "")]
+
+    class LocalEngine(NetworkedEngine):
+        def image_id(self, reference: str) -> str | None:  # type: ignore[override]
+            return reference if reference.endswith(":local") else None
+
+    monkeypatch.setattr("stackctl.render.validate.check", check)
+    monkeypatch.setattr(Project, "engine", lambda *_: LocalEngine())
+    assert run_here("render", "--check").returncode == 0
+    assert seen[0]["prometheus"] == "stackctl/prometheus:local"
+    done = run_here("render", "--check", env={"PROMETHEUS_IMAGE": "own/prometheus:1"})
+    assert done.returncode == 1
+    assert "without own/prometheus:1;" in done.stderr
+    assert "stackctl up" in done.stderr
+    assert len(seen) == 1
