@@ -75,7 +75,9 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
     """Brings up bot-core's monitoring stack on this machine, and proves that it works."""
     from stackctl.commands.session import Session
+    from stackctl.util import environment
 
+    ctx.with_resource(environment.restricted())
     ctx.obj = Session(project, env_file)
 
 

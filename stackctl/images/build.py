@@ -113,6 +113,8 @@ def _build_base(engine: Engine, digest: str) -> None:
             capture_output=True,
             text=True,
             check=False,
+            # The user's would be that of the folders in the image.
+            umask=0o022,
         )
         if done.returncode != 0:
             said = [line for line in done.stderr.splitlines() if line.strip()][-3:]

@@ -25,6 +25,7 @@ from platformdirs import user_state_path
 
 from stackctl.docker.models import COMPOSE_ENV
 from stackctl.errors import StackctlError
+from stackctl.util.environment import shell
 
 FORMAT = 1
 """The layout of a project's folder. A change that an older stackctl could not read needs the next number."""
@@ -140,7 +141,7 @@ class StateFolder:
 
 def root() -> Path:
     """Return the folder of all projects' state folders: STACKCTL_STATE_DIR, else the platform's location."""
-    override = os.environ.get("STACKCTL_STATE_DIR")
+    override = shell().get("STACKCTL_STATE_DIR")
     return Path(override).absolute() if override else user_state_path("stackctl")
 
 
