@@ -103,8 +103,10 @@ def _either(row: Setting, given: Value, path: Value) -> Value:
     try:
         with Path(str(path.text)).expanduser().open("rb") as stream:
             raw = stream.read(_MAX_SECRET + 1).decode()
-    except OSError as error:
-        reason = f"{row.name}: {origin} cannot be read: {error.strerror or error}"
+    except (OSError, RuntimeError) as error:
+        # The latter for a ~ of a user who has no home folder.
+        why = error.strerror if isinstance(error, OSError) else None
+        reason = f"{row.name}: {origin} cannot be read: {why or error}"
         raise UsageError(reason, remedy=remedy) from None
     except UnicodeDecodeError:
         raise UsageError(f"{row.name}: {origin} is no UTF-8 text", remedy=remedy) from None

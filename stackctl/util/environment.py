@@ -8,6 +8,7 @@ need of its user passes: where the engine is, proxies, credential helpers, the l
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -70,6 +71,14 @@ def pass_on(names: Iterable[str]) -> None:
     """Let these variables of the shell pass too, as far as it has them."""
     if _shell is not None:
         os.environ.update({name: _shell[name] for name in names if name in _shell})
+
+
+def user_name() -> str:
+    """Return the name of this process's user; in a container its number may have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _is_passed(name: str) -> bool:

@@ -44,7 +44,7 @@ _MAILBOX = rf"(?:{_SPEC}|(?:{_PHRASE})?< *{_SPEC}>){_COMMENT}"
 _COMPONENT = "[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _REGISTRY = rf"(?:{_LABEL}(?:[.]{_LABEL})*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
-_DIGEST = "[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_DIGEST = "(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})"
 _IMAGE = rf"(?:{_REGISTRY}/)?{_COMPONENT}(?:/{_COMPONENT})*(?::\w[\w.-]{{0,127}})?(?:@{_DIGEST})?"
 
 
@@ -111,8 +111,9 @@ def host(value: str) -> str:
 
 def socket_path(value: str) -> str:
     """Accept the absolute path of a socket."""
-    if not value.startswith("/") or "'" in value:
-        raise ValueError("an absolute path without a quote is expected")
+    # Compose has it before a colon, and in quotes.
+    if not value.startswith("/") or not {"'", ":"}.isdisjoint(value):
+        raise ValueError("an absolute path without a quote and a colon is expected")
     return text(value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import stat
 from collections.abc import Mapping
@@ -68,6 +69,67 @@ def test_the_programs_links_to_themselves_have_the_host(environ: dict[str, str],
     compose = (paths.compose() / "docker-compose.yml").read_text()
     assert compose.count("http://${STACKCTL_URL_HOST:-localhost}:") == 3
     assert "//localhost:" not in compose
+
+
+def test_every_folder_of_the_configuration_can_be_entered_whatever_the_umask() -> None:
+    before = os.umask(0o077)
+    try:
+        state, _ = run()
+    finally:
+        os.umask(before)
+    tree = list(state.config.rglob("*"))
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in tree}
+    assert modes == {(True, 0o755), (False, 0o644)}
+    # Those of an older stackctl are mended.
+    for path in tree:
+        if path.is_dir():
+            path.chmod(0o700)
+    run()
+    assert {path.stat().st_mode & 0o777 for path in tree if path.is_dir()} == {0o755}
+    # The folder around keeps others out all the same.
+    assert state.folder.stat().st_mode & 0o777 == 0o700
+    assert state.secrets.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("bind", "shown"),
+    [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("[::1]", "[::1]"), ("::", "[::]")],
+)
+def test_the_address_of_the_ports_is_in_brackets_where_it_has_colons(bind: str, shown: str) -> None:
+    state, _ = run({"STACKCTL_BIND_ADDRESS": bind})
+    assert dotenv_values(state.compose_env)["STACKCTL_BIND_ADDRESS"] == shown
+
+
+@pytest.mark.parametrize(
+    ("environ", "smarthost", "starttls"),
+    [
+        ({}, "mail.example:587", True),
+        ({"PORT": "465"}, "mail.example:465", False),
+        ({"PORT": "465", "TLS": "implicit"}, "mail.example:465", False),
+        ({"PORT": "25", "TLS": "none"}, "mail.example:25", False),
+        ({"PORT": "25", "TLS": "starttls", "HOST": "[2001:db8::1]"}, "[2001:db8::1]:25", True),
+    ],
+)
+def test_mail_is_encrypted_as_the_settings_say(
+    environ: dict[str, str], smarthost: str, starttls: bool
+) -> None:
+    given = {"HOST": "mail.example", **environ}
+    state, _ = run(
+        {
+            **{f"ALERTMANAGER_SMTP_{name}": value for name, value in given.items()},
+            "ALERTMANAGER_EMAIL_FROM": "Alerts <a@x.example>",
+            "ALERTMANAGER_EMAIL_TO": "b@x.example, c@x.example",
+        }
+    )
+    shared = rendered_alertmanager(state)["global"]
+    assert (shared["smtp_smarthost"], shared["smtp_require_tls"]) == (smarthost, starttls)
+
+
+def test_settings_that_contradict_each_other_are_refused_before_anything_is_written() -> None:
+    mail = {**environment(CHANNELS), "ALERTMANAGER_SMTP_PORT": "465"}
+    with pytest.raises(UsageError, match="ALERTMANAGER_SMTP_TLS=starttls"):
+        run(mail)
+    assert not open_state("bot-core").config.exists()
 
 
 def rendered_alertmanager(state: StateFolder) -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""Values of settings, and whether the program that reads each takes it: our parsers must say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+RECIPIENTS: Mapping[str, bool] = {
+    "a@x.example": True,
+    "a@x.example, b@x.example": True,
+    "a@x.example,b@x.example": True,
+    "a@x.example , , b@x.example,": True,
+    "Name <a@x.example>": True,
+    "Name <a@x.example>, b@x.example": True,
+    '"Last, First" <a@x.example>': True,
+    "Dr. X <a@x.example>": True,
+    "Jürgen <a@x.example>": True,
+    "<a@x.example>": True,
+    "a@x.example (on call)": True,
+    '"a b"@x.example': True,
+    "a+b@x.example": True,
+    "o'neill@x.example": True,
+    "a@localhost": True,
+    "a{b}@x.example": True,
+    "nobody": False,
+    "a@": False,
+    "@x.example": False,
+    "a@b@x.example": False,
+    "a..b@x.example": False,
+    ".a@x.example": False,
+    "a.@x.example": False,
+    "a@x..example": False,
+    "a@x.example.": False,
+    "a b@x.example": False,
+    "a@x.example b@x.example": False,
+    "a@x.example;b@x.example": False,
+    "Name a@x.example": False,
+    "Name <>": False,
+    "<a@x.example": False,
+    "Name <a@x.example> b": False,
+    "Last, First <a@x.example>": False,
+    '""@x.example': False,
+}
+"""What Alertmanager sends mail to."""
+
+SENDERS: Mapping[str, bool] = {
+    "a@x.example": True,
+    "Name <a@x.example>": True,
+    '"Last, First" <a@x.example>': True,
+    "a@x.example,": True,
+    "a@x.example, b@x.example": False,
+    "Name <a@x.example>, b@x.example": False,
+    "a@x.example b@x.example": False,
+    "nobody": False,
+}
+"""What Alertmanager sends mail from: exactly one."""
+
+URLS: Mapping[str, bool] = {
+    "http://x": True,
+    "HTTPS://x/": True,
+    "http://x:9090/a?b=c#d": True,
+    "http://x:/": True,
+    "http://user:word@x/": True,
+    "http://[::1]:9090/": True,
+    "http://[2001:db8::1]/": True,
+    "http://x/a b": True,
+    "http://x/ä": True,
+    "http://x/%41": True,
+    "http://x/?%zz": True,
+    "http://a_b.example/": True,
+    "http://münchen.example/": True,
+    "ftp://x/": False,
+    "x:9090": False,
+    "http://x:port/": False,
+    "http://[::1": False,
+    "http://[::1]x/": False,
+    "http://[1.2.3.4]/": False,
+    "http://a b/": False,
+    "http://a\\b/": False,
+    "http://a{b}/": False,
+    "http://a|b/": False,
+    "http://a%41/": False,
+    "http://x/%zz": False,
+    "http://x/#%zz": False,
+    "http://u p@x/": False,
+    " http://x/": False,
+    "http://x/\t": False,
+    "http://x /": False,
+}
+"""What Alertmanager takes for the address of a webhook."""
+
+_HEX = "0123456789abcdef" * 4
+
+IMAGES: Mapping[str, bool] = {
+    "redis": True,
+    "prom/prometheus:v2.48.0": True,
+    "gcr.io/cadvisor/cadvisor:v0.47.2": True,
+    "localhost/x": True,
+    "mirror.example:5000/a/b/c:1.0": True,
+    "UPPER.example/x": True,
+    "my_registry/x": True,
+    "a--b__c.d": True,
+    "a:_t": True,
+    f"a@sha256:{_HEX}": True,
+    f"a:t@sha256:{_HEX}": True,
+    f"a:{'t' * 128}": True,
+    "Redis": False,
+    "prom/Prometheus": False,
+    "http://mirror.example/x": False,
+    "a b": False,
+    "a:": False,
+    "a:b:c": False,
+    "a:-t": False,
+    f"a:{'t' * 129}": False,
+    "a:ä": False,
+    "-a": False,
+    "a-": False,
+    "a..b": False,
+    "a___b": False,
+    "a@sha256:0123": False,
+    f"a@sha256:{_HEX.upper()}": False,
+    "${IMAGE}": False,
+}
+"""What Docker takes for an image's reference."""
