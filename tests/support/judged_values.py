@@ -73,7 +73,6 @@ URLS: Mapping[str, bool] = {
     "http://x:port/": False,
     "http://[::1": False,
     "http://[::1]x/": False,
-    "http://[1.2.3.4]/": False,
     "http://a b/": False,
     "http://a\\b/": False,
     "http://a{b}/": False,
