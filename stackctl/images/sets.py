@@ -109,6 +109,6 @@ def references(
 
 def _load(name: str) -> dict[str, dict[str, dict[str, str]]]:
     content: dict[str, dict[str, dict[str, str]]] = yaml_text.load(
-        (paths.compose() / name).read_text()
+        (paths.compose() / name).read_text(encoding="utf-8")
     )
     return content

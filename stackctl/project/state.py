@@ -181,7 +181,7 @@ def open_state(project: str, *, create: bool = True) -> StateFolder:
 def _check_format(path: Path) -> bool:
     """Refuse a folder that a newer stackctl wrote, and return whether there is a format: an older one has none."""
     try:
-        text = path.read_text().strip()
+        text = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return False
     if not text.isdecimal() or int(text) > FORMAT:
