@@ -59,13 +59,17 @@ def main(folder: Path) -> None:
     """Run the servers until every alert was tried."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    logins = {"authenticator": _authenticate}
+    # The LOGIN of aiosmtpd asks for the user in words that Alertmanager does not know.
+    logins: dict[str, Any] = {"authenticator": _authenticate, "auth_exclude_mechanism": ["LOGIN"]}
     servers = [
         Controller(_Handler(25), "127.0.0.1", 25),
         Controller(
             _Handler(587), "127.0.0.1", 587, tls_context=tls, require_starttls=True, **logins
         ),
-        Controller(_Handler(465), "127.0.0.1", 465, ssl_context=tls, **logins),
+        # aiosmtpd takes only STARTTLS for TLS.
+        Controller(
+            _Handler(465), "127.0.0.1", 465, ssl_context=tls, auth_require_tls=False, **logins
+        ),
     ]
     for server in servers:
         server.start()
