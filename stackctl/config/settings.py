@@ -99,11 +99,6 @@ class Settings:
         host = self["STACKCTL_HOST"] or bound
         return f"[{host}]" if ":" in host else host
 
-    @property
-    def host_in_links(self) -> str:
-        """The host in the links that the programs make of themselves: by its name where it is this machine."""
-        return "localhost" if self.host in {"127.0.0.1", "[::1]"} else self.host
-
     def doubts(self) -> list[tuple[str, str]]:
         """Give (what is odd, remedy) for each name in the file that looks like a setting and is none.
 

@@ -185,8 +185,7 @@ def _sink_secrets(left_out: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 def _grafana(text: str, settings: Settings) -> str:
     port = PUBLISHED_PORTS["grafana"].default
-    here = f"http://{settings.host_in_links}:{settings['GRAFANA_PORT']}"
-    return text.replace(f"http://localhost:{port}", here)
+    return text.replace(f"http://127.0.0.1:{port}", settings.url("grafana"))
 
 
 def _own_containers(text: str, project: str) -> str:
@@ -237,7 +236,7 @@ def _compose_env(
         "STACKCTL_CONFIG": str(state.config),
         "STACKCTL_SECRETS": str(state.secrets),
         "STACKCTL_CONTAINER_PREFIX": prefix,
-        "STACKCTL_URL_HOST": settings.host_in_links,
+        "STACKCTL_URL_HOST": settings.host,
         # An IPv6 address is in brackets before a port.
         "STACKCTL_BIND_ADDRESS": f"[{bind}]" if ":" in bind else bind,
         **_ports(settings, present),

@@ -62,7 +62,7 @@ def alert(number: int, *, resolved: bool) -> dict[str, Any]:
         },
         "startsAt": BEGAN.isoformat(),
         "endsAt": (BEGAN + LASTED).isoformat() if resolved else "0001-01-01T00:00:00Z",
-        "generatorURL": "http://localhost:9090/graph?g0.expr=a+%2F+b+%3E+0.5&g0.tab=1",
+        "generatorURL": "http://127.0.0.1:9090/graph?g0.expr=a+%2F+b+%3E+0.5&g0.tab=1",
         "fingerprint": f"{number:016x}",
     }
 
@@ -78,7 +78,7 @@ def group(alerts: list[dict[str, Any]]) -> dict[str, Any]:
         "groupLabels": {k: v for k, v in labels.items() if k in {"alertname", "service"}},
         "commonLabels": labels,
         "commonAnnotations": common(one["annotations"] for one in alerts),
-        "externalURL": "http://localhost:9093",
+        "externalURL": "http://127.0.0.1:9093",
     }
 
 

@@ -37,9 +37,6 @@ NOT_BRIDGED = {"BinanceAPISlow": "a sample less moves an average that is just ab
 """Alerts that a scenario rightly changes, and why."""
 LEFT_OUT = {
     "alerts-starts.yml",
-    "alerts-long-windows.yml",
-    "alerts-slo-fast.yml",
-    "alerts-slo-slow.yml",
     "alerts-pipeline.yml",
 }
 """Ages that are constant, windows of hours that one scrape cannot change, and the alerts on the monitoring itself,

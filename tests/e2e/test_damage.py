@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -86,7 +87,8 @@ def test_a_rule_that_prometheus_refuses_leaves_what_is_loaded(stack: Stack, tmp_
         shutil.copytree(paths.root() / name, checkout / name)
     rules = checkout / "infrastructure/monitoring/prometheus/alerts/infrastructure.yml"
     text = rules.read_text()
-    first = text.index("expr: ")
+    # The first that is on one line.
+    first = re.search(r"expr: (?!\|)", text).start()  # type: ignore[union-attr]
     rules.write_text(f"{text[:first]}expr: up ==\n        # {text[first:]}")
     number = text[:first].count("\n") + 1
 

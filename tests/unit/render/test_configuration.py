@@ -61,13 +61,15 @@ def _own_state(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     ("environ", "host"),
-    [({}, "localhost"), ({"STACKCTL_HOST": "server.example"}, "server.example")],
+    [({}, "127.0.0.1"), ({"STACKCTL_HOST": "server.example"}, "server.example")],
 )
-def test_the_programs_links_to_themselves_have_the_host(environ: dict[str, str], host: str) -> None:
+def test_the_programs_links_to_themselves_have_the_host_that_up_prints(
+    environ: dict[str, str], host: str
+) -> None:
     state, _ = run(environ)
     assert dotenv_values(state.compose_env)["STACKCTL_URL_HOST"] == host
     compose = (paths.compose() / "docker-compose.yml").read_text()
-    assert compose.count("http://${STACKCTL_URL_HOST:-localhost}:") == 3
+    assert compose.count("http://${STACKCTL_URL_HOST:-127.0.0.1}:") == 3
     assert "//localhost:" not in compose
 
 
@@ -301,9 +303,9 @@ def test_promtail_reads_this_projects_containers() -> None:
 def test_messages_and_lokis_alerts_lead_to_this_projects_grafana() -> None:
     state, _ = run({"GRAFANA_PORT": "4001"})
     template = (state.config / "alertmanager" / "templates" / "common.tmpl").read_text()
-    assert '{{ define "stackctl.grafana" }}http://localhost:4001{{ end }}' in template
+    assert '{{ define "stackctl.grafana" }}http://127.0.0.1:4001{{ end }}' in template
     ruler = yaml_text.load((state.config / "loki" / "loki-config.yml").read_text())["ruler"]
-    assert ruler["external_url"] == "http://localhost:4001"
+    assert ruler["external_url"] == "http://127.0.0.1:4001"
 
 
 def test_binance_has_a_target_only_with_an_address() -> None:
