@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -42,10 +43,24 @@ def loopback() -> str:
     return "[::1]"
 
 
+def write_docker_config(folder: Path) -> None:
+    """Write a configuration of the docker command with a proxy for every container, which there is not."""
+    folder.mkdir()
+    proxy = "http://proxy.corp.example:3128"
+    proxies = {"default": {"httpProxy": proxy, "httpsProxy": proxy, "allProxy": proxy}}
+    (folder / "config.json").write_text(json.dumps({"proxies": proxies}))
+    plugins = Path.home() / ".docker" / "cli-plugins"
+    if plugins.is_dir():
+        # Compose may be installed there.
+        (folder / "cli-plugins").symlink_to(plugins)
+
+
 class Shell:
     """Runs stackctl for a project of its own, with a umask and a state folder that not everybody has."""
 
     def __init__(self, folder: Path) -> None:
+        self.docker_config = folder / "docker"
+        write_docker_config(self.docker_config)
         self.env_file = folder / "shell.env"
         self.state = folder / "state: with a colon"
         self.address = loopback()
@@ -59,7 +74,12 @@ class Shell:
         try:
             return stackctl(
                 *("-p", PROJECT, "--env-file", str(self.env_file), *arguments),
-                env={**IN_THE_WAY, "STACKCTL_STATE_DIR": str(self.state), **env},
+                env={
+                    **IN_THE_WAY,
+                    "STACKCTL_STATE_DIR": str(self.state),
+                    "DOCKER_CONFIG": str(self.docker_config),
+                    **env,
+                },
                 timeout=600,
             )
         finally:
