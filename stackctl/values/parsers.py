@@ -40,6 +40,14 @@ _PHRASE = rf"(?:(?:{_ATOM}|\.|{_QUOTED}) *+)++"
 _COMMENT = r"(?: *\([^\x00-\x1f\x7f()\\]*\))?"
 _MAILBOX = rf"(?:{_SPEC}|(?:{_PHRASE})?< *{_SPEC}>){_COMMENT}"
 
+# https://www.mongodb.com/docs/manual/reference/connection-string, as the Go driver reads it (its package connstring).
+_WORD = rf"(?:[^/:@%]|{_ESCAPE})*"
+_MONGODB_URI = re.compile(
+    rf"mongodb://(?P<user>{_WORD}(?::{_WORD})?@)?(?P<hosts>[^/?@]+)(?(user)(?:/.*)?|(?:/[^@]*)?)",
+    re.DOTALL,
+)
+_MONGODB_HOST = re.compile(rf"(?:(?:[^:%\[\]]|{_ESCAPE})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+
 # https://pkg.go.dev/github.com/distribution/reference
 _COMPONENT = "[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -203,9 +211,31 @@ def mirror(value: str) -> str:
 
 
 def mongodb_uri(value: str) -> str:
-    """Accept a MongoDB connection string."""
-    if not value.startswith(("mongodb://", "mongodb+srv://")):
-        raise ValueError("a mongodb:// address is expected")
+    """Accept the connection string of one MongoDB server, as the driver of its exporter reads it.
+
+    The exporter connects directly, to tell each member of a replica set from the others; the driver then refuses
+    several hosts and mongodb+srv://.
+    """
+    if value.startswith("mongodb+srv://"):
+        raise ValueError(
+            "mongodb:// with one server is expected, as the exporter connects to one directly;"
+            " mongodb+srv:// names a whole cluster"
+        )
+    found = _MONGODB_URI.fullmatch(value)
+    if found is None:
+        raise ValueError(
+            "mongodb://USER:PASSWORD@HOST:PORT/ is expected, with / : @ and % in the user and the password"
+            " written as %2F, %3A, %40 and %25"
+        )
+    hosts = [host for host in found["hosts"].split(",") if host]
+    if len(hosts) != 1:
+        raise ValueError(
+            "one server is expected, as the exporter connects to one directly: take a member"
+        )
+    if not _MONGODB_HOST.fullmatch(hosts[0]):
+        raise ValueError("a host, with a port from 1 to 65535 or none, is expected after the @")
+    if ":" in hosts[0].rpartition("]")[2]:
+        port(hosts[0].rpartition(":")[2])
     return text(value)
 
 

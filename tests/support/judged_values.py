@@ -89,6 +89,31 @@ URLS: Mapping[str, bool] = {
 
 _HEX = "0123456789abcdef" * 4
 
+MONGODB_URIS: Mapping[str, bool] = {
+    "mongodb://h": True,
+    "mongodb://h:27017/": True,
+    "mongodb://u@h": True,
+    "mongodb://u:p@h/db?authSource=$external": True,
+    "mongodb://u:p%2Fs%40@h:27017/?replicaSet=rs": True,
+    "mongodb://u:p@[::1]:27017/": True,
+    "mongodb://u:p@h/?appName=@x": True,
+    "mongodb://": False,
+    "mongodb://h?replicaSet=rs": False,
+    "mongodb://h:0": False,
+    "mongodb://h:65536": False,
+    "mongodb://h:port": False,
+    "mongodb://::1": False,
+    "mongodb://u:p@": False,
+    "mongodb://u:p@ss@h": False,
+    "mongodb://u:p/s@h": False,
+    "mongodb://u:p:s@h": False,
+    "mongodb://u:100%@h": False,
+    "mongodb://h1,h2:27017": False,
+    "mongodb+srv://u:p@cluster.example": False,
+    "http://h": False,
+}
+"""What the driver of MongoDB's exporter takes with a direct connection (mongo-driver 1.13, tried with it)."""
+
 IMAGES: Mapping[str, bool] = {
     "redis": True,
     "prom/prometheus:v2.48.0": True,
