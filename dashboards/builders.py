@@ -584,10 +584,21 @@ def active_alerts(services: str, *, width: int = 12) -> table.Panel:
     )
 
 
+# A line that is no JSON gets the labels of an error, though it is none. The message is where the plan has it, where
+# Rust's tracing has it, or where Go's and Node's loggers do.
+_MESSAGE = (
+    "| json | drop __error__, __error_details__ "
+    '| line_format "{{.job}} {{.level}} {{or .message .fields_message .msg __line__}}"'
+)
+
+
 def log_lines(
     title: str, shows: str, matters: str, selector: str, *, width: int = 24
 ) -> logs.Panel:
-    """Return a panel of the log lines, newest first, that a LogQL selector picks, each with its service and level."""
+    """Return a panel of the log lines, newest first, that a LogQL selector picks, each with its service and level.
+
+    Of a JSON line it shows the message; its fields are labels, in the line's details.
+    """
     empty = "Nothing was logged in the time range, or Promtail is down."
     panel = logs.Panel().title(title).description(described(shows, matters, empty))
     panel.datasource(LOKI).span(width)
@@ -598,7 +609,7 @@ def log_lines(
     target = (
         loki.Dataquery()
         .ref_id("A")
-        .expr(f'{selector} | line_format "{{{{.job}}}} {{{{.level}}}} {{{{__line__}}}}"')
+        .expr(f"{selector} {_MESSAGE}")
         .query_type("range")
         .max_lines(200)
         .datasource(LOKI)

@@ -19,7 +19,6 @@ CONTROL_PATH = "/demo/control"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 _STEP_SECONDS = 0.5
 _SHUTDOWN_SECONDS = 0.3
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -72,6 +71,11 @@ class Server:
         return await handler(request)
 
     async def _answered(self, request: web.Request, response: web.StreamResponse) -> None:
+        if request.path == self._role.metrics_path:
+            # Not sooner: a response that has none is given one before it comes here.
+            response.headers.popall("Content-Type", None)
+            if self._role.content_type is not None:
+                response.headers["Content-Type"] = self._role.content_type
         took = time.perf_counter() - _started.get()
         if self._role.http:
             method = request.method if request.method in _METHODS else "OTHER"
@@ -85,7 +89,7 @@ class Server:
         return web.json_response(self._role.health())
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=self._role.exposition(), headers={"Content-Type": _TEXT_FORMAT})
+        return web.Response(body=self._role.exposition())
 
     async def _show_switches(self, request: web.Request) -> web.Response:
         control = self._role.control

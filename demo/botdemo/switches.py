@@ -25,7 +25,33 @@ class HttpSwitches(Switches):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineSwitches(HttpSwitches):
+class ApplicationSwitches(HttpSwitches):
+    """Mistakes that an application can make with its metrics, for `stackctl verify` to find."""
+
+    content_type: bool = switch(True, "boolean", "Whether the page of metrics has a Content-Type.")
+    largest_bucket: float | None = switch(
+        None, "number", "Where the buckets of every histogram end.", minimum=0.001, maximum=100_000
+    )
+    endpoints_by_id: int = switch(
+        0, "integer", "Endpoints with an ID in them, each a series of its own.", maximum=10_000
+    )
+    counters_as_gauges: bool = switch(
+        False, "boolean", "Counters have the type of a gauge, and a gauge the name of a counter."
+    )
+    missing_metrics: bool = switch(
+        False, "boolean", "Histograms, and metrics without labels, are not exposed."
+    )
+    clock_offset_seconds: float = switch(
+        0.0,
+        "number",
+        "Samples have timestamps, of a clock that is ahead by so much.",
+        minimum=-3600,
+        maximum=3600,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSwitches(ApplicationSwitches):
     """What rust-core-engine can be turned to."""
 
     trading_enabled: bool = switch(True, "boolean", "Whether the engine trades at all.")
@@ -82,7 +108,7 @@ class EngineSwitches(HttpSwitches):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnalystSwitches(HttpSwitches):
+class AnalystSwitches(ApplicationSwitches):
     """What python-ai-service can be turned to."""
 
     analyses_per_second: float | None = switch(None, "number", "Analyses a second.", maximum=100)

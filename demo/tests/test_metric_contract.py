@@ -7,61 +7,12 @@ import re
 import pytest
 
 from demo.tests.helpers import APPLICATIONS, Client, make_role, visit
-
-HTTP = {
-    "http_requests_total": ("counter", {"method", "endpoint", "status"}),
-    "http_request_duration_seconds": ("histogram", {"method", "endpoint"}),
-}
+from stackctl.services import contract
 
 CONTRACT: dict[str, dict[str, tuple[str, set[str]]]] = {
-    "rust-core-engine": HTTP
-    | {
-        "trades_total": ("counter", {"symbol", "side"}),
-        "trades_success_total": ("counter", {"symbol", "side"}),
-        "trades_failed_total": ("counter", {"symbol", "side"}),
-        "trade_execution_duration_seconds": ("histogram", set()),
-        "trade_volume_total": ("counter", {"symbol"}),
-        "trading_enabled": ("gauge", set()),
-        "trading_balance_usdt": ("gauge", set()),
-        "portfolio_value_usd": ("gauge", set()),
-        "profit_loss_daily": ("gauge", set()),
-        "profit_loss_total": ("gauge", set()),
-        "position_size_btc": ("gauge", {"symbol"}),
-        "max_drawdown_ratio": ("gauge", set()),
-        "sharpe_ratio": ("gauge", set()),
-        "websocket_connections_active": ("gauge", set()),
-        "websocket_messages_total": ("counter", {"client"}),
-        "websocket_messages_sent_total": ("counter", {"client"}),
-        "websocket_messages_received_total": ("counter", {"client"}),
-        "websocket_errors_total": ("counter", set()),
-        "websocket_disconnects_total": ("counter", {"reason"}),
-        "websocket_message_duration_seconds": ("histogram", set()),
-        "websocket_connection_duration_seconds": ("histogram", set()),
-        "db_query_duration_seconds": ("histogram", {"collection", "operation"}),
-        "db_pool_connections": ("gauge", {"state"}),
-        "users_active_total": ("gauge", set()),
-        "user_registrations_total": ("counter", set()),
-        "user_logins_total": ("counter", set()),
-        "user_sessions_total": ("counter", set()),
-        "strategy_trades_total": ("counter", {"strategy"}),
-        "platform_fees_total": ("counter", set()),
-    },
-    "python-ai-service": HTTP
-    | {
-        "ai_analysis_total": ("counter", set()),
-        "ai_analysis_duration_seconds": ("histogram", set()),
-        "ai_model_confidence": ("gauge", {"model"}),
-        "ai_confidence_score": ("histogram", set()),
-        "ai_predictions_total": ("counter", {"signal"}),
-        "ai_prediction_accuracy": ("gauge", set()),
-        "openai_requests_total": ("counter", set()),
-        "openai_errors_total": ("counter", set()),
-        "openai_rate_limit_errors_total": ("counter", set()),
-        "model_load_failures_total": ("counter", {"model"}),
-        "model_load_duration_seconds": ("gauge", {"model"}),
-        "ai_models_active": ("gauge", {"model", "version"}),
-    },
-    "nextjs-ui-dashboard": HTTP,
+    service: {one.name: (one.kind, set(one.labels)) for one in metrics}
+    for service, metrics in contract.CONTRACT.items()
+} | {
     "kong": {
         "kong_http_requests_total": (
             "counter",
@@ -103,8 +54,7 @@ LABEL_VALUES = {
 PROCESS = {
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
-    "process_start_time_seconds",
-    "process_open_fds",
+    *(metric.name for metric in contract.PROCESS),
 }
 
 

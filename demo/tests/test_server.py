@@ -176,7 +176,7 @@ def test_control_shows_sets_and_resets() -> None:
         ("{", "Expecting property name"),
         ("[]", "expected a JSON object"),
         ('{"error_ratio": NaN}', "error_ratio takes a number from 0 to 1, not nan"),
-        ('{"confidence": 0.2}', "no switch 'confidence'; there are: error_ratio"),
+        ('{"confidence": 0.2}', "no switch 'confidence'; there are: clock_offset_seconds"),
     ],
 )
 def test_control_refuses_what_it_does_not_know(body: str, reason: str) -> None:

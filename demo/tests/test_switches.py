@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from botdemo.roles.base import Role
+from botdemo.switches import ApplicationSwitches, HttpSwitches
 from demo.tests.helpers import (
     ANALYST,
     APPLICATIONS,
@@ -144,7 +146,12 @@ COUNTERS = [
     Effect(KONG, "request_rate", 50, "kong_http_requests_total", 2850, 3150),
 ]
 
-ELSEWHERE = {"unhealthy", "daily_loss_ratio"}
+FLAWS = {field.name for field in dataclasses.fields(ApplicationSwitches)} - {
+    field.name for field in dataclasses.fields(HttpSwitches)
+}
+"""What `test_flaws` shows."""
+
+ELSEWHERE = {"unhealthy", "daily_loss_ratio", *FLAWS}
 """Switches whose effect other tests show."""
 
 

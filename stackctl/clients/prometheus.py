@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Generic, Literal, TypeVar
 
 import yaml
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from stackctl.clients.base import CamelModel, HttpClient
 from stackctl.clients.fields import Duration
+from stackctl.errors import ServiceError
 from stackctl.util import yaml_text
 
 T = TypeVar("T")
@@ -154,6 +156,26 @@ class _Matrix(BaseModel):
     result: list[Series]
 
 
+class _MetadataTarget(BaseModel):
+    job: str
+
+
+class TargetMetadata(BaseModel):
+    """What a target says of one metric in its TYPE line.
+
+    `metric` is as that line has it: OpenMetrics leaves out the `_total` of a counter. `type` is "unknown" without one.
+    """
+
+    target: _MetadataTarget
+    metric: str
+    type: str
+
+    @property
+    def job(self) -> str:
+        """The target's job."""
+        return self.target.job
+
+
 class BuildInfo(CamelModel):
     """What the program says of itself."""
 
@@ -228,6 +250,24 @@ class PrometheusClient(HttpClient):
             return [Sample(metric={}, value=answer.data.result)]
         return answer.data.result
 
+    async def metadata(self, selector: str) -> list[TargetMetadata]:
+        """Return the types of all metrics that the selected targets exposed of late, also of those without a series."""
+        try:
+            path = "/api/v1/targets/metadata"
+            return (
+                await self._json(_METADATA, "GET", path, params={"match_target": selector})
+            ).data
+        except ServiceError as error:
+            # Prometheus 2 says so of targets of which no metric has a TYPE.
+            if error.status == HTTPStatus.NOT_FOUND:
+                return []
+            raise
+
+    async def label_names(self, selector: str, *, start: float) -> list[str]:
+        """Return the names of all labels that the selected series had since `start` (Unix seconds)."""
+        params = {"match[]": selector, "start": str(start)}
+        return (await self._json(_NAMES, "GET", "/api/v1/labels", params=params)).data
+
     async def query_range(
         self, expression: str, *, start: float, end: float, step: float
     ) -> list[Series]:
@@ -243,5 +283,7 @@ _TARGETS = TypeAdapter(_Answer[_Targets])
 _GROUPS = TypeAdapter(_Answer[_Groups])
 _ALERTS = TypeAdapter(_Answer[_Alerts])
 _ENDPOINTS = TypeAdapter(_Answer[_Endpoints])
+_METADATA = TypeAdapter(_Answer[list[TargetMetadata]])
+_NAMES = TypeAdapter(_Answer[list[str]])
 _INSTANT = TypeAdapter(_Answer[_Vector | _Scalar])
 _RANGE = TypeAdapter(_Answer[_Matrix])

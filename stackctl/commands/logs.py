@@ -166,6 +166,8 @@ def _from_loki(
     rows = asyncio.run(ask())
     width = max((len(job) for _, job, _ in rows), default=0)
     for _, job, line in rows:
-        sys.stdout.write(f"{job:{width}} | {line}\n")
+        # An entry may be a whole traceback.
+        for part in line.split("\n"):
+            sys.stdout.write(f"{job:{width}} | {part}\n")
     if not rows:
         session.err.print(f"no line of {query} in the last {since:g} minutes", markup=False)

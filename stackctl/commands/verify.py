@@ -75,9 +75,9 @@ def verify(
 ) -> None:
     """Prove that the stack works: the plan's section 9 as a checklist. Exit 1 if a check fails.
 
-    SECTION is one of prometheus, grafana, loki, alertmanager, notifications, dashboards, end-to-end; CHECK an id
-    such as prometheus.targets. Without any, everything is checked but what takes longer than a few seconds or puts
-    load on the stack; `--all` adds that.
+    SECTION is one of prometheus, applications, grafana, loki, alertmanager, notifications, dashboards, end-to-end;
+    CHECK an id such as prometheus.targets. Without any, everything is checked but what takes longer than a few seconds
+    or puts load on the stack; `--all` adds that. A warning is no failure.
     """
     import asyncio
 

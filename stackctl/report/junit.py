@@ -44,6 +44,10 @@ def dumps(report: Report) -> str:
             finding = result.finding
             if finding.skipped:
                 ET.SubElement(case, "skipped", message=_clean(finding.observed))
+            if finding.warning:
+                # JUnit has no warning: a case's output is what CI systems show beside a test that passed.
+                output = ET.SubElement(case, "system-out")
+                output.text = _clean(f"warning: {finding.observed}\nnext: {finding.next_step}")
             if not finding.ok:
                 message = _clean(f"expected {finding.expected}; seen {finding.observed}")
                 failure = ET.SubElement(case, "failure", message=message)

@@ -12,7 +12,7 @@ from stackctl.verify.model import Report, Result
 
 
 def print_report(console: Console, report: Report) -> None:
-    """Print the checklist by section, with what was expected, seen and is to be done where a check failed."""
+    """Print the checklist by section, with what was expected, seen and is to be done where a check failed or warns."""
     signs = marks(console.encoding)
     section = ""
     for result in report.results:
@@ -24,7 +24,7 @@ def print_report(console: Console, report: Report) -> None:
 
 
 def overview(console: Console, report: Report) -> RenderableType:
-    """Return a view that fits on a screen: a line for each section, and all details of what failed."""
+    """Return a view that fits on a screen: a line for each section, and all details of what failed or warns."""
     signs = marks(console.encoding)
     sections: dict[str, list[Result]] = {}
     for result in report.results:
@@ -36,15 +36,19 @@ def overview(console: Console, report: Report) -> RenderableType:
         lines.append(
             (_mark(passed == len(asked), signs), Text(f"{section}: {passed} of {len(asked)}"))
         )
-    failed = (_result(result, signs) for result in report.failed)
-    return Group(_rows(lines, indent=0), *failed, _summary(report))
+    details = (_result(result, signs) for result in (*report.failed, *report.warned))
+    return Group(_rows(lines, indent=0), *details, _summary(report))
 
 
 def _summary(report: Report) -> Text:
     asked = len(report.results) - len(report.skipped)
     skipped = f", {len(report.skipped)} skipped" if report.skipped else ""
-    summary = f"\n{report.passed} of {asked} checks passed{skipped} in {report.seconds:.1f} s"
-    return Text(summary, style="green" if report.ok else "red")
+    warned = f", {len(report.warned)} with a warning" if report.warned else ""
+    summary = (
+        f"\n{report.passed} of {asked} checks passed{warned}{skipped} in {report.seconds:.1f} s"
+    )
+    style = "red" if not report.ok else "yellow" if report.warned else "green"
+    return Text(summary, style=style)
 
 
 def _mark(ok: bool, signs: Marks) -> Text:
@@ -53,13 +57,18 @@ def _mark(ok: bool, signs: Marks) -> Text:
 
 def _result(result: Result, signs: Marks) -> RenderableType:
     finding = result.finding
-    mark = Text(signs.skipped, style="dim") if finding.skipped else _mark(finding.ok, signs)
+    if finding.skipped:
+        mark = Text(signs.skipped, style="dim")
+    elif finding.warning:
+        mark = Text(signs.warning, style="yellow")
+    else:
+        mark = _mark(finding.ok, signs)
     standin = " (stand-in)" if result.standin else ""
     head = Text.assemble(result.check.title, (standin, "dim"))
-    if finding.ok:
+    if not finding.needs_action:
         head.append(f": {finding.observed}", style="dim")
     line = _rows([(mark, head)], indent=2)
-    if finding.ok:
+    if not finding.needs_action:
         return line
     rows = (
         ("expected", finding.expected),

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What stands for passed, for failed, for not asked, and before a remedy."""
+    """What stands for passed, for failed, for not asked, for a warning, and before a remedy."""
 
     good: str
     bad: str
     skipped: str
+    warning: str
     remedy: str
 
 
-_SIGNS = Marks("✔", "✘", "-", "→")
-_LETTERS = Marks("ok  ", "FAIL", "skip", "->")
+_SIGNS = Marks("✔", "✘", "-", "!", "→")
+_LETTERS = Marks("ok  ", "FAIL", "skip", "warn", "->")
 
 
 def marks(encoding: str) -> Marks:

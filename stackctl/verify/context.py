@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from stackctl.chaos.journal import Journal
 from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.blackbox import BlackboxClient
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
@@ -43,6 +44,7 @@ async def open_context(
             settings.url("grafana"), password=project.secrets.get("GRAFANA_PASSWORD")
         ) as grafana,
         SinkClient(settings.url("notification-sink")) as sink,
+        BlackboxClient(settings.url("blackbox-exporter")) as blackbox,
     ):
         yield Context(
             prometheus,
@@ -64,6 +66,7 @@ async def open_context(
                 {service.name: service for service in project.services},
                 waiting,
             ),
+            blackbox=blackbox,
         )
 
 

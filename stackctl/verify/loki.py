@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from stackctl.verify.counters import grown
@@ -13,6 +14,11 @@ _LOST = {
     "refused by Loki": "loki_discarded_samples_total",
     "dropped by Promtail": "promtail_dropped_entries_total",
 }
+_OLD = ("greater_than_max_sample_age", "out_of_order", "too_far_behind")
+"""Loki's reasons for lines that are too old. Promtail 2.9 reads a container's log again once the container has
+restarted, and all of it where it begins to watch one: Loki has such lines already, or they are history."""
+_REFUSED_BATCH = "ingester_error"
+"""Promtail's reason for a whole batch, of which Loki may have refused a single line."""
 _LABELS = ("job", "container_name", "image", "level")
 
 
@@ -33,9 +39,18 @@ async def _lines(context: Context) -> Finding:
     return Finding(
         bool(lines),
         f"lines of {query} in the last {_LAST_MINUTES} minutes",
-        f"{len(lines)} lines, such as: {lines[0][:60]}" if lines else "none",
+        f"{len(lines)} lines, such as: {_message(lines[0])[:60]}" if lines else "none",
         "stackctl logs promtail",
     )
+
+
+def _message(line: str) -> str:
+    """Return the message of a JSON line, which says more than its beginning does, or the line."""
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return line
+    return str(fields.get("message", line)) if isinstance(fields, dict) else line
 
 
 async def _labels(context: Context) -> Finding:
@@ -52,18 +67,35 @@ async def _labels(context: Context) -> Finding:
 
 
 async def _rejected(context: Context) -> Finding:
-    lost = {}
-    for name, metric in _LOST.items():
-        query = f"sum({grown(metric, _LOST_MINUTES * 60)})"
-        number = sum(sample.value[1] for sample in await context.prometheus.query(query))
-        if number >= 1:
-            lost[name] = number
+    numbers = {name: await _by_reason(context, metric) for name, metric in _LOST.items()}
+    refused, dropped = numbers.values()
+    old = {reason: refused.pop(reason) for reason in _OLD if reason in refused}
+    if old:
+        dropped.pop(_REFUSED_BATCH, None)
+    lost = [
+        f"{number:.0f} {name} ({reason})"
+        for name, found in numbers.items()
+        for reason, number in found.items()
+    ]
+    seen = ", ".join(lost) or "none"
+    if old:
+        reasons = ", ".join(f"{number:.0f} {reason}" for reason, number in old.items())
+        seen += f"; not counted: lines that Promtail read again, refused as too old ({reasons})"
     return Finding(
         not lost,
-        f"no line is refused or dropped in {_LOST_MINUTES} minutes",
-        ", ".join(f"{number:.0f} {name}" for name, number in lost.items()) or "none",
+        f"no line is refused or dropped in {_LOST_MINUTES} minutes, but old ones that were read again",
+        seen,
         "stackctl logs promtail, for the reason that Loki gave",
     )
+
+
+async def _by_reason(context: Context, metric: str) -> dict[str, float]:
+    query = f"sum by (reason) ({grown(metric, _LOST_MINUTES * 60)})"
+    return {
+        sample.metric.get("reason", ""): sample.value[1]
+        for sample in await context.prometheus.query(query)
+        if sample.value[1] >= 1
+    }
 
 
 _PLAN = "9.3 Loki Verification: "

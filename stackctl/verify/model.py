@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.base import Exchange
+from stackctl.clients.blackbox import BlackboxClient
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.services.applications import WITH_HEALTH
 from stackctl.verify.tally import DeliveryCounter
 
 if TYPE_CHECKING:
@@ -48,7 +50,13 @@ class Context:
     real_channels: frozenset[str]
     """The channels that are set up, as the sink names them: slack, pagerduty, email."""
     drills: DrillRunner
+    blackbox: BlackboxClient
     tally: DeliveryCounter = field(default_factory=DeliveryCounter)
+
+    @property
+    def applications(self) -> tuple[str, ...]:
+        """The applications of bot-core that are monitored, by their jobs."""
+        return tuple(name for name in WITH_HEALTH if name not in self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +69,20 @@ class Finding:
     next_step: str = ""
     skipped: bool = False
     """Whether the check did not run: `observed` has the reason. That is no failure, and proves nothing."""
+    warning: bool = False
+    """Whether something should be changed although the stack works: no failure. `next_step` says what."""
+    early: bool = False
+    """Whether there is too little data yet: asked again, as after a failure, but it never becomes one."""
+
+    @property
+    def needs_action(self) -> bool:
+        """Whether it failed or warns, so that `next_step` counts."""
+        return not self.ok or self.warning
 
 
-def skipped(expected: str, why: str) -> Finding:
-    """Return the finding of a check that does not apply here."""
-    return Finding(True, expected, f"not asked: {why}", skipped=True)
+def skipped(expected: str, why: str, *, early: bool = False) -> Finding:
+    """Return the finding of a check that does not apply here, or, if `early`, does not apply yet."""
+    return Finding(True, expected, f"not asked: {why}", skipped=True, early=early)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +147,13 @@ class Report:
         return tuple(result for result in self.results if result.finding.skipped)
 
     @property
+    def warned(self) -> tuple[Result, ...]:
+        """The results that hold, but with a warning."""
+        return tuple(result for result in self.results if result.finding.warning)
+
+    @property
     def passed(self) -> int:
-        """How many are as expected."""
+        """How many did not fail; those with a warning are among them."""
         return len(self.results) - len(self.failed) - len(self.skipped)
 
     @property

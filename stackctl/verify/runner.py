@@ -13,9 +13,11 @@ from stackctl.errors import StackctlError, UsageError
 from stackctl.util.suggest import nearest
 from stackctl.verify import (
     alertmanager,
+    applications,
     dashboards,
     drills,
     end_to_end,
+    gateway,
     grafana,
     loki,
     notifications,
@@ -25,6 +27,8 @@ from stackctl.verify.model import Check, Context, Finding, Report, Result
 
 CHECKS: tuple[Check, ...] = (
     *prometheus.CHECKS,
+    *applications.CHECKS,
+    *gateway.CHECKS,
     *grafana.CHECKS,
     *loki.CHECKS,
     *alertmanager.CHECKS,
@@ -74,9 +78,9 @@ async def run(
 ) -> Report:
     """Run the checks and return the report.
 
-    A check that does not hold is asked again for `timeout` seconds, unless it is to be asked once: a stack that has
-    just come up needs a scrape or two. `standins` tells by service whether a stand-in answers; `finished` is called at
-    each result.
+    A check that does not hold, or has too little data, is asked again for `timeout` seconds, unless it is to be asked
+    once: a stack that has just come up needs a scrape or two. `standins` tells by service whether a stand-in answers;
+    `finished` is called at each result.
     """
     started = dt.datetime.now(dt.UTC)
     began = time.monotonic()
@@ -90,7 +94,8 @@ async def run(
             async with room:
                 finding = await _ask(check, context)
             seconds = time.monotonic() - asked
-            if finding.ok or check.once or seconds + _PAUSE > timeout:
+            settled = finding.ok and not finding.early
+            if settled or check.once or seconds + _PAUSE > timeout:
                 standin = standins.get(check.service, False)
                 result = Result(check, finding, seconds, standin, tuple(notes))
                 finished(result)

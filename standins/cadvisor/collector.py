@@ -1,9 +1,11 @@
-"""The metrics of cAdvisor (github.com/google/cadvisor/blob/v0.47.2/docs/storage/prometheus.md), as far as the engine
-gives them. As there, each sample carries the time of the look that it comes from, and a container's labels.
+"""The metrics of cAdvisor (github.com/google/cadvisor/blob/v0.47.2/metrics/prometheus.go), as far as the engine gives
+them. As there, each figure carries the time of the look that it comes from, and a container's labels; limits and the
+time of start carry none, so they vanish with the container, where the figures linger.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +20,6 @@ from standins.cadvisor.housekeeping import Container, Housekeeping
 from standins.shared.docker import label_name
 
 _NANO = 1e-9
-_CPU_TOTAL = {"cpu": "total"}
 _MACHINE = {"id": "/", "image": "", "name": ""}
 """The labels of the machine as a whole, which cAdvisor counts as a container."""
 
@@ -31,6 +32,7 @@ class _Family:
     help: str
     samples: Callable[[Container], Iterable[Sample]]
     type: Literal["counter", "gauge"] = "gauge"
+    timed: bool = True
 
 
 class Containers(Collector):
@@ -41,29 +43,62 @@ class Containers(Collector):
         self._root = root
 
     def describe(self) -> list[Metric]:
-        """Give the families without samples, so that registering asks no engine."""
+        """Return the families without samples, so that registering asks no engine."""
         return [_metric(family) for family in _FAMILIES]
 
     def collect(self) -> Iterator[Metric]:
-        """Give the families with what the last look found."""
+        """Yield the families with what the last look found."""
         containers = [(one, _labels(one)) for one in self._housekeeping.containers]
+        of_machine, now = _machine(self._root), time.time()
         for family in _FAMILIES:
             metric = _metric(family)
-            for container, labels in containers:
-                for extra, value in family.samples(container):
-                    metric.add_sample(
-                        family.name, {**labels, **extra}, value, timestamp=container.seen
-                    )
-            for extra, value in self._of_machine(family):
-                metric.add_sample(family.name, {**_MACHINE, **extra}, value)
-            if metric.samples:
+            found = [
+                ({**labels, **extra}, value, container.seen)
+                for container, labels in containers
+                for extra, value in family.samples(container)
+            ]
+            found += [
+                ({**_MACHINE, **extra}, value, now)
+                for extra, value in of_machine.get(family.name, ())
+            ]
+            for labels, value, seen in found:
+                time_of = seen if family.timed else None
+                metric.add_sample(family.name, labels, value, timestamp=time_of)
+            if found:
                 yield metric
 
-    def _of_machine(self, family: _Family) -> list[Sample]:
-        if family.name not in _NETWORK:
-            return []
-        figure, _ = _NETWORK[family.name]
-        return _by_interface(machine.networks(self._root), figure)
+
+def _machine(root: Path) -> dict[str, list[Sample]]:
+    """Return what there is of the machine, by the family's name; nothing where its files cannot be read."""
+    found: dict[str, list[Sample]] = {}
+    networks = machine.networks(root)
+    if networks:
+        for name, (figure, _) in _NETWORK.items():
+            found[name] = _by_interface(networks, figure)
+    if cpu := machine.cpu(root):
+        found["container_cpu_usage_seconds_total"] = _by_cpu(cpu.usage)
+        figures = {
+            "container_cpu_user_seconds_total": cpu.user,
+            "container_cpu_system_seconds_total": cpu.system,
+            "container_start_time_seconds": cpu.boot,
+            "container_spec_cpu_period": _CPU_PERIOD,
+            "container_spec_cpu_shares": _CPU_SHARES,
+        }
+        found |= {name: [({}, float(value))] for name, value in figures.items()}
+    if memory := machine.memory(root):
+        used = memory["MemTotal"] - memory["MemFree"]
+        figures = {
+            "container_memory_usage_bytes": used,
+            "container_memory_working_set_bytes": max(used - memory["Inactive(file)"], 0),
+            "container_memory_rss": memory["AnonPages"],
+            "container_memory_cache": memory["Cached"],
+            "container_spec_memory_limit_bytes": 0,
+            "container_spec_memory_swap_limit_bytes": 0,
+        }
+        found |= {name: [({}, float(value))] for name, value in figures.items()}
+    if found:
+        found["container_last_seen"] = [({}, float(int(time.time())))]
+    return found
 
 
 def _metric(family: _Family) -> Metric:
@@ -72,10 +107,11 @@ def _metric(family: _Family) -> Metric:
 
 
 def _labels(container: Container) -> dict[str, str]:
-    labels = {
-        f"container_label_{label_name(key)}": value for key, value in container.labels.items()
-    }
-    return labels | {
+    own = dict(container.labels)
+    if container.restarts:
+        # Every restart so begins new series (container/docker/handler.go).
+        own["restartcount"] = str(container.restarts)
+    return {f"container_label_{label_name(key)}": value for key, value in own.items()} | {
         "id": f"/docker/{container.id}",
         "image": container.image,
         "name": container.name,
@@ -88,8 +124,8 @@ def _get(stats: Any, *path: str) -> float:
     return float(stats) if isinstance(stats, int | float) else 0.0
 
 
-def _figure(*path: str, scale: float = 1.0, **extra: str) -> Callable[[Container], list[Sample]]:
-    return lambda one: [(extra, _get(one.stats, *path) * scale)]
+def _figure(*path: str, scale: float = 1.0) -> Callable[[Container], list[Sample]]:
+    return lambda one: [({}, _get(one.stats, *path) * scale)]
 
 
 def _memory(*names: str) -> Callable[[Container], list[Sample]]:
@@ -120,21 +156,30 @@ def _by_interface(networks: Mapping[str, Mapping[str, int]], figure: str) -> lis
     ]
 
 
-def _disk(operation: str) -> Callable[[Container], list[Sample]]:
-    def samples(one: Container) -> list[Sample]:
-        entries = (one.stats.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
-        found = [float(entry["value"]) for entry in entries if entry["op"].lower() == operation]
-        return [({}, sum(found))] if found else []
+def _cpu_usage(one: Container) -> list[Sample]:
+    """Return the time of each CPU that has been used, under cgroup 1; cgroup 2 knows only the sum."""
+    usage = one.stats["cpu_stats"]["cpu_usage"]
+    each = {f"cpu{number:02}": time for number, time in enumerate(usage.get("percpu_usage") or ())}
+    return _by_cpu(
+        {cpu: time * _NANO for cpu, time in (each or {"total": usage["total_usage"]}).items()}
+    )
 
-    return samples
+
+def _by_cpu(usage: Mapping[str, float]) -> list[Sample]:
+    return [({"cpu": cpu}, seconds) for cpu, seconds in usage.items() if seconds > 0]
 
 
-def _cpu_limit(value: Callable[[Container], float]) -> Callable[[Container], list[Sample]]:
-    return lambda one: [({}, value(one))] if one.limits.cpu_quota else []
+def _with_quota(
+    samples: Callable[[Container], list[Sample]],
+) -> Callable[[Container], list[Sample]]:
+    return lambda one: samples(one) if one.limits.cpu_quota else []
 
 
 _THROTTLING = ("cpu_stats", "throttling_data")
 _USAGE = ("cpu_stats", "cpu_usage")
+
+_CPU_PERIOD, _CPU_SHARES = 100_000, 1024
+"""What the kernel sets for the machine as a whole: microseconds, and its default of cpu.shares."""
 
 _NETWORK = {
     "container_network_receive_bytes_total": ("rx_bytes", "Cumulative count of bytes received."),
@@ -165,7 +210,7 @@ _FAMILIES = (
     _Family(
         "container_cpu_usage_seconds_total",
         "Cumulative cpu time consumed in seconds.",
-        _figure(*_USAGE, "total_usage", scale=_NANO, **_CPU_TOTAL),
+        _cpu_usage,
         "counter",
     ),
     _Family(
@@ -183,19 +228,19 @@ _FAMILIES = (
     _Family(
         "container_cpu_cfs_periods_total",
         "Number of elapsed enforcement period intervals.",
-        _figure(*_THROTTLING, "periods"),
+        _with_quota(_figure(*_THROTTLING, "periods")),
         "counter",
     ),
     _Family(
         "container_cpu_cfs_throttled_periods_total",
         "Number of throttled period intervals.",
-        _figure(*_THROTTLING, "throttled_periods"),
+        _with_quota(_figure(*_THROTTLING, "throttled_periods")),
         "counter",
     ),
     _Family(
         "container_cpu_cfs_throttled_seconds_total",
         "Total time duration the container has been throttled.",
-        _figure(*_THROTTLING, "throttled_time", scale=_NANO),
+        _with_quota(_figure(*_THROTTLING, "throttled_time", scale=_NANO)),
         "counter",
     ),
     _Family(
@@ -215,23 +260,6 @@ _FAMILIES = (
         for name, (figure, text) in _NETWORK.items()
     ),
     _Family(
-        "container_fs_reads_bytes_total",
-        "Cumulative count of bytes read.",
-        _disk("read"),
-        "counter",
-    ),
-    _Family(
-        "container_fs_writes_bytes_total",
-        "Cumulative count of bytes written.",
-        _disk("write"),
-        "counter",
-    ),
-    _Family(
-        "container_processes",
-        "Number of processes running inside the container.",
-        _figure("pids_stats", "current"),
-    ),
-    _Family(
         "container_last_seen",
         "Last time a container was seen by the exporter.",
         lambda one: [({}, float(int(one.seen)))],
@@ -240,30 +268,36 @@ _FAMILIES = (
         "container_start_time_seconds",
         "Start time of the container since unix epoch in seconds.",
         lambda one: [({}, float(int(one.created)))],
+        timed=False,
     ),
     _Family(
         "container_spec_cpu_quota",
         "CPU quota of the container.",
-        _cpu_limit(lambda one: float(one.limits.cpu_quota)),
+        _with_quota(lambda one: [({}, float(one.limits.cpu_quota))]),
+        timed=False,
     ),
     _Family(
         "container_spec_cpu_period",
         "CPU period of the container.",
         lambda one: [({}, float(one.limits.cpu_period))],
+        timed=False,
     ),
     _Family(
         "container_spec_cpu_shares",
         "CPU share of the container.",
         lambda one: [({}, float(one.limits.cpu_shares))],
+        timed=False,
     ),
     _Family(
         "container_spec_memory_limit_bytes",
         "Memory limit for the container.",
         lambda one: [({}, float(one.limits.memory))],
+        timed=False,
     ),
     _Family(
         "container_spec_memory_swap_limit_bytes",
         "Memory swap limit for the container.",
         lambda one: [({}, float(one.limits.memory_swap))],
+        timed=False,
     ),
 )

@@ -14,6 +14,8 @@ from typing import Any
 from standins.shared.docker import Docker, DockerError, NotFoundError
 
 _AT_ONCE = 4
+_SOON = 2.0
+"""Seconds that a scrape waits for the engine; an answer that comes later is left to the next look."""
 _CPU_PERIOD = 100_000  # microseconds; what the engine sets for a limit given as a number of CPUs
 
 _log = logging.getLogger("standins.cadvisor.housekeeping")
@@ -32,26 +34,41 @@ class Limits:
 
 @dataclass(frozen=True)
 class Container:
-    """A running container. `created` and `seen` are in seconds since 1970; `stats` is the engine's."""
+    """A running container. `created` and `seen` are in seconds since 1970; `stats` is the engine's.
+
+    `restarts` are those by the restart policy since it was last started by hand.
+    """
 
     id: str
     name: str
     image: str
     labels: Mapping[str, str]
     created: float
+    restarts: int
     limits: Limits
     stats: Mapping[str, Any]
     seen: float
 
 
+@dataclass(frozen=True)
+class _Inspected:
+    created: float
+    restarts: int
+    limits: Limits
+
+
 class Housekeeping:
-    """The containers as of the last look. Raises ValueError for a host that cannot be parsed."""
+    """The containers as of the last look. Raises ValueError for a host that cannot be parsed.
+
+    An engine that does not answer changes nothing: cAdvisor reads the figures of the containers that it knows from
+    their cgroups, and asks the engine only about new ones.
+    """
 
     def __init__(self, host: str) -> None:
         self._docker = Docker(host)
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self.containers: list[Container] = []
-        self.problem = "no look at the containers yet"
+        self.problem = ""
         """Why the last look failed; empty if it did not."""
 
     async def __aenter__(self) -> Housekeeping:
@@ -67,23 +84,40 @@ class Housekeeping:
         await self._docker.__aexit__(kind, error, trace)
 
     async def look(self) -> None:
-        """Ask the engine; a container that ends meanwhile is left out, an engine that fails leaves nothing."""
+        """Ask the engine for the containers and their figures; one that ends meanwhile is left out."""
         try:
             listed = await self._docker.containers()
             found = await asyncio.gather(*(self._one(one) for one in listed))
         except DockerError as error:
-            if str(error) != self.problem:
-                _log.error("the engine does not answer: %s", error)
-            self.containers, self.problem = [], str(error)
+            self._failed(error)
             return
         self.containers = sorted((one for one in found if one), key=lambda one: one.name)
         self.problem = ""
+
+    async def refresh(self) -> None:
+        """Drop the containers that have ended since the last look, and look if there are others."""
+        try:
+            async with asyncio.timeout(_SOON):
+                listed = {one["Id"] for one in await self._docker.containers()}
+                if listed - {one.id for one in self.containers}:
+                    await self.look()
+        except DockerError as error:
+            self._failed(error)
+        except TimeoutError:
+            _log.warning("the engine takes longer than %s s", _SOON)
+        else:
+            self.containers = [one for one in self.containers if one.id in listed]
+
+    def _failed(self, error: DockerError) -> None:
+        if str(error) != self.problem:
+            _log.error("the engine does not answer: %s", error)
+        self.problem = str(error)
 
     async def _one(self, listed: Mapping[str, Any]) -> Container | None:
         identity = listed["Id"]
         try:
             async with self._at_once:
-                created, limits = await self._inspect(identity)
+                inspected = await self._inspect(identity)
                 stats = await self._docker.get(
                     f"/containers/{identity}/stats", {"stream": "false", "one-shot": "true"}
                 )
@@ -96,14 +130,15 @@ class Housekeeping:
             name=str(listed["Names"][0]).removeprefix("/"),
             image=str(listed["Image"]),
             labels=listed.get("Labels") or {},
-            created=created,
-            limits=limits,
+            created=inspected.created,
+            restarts=inspected.restarts,
+            limits=inspected.limits,
             stats=stats,
             seen=time.time(),
         )
 
-    async def _inspect(self, identity: str) -> tuple[float, Limits]:
-        """Give when it was created, and its limits, which `docker update` can change."""
+    async def _inspect(self, identity: str) -> _Inspected:
+        """Return when it was created, its restarts, and its limits, which `docker update` can change."""
         container = await self._docker.get(f"/containers/{identity}/json")
         host = container["HostConfig"]
         cpus = host.get("NanoCpus") or 0
@@ -114,4 +149,5 @@ class Housekeeping:
             memory=host.get("Memory") or 0,
             memory_swap=max(host.get("MemorySwap") or 0, 0),
         )
-        return datetime.fromisoformat(container["Created"]).timestamp(), limits
+        created = datetime.fromisoformat(container["Created"]).timestamp()
+        return _Inspected(created, container.get("RestartCount") or 0, limits)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 import sys
+from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import Gauge
 
-from standins.cadvisor import VERSION
+from standins.cadvisor import VERSION, machine
 from standins.cadvisor.collector import Containers
 from standins.cadvisor.housekeeping import Housekeeping
 from standins.shared import flags, logs, metrics, server, units
@@ -54,21 +56,36 @@ def main(arguments: list[str]) -> None:
     server.serve(app, str(values["listen_ip"]) or "0.0.0.0", int(port))  # noqa: S104
 
 
-def application(housekeeping: Housekeeping, interval: float) -> web.Application:
-    """Give the application; it asks the engine every `interval` seconds while it runs."""
-    registry = metrics.registry("cadvisor", VERSION)
+def application(
+    housekeeping: Housekeeping, interval: float, root: Path = machine.ROOT
+) -> web.Application:
+    """Return the application; it asks the engine every `interval` seconds while it runs."""
+    registry = metrics.registry("cadvisor", None)
+    versions = {
+        "cadvisorRevision": "stackctl stand-in",
+        "cadvisorVersion": VERSION,
+        "dockerVersion": "",
+        "kernelVersion": platform.release(),
+        "osVersion": "",
+    }
     Gauge(
         "cadvisor_version_info",
-        "Version of the program that the stand-in is in the place of.",
-        ["cadvisorVersion"],
+        "A metric with a constant '1' value labeled by versions.",
+        list(versions),
         registry=registry,
-    ).labels(VERSION).set(1)
-    registry.register(Containers(housekeeping))
+    ).labels(**versions).set(1)
+    registry.register(Containers(housekeeping, root))
+
+    async def refresh(_request: web.Request) -> str:
+        await housekeeping.refresh()
+        return ""
+
     app = server.application(
         registry,
-        duration_metric="cadvisor_standin_request_duration_seconds",
+        duration_metric=None,
         max_body=_MAX_BODY,
         timeout=_TIMEOUT,
+        more=refresh,
     )
 
     async def work() -> None:
@@ -78,9 +95,7 @@ def application(housekeeping: Housekeeping, interval: float) -> web.Application:
                 await asyncio.sleep(interval)
 
     async def healthz(_request: web.Request) -> web.Response:
-        if housekeeping.problem:
-            return web.Response(status=500, text=f"{housekeeping.problem}\n")
-        return web.Response(text="ok")
+        return web.Response(text="ok")  # the original says so even if it never finds a container
 
     app.router.add_get("/healthz", healthz)
     server.background(app, work)

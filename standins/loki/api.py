@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from standins.loki import VERSION, ruler, rules
 from standins.loki.config import Config
 from standins.loki.evaluate import QueryError
-from standins.loki.ingest import Ingester, PushError
+from standins.loki.ingest import MAX_REQUEST, Ingester, PushError
 from standins.loki.query import (
     Prepared,
     QueryTimeoutError,
@@ -35,8 +35,8 @@ from standins.shared.logql.parser import parse_matchers
 from standins.shared.logs import fields
 from standins.shared.units import NANOSECONDS
 
-_MAX_REQUEST = 16 << 20
-_ENCODINGS = {"", "identity", "gzip", "deflate"}
+# A body of protobuf is compressed with Snappy whether its header says so or not.
+_ENCODINGS = {"", "identity", "gzip", "deflate", "snappy"}
 _QUERIES_AT_ONCE = 4
 _SEAL_EVERY = 5.0
 
@@ -51,10 +51,10 @@ def application(
     app = server.application(
         registry,
         duration_metric="loki_request_duration_seconds",
-        max_body=_MAX_REQUEST,
+        max_body=MAX_REQUEST,
         timeout=config.limits.query_timeout / NANOSECONDS + 5,
     )
-    served = _Api(config, store, registry)
+    served = _Api(config, store, registry, groups)
     served.register(app)
     server.background(app, lambda: _maintain(config, store))
     for group in groups:
@@ -76,7 +76,14 @@ async def _maintain(config: Config, store: Store) -> None:
 
 
 class _Api:
-    def __init__(self, config: Config, store: Store, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        registry: CollectorRegistry,
+        groups: Sequence[ruler.Group],
+    ) -> None:
+        self._groups = groups
         self._config = config
         self._store = store
         self._ingester = Ingester(store, config.limits, registry, time.time_ns)
@@ -96,6 +103,8 @@ class _Api:
         add("GET", "/config", self._show_config)
         add("GET", "/loki/api/v1/status/buildinfo", _build_info)
         add("GET", "/loki/api/v1/rules", self._rules)
+        add("GET", "/prometheus/api/v1/rules", self._evaluated)
+        add("GET", "/prometheus/api/v1/alerts", self._alerts)
         add("POST", "/loki/api/v1/push", self._push)
         reads: Mapping[str, Callable[[Mapping[str, str], web.Request], Awaitable[Any]]] = {
             "query": self._query,
@@ -171,6 +180,13 @@ class _Api:
             return web.Response(status=404, text="no rule groups found\n")
         return _yaml(groups)
 
+    async def _evaluated(self, _request: web.Request) -> web.Response:
+        return _prometheus({"groups": [group.state() for group in self._groups]})
+
+    async def _alerts(self, _request: web.Request) -> web.Response:
+        rules_of = (rule for group in self._groups for rule in group.rules)
+        return _prometheus({"alerts": [alert for rule in rules_of for alert in rule.alerts()]})
+
     async def _show_config(self, _request: web.Request) -> web.Response:
         return _yaml(self._config.document)
 
@@ -224,6 +240,11 @@ def _text(text: str) -> server.Handler:
         return web.Response(text=text)
 
     return handle
+
+
+def _prometheus(data: Any) -> web.Response:
+    answer = {"status": "success", "data": data, "errorType": "", "error": ""}
+    return web.json_response(answer, dumps=_dumps)
 
 
 def _yaml(document: Any) -> web.Response:

@@ -60,6 +60,8 @@ class Limits:
     reject_old_samples: bool
     max_age: int
     creation_grace: int
+    max_behind: int
+    """How far a line may be behind the newest of its stream: half of the age that a chunk may reach."""
     max_line_size: int
     """0 for no limit."""
     truncate_lines: bool
@@ -148,7 +150,9 @@ def _config(document: dict[str, Any]) -> Config:
         align_steps=_bool(_section(document, "query_range"), "align_queries_with_step", False),
         compaction_interval=_duration(compactor, "compaction_interval", "10m"),
         limits=_limits(
-            _section(document, "limits_config"), _bool(compactor, "retention_enabled", False)
+            _section(document, "limits_config"),
+            _bool(compactor, "retention_enabled", False),
+            _duration(_section(document, "ingester"), "max_chunk_age", "2h"),
         ),
         document=document,
     )
@@ -174,7 +178,7 @@ def _ruler(document: dict[str, Any]) -> RulerConfig:
     )
 
 
-def _limits(section: dict[str, Any], retention_enabled: bool) -> Limits:
+def _limits(section: dict[str, Any], retention_enabled: bool, chunk_age: int) -> Limits:
     _known(section, _LIMITS, "validation.plain")
     for name in _NOT_STOOD_IN:
         if section.get(name):
@@ -186,7 +190,8 @@ def _limits(section: dict[str, Any], retention_enabled: bool) -> Limits:
         reject_old_samples=_bool(section, "reject_old_samples", True),
         max_age=_duration(section, "reject_old_samples_max_age", "7d"),
         creation_grace=_duration(section, "creation_grace_period", "10m"),
-        max_line_size=units.size(str(section.get("max_line_size", 0))),
+        max_behind=chunk_age // 2,
+        max_line_size=units.limit_size(str(section.get("max_line_size", 0))),
         truncate_lines=_bool(section, "max_line_size_truncate", False),
         max_label_name=int(section.get("max_label_name_length", 1024)),
         max_label_value=int(section.get("max_label_value_length", 2048)),

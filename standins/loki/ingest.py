@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter
 
+from standins.loki import wire
 from standins.loki.config import Limits
 from standins.loki.store import Entry, Store
 from standins.shared import labels as label_sets
@@ -19,7 +20,12 @@ from standins.shared.logql.lexer import ParseError
 from standins.shared.logql.parser import parse_labels
 from standins.shared.units import NANOSECONDS
 
+MAX_REQUEST = 16 << 20
+"""Bytes of a request, unpacked."""
+
 _TENANT = "fake"
+_MAX_SHOWN = 10
+_NO_METADATA = "the stand-in does not keep structured metadata; Loki needs it allowed too"
 
 
 class PushError(Exception):
@@ -62,6 +68,12 @@ class Ingester:
             ["reason", "tenant"],
             registry=registry,
         )
+        self._mutated = Counter(
+            "loki_mutated_samples_total",
+            "The total number of samples that have been mutated.",
+            ["reason", "tenant"],
+            registry=registry,
+        )
         self._duplicates = Counter(
             "loki_standin_duplicate_lines_total",
             "Lines that their stream already had, sent again.",
@@ -88,7 +100,14 @@ class Ingester:
                 except _Refused as refusal:
                     self._count(refusal.reason, 1)
                     problems.append(str(refusal))
-            accepted.append((labels, entries))
+            timely, behind = self._timely(labels, entries)
+            accepted.append((labels, timely))
+            if behind:
+                self._count("too_far_behind", len(behind))
+                shown = "".join(f"{one},\n" for one in behind[:_MAX_SHOWN])
+                problems.append(
+                    f"{shown}user '{_TENANT}', total ignored: {len(behind)} out of {len(entries)} for stream: {stream}"
+                )
         self._store_within_rate(accepted, now)
         if problems:
             raise PushError(400, _summary(problems))
@@ -134,6 +153,7 @@ class Ingester:
             )
         if limits.max_line_size and len(line.encode()) > limits.max_line_size:
             if limits.truncate_lines:
+                self._mutated.labels("line_too_long", _TENANT).inc()
                 return time, line.encode()[: limits.max_line_size].decode(errors="ignore")
             raise _Refused(
                 "line_too_long",
@@ -141,6 +161,23 @@ class Ingester:
                 f"while adding an entry with length '{len(line.encode())}' bytes",
             )
         return entry
+
+    def _timely(self, labels: LabelSet, entries: list[Entry]) -> tuple[list[Entry], list[str]]:
+        """Return the lines that are not too far behind the newest of their stream, and what is said of the others."""
+        last = self._store.newest(labels)
+        newest = last[0] if last else None
+        timely, behind = [], []
+        for entry in entries:
+            oldest = None if newest is None else newest - self._limits.max_behind
+            if oldest is not None and entry[0] < oldest:
+                behind.append(
+                    f"entry with timestamp {_go_time(entry[0])} ignored, reason: 'entry too far behind, "
+                    f"oldest acceptable timestamp is: {_seconds(oldest)}'"
+                )
+                continue
+            newest = entry[0] if newest is None else max(newest, entry[0])
+            timely.append(entry)
+        return timely, behind
 
     def _store_within_rate(self, accepted: list[tuple[LabelSet, list[Entry]]], now: int) -> None:
         lines = sum(len(entries) for _, entries in accepted)
@@ -211,11 +248,13 @@ class _Bucket:
 
 
 def _decode(body: bytes, content_type: str) -> list[_Stream]:
+    if not content_type:
+        raise PushError(400, "mime: no media type")
     if content_type != "application/json":
-        raise PushError(
-            415,
-            f"the stand-in takes application/json, not {content_type or 'snappy-compressed protobuf'}",
-        )
+        try:
+            return [_pushed(stream) for stream in wire.push_request(body, MAX_REQUEST)]
+        except ValueError as error:
+            raise PushError(400, str(error)) from None
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -226,15 +265,26 @@ def _decode(body: bytes, content_type: str) -> list[_Stream]:
     return [_stream(stream) for stream in streams]
 
 
+def _pushed(stream: wire.PushedStream) -> _Stream:
+    text, pushed = stream
+    if any(metadata for _, _, metadata in pushed):
+        raise PushError(400, _NO_METADATA)
+    return _Stream(_parsed(text), [(time, line) for time, line, _ in pushed])
+
+
+def _parsed(labels: str) -> dict[str, str]:
+    try:
+        return parse_labels(labels)
+    except ParseError as error:
+        raise PushError(400, f"couldn't parse labels: {error}") from None
+
+
 def _stream(stream: object) -> _Stream:
     if not isinstance(stream, dict):
         raise PushError(400, "loghttp.Stream: expects {")
     labels = stream.get("stream", {})
     if isinstance(labels, str):
-        try:
-            labels = parse_labels(labels)
-        except ParseError as error:
-            raise PushError(400, f"couldn't parse labels: {error}") from None
+        labels = _parsed(labels)
     if not isinstance(labels, dict) or not all(isinstance(one, str) for one in labels.values()):
         raise PushError(400, "loghttp.Stream.Labels: expects { of strings")
     values = stream.get("values", [])
@@ -252,9 +302,7 @@ def _entry(value: object) -> Entry:
             return int(time), line
         case [str(time), str(line), dict(metadata)] if _INTEGER.fullmatch(time):
             if metadata:
-                raise PushError(
-                    400, "the stand-in does not keep structured metadata; Loki needs it allowed too"
-                )
+                raise PushError(400, _NO_METADATA)
             return int(time), line
     raise PushError(400, 'loghttp.Entry: expects ["<nanoseconds>", "<line>"]')
 
@@ -271,3 +319,8 @@ def _summary(problems: list[str]) -> str:
 
 def _seconds(nanoseconds: int) -> str:
     return units.show_time(nanoseconds // NANOSECONDS * NANOSECONDS)
+
+
+def _go_time(nanoseconds: int) -> str:
+    """Write a time as Go's Time.String does, in UTC."""
+    return units.show_time(nanoseconds).replace("T", " ").removesuffix("Z") + " +0000 UTC"

@@ -43,6 +43,7 @@ class _Alert:
     labels: LabelSet
     annotations: Mapping[str, str]
     pending: int
+    value: float
     fired: int | None = None
 
 
@@ -56,6 +57,44 @@ class Rule:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     held: dict[LabelSet, _Alert] = field(default_factory=dict)
+    error: str = ""
+    evaluated: int | None = None
+    """When it was last, in nanoseconds since 1970."""
+    took: float = 0.0
+    """How long that was, in seconds."""
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """Return what it holds as Prometheus' API shows alerts."""
+        return [
+            {
+                "labels": dict(one.labels),
+                "annotations": dict(one.annotations),
+                "state": "firing" if one.fired else "pending",
+                "activeAt": units.show_time(one.pending),
+                "value": _exponent(one.value),
+            }
+            for one in self.held.values()
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """Return what Prometheus' API shows of an alerting rule."""
+        alerts = self.alerts()
+        states = {alert["state"] for alert in alerts}
+        health = "unknown" if self.evaluated is None else "err" if self.error else "ok"
+        return {
+            "state": next((one for one in ("firing", "pending") if one in states), "inactive"),
+            "name": self.name,
+            "query": self.expression,
+            "duration": self.hold / NANOSECONDS,
+            "labels": dict(self.labels),
+            "annotations": dict(self.annotations),
+            "alerts": alerts,
+            "health": health,
+            "lastError": self.error,
+            "type": "alerting",
+            "lastEvaluation": _shown(self.evaluated),
+            "evaluationTime": self.took,
+        }
 
     def take(
         self, vector: Vector, now: int, interval: int, config: RulerConfig
@@ -76,7 +115,8 @@ class Rule:
                 name: _expanded(text, series, value) for name, text in self.annotations.items()
             }
             known = before.pop(labels, None)
-            alert = _Alert(labels, annotations, now if known is None else known.pending)
+            pending = now if known is None else known.pending
+            alert = _Alert(labels, annotations, pending, float(value))
             fired = known.fired if known else None
             alert.fired = now if fired is None and now - alert.pending >= self.hold else fired
             self.held[labels] = alert
@@ -101,6 +141,19 @@ class Group:
     name: str
     interval: int
     rules: tuple[Rule, ...]
+    file: str = ""
+
+    def state(self) -> dict[str, Any]:
+        """Return what Prometheus' API shows of a group."""
+        return {
+            "name": self.name,
+            "file": self.file,
+            "rules": [rule.state() for rule in self.rules],
+            "interval": self.interval / NANOSECONDS,
+            "limit": 0,
+            "lastEvaluation": _shown(max((rule.evaluated or 0 for rule in self.rules), default=0)),
+            "evaluationTime": sum(rule.took for rule in self.rules),
+        }
 
 
 def groups(files: Mapping[str, Iterable[Any]]) -> tuple[Group, ...]:
@@ -126,12 +179,16 @@ async def _evaluate(
     query: Callable[[str, int], Awaitable[Vector]],
     session: aiohttp.ClientSession,
 ) -> None:
-    now = time.time_ns()
+    now, began = time.time_ns(), time.monotonic()
+    rule.error = ""
     try:
         vector = await query(rule.expression, now)
     except (QueryError, QueryTimeoutError, ValueError) as error:
+        rule.error = str(error)
         _log.warning("evaluating rule failed", extra=fields(rule=rule.name, err=error))
         return
+    finally:
+        rule.evaluated, rule.took = now, time.monotonic() - began
     if not (alerts := rule.take(vector, now, interval, config)):
         return
     for url in config.alertmanagers:
@@ -147,7 +204,9 @@ async def _evaluate(
 def _group(file: str, group: Any) -> Group:
     try:
         interval = units.duration(str(group.get("interval", _INTERVAL)))
-        return Group(str(group["name"]), interval, tuple(_rule(one) for one in group["rules"]))
+        return Group(
+            str(group["name"]), interval, tuple(_rule(one) for one in group["rules"]), file
+        )
     except (AttributeError, KeyError, TypeError, ParseError, ValueError) as error:
         raise ValueError(f"{file}: {error}") from None
 
@@ -164,6 +223,18 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
         if "{{" in _TEMPLATE.sub("", text):
             raise ValueError(f"{name}: the stand-in knows $labels.NAME and $value only: {text!r}")
     return Rule(name, expression, units.duration(str(rule.get("for", "0"))), labels, annotations)
+
+
+def _exponent(value: float) -> str:
+    """Write a number as Go does with 'e' and as few digits as it needs."""
+    return next(
+        text for places in range(18) if float(text := f"{value:.{places}e}") == value or places > 16
+    )
+
+
+def _shown(at: int | None) -> str:
+    """Write a time, or Go's first one where there is none."""
+    return units.show_time(at) if at else "0001-01-01T00:00:00Z"
 
 
 def _expanded(text: str, series: Mapping[str, str], value: str) -> str:

@@ -175,6 +175,11 @@ class Store:
         """Tell whether the segment that is written to has this stream."""
         return labels in self._open.streams
 
+    def newest(self, labels: LabelSet) -> Entry | None:
+        """Return the newest line of a stream in the segment that is written to."""
+        entries = self._open.streams.get(labels)
+        return entries[-1] if entries else None
+
     def append(self, streams: Iterable[tuple[LabelSet, Iterable[Entry]]], now: int) -> int:
         """Add lines and hand them to the operating system; give how many were new.
 

@@ -1,4 +1,7 @@
-"""The commands: handshake, login, and what mongod tells of itself (mongodb.com/docs/v7.0/reference/command)."""
+"""The commands: handshake, login, and what mongod tells of itself (mongodb.com/docs/v7.0/reference/command).
+
+They include all that mongodb_exporter asks, which panics where currentOp is refused (0.40, `exporter/` at that tag).
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ _MAX_CONNECTIONS = 1000
 _MAX_DOCUMENT = 16 << 20
 _WIRE_VERSION = 21  # MongoDB 7.0
 _MECHANISM = "SCRAM-SHA-256"
+_FREE_STORAGE = ("freeStorageSize", "indexFreeStorageSize", "totalFreeStorageSize")
 
 _log = logging.getLogger("standins.mongodb.access")
 
@@ -167,7 +171,19 @@ class Server:
                 "command": Int64(self._commands),
             },
             "mem": {"bits": 64, "resident": _resident() >> 20, "supported": True},
+            # MongoDB 7.0 has no other; what this one keeps, its users, is kept on disk as well.
+            "storageEngine": {"name": "wiredTiger", "persistent": True},
         }
+
+    def diagnostic_data(self, command: Mapping[str, Any], session: Session) -> Document:
+        """Return what mongod has collected of late: of a server in no replica set, its serverStatus."""
+        start = datetime.now(UTC)
+        status = self.server_status(command, session)
+        return {"data": {"start": start, "serverStatus": status, "end": datetime.now(UTC)}}
+
+    def command_line(self, _command: Mapping[str, Any], _session: Session) -> Document:
+        """Return what of the command line other programs look at: this server is part of no cluster."""
+        return {"argv": ["mongod"], "parsed": {"storage": {"dbPath": str(self._folder)}}}
 
     def db_stats(self, command: Mapping[str, Any], _session: Session) -> Document:
         """Give the size of a database, which is empty, and of the file system that it is on."""
@@ -184,6 +200,7 @@ class Server:
             "scaleFactor": Int64(scale),
             "fsUsedSize": float(disk.used / scale),
             "fsTotalSize": float(disk.total / scale),
+            **(dict.fromkeys(_FREE_STORAGE, 0.0) if command.get("freeStorage") else {}),
         }
 
     def list_databases(self, _command: Mapping[str, Any], _session: Session) -> Document:
@@ -191,7 +208,29 @@ class Server:
         admin = {"name": "admin", "sizeOnDisk": Int64(0), "empty": False}
         return {"databases": [admin], "totalSize": Int64(0)}
 
-    def repl_status(self, _command: Mapping[str, Any], _session: Session) -> Document:
+    def no_documents(self, command: Mapping[str, Any], _session: Session) -> Document:
+        """Return the cursor of a query that finds nothing, as there are no documents and no collections.
+
+        Raises CommandError for a query of no namespace.
+        """
+        name, subject = next(iter(command.items()))
+        collection = "$cmd.listCollections" if name == "listCollections" else subject
+        if not isinstance(collection, str):
+            raise CommandError(
+                f"collection name has invalid type {type(subject).__name__}", 73, "InvalidNamespace"
+            )
+        namespace = f"{command.get('$db', '')}.{collection}"
+        return {"cursor": {"firstBatch": [], "id": Int64(0), "ns": namespace}}
+
+    def operations(self, _command: Mapping[str, Any], _session: Session) -> Document:
+        """Return the operations that run; none runs beside the one that asks."""
+        return {"inprog": []}
+
+    def top(self, _command: Mapping[str, Any], _session: Session) -> Document:
+        """Return the time spent on each collection, of which there is none."""
+        return {"totals": {"note": "all times in microseconds"}}
+
+    def no_replication(self, _command: Mapping[str, Any], _session: Session) -> Document:
         """Refuse as a mongod does that is in no replica set."""
         raise CommandError("not running with --replSet", 76, "NoReplicationEnabled")
 
@@ -226,7 +265,15 @@ _COMMANDS = {
     "serverstatus": _Command(Server.server_status),
     "dbstats": _Command(Server.db_stats),
     "listdatabases": _Command(Server.list_databases),
-    "replsetgetstatus": _Command(Server.repl_status),
+    "replsetgetstatus": _Command(Server.no_replication),
+    "replsetgetconfig": _Command(Server.no_replication),
+    "getdiagnosticdata": _Command(Server.diagnostic_data),
+    "getcmdlineopts": _Command(Server.command_line),
+    "currentop": _Command(Server.operations),
+    "top": _Command(Server.top),
+    "find": _Command(Server.no_documents),
+    "aggregate": _Command(Server.no_documents),
+    "listcollections": _Command(Server.no_documents),
 }
 
 

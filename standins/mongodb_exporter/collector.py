@@ -1,123 +1,245 @@
-"""What a MongoDB tells of itself as metrics, in the new names and, in compatible mode, the old ones beside them
-(github.com/percona/mongodb_exporter: exporter/metrics.go and exporter/v1_compatibility.go of v0.40).
+"""A scrape: what is asked of MongoDB, and what comes of a server that does not answer
+(percona/mongodb_exporter v0.40: exporter/exporter.go and the collectors beside it).
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import Metric
-from prometheus_client.registry import Collector
+import pymongo
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
 
+from standins.mongodb_exporter.naming import Sample, replica_set, samples
 from standins.shared.logs import fields
 
-_NO_REPLICATION = 76
-_NO_NAME = re.compile(r"[^a-zA-Z0-9_]+")
-_BY_LABEL = {"connections": "conn_type", "opcounters": "legacy_op_type", "asserts": "assert_type"}
-"""Parts of serverStatus whose keys are the values of a label."""
+_UNKNOWN_STATE = 6
+"""Of a member of a replica set (mongodb.com/docs/manual/reference/replica-states)."""
 
 _log = logging.getLogger("standins.mongodb_exporter.collector")
 
-Labels = dict[str, str]
+Mongo = MongoClient[dict[str, Any]]
+Document = Mapping[str, Any]
 
 
-class Database(Collector):
-    """One MongoDB. `compatible` adds the names of the exporter's first versions."""
+@dataclass(frozen=True)
+class Options:
+    """What the flags of these names say. `connect_timeout` is in seconds.
 
-    def __init__(self, client: MongoClient[dict[str, object]], *, compatible: bool) -> None:
-        self._client = client
-        self._compatible = compatible
-        self._problem = ""
-        self._found: dict[str, list[tuple[Labels, float]]] = {}
+    With `global_pool` the connection made first serves all scrapes, without each makes its own.
+    """
 
-    def ask(self) -> None:
-        """Ask it; blocks for some seconds where it does not answer, and then says so in the log, once."""
-        found: dict[str, list[tuple[Labels, float]]] = {}
-        try:
-            admin = self._client.admin
-            status = admin.command("serverStatus")
-            _flatten(found, "mongodb_ss", status, {})
-            for name in self._client.list_database_names():
-                statistics = self._client[name].command("dbStats")
-                _flatten(found, "mongodb_dbstats", statistics, {"database": name})
-            if self._compatible:
-                _old_names(found, status)
-            self._members(found)
-            problem = ""
-        except PyMongoError as error:
-            found, problem = {}, str(error)
-        if problem and problem != self._problem:
-            _log.error("Cannot connect to MongoDB", extra=fields(error=problem))
-        self._problem = problem
-        found["mongodb_up"] = [({}, 0.0 if problem else 1.0)]
-        self._found = found
+    collectors: frozenset[str]
+    collect_all: bool = False
+    compatible: bool = False
+    direct: bool = True
+    global_pool: bool = False
+    connect_timeout: float = 5.0
 
-    def describe(self) -> list[Metric]:
-        """Give no family: which there are is known only once it was asked."""
+
+class Database:
+    """One MongoDB. Raises PyMongoError or ValueError for an address that is none."""
+
+    def __init__(self, address: str, options: Options) -> None:
+        self._address = address
+        self._options = options
+        self._enabled = options.collectors
+        self._lock = threading.Lock()
+        self._pool: Mongo | None = None
+        self._client(options.connect_timeout).close()
+
+    def scrape(self, seconds: float, filters: Iterable[str] = ()) -> list[Sample]:
+        """Return what the collectors find that are enabled and, if there are `filters`, among these. Blocks.
+
+        A server that cannot be reached gives `mongodb_up` 0. One that was reached, but then does not answer within
+        `seconds`, gives nothing at all, as in the original: with a global pool that is every server that goes.
+        """
+        until = time.monotonic() + seconds
+        wanted = frozenset(filters) or self._enabled
+        with self._connected(until) as client:
+            if client is None:
+                with _timed("general") as timing:
+                    down = [_up(0)]
+                return down + timing
+            if self._options.collect_all:
+                # After `wanted`, so that the first scrape finds nothing enabled yet: so does the original.
+                self._enabled = frozenset(COLLECTORS)
+            problem = "no time left"
+            while (left := until - time.monotonic()) > 0:
+                try:
+                    with pymongo.timeout(left):
+                        return list(self._ask(client, self._enabled & wanted))
+                except (ConnectionFailure, ExecutionTimeout) as error:
+                    problem = str(error)
+        _log.error("MongoDB does not answer", extra=fields(error=problem))
         return []
 
-    def collect(self) -> Iterator[Metric]:
-        """Give what the last question found."""
-        for name, samples in sorted(self._found.items()):
-            metric = Metric(name, f"{name} of the MongoDB server.", "unknown")
-            for labels, value in samples:
-                metric.add_sample(name, labels, value)
-            yield metric
-
-    def _members(self, found: dict[str, list[tuple[Labels, float]]]) -> None:
-        """Add the members of the replica set; a server that is in none has none."""
-        try:
-            status = self._client.admin.command("replSetGetStatus")
-        except OperationFailure as error:
-            if error.code != _NO_REPLICATION:
-                raise
+    @contextmanager
+    def _connected(self, until: float) -> Iterator[Mongo | None]:
+        if self._options.global_pool:
+            with self._lock:
+                if self._pool is None:
+                    self._pool = self._connect(self._options.connect_timeout)
+            yield self._pool
             return
-        for member in status["members"]:
-            labels = {"member_idx": member["name"], "member_state": member["stateStr"]}
-            found.setdefault("mongodb_rs_members_health", []).append(
-                (labels, float(member["health"]))
-            )
+        left = until - time.monotonic()
+        client = self._connect(min(self._options.connect_timeout, left))
+        try:
+            yield client
+        finally:
+            if client is not None:
+                client.close()
+
+    def _connect(self, seconds: float) -> Mongo | None:
+        client = self._client(seconds)
+        try:
+            client.admin.command("ping")
+        except PyMongoError as error:
+            client.close()
+            _log.error("Cannot connect to MongoDB", extra=fields(error=str(error)))
+            return None
+        return client
+
+    def _client(self, seconds: float) -> Mongo:
+        milliseconds = max(int(seconds * 1000), 1)
+        return MongoClient(
+            self._address,
+            directConnection=self._options.direct,
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            appname="mongodb_exporter",
+        )
+
+    def _ask(self, client: Mongo, collectors: frozenset[str]) -> Iterator[Sample]:
+        with _timed("general") as timing, _refused("ping") as refused:
+            client.admin.command("ping")
+        yield _up(0 if refused else 1)
+        yield from timing
+        if not collectors:
+            return
+        diagnostic_data = _answer(client, "getDiagnosticData").get("data", {})
+        labels = _topology(client, diagnostic_data)
+        for name in sorted(collectors & COLLECTORS.keys()):
+            title, collect = COLLECTORS[name]
+            with _timed(title) as timing, _refused(title):
+                yield from collect(client, labels, diagnostic_data, self._options.compatible)
+            yield from timing
 
 
-def _flatten(
-    found: dict[str, list[tuple[Labels, float]]],
-    prefix: str,
-    document: Mapping[str, Any],
-    labels: Labels,
-) -> None:
-    """Give each number of a document a name of its path; keys of some parts become a label's value."""
-    for key, value in document.items():
-        name = f"{prefix}_{_NO_NAME.sub('_', key).strip('_')}"
-        if isinstance(value, Mapping):
-            label = _BY_LABEL.get(key)
-            if label is None:
-                _flatten(found, name, value, labels)
-                continue
-            for kind, number in value.items():
-                if _is_number(number):
-                    sample = ({**labels, label: kind}, float(number))
-                    found.setdefault(name, []).append(sample)
-        elif _is_number(value):
-            found.setdefault(name, []).append((labels, float(value)))
+def _up(value: int) -> Sample:
+    return Sample("mongodb_up", value)
 
 
-def _old_names(found: dict[str, list[tuple[Labels, float]]], status: Mapping[str, Any]) -> None:
-    found["mongodb_op_counters_total"] = [
-        ({"type": kind}, float(number))
-        for kind, number in status["opcounters"].items()
-        if _is_number(number)
-    ]
-    found["mongodb_connections"] = [
-        ({"state": kind}, float(number))
-        for kind, number in status["connections"].items()
-        if _is_number(number)
-    ]
+@contextmanager
+def _timed(collector: str) -> Iterator[list[Sample]]:
+    """Give a list that has the time which the block took once it is over."""
+    found: list[Sample] = []
+    began = time.monotonic()
+    yield found
+    milliseconds = int((time.monotonic() - began) * 1000)
+    labels = {"collector": collector, "exporter": "mongodb"}
+    found.append(Sample("collector_scrape_time_ms", milliseconds, labels))
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, bool | int | float)
+@contextmanager
+def _refused(what: str, level: int = logging.ERROR) -> Iterator[list[str]]:
+    """Give a list that has the reason if the server refuses something in the block, and log it; it ends there."""
+    reasons: list[str] = []
+    try:
+        yield reasons
+    except ExecutionTimeout:
+        raise
+    except OperationFailure as error:
+        reasons.append(str(error))
+        _log.log(level, "%s is refused", what, extra=fields(error=reasons[0]))
+
+
+def _answer(client: Mongo, command: str) -> Document:
+    """Return the answer of the server's admin database; nothing where it refuses, as without a replica set."""
+    with _refused(command, logging.DEBUG):
+        return client.admin.command(command)
+    return {}
+
+
+def _topology(client: Mongo, diagnostic_data: Document) -> dict[str, str]:
+    """Return the labels of all that is flattened: where in a cluster the server is (exporter/topology_info.go)."""
+    sharding = _answer(client, "getCmdLineOpts").get("parsed", {}).get("sharding", {})
+    role = "mongos" if "configDB" in sharding else str(sharding.get("clusterRole", ""))
+    config = _answer(client, "replSetGetConfig").get("config", {})
+    identity = (
+        _first(client, "config", "version", {}).get("clusterId")
+        or _first(client, "admin", "system.version", {"_id": "shardIdentity"}).get("clusterId")
+        or config.get("settings", {}).get("replicaSetId")
+        or ""
+    )
+    state = diagnostic_data.get("replSetGetStatus", {}).get("myState", 0)
+    labels = {"cl_id": str(identity), "cl_role": role, "rs_state": str(state)}
+    return labels | ({"rs_nm": str(config["_id"])} if "_id" in config else {})
+
+
+def _first(client: Mongo, database: str, collection: str, query: dict[str, str]) -> Document:
+    with _refused(f"{database}.{collection}", logging.DEBUG):
+        return client[database][collection].find_one(query) or {}
+    return {}
+
+
+def _diagnostic_data(
+    client: Mongo, labels: Mapping[str, str], data: Document, compatible: bool
+) -> Iterator[Sample]:
+    yield from samples(data, labels, compatible=compatible)
+    if not compatible:
+        return
+    status = data.get("replSetGetStatus", {})
+    if "members" in status:
+        yield from replica_set(status)
+    yield Sample(
+        "mongodb_mongod_replset_my_state",
+        status.get("myState", 0 if data else _UNKNOWN_STATE),
+        {"set": labels.get("rs_nm", "")},
+    )
+    engine = data.get("serverStatus", {}).get("storageEngine", {}).get("name")
+    if engine:
+        yield Sample("mongodb_mongod_storage_engine", 1, {"engine": str(engine)})
+    build = _answer(client, "buildInfo")
+    yield Sample(
+        "mongodb_version_info",
+        1,
+        {
+            "mongodb": str(build.get("version", "")),
+            "edition": "Enterprise" if "enterprise" in build.get("modules", ()) else "Community",
+            "vendor": "Percona" if "psmdbVersion" in build else "MongoDB",
+        },
+    )
+
+
+def _database_statistics(
+    client: Mongo, labels: Mapping[str, str], _data: Document, compatible: bool
+) -> Iterator[Sample]:
+    for name in client.list_database_names():
+        found = client[name].command("dbStats", scale=1)
+        yield from samples(
+            found, {**labels, "database": name}, prefix="dbstats", compatible=compatible
+        )
+
+
+def _replica_set_status(
+    client: Mongo, labels: Mapping[str, str], _data: Document, compatible: bool
+) -> Iterator[Sample]:
+    yield from samples(_answer(client, "replSetGetStatus"), labels, compatible=compatible)
+
+
+Collect = Callable[[Mongo, Mapping[str, str], Document, bool], Iterator[Sample]]
+
+COLLECTORS: Mapping[str, tuple[str, Collect]] = {
+    "diagnosticdata": ("diagnostic_data", _diagnostic_data),
+    "dbstats": ("dbstats", _database_statistics),
+    "replicasetstatus": ("replset_status", _replica_set_status),
+}
+"""The collectors by the name of their flag, `--collector.NAME`: what the original calls them in its own series, and how
+they ask."""

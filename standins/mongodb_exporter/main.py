@@ -6,13 +6,14 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Mapping
 
 from aiohttp import web
-from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from standins.mongodb_exporter import VERSION
-from standins.mongodb_exporter.collector import Database
+from standins.mongodb_exporter.collector import COLLECTORS, Database, Options
+from standins.mongodb_exporter.naming import exposition
 from standins.shared import flags, logs, metrics, server
 from standins.shared.logs import fields
 from standins.shared.process import ConfigError, UsageError
@@ -21,15 +22,19 @@ _FLAGS: dict[str, str | bool] = {
     "mongodb.uri": "",
     "mongodb.direct-connect": True,
     "mongodb.global-conn-pool": False,
+    "mongodb.connect-timeout-ms": "5000",
     "compatible-mode": False,
     "collect-all": False,
+    **{f"collector.{name}": False for name in COLLECTORS},
     "web.listen-address": ":9216",
+    "web.timeout-offset": "1",
     "version": False,
 }
 _MAX_BODY = 1 << 16
-_TIMEOUT = 10.0
-_SELECTION_TIMEOUT = 3000
-"""Milliseconds that a scrape waits for a server that does not answer."""
+_TIMEOUT = 300.0
+"""Seconds; beyond any scrape timeout, which is what bounds an answer."""
+_SCRAPE_TIMEOUT = 10
+"""Seconds that a scrape may take which does not say (exporter/exporter.go)."""
 
 _log = logging.getLogger("standins.mongodb_exporter.main")
 
@@ -48,44 +53,48 @@ def main(arguments: list[str]) -> None:
     host, _, port = str(values["web.listen-address"]).rpartition(":")
     if not port.isdecimal():
         raise UsageError(f"{values['web.listen-address']} is not [HOST]:PORT")
+    options = Options(
+        collectors=frozenset(name for name in COLLECTORS if values[f"collector.{name}"]),
+        collect_all=bool(values["collect-all"]),
+        compatible=bool(values["compatible-mode"]),
+        direct=bool(values["mongodb.direct-connect"]),
+        global_pool=bool(values["mongodb.global-conn-pool"]),
+        connect_timeout=_whole(values, "mongodb.connect-timeout-ms") / 1000,
+    )
     try:
-        client: MongoClient[dict[str, object]] = MongoClient(
-            address,
-            directConnection=bool(values["mongodb.direct-connect"]),
-            serverSelectionTimeoutMS=_SELECTION_TIMEOUT,
-            connectTimeoutMS=_SELECTION_TIMEOUT,
-            socketTimeoutMS=_SELECTION_TIMEOUT,
-            maxPoolSize=2,
-        )
+        database = Database(address, options)
     except (PyMongoError, ValueError) as error:
         raise ConfigError(f"MONGODB_URI: {type(error).__name__}") from None
     _log.info("Starting HTTP server", extra=fields(port=port, version=VERSION, standin=True))
-    app = application(Database(client, compatible=bool(values["compatible-mode"])))
+    app = application(database, max(_whole(values, "web.timeout-offset"), 1))
     server.serve(app, host or "0.0.0.0", int(port))  # noqa: S104 — a container's own network
 
 
-def application(database: Database) -> web.Application:
-    """Give the application; every scrape asks the database, one at a time."""
-    registry = metrics.registry("mongodb-exporter", VERSION)
-    registry.register(database)
-    one_at_a_time = asyncio.Lock()
+def _whole(values: Mapping[str, str | bool], flag: str) -> int:
+    text = str(values[flag])
+    if not text.isdecimal():
+        raise UsageError(f'--{flag}: expected a valid 64 bit int but got "{text}"')
+    return int(text)
 
-    @web.middleware
-    async def ask(request: web.Request, handler: server.Handler) -> web.StreamResponse:
-        if request.path != "/metrics":
-            return await handler(request)
-        async with one_at_a_time:
-            # The driver blocks, so it asks in a thread; the collector then gives what was found.
-            await asyncio.to_thread(database.ask)
-            return await handler(request)
+
+def application(database: Database, offset: int) -> web.Application:
+    """Return the application. A scrape may take what Prometheus' header says, less `offset` seconds."""
+
+    async def scrape(request: web.Request) -> str:
+        header = request.headers.get("X-Prometheus-Scrape-Timeout-Seconds", "")
+        seconds = int(header) if header.isdecimal() else _SCRAPE_TIMEOUT
+        filters = request.query.getall("collect[]", [])
+        # The driver blocks, so it asks in a thread.
+        found = await asyncio.to_thread(database.scrape, seconds - offset, filters)
+        return exposition(found)
 
     app = server.application(
-        registry,
-        duration_metric="mongodb_exporter_standin_request_duration_seconds",
+        metrics.registry("mongodb-exporter", None),
+        duration_metric=None,
         max_body=_MAX_BODY,
         timeout=_TIMEOUT,
+        more=scrape,
     )
-    app.middlewares.append(ask)
 
     async def landing(_request: web.Request) -> web.Response:
         page = '<!doctype html><title>MongoDB exporter</title><a href="/metrics">Metrics</a>'

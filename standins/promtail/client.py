@@ -24,7 +24,16 @@ _log = logging.getLogger("standins.promtail.client")
 
 _QUEUE = 2000
 _NO_TENANT = ""
-_REASONS = ("ingester_error", "rate_limited")
+_TOO_LONG = "line_too_long"
+_REASONS = ("ingester_error", "rate_limited", _TOO_LONG)
+
+
+@dataclass(frozen=True, slots=True)
+class LineLimit:
+    """`limits_config`: the longest line in bytes, 0 for any, and whether a longer one is cut or dropped."""
+
+    size: int = 0
+    truncate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +64,11 @@ class Outgoing:
 class Client:
     """Takes entries, and sends them while `run` runs."""
 
-    def __init__(self, config: ClientConfig, metrics: Metrics) -> None:
+    def __init__(
+        self, config: ClientConfig, metrics: Metrics, limit: LineLimit | None = None
+    ) -> None:
         self._config = config
+        self._limit = limit or LineLimit()
         self._metrics = metrics
         self._host = urlsplit(config.url).netloc
         self._queue: asyncio.Queue[Outgoing] = asyncio.Queue(_QUEUE)
@@ -65,11 +77,32 @@ class Client:
         for reason in _REASONS:
             metrics.dropped_bytes.labels(self._host, _NO_TENANT, reason)
             metrics.dropped_entries.labels(self._host, _NO_TENANT, reason)
+            metrics.mutated_bytes.labels(self._host, _NO_TENANT, reason)
+            metrics.mutated_entries.labels(self._host, _NO_TENANT, reason)
 
     async def put(self, entry: Entry, done: Callable[[], None]) -> None:
         """Take an entry; waits while too many are waiting already."""
+        line = self._limited(entry.line)
+        if line is None:
+            done()
+            return
         labels = {**self._config.external_labels, **entry.labels}
-        await self._queue.put(Outgoing(entry.time, entry.line, label_set(labels), done))
+        await self._queue.put(Outgoing(entry.time, line, label_set(labels), done))
+
+    def _limited(self, line: str) -> str | None:
+        """Return the line, cut where it is too long, or None where it is then dropped."""
+        limit, text = self._limit, line.encode()
+        over = len(text) - limit.size
+        if not limit.size or over <= 0:
+            return line
+        labels = (self._host, _NO_TENANT, _TOO_LONG)
+        if not limit.truncate:
+            self._metrics.dropped_entries.labels(*labels).inc()
+            self._metrics.dropped_bytes.labels(*labels).inc(len(text))
+            return None
+        self._metrics.mutated_entries.labels(*labels).inc()
+        self._metrics.mutated_bytes.labels(*labels).inc(over)
+        return text[: limit.size].decode(errors="ignore")
 
     async def run(self) -> None:
         """Send batches for ever."""

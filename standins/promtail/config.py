@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from standins.promtail import relabel
-from standins.promtail.client import ClientConfig
+from standins.promtail.client import ClientConfig, LineLimit
 from standins.promtail.relabel import Rule
 from standins.promtail.stages import Pipeline
 from standins.shared import labels as label_sets
@@ -66,6 +66,7 @@ class Config:
     health_check_target: bool
     positions: Path
     sync_period: int
+    line_limit: LineLimit
     clients: tuple[ClientConfig, ...]
     scrapes: tuple[Scrape, ...]
     document: Mapping[str, Any]
@@ -108,10 +109,19 @@ def _config(document: object) -> Config:
         health_check_target=bool(server.get("health_check_target", True)),
         positions=Path(str(positions.get("filename", "/var/log/positions.yaml"))),
         sync_period=_duration(positions, "sync_period", "10s"),
+        line_limit=_line_limit(_section(root, "limits_config")),
         clients=tuple(_client(client) for client in clients),
         scrapes=scrapes,
         document=root,
     )
+
+
+def _line_limit(limits: Mapping[str, Any]) -> LineLimit:
+    for name in limits:
+        if name not in {"max_line_size", "max_line_size_truncate"}:
+            raise ValueError(f"limits_config: the stand-in has no {name}")
+    size = units.limit_size(str(limits.get("max_line_size", 0)))
+    return LineLimit(size, bool(limits.get("max_line_size_truncate", False)))
 
 
 def _client(client: object) -> ClientConfig:

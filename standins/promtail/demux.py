@@ -3,7 +3,7 @@
 Without a terminal, the engine sends frames: a byte for the stream (1 stdout, 2 stderr), three zeros, the length in
 four bytes, big end first, then so many bytes (Engine API, "ContainerAttach", stream format). With one, it sends the
 bytes as they are. A frame is one log message; a line over 16 KiB comes as several, of which only the last ends with
-a line feed, and each begins with its own time.
+a line feed, and each begins with its own time. As with Promtail 2.9 the times of all but the first stay in the line.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Demultiplexer:
     def __init__(self, *, terminal: bool) -> None:
         self._terminal = terminal
         self._rest = bytearray()
-        self._partial: dict[str, tuple[int, bytes]] = {}
+        self._partial: dict[str, bytes] = {}
         self.errors = 0
 
     def feed(self, chunk: bytes) -> Iterator[Message]:
@@ -77,15 +77,15 @@ class Demultiplexer:
             yield "stdout", line.rstrip(b"\r") + b"\n"
 
     def _message(self, stream: str, content: bytes) -> Message | None:
+        began = self._partial.pop(stream, b"")
+        content = began + content
+        if not content.endswith(b"\n") and len(content) < _MAX_LINE:
+            self._partial[stream] = content
+            return None
         stamp, _, text = content.partition(b" ")
         try:
             time = units.rfc3339(stamp.decode("ascii"))
         except (ValueError, UnicodeDecodeError):
             self.errors += 1
-            return None
-        began, before = self._partial.pop(stream, (time, b""))
-        text = before + text
-        if not text.endswith(b"\n") and len(text) < _MAX_LINE:
-            self._partial[stream] = (began, text)
             return None
         return Message(stream, time, text.rstrip(b"\r\n").decode(errors="replace"))

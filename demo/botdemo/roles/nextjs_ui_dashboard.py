@@ -17,7 +17,7 @@ from botdemo.roles.base import Application
 from botdemo.roles.caller import http_link
 from botdemo.settings import Settings
 from botdemo.simulation.traffic import Endpoint
-from botdemo.switches import HttpSwitches
+from botdemo.switches import ApplicationSwitches
 
 _REFRESH_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 10.0
@@ -46,11 +46,11 @@ class NextjsUiDashboard(Application):
         Endpoint("GET", "/api/prices", 0.25, 0.010),
     )
 
-    control: Control[HttpSwitches]
+    control: Control[ApplicationSwitches]
 
     def __init__(self, settings: Settings, start: datetime) -> None:
         super().__init__(settings, start)
-        self.control = Control(HttpSwitches)
+        self.control = Control(ApplicationSwitches)
         self.portfolio: dict[str, float] = {}
         self.prices: dict[str, float] = {}
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import snappy  # type: ignore[import-untyped]
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given
+from hypothesis import strategies as st
 
-from standins.loki import api, config
+from standins.loki import api, config, wire
 from standins.loki.store import Store
 from standins.shared.process import ConfigError
 
@@ -66,6 +69,31 @@ async def get(client: Client, path: str, **params: object) -> Any:
     async with client.get(f"/loki/api/v1/{path}", params=given) as answer:
         assert answer.status == 200, await answer.text()
         return (await answer.json()).get("data")
+
+
+def number(value: int) -> bytes:
+    """Encode a number as protocol buffers do: seven bits a byte, the low ones first."""
+    if value < 0x80:
+        return bytes([value])
+    return bytes([value & 0x7F | 0x80]) + number(value >> 7)
+
+
+def field(place: int, content: bytes) -> bytes:
+    return number(place << 3 | 2) + number(len(content)) + content
+
+
+def message(labels: str, *lines: tuple[int, bytes], extra: bytes = b"") -> bytes:
+    """Encode a PushRequest of one stream, as an agent does."""
+    stream = field(1, labels.encode())
+    for at, line in lines:
+        seconds, rest = divmod(at, SECOND)
+        stamp = number(1 << 3) + number(seconds) + number(2 << 3) + number(rest)
+        stream += field(2, field(1, stamp) + field(2, line) + extra)
+    # A hash, which agents send and Loki does not read.
+    return field(1, stream + number(3 << 3) + number(1 << 60))
+
+
+PUSHED = snappy.compress(message('{job="a"}', (NOW, b"pushed")))
 
 
 def test_lines_come_back_newest_first_and_within_the_limit(tmp_path: Path) -> None:
@@ -202,9 +230,12 @@ def test_labels_values_and_series(tmp_path: Path) -> None:
         (body((NOW, "x"), job="a"), {}, 204, ""),
         (gzip.compress(body((NOW, "x"), job="a")), {"Content_Encoding": "gzip"}, 204, ""),
         (b"no gzip", {"Content_Encoding": "gzip"}, 400, "gzip: invalid header"),
-        (b"x", {"Content_Encoding": "snappy"}, 400, '"snappy" not supported'),
+        (b"x", {"Content_Encoding": "lzw"}, 400, '"lzw" not supported'),
+        (PUSHED, {"Content_Type": "application/x-protobuf"}, 204, ""),
+        (PUSHED, {"Content_Type": "text/plain", "Content_Encoding": "snappy"}, 204, ""),
         (gzip.compress(b" " * (20 << 20)), {"Content_Encoding": "gzip"}, 413, ""),
-        (b"", {"Content_Type": "application/x-protobuf"}, 415, "application/json"),
+        (b"", {"Content_Type": "application/x-protobuf"}, 400, "snappy: corrupt input"),
+        (body((NOW, "x"), job="a"), {"Content_Type": ""}, 400, "mime: no media type"),
         (b"{", {}, 400, "loghttp.PushRequest"),
         (b'{"streams": 1}', {}, 400, "expects ["),
         (b'{"streams":[{"stream":{"a":"b"},"values":[["x","y"]]}]}', {}, 400, "loghttp.Entry"),
@@ -218,9 +249,12 @@ def test_labels_values_and_series(tmp_path: Path) -> None:
         "fine",
         "gzip",
         "no-gzip",
+        "lzw",
+        "protobuf",
         "snappy",
         "large",
-        "protobuf",
+        "no-protobuf",
+        "no-type",
         "no-json",
         "no-list",
         "no-time",
@@ -239,7 +273,112 @@ def test_what_a_push_is_answered(
         assert answered == status
         assert text in message
 
-    serve(tmp_path, scenario, max_line_size=20)
+    serve(tmp_path, scenario, max_line_size=20, max_line_size_truncate=False)
+
+
+def test_an_agents_push_is_kept_as_a_json_one_is(tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        lines = [(NOW, "é { 1".encode()), (NOW + 1, b"cut \xc3")]
+        content = snappy.compress(message('{job="a", level="info"}', *lines))
+        assert await push(client, content, Content_Type="application/x-protobuf") == (204, "")
+        (stream,) = (await get(client, "query_range", query='{job="a"}'))["result"]
+        assert stream["stream"] == {"job": "a", "level": "info"}
+        assert stream["values"] == [[str(NOW + 1), "cut \ufffd"], [str(NOW), "é { 1"]]
+
+    serve(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"\x05abc", "snappy: corrupt input"),
+        (b"\xff" * 9, "snappy: corrupt input"),
+        (b"\xff\xff\xff\xff\x0f", "are more than the limit"),
+        (snappy.compress(b"\x0a\x7f"), "unexpected EOF"),
+        (snappy.compress(b"\x0a"), "unexpected EOF"),
+        (snappy.compress(b"\xff" * 11), "proto: integer overflow"),
+        (snappy.compress(b"\x0b"), "proto: illegal wireType 3"),
+        (snappy.compress(field(1, field(2, field(1, b"\x0a\x00")))), "wrong wireType"),
+        (snappy.compress(message("{job", (NOW, b"x"))), "couldn't parse labels"),
+        (
+            snappy.compress(message('{job="a"}', (NOW, b"x"), extra=field(3, b""))),
+            "does not keep structured metadata",
+        ),
+    ],
+    ids=[
+        "cut-snappy",
+        "no-size",
+        "large",
+        "short",
+        "no-length",
+        "number",
+        "group",
+        "time",
+        "labels",
+        "metadata",
+    ],
+)
+def test_what_is_no_push_request_is_refused(tmp_path: Path, content: bytes, error: str) -> None:
+    async def scenario(client: Client) -> None:
+        status, text = await push(client, content, Content_Type="application/x-protobuf")
+        assert status == 400
+        assert error in text
+
+    serve(tmp_path, scenario)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_request_or_a_valueerror(content: bytes) -> None:
+    try:
+        streams = wire.push_request(snappy.compress(content), 1 << 20)
+    except ValueError:
+        return
+    assert all(isinstance(labels, str) for labels, _ in streams)
+
+
+def test_a_long_line_is_cut_and_counted(tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        assert await push(client, body((NOW, "é" * (200 << 10)), job="a")) == (204, "")
+        (stream,) = (await get(client, "query_range", query='{job="a"}'))["result"]
+        assert stream["values"] == [[str(NOW), "é" * (128 << 10)]]
+        async with client.get("/metrics") as answer:
+            exposed = await answer.text()
+        assert 'loki_mutated_samples_total{reason="line_too_long",tenant="fake"} 1' in exposed
+
+    serve(tmp_path, scenario)
+
+
+def test_a_line_too_far_behind_its_stream_is_refused_as_loki_does(tmp_path: Path) -> None:
+    newest = NOW // SECOND * SECOND
+    hour = 3600 * SECOND
+
+    async def scenario(client: Client) -> None:
+        assert (await push(client, body((newest, "new"), job="a")))[0] == 204
+        status, text = await push(
+            client, body((newest - hour - 1, "re-read"), (newest - hour, "in time"), job="a")
+        )
+        assert status == 400
+        first, second = text.strip().split("\n")
+        assert first.startswith("entry with timestamp ")
+        assert " +0000 UTC ignored, reason: 'entry too far behind, oldest acceptable" in first
+        assert second == "user 'fake', total ignored: 1 out of 2 for stream: {job=\"a\"}"
+        assert (await push(client, body((newest - 2 * hour, "other"), job="b")))[0] == 204
+        found = await get(client, "query_range", query='{job="a"}', start=newest - 3 * hour)
+        assert [line for _, line in found["result"][0]["values"]] == ["new", "in time"]
+        async with client.get("/metrics") as answer:
+            exposed = await answer.text()
+        assert 'loki_discarded_samples_total{reason="too_far_behind",tenant="fake"} 1' in exposed
+
+    serve(tmp_path, scenario)
+
+
+def test_lines_of_one_push_are_measured_by_those_before_them(tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        early, late = (NOW - 5 * 3600 * SECOND, "early"), (NOW, "late")
+        assert (await push(client, body(early, late, job="a")))[0] == 204
+        assert (await push(client, body(late, early, job="b")))[0] == 400
+
+    serve(tmp_path, scenario)
 
 
 def test_the_good_lines_of_a_refused_push_are_kept(tmp_path: Path) -> None:

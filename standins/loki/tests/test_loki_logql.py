@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 
 import pytest
 
@@ -113,9 +112,50 @@ def test_line_format_writes_labels_and_the_line() -> None:
     assert run(query.stages, LINE, {"job": "a"}) == f"a error : {LINE}"
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [('{"message":"m","n":{"x":1}}', "a m"), ("plain", "a plain"), ('{"m":1}', 'a {"m":1}')],
+)
+def test_the_message_of_a_json_line_or_the_line(line: str, expected: str) -> None:
+    query = log(
+        '{job="a"} | json | drop __error__, __error_details__ '
+        '| line_format "{{.job}} {{or .message __line__}}"'
+    )
+    labels = {"job": "a"}
+    assert run(query.stages, line, labels) == expected
+    assert not {"__error__", "__error_details__"} & labels.keys()
+
+
+def test_line_format_on_a_wrong_value_is_an_error_of_the_line() -> None:
+    labels = {"job": "a"}
+    query = log('{job="a"} | line_format "{{ if gt .job 1 }}x{{ end }}"')
+    assert run(query.stages, LINE, labels) == LINE
+    assert labels["__error__"] == "TemplateFormatErr"
+
+
 def test_line_format_refuses_what_it_does_not_know() -> None:
-    with pytest.raises(ParseError, match=re.escape("{{ToUpper .level}}")):
-        log('{job="a"} | line_format "{{ToUpper .level}}"')
+    with pytest.raises(ParseError, match="no function fancy"):
+        log('{job="a"} | line_format "{{fancy .level}}"')
+
+
+@pytest.mark.parametrize(
+    ("stage", "left"),
+    [
+        ("drop b", {"a": "1", "c": "3"}),
+        ("drop b, c", {"a": "1"}),
+        ('drop a="1", b="x", c=~"."', {"b": "2"}),
+        ("drop none", {"a": "1", "b": "2", "c": "3"}),
+    ],
+)
+def test_drop(stage: str, left: dict[str, str]) -> None:
+    labels = {"a": "1", "b": "2", "c": "3"}
+    assert run(log(f'{{job="a"}} | {stage}').stages, "x", labels) == "x"
+    assert labels == left
+
+
+def test_decolorize() -> None:
+    stages = log('{job="a"} | decolorize |= "plain text"').stages
+    assert run(stages, "\x1b[38;5;1mplain \x1b[0mtext", {}) == "plain text"
 
 
 @pytest.mark.parametrize("line", ['{"a": NaN}', '{"a": -Infinity}', '{"a": 1', "[1]", ""])

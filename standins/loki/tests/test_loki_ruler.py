@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestClient, TestServer
 
 from standins.loki import api, config, ruler, rules
 from standins.loki.store import Store
@@ -82,6 +82,57 @@ def test_what_an_alert_carries() -> None:
             "datasource": {"type": "loki", "uid": "loki"},
         }
     ]
+
+
+def test_a_rules_state_is_shown_as_prometheus_shows_it() -> None:
+    (group,) = groups(RULE, interval="30s")
+    (rule,) = group.rules
+    (shown,) = group.state()["rules"]
+    assert group.state()["file"] == "a.yml"
+    assert group.state()["interval"] == 30.0
+    assert (shown["state"], shown["health"], shown["duration"]) == ("inactive", "unknown", 120.0)
+    assert shown["lastEvaluation"] == "0001-01-01T00:00:00Z"
+    rule.take(vector(kong=6), NOW, MINUTE, SETTINGS)
+    assert rule.state()["state"] == "pending"
+    rule.take(vector(kong=7, redis=9), NOW + 2 * MINUTE, MINUTE, SETTINGS)
+    assert rule.state()["state"] == "firing"
+    assert [(one["state"], one["value"], one["activeAt"]) for one in rule.alerts()] == [
+        ("firing", "7e+00", "2023-11-14T22:13:20Z"),
+        ("pending", "9e+00", "2023-11-14T22:15:20Z"),
+    ]
+    assert rule.alerts()[0]["labels"]["service"] == "kong"
+
+
+def test_the_api_shows_rules_alerts_and_what_failed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        own = settings(tmp_path, "http://127.0.0.1:1")
+        store = Store(own.folder, time.time_ns())
+        at = time.time_ns()
+        labels = label_set({"service": "kong", "level": "error"})
+        store.append([(labels, [(at + n, "x") for n in range(6)])], at)
+        # The lines are no JSON, and a number cannot be made of such.
+        failing = {"alert": "Broken", "expr": 'count_over_time({level="error"} | json [5m])'}
+        loaded = groups({**RULE, "for": "0s"}, failing, interval="1h")
+        async with TestClient(TestServer(api.application(own, store, loaded))) as client:
+            for _ in range(100):
+                async with client.get("/prometheus/api/v1/rules") as answer:
+                    shown = await answer.json()
+                ((good, bad),) = (group["rules"] for group in shown["data"]["groups"])
+                if bad["health"] != "unknown":
+                    break
+                await asyncio.sleep(0.1)
+            assert shown["status"] == "success"
+            assert (good["health"], good["state"], good["lastError"]) == ("ok", "firing", "")
+            assert good["lastEvaluation"] > "2020"
+            assert (bad["health"], bad["state"]) == ("err", "inactive")
+            assert bad["lastError"]
+            async with client.get("/prometheus/api/v1/alerts") as answer:
+                (alert,) = (await answer.json())["data"]["alerts"]
+            assert alert["labels"]["alertname"] == "Burst"
+            assert alert["annotations"] == {"summary": "6 of kong"}
+        store.close()
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(

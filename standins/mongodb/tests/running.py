@@ -19,8 +19,8 @@ Mongo = MongoClient[dict[str, Any]]
 
 
 @contextlib.contextmanager
-def serving(server: Server) -> Iterator[int]:
-    """Serve in a thread, because the driver blocks, and yield the port."""
+def serving(server: Server, port: int = 0) -> Iterator[int]:
+    """Serve in a thread, because the driver blocks, and yield the port; any that is free for 0."""
     loop = asyncio.new_event_loop()
     bound: list[asyncio.Server] = []
     ready = threading.Event()
@@ -28,7 +28,9 @@ def serving(server: Server) -> Iterator[int]:
     async def run() -> None:
         bound.append(
             await asyncio.start_server(
-                lambda reader, writer: serve_connection(server, reader, writer), "127.0.0.1", 0
+                lambda reader, writer: serve_connection(server, reader, writer),
+                "127.0.0.1",
+                port,
             )
         )
         ready.set()

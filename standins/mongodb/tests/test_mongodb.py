@@ -44,7 +44,26 @@ def test_who_is_kept_out(port: int, password: str | None, code: int) -> None:
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize(("command", "code"), [("insert", 59), ("replSetGetStatus", 76)])
+def test_what_mongodb_exporter_asks(port: int) -> None:
+    with client(port) as mongo:
+        collected = mongo.admin.command("getDiagnosticData")["data"]
+        assert collected["serverStatus"]["connections"]["available"] > 0
+        assert collected["start"] <= collected["end"]
+        assert "sharding" not in mongo.admin.command("getCmdLineOpts")["parsed"]
+        assert mongo.admin.command("currentOp")["inprog"] == []
+        assert set(mongo.admin.command("top")["totals"]) == {"note"}
+        assert mongo["config"]["version"].find_one({}) is None
+        assert list(mongo["local"]["oplog.rs"].find({}).sort("$natural", -1)) == []
+        assert mongo["admin"].list_collection_names() == []
+        assert list(mongo["admin"]["system.profile"].aggregate([{"$match": {}}])) == []
+        free = mongo["admin"].command("dbStats", freeStorage=1)
+        assert free["totalFreeStorageSize"] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("insert", 59), ("replSetGetStatus", 76), ("replSetGetConfig", 76), ("find", 73)],
+)
 def test_what_it_cannot_do_fails_as_in_mongodb(port: int, command: str, code: int) -> None:
     with client(port) as mongo, pytest.raises(OperationFailure) as caught:
         mongo.admin.command(command)

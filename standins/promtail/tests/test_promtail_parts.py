@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
-from standins.promtail import relabel
+from standins.promtail import config, relabel
+from standins.promtail.client import Client, ClientConfig, LineLimit
 from standins.promtail.cursor import Cursor
 from standins.promtail.demux import Demultiplexer, Message, ProtocolError
+from standins.promtail.metrics import Metrics
 from standins.promtail.positions import Positions
+from standins.promtail.stages import Entry
+from standins.shared.process import ConfigError
 
 CONFIG = Path("infrastructure/monitoring/loki/promtail-config.yml")
 SECOND = 1_000_000_000
@@ -74,7 +83,6 @@ def test_the_shipped_rules_give_a_line_the_labels_that_it_is_found_by() -> None:
         "job": "kong",
         "service": "kong",
         "container_name": "dev-kong",
-        "container_id": "0f3a",
         "image": "kong:3.4",
         "stream": "stderr",
     }
@@ -117,6 +125,7 @@ def frame(stream: int, text: str) -> bytes:
 @given(st.lists(st.integers(1, 60), max_size=30))
 def test_frames_come_apart_wherever_they_are_cut(sizes: list[int]) -> None:
     stream = frame(1, "out é\n") + frame(2, "error\n") + frame(1, "long ") + frame(2, "between\n")
+    # The engine dates each part of a long line, and Promtail keeps the later dates as text.
     stream += frame(1, "line\n") + frame(1, "\n")
     demultiplexer = Demultiplexer(terminal=False)
     found: list[Message] = []
@@ -127,7 +136,7 @@ def test_frames_come_apart_wherever_they_are_cut(sizes: list[int]) -> None:
         ("stdout", "out é"),
         ("stderr", "error"),
         ("stderr", "between"),
-        ("stdout", "long line"),
+        ("stdout", "long 2025-11-18T12:00:00.000000001Z line"),
         ("stdout", ""),
     ]
     assert found[0].time == 1_763_467_200 * SECOND + 1
@@ -182,6 +191,72 @@ def test_older_files_of_a_log_may_be_gone() -> None:
     assert read([1, 2, 3], cursor, 3) == [0, 1, 2]
     again = Cursor(cursor.position)
     assert read([2 * SECOND, 3 * SECOND], again, 2) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("truncate", "sent", "counter"),
+    [
+        (True, ["four", "long", "\u00e9\u00e9", "e\u00e9"], "promtail_mutated_entries_total"),
+        (False, ["four"], "promtail_dropped_entries_total"),
+    ],
+)
+def test_a_line_over_the_limit_is_cut_or_dropped(
+    truncate: bool, sent: list[str], counter: str
+) -> None:
+    registry = CollectorRegistry()
+    settings = ClientConfig("http://loki/push", 0, 1 << 20, SECOND, 0, 0, 0, {}, {})
+    done: list[str] = []
+    pushed: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        (stream,) = (await request.json())["streams"]
+        pushed.extend(line for _, line in stream["values"])
+        return web.Response(status=204)
+
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_post("/push", take)
+        async with TestServer(app) as server:
+            own = replace(settings, url=str(server.make_url("/push")))
+            client = Client(own, Metrics(registry), LineLimit(4, truncate))
+            # The last one's character at the limit is cut in two.
+            for line in ("four", "longer", "\u00e9\u00e9\u00e9", "e\u00e9\u00e9"):
+                await client.put(Entry(1, line, {"job": "a"}), lambda: done.append("x"))
+            sending = asyncio.create_task(client.run())
+            for _ in range(200):
+                if len(done) == 4:
+                    break
+                await asyncio.sleep(0.01)
+            sending.cancel()
+
+    asyncio.run(run())
+    assert pushed == sent
+    assert len(done) == 4
+    counted = [
+        sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == counter and sample.labels["reason"] == "line_too_long"
+    ]
+    assert counted == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        ({"max_line_size": "large"}, "not a valid size"),
+        ({"max_line_size": "1KiB"}, "not a valid size"),
+        ({"readline_rate": 5}, "limits_config: the stand-in has no readline_rate"),
+    ],
+)
+def test_limits_that_are_refused(tmp_path: Path, limits: dict[str, object], error: str) -> None:
+    document = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    path = tmp_path / "promtail.yml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    assert config.load(path).line_limit == LineLimit(256 << 10, True)
+    path.write_text(yaml.safe_dump({**document, "limits_config": limits}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=error):
+        config.load(path)
 
 
 def test_positions_are_kept_as_promtail_keeps_them(tmp_path: Path) -> None:

@@ -200,6 +200,12 @@ class _Parser:
             case "line_format":
                 self._take()
                 return self._checked(pipeline.LineFormat, self.expect("STRING").text)
+            case "decolorize":
+                self._take()
+                return pipeline.Decolorize()
+            case "drop":
+                self._take()
+                return pipeline.Drop(self._dropped())
             case "IDENTIFIER" | "(":
                 return self._label_filter()
             case kind if kind in KEYWORDS:
@@ -215,6 +221,17 @@ class _Parser:
             if not self._accept(","):
                 break
         return tuple(expressions)
+
+    def _dropped(self) -> tuple[str | Matcher, ...]:
+        dropped: list[str | Matcher] = []
+        while True:
+            name = self.expect("IDENTIFIER").text
+            op = self._accept(*_MATCHER_OPS)
+            dropped.append(
+                self._checked(Matcher, name, op.kind, self.expect("STRING").text) if op else name
+            )
+            if not self._accept(","):
+                return tuple(dropped)
 
     def _label_filter(self) -> pipeline.Stage:
         left = self._label_conjunction()

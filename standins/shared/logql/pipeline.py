@@ -11,6 +11,7 @@ from typing import Protocol
 
 from standins.shared import units
 from standins.shared.labels import Matcher, regex
+from standins.shared.template import Template, TemplateError
 
 ERROR = "__error__"
 ERROR_DETAILS = "__error_details__"
@@ -21,6 +22,11 @@ _NO_OBJECT = "Value looks like object, but can't find closing '}' symbol"
 def no_constant(text: str) -> None:
     """Refuse NaN and Infinity, which `json.loads` takes and JSON does not have. Always raises ValueError."""
     raise ValueError(f"no JSON: {text}")
+
+
+def decolorized(line: str) -> str:
+    """Return the line without the terminal's escape sequences, as Loki's `decolorize` finds them."""
+    return _COLORS.sub("", line)
 
 
 class Stage(Protocol):
@@ -141,21 +147,46 @@ class Regexp:
 class LineFormat:
     """`| line_format "{{.job}} {{__line__}}"`: the line becomes the template's text.
 
-    Of Go's templates only labels and the line itself are known. Raises ValueError for a template with more than that.
+    Of Go's templates only what `template` has is known. Raises ValueError for a template with more than that.
     """
 
-    template: str
+    source: str
+    _template: Template = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        unknown = _ACTION.search(_KNOWN_ACTION.sub("", self.template))
-        if unknown:
-            raise ValueError(f"line_format with {unknown[0]} is not supported by the Loki stand-in")
+        object.__setattr__(self, "_template", Template(self.source, [_LINE]))
 
     def process(self, line: str, labels: dict[str, str]) -> str | None:
         """Return the text, with nothing for a label that the line lacks."""
-        return _KNOWN_ACTION.sub(
-            lambda action: labels.get(action[1], "") if action[1] else line, self.template
-        )
+        try:
+            return self._template.render(labels, missing="", constants={_LINE: line})
+        except TemplateError:
+            labels[ERROR] = "TemplateFormatErr"
+            return line
+
+
+@dataclass(frozen=True, slots=True)
+class Decolorize:
+    """`| decolorize`: removes the terminal's escape sequences."""
+
+    def process(self, line: str, labels: dict[str, str]) -> str | None:
+        """Return the line without them."""
+        return decolorized(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """`| drop level, method="GET"`: removes labels, those with a matcher only where it fits."""
+
+    labels: tuple[str | Matcher, ...]
+
+    def process(self, line: str, labels: dict[str, str]) -> str | None:
+        """Remove the labels."""
+        for one in self.labels:
+            name = one if isinstance(one, str) else one.name
+            if isinstance(one, str) or one.matches(labels.get(name, "")):
+                labels.pop(name, None)
+        return line
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +271,12 @@ _CONVERT: Mapping[str, Callable[[str], float]] = {
     "BYTES": lambda text: float(units.size(text)),
 }
 
-_ACTION = re.compile(r"\{\{.*?\}\}")
-_KNOWN_ACTION = re.compile(r"\{\{\s*(?:\.(\w+)|__line__)\s*\}\}")
+_LINE = "__line__"
+# The sequences that Loki 2.9 removes: those of an operating system command up to a bell, and those of a control
+# sequence up to its final character.
+_COLORS = re.compile(
+    r"[\x1b\x9b][\[\]()#;?]*(?:[a-zA-Z0-9;]*\x07|(?:[0-9]{1,4}(?:;[0-9]{0,4})*)?[0-9A-PRZcf-nqrty=><~])"
+)
 _LOGFMT = re.compile(r'([^\s="]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)')
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
 

@@ -550,6 +550,7 @@ def verified(
                 sink=sink,
                 real_channels=frozenset(),
                 drills=drills,
+                blackbox=None,  # type: ignore[arg-type]
             )
             check = Check(
                 "loki.drill", "x", "x", "loki", functools.partial(_drill, "loki"), once=True

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from pydantic import SecretStr
 
 from stackctl.clients import base
 from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.blackbox import BlackboxClient
 from stackctl.clients.grafana import DataSource, GrafanaClient
 from stackctl.clients.loki import Entry, LokiClient
 from stackctl.clients.prometheus import PrometheusClient
@@ -70,6 +72,8 @@ CALLS: dict[str, tuple[str, Call]] = {
     "query": ("/api/v1/query", prometheus("query", "up")),
     "range": ("/api/v1/query_range", prometheus("query_range", "up", start=0, end=1, step=1)),
     "alertmanagers": ("/api/v1/alertmanagers", prometheus("alertmanagers")),
+    "metadata": ("/api/v1/targets/metadata", prometheus("metadata", "{}")),
+    "label-names": ("/api/v1/labels", prometheus("label_names", "{}", start=0)),
     "build": ("/api/v1/status/buildinfo", prometheus("build_info")),
     "runtime": ("/api/v1/status/runtimeinfo", prometheus("configured")),
     "am-status": ("/api/v2/status", alertmanager("status")),
@@ -278,6 +282,8 @@ VALID: dict[str, object] = {
     "query": data({"resultType": "vector", "result": [{"metric": LABELS, "value": [1, "2"]}]}),
     "range": data({"resultType": "matrix", "result": [{"metric": LABELS, "values": [[1, "2"]]}]}),
     "alertmanagers": data({"activeAlertmanagers": [{"url": "http://a:9093/api/v2/alerts"}]}),
+    "metadata": data([{"target": LABELS, "metric": "a", "type": "gauge", "help": "", "unit": ""}]),
+    "label-names": data(["job"]),
     "build": data({"version": "2.48.0"}),
     "runtime": data({"lastConfigTime": NOW}),
     "am-status": AM_STATUS,
@@ -388,6 +394,42 @@ def test_prometheus_values_and_scalars() -> None:
         assert isinstance(found, list)
         assert found[0].value == (1.0, float("inf"))
         assert server.requests[-1].method == "POST"
+
+
+def test_targets_without_any_type_are_no_error() -> None:
+    missing = {"status": "error", "errorType": "not_found", "error": "specified metadata not found"}
+    with serving({"/api/v1/targets/metadata": as_json(missing, 404)}) as server:
+        assert asyncio.run(CALLS["metadata"][1](server.url)) == []
+        (request,) = server.requests
+    assert request.query == "match_target=%7B%7D"
+
+
+@pytest.mark.parametrize(
+    ("page", "outcome"),
+    [
+        ("probe_success 1\nprobe_failed_due_to_regex 0\n", "success"),
+        ("probe_success 0\nprobe_failed_due_to_regex 1\n", "mismatch"),
+        ("probe_success 0\nprobe_failed_due_to_regex 0\n", "failure"),
+        ("probe_success 0\n", "failure"),
+    ],
+)
+def test_the_outcome_of_a_probe(page: str, outcome: str) -> None:
+    with serving({"/probe": Reply(page.encode())}) as server:
+        assert asyncio.run(probe(server.url)) == outcome
+        (request,) = server.requests
+    assert parse_qs(request.query) == {"module": ["m"], "target": ["http://a:1/metrics?x=y&z"]}
+
+
+@pytest.mark.parametrize("page", ["", "probe_success\n", "<html>"])
+def test_a_probe_without_a_result_is_a_service_error(page: str) -> None:
+    with serving({"/probe": Reply(page.encode())}) as server, pytest.raises(ServiceError) as caught:
+        asyncio.run(probe(server.url))
+    assert "probe_success" in caught.value.message
+
+
+async def probe(url: str) -> str:
+    async with BlackboxClient(url, timeout=0.5) as client:
+        return await client.probe("http://a:1/metrics?x=y&z", "m")
 
 
 def test_grafana_logs_in_and_tells_a_refused_password() -> None:

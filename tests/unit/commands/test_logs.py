@@ -16,7 +16,7 @@ from stackctl.errors import EngineError
 from stackctl.project.project import Project
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
-from tests.support.http import wait_until
+from tests.support.http import as_json, serving, wait_until
 
 pytestmark = pytest.mark.usefixtures("own_folders")
 
@@ -143,3 +143,21 @@ esac
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
+
+
+def test_every_line_of_an_entry_from_loki_names_its_service() -> None:
+    trace = "Traceback (most recent call last):\n  File\nValueError: x"
+    streams = [
+        {"stream": {"job": "kong"}, "values": [["2", "after"]]},
+        {"stream": {"job": "python-ai-service"}, "values": [["1", trace]]},
+    ]
+    data = {"status": "success", "data": {"resultType": "streams", "result": streams}}
+    with serving({"/loki/api/v1/query_range": as_json(data)}) as server:
+        port = server.url.rsplit(":", 1)[1]
+        done = run_here("logs", "--from", "loki", "kong", "loki", env={"LOKI_PORT": port})
+    assert done.stdout.splitlines() == [
+        "python-ai-service | Traceback (most recent call last):",
+        "python-ai-service |   File",
+        "python-ai-service | ValueError: x",
+        "kong              | after",
+    ]

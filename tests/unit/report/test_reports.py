@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import io
 import json
 from collections import Counter
 from html.parser import HTMLParser
@@ -53,17 +54,53 @@ def report_with(seen: str) -> Report:
     )
 
 
+def warned() -> Report:
+    report = report_with("x")
+    finding = Finding(True, "buckets past 10 s", "they end at <5> s", "add one", warning=True)
+    return dataclasses.replace(report, results=(Result(report.results[0].check, finding, 0.3),))
+
+
+def test_a_warning_is_no_failure_and_says_what_to_do_in_every_report() -> None:
+    report = warned()
+    assert (report.ok, report.passed, len(report.warned)) == (True, 1, 1)
+
+    (check,) = json.loads(json_report.dumps(report))["checks"]
+    assert (check["ok"], check["warning"], check["next_step"]) == (True, True, "add one")
+
+    root = ET.fromstring(junit.dumps(report))  # noqa: S314 - our own text
+    assert (root.attrib["failures"], root.attrib["skipped"]) == ("0", "0")
+    assert root.findtext(".//system-out") == "warning: they end at <5> s\nnext: add one"
+
+    for encoding, mark in (("utf-8", "!"), ("ascii", "warn")):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        console = Console(file=stream, width=80, highlight=False)
+        terminal.print_report(console, report)
+        console.print(terminal.overview(console, report))
+        stream.flush()
+        stream.seek(0)
+        text = stream.read()
+        assert text.count(f"{mark} Loki takes lines") == 2
+        assert text.count("they end at <5> s") == text.count("add one") == 2
+        assert "loki: 1 of 1" in text
+        assert text.count("1 of 1 checks passed, 1 with a warning") == 2
+
+    page = html.dumps(report)
+    assert "they end at &lt;5&gt; s" in page
+    assert "<dt>next</dt><dd>add one</dd>" in page
+    assert "1 checks passed, 1 with a warning" in page
+
+
 @pytest.mark.thorough
 def test_json_report_keeps_its_schema() -> None:
     schema = json.loads((terminal_folder() / "schema.json").read_text())
     documents = []
     with serving({}) as server:
         right_report = verify(Stack(server))
-    for report in (drilled(), right_report):
+    for report in (drilled(), warned(), right_report):
         documents.append(json.loads(json_report.dumps(report)))
         jsonschema.validate(documents[-1], schema, format_checker=jsonschema.FormatChecker())
-    failed, right = documents
-    assert (failed["ok"], right["ok"]) == (False, True)
+    failed, warning, right = documents
+    assert (failed["ok"], warning["ok"], right["ok"]) == (False, True, True)
     good, bad, skipped = failed["checks"]
     assert (good["next_step"], bad["next_step"]) == ("", "stackctl logs grafana")
     assert good["evidence"] == [{"request": "GET http://x", "outcome": "ok", "answer": "{}"}] * 5
@@ -98,8 +135,6 @@ def test_junit_report_is_xml_whatever_was_seen() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_terminal_report_fits_80_columns_without_colour(encoding: str) -> None:
-    import io
-
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
     terminal.print_report(Console(file=stream, width=80, highlight=False), report_with("y" * 200))

@@ -82,6 +82,7 @@ def verified(
                 sink=None,
                 real_channels=frozenset(),
                 drills=None,  # type: ignore[arg-type]
+                blackbox=None,  # type: ignore[arg-type]
             )
             (found,) = (one for one in dashboards.CHECKS if one.id == f"dashboards.{NAME}")
             return await found.run(context)

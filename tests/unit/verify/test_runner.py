@@ -6,7 +6,7 @@ import pytest
 
 from stackctl.errors import UsageError
 from stackctl.verify import runner
-from stackctl.verify.model import Check, Context, Finding
+from stackctl.verify.model import Check, Context, Finding, skipped
 from tests.support.http import as_json
 from tests.support.right_stack import CHECKS, RIGHT, Stack, targets, verify
 
@@ -36,6 +36,30 @@ def test_a_check_that_others_notice_is_asked_once(
     assert not verify(stack, timeout=5).ok
     assert asked == [1]
     assert all(one.once for one in CHECKS if one.drill or one.id.startswith("notifications.c"))
+
+
+@pytest.mark.parametrize("enough", [2, 99])
+def test_a_check_with_too_little_data_is_asked_again_and_does_not_fail(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, enough: int
+) -> None:
+    monkeypatch.setattr(runner, "_PAUSE", 0.1)
+    asked = []
+
+    async def young(_: Context) -> Finding:
+        asked.append(1)
+        if len(asked) < enough:
+            return skipped("a scrape", "too young", early=True)
+        return Finding(True, "a scrape", "one", "change it", warning=True)
+
+    check = Check("loki.young", "Young", "beyond the plan", "loki", young)
+    monkeypatch.setattr(runner, "CHECKS", (check,))
+    report = verify(stack, timeout=0.5)
+    assert report.ok
+    # A warning is not asked again: nothing changes it but a change of the application.
+    assert (len(asked) == 2, len(report.warned), len(report.skipped)) == (
+        (True, 1, 0) if enough == 2 else (False, 0, 1)
+    )
+    assert len(asked) > 1
 
 
 def test_a_bug_in_a_check_is_a_failed_result_and_hides_no_other(

@@ -250,6 +250,7 @@ def run(
                 sink=sink if demo else None,
                 real_channels=real,
                 drills=drills or DrillRunner(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
+                blackbox=None,  # type: ignore[arg-type]
             )
             (chosen,) = runner.select([check])
             return await chosen.run(context)
