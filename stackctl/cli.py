@@ -75,12 +75,15 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
     """Brings up bot-core's monitoring stack on this machine, and proves that it works."""
     from stackctl.commands.session import Session
+    from stackctl.util import environment
 
+    ctx.with_resource(environment.restricted())
     ctx.obj = Session(project, env_file)
 
 
 def main() -> None:
     """Run the command line. Every error that a user can act on is a line on stderr, and the exit code says its kind."""
+    _keep_docstrings()
     signal.signal(signal.SIGTERM, _interrupt)
     # Under nohup it is ignored, and stays so.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -130,6 +133,13 @@ def main() -> None:
         )
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _keep_docstrings() -> None:
+    """Start again without PYTHONOPTIMIZE=2, which leaves out the docstrings: the commands' help is made of them."""
+    if sys.flags.optimize > 1 and "PYTHONOPTIMIZE" in os.environ:
+        environ = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
+        os.execve(sys.executable, sys.orig_argv, environ)  # noqa: S606 - ourselves
 
 
 def _say(error: StackctlError) -> None:

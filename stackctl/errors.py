@@ -77,11 +77,13 @@ class UsageError(StackctlError):
 class EngineError(StackctlError):
     """The Docker Engine or Compose is missing, too old, not running, or refused an operation.
 
-    It often says what the engine said, which may repeat what it was given: known secrets are taken out of it.
+    It often says what the engine said, which may repeat what it was given: known secrets are taken out of it. `refused`
+    is whether the engine certainly did not begin to run what it was asked to.
     """
 
-    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+    def __init__(self, message: str, *, remedy: str | None = None, refused: bool = False) -> None:
         super().__init__(redacted(message), remedy=redacted(remedy) if remedy else None)
+        self.refused = refused
 
 
 class ServiceError(StackctlError):

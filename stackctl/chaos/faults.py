@@ -236,11 +236,20 @@ def injected(engine: Engine, journal: Journal, fault: Fault, service: str) -> It
     """
     plan = provided(engine, journal, fault, service)
     record = journal.begin(fault.name, service, plan.container.id, plan.details)
+    refused = False
     try:
-        fault.inject(engine, record)
+        try:
+            fault.inject(engine, record)
+        except EngineError as error:
+            refused = error.refused
+            raise
         yield record
     finally:
-        heal(engine, journal, record)
+        if refused:
+            # Nothing was done, and what is refused now is refused when it heals too: it would be open for ever.
+            journal.end(record)
+        else:
+            heal(engine, journal, record)
 
 
 def heal(engine: Engine, journal: Journal, record: OpenFault) -> None:

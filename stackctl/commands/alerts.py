@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import getpass
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ from stackctl.commands.options import DURATION, FORMAT, WATCH
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import ServiceError, StackctlError, UsageError
 from stackctl.ui.watch import watch
+from stackctl.util.environment import user_name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -241,7 +241,7 @@ def add(session: Session, matchers: tuple[str, ...], duration: float, comment: s
             parsed,
             starts_at=now,
             ends_at=now + dt.timedelta(seconds=duration),
-            created_by=getpass.getuser(),
+            created_by=user_name(),
             comment=comment,
         )
 

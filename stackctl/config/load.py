@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from stackctl.config.env_file import ENV_FILE, parse_env, read_env
 from stackctl.config.registry import DEFAULT_PROJECT, SECRET_FILE, SETTINGS
-from stackctl.config.settings import ENVIRONMENT, Settings, Value, origin_in_file
+from stackctl.config.settings import ENVIRONMENT, WITHOUT_EFFECT, Settings, Value, origin_in_file
 from stackctl.errors import UsageError
+from stackctl.util.environment import shell
 from stackctl.util.redaction import remember
 from stackctl.values.setting import Setting
 
@@ -31,10 +31,10 @@ def load(
     """Read the settings.
 
     `project` is the flag's value; `env_file` the file to read, by default `.env` in the current folder
-    where there is one; `environ` the environment, by default the process's. Raises UsageError for a file
+    where there is one; `environ` the environment, by default the shell's. Raises UsageError for a file
     that is missing or has a broken line, and for a value that is not what its setting takes.
     """
-    environ = os.environ if environ is None else environ
+    environ = shell() if environ is None else environ
     from_file = _read_env_file(env_file)
     name = project or environ.get("COMPOSE_PROJECT_NAME") or DEFAULT_PROJECT
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
@@ -47,6 +47,7 @@ def load(
         if row.secret:
             values[row.name] = _either(row, values[row.name], values[f"{row.name}{SECRET_FILE}"])
     others = {name: origin for name, (_, origin) in from_file.items() if name not in SETTINGS}
+    others |= {name: ENVIRONMENT for name in WITHOUT_EFFECT if environ.get(name)}
     return Settings(name, values, others)
 
 
@@ -102,8 +103,10 @@ def _either(row: Setting, given: Value, path: Value) -> Value:
     try:
         with Path(str(path.text)).expanduser().open("rb") as stream:
             raw = stream.read(_MAX_SECRET + 1).decode()
-    except OSError as error:
-        reason = f"{row.name}: {origin} cannot be read: {error.strerror or error}"
+    except (OSError, RuntimeError) as error:
+        # The latter for a ~ of a user who has no home folder.
+        why = error.strerror if isinstance(error, OSError) else None
+        reason = f"{row.name}: {origin} cannot be read: {why or error}"
         raise UsageError(reason, remedy=remedy) from None
     except UnicodeDecodeError:
         raise UsageError(f"{row.name}: {origin} is no UTF-8 text", remedy=remedy) from None

@@ -98,7 +98,13 @@ _CREDENTIALS = (
         secret=True,
     ),
     *(
-        Setting(name, None, parsers.text, "password; generated where it is not given", secret=True)
+        Setting(
+            name,
+            None,
+            parsers.grafana_password if name == "GRAFANA_PASSWORD" else parsers.text,
+            "password; generated where it is not given",
+            secret=True,
+        )
         for name in GENERATED_SECRETS
     ),
 )

@@ -20,6 +20,13 @@ ENVIRONMENT = "environment"
 
 _PREFIX = "STACKCTL_"
 _ENVIRONMENT_ONLY = ("STACKCTL_DEBUG", "STACKCTL_STATE_DIR")
+WITHOUT_EFFECT: Mapping[str, str] = {
+    "COMPOSE_FILE": "name files of your own in STACKCTL_APP_FILES, or write a stackctl.override.yml",
+    "COMPOSE_PROFILES": "`up --no-demo` and stackctl.override.yml decide what runs",
+    "DOCKER_CONTENT_TRUST": "`stackctl images lock` pins every image to its digest",
+    "DOCKER_DEFAULT_PLATFORM": "set `platform:` of a service in stackctl.override.yml",
+}
+"""Variables of Docker that stackctl lets no program have, as they would change what it decides → what does it here."""
 _ALIKE = 0.85
 """How alike a name must be to a setting's to count as a slip; an application's own names are less so."""
 
@@ -41,7 +48,9 @@ class Settings:
     engine_host: str | None = field(default=None, kw_only=True)
     """The machine of a remote engine."""
     others: Mapping[str, str] = field(default_factory=dict)
-    """The names in the file that are no settings, with their places: an application may share it."""
+    """The names in the file that are no settings, with their places: an application may share it.
+
+    Those of `WITHOUT_EFFECT` in the environment are among them."""
 
     def __getitem__(self, name: str) -> str | None:
         text = self.values[name].text
@@ -93,7 +102,8 @@ class Settings:
     def doubts(self) -> list[tuple[str, str]]:
         """Give (what is odd, remedy) for each name in the file that looks like a setting and is none.
 
-        A secret's file that others can read is odd as well.
+        A variable that Docker would heed and stackctl does not is odd as well, and so is a secret's file that others
+        can read.
         """
         found = []
         for row in SETTINGS.values():
@@ -101,12 +111,15 @@ class Settings:
             if path is not None and self.values[row.name].origin == origin_in_file(path):
                 found += _loose(row.name, str(path.text))
         for name, origin in self.others.items():
-            close = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=_ALIKE)
-            if name in _ENVIRONMENT_ONLY:
+            # In small letters it is a name of its own, for shells and Compose alike.
+            close = difflib.get_close_matches(name.upper(), SETTINGS, n=1, cutoff=_ALIKE)
+            if name in WITHOUT_EFFECT:
+                found.append((f"{name} ({origin}) has no effect on stackctl", WITHOUT_EFFECT[name]))
+            elif name in _ENVIRONMENT_ONLY:
                 found.append(
                     (f"{name} ({origin}) has no effect there", "set it in the environment")
                 )
-            elif close or name.startswith(_PREFIX):
+            elif close or name.upper().startswith(_PREFIX):
                 remedy = f"did you mean {close[0]}?" if close else "`stackctl config` lists them"
                 found.append((f"{name} ({origin}) is no setting", remedy))
         return found

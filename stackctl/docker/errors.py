@@ -80,6 +80,17 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
         "the disk of Docker is full: {reason}",
         "`docker system df` shows what takes it",
     ),
+    (
+        r"address pools have been fully subnetted|non-overlapping IPv4 address pool",
+        "Docker has no range of addresses left for another network",
+        "`docker network prune` removes networks without containers; more ranges can be given to the daemon"
+        " (default-address-pools in daemon.json)",
+    ),
+    (
+        r"no matching manifest for|does not match the specified platform|does not provide the specified platform",
+        "there is no such image for this engine's platform: {reason}",
+        "set another image, or `platform: linux/amd64` in stackctl.override.yml if the engine can emulate that",
+    ),
 )
 """What the engine says (a pattern), the message in its place, with the engine's last line where that tells more, and
 the remedy."""
@@ -97,17 +108,33 @@ def translated(what: str) -> Iterator[None]:
         ) from None
     except DockerException as error:
         output = (error.stderr or error.stdout or "").strip()
+        refused = _is_refusal(error.return_code, output)
         for pattern, message, remedy in _REMEDIES:
             if re.search(pattern, output, re.IGNORECASE | re.DOTALL):
                 if message == _NOT_RUNNING and (elsewhere := _elsewhere(output)):
                     raise elsewhere from None
-                raise EngineError(message.format(reason=last_line(output)), remedy=remedy) from None
+                raise EngineError(
+                    message.format(reason=last_line(output)), remedy=remedy, refused=refused
+                ) from None
         if type(error) in _GONE:
             kind, remedy = _GONE[type(error)]
-            raise kind(f"{what} failed: {last_line(output)}", remedy=remedy) from None
+            raise kind(
+                f"{what} failed: {last_line(output)}", remedy=remedy, refused=refused
+            ) from None
         raise EngineError(
-            f"{what} failed (exit {error.return_code}): {last_line(output)}"
+            f"{what} failed (exit {error.return_code}): {last_line(output)}", refused=refused
         ) from None
+
+
+def _is_refusal(code: int, output: str) -> bool:
+    """Tell whether the engine answered that it does not run a program at all.
+
+    `docker run` and `docker exec` end with 125 where the engine fails and with 126 or 127 where the program cannot be
+    started (docs.docker.com/engine/reference/run, "Exit status"); 125 is also for a connection that breaks.
+    """
+    return (code == 125 and "error response from daemon" in output.lower()) or (
+        code in {126, 127} and "OCI runtime" in output
+    )
 
 
 def failed(command: Sequence[str], code: int, stderr: bytes) -> DockerException:

@@ -11,6 +11,13 @@ from stackctl.docker.containers import Containers
 from stackctl.docker.errors import translated
 from stackctl.docker.inventory import PROCESS_LABEL, SCRATCH_LABEL, Inventory, is_abandoned
 
+_NO_PROXY = {
+    name: ""
+    for scheme in ("http", "https", "all", "ftp")
+    for name in (f"{scheme}_proxy", f"{scheme}_PROXY".upper())
+}
+"""In the place of the proxies that the docker command's configuration gives every container."""
+
 
 class Programs(Containers):
     """Runs programs of images that are here, each in a container of its own."""
@@ -100,6 +107,7 @@ class Programs(Containers):
                 user="0:0",
                 read_only=True,
                 security_options=["no-new-privileges"],
+                envs=_NO_PROXY,
                 pull="never",
                 remove=True,
                 stream=True,

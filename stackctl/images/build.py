@@ -111,8 +111,11 @@ def _build_base(engine: Engine, digest: str) -> None:
         done = subprocess.run(
             ["mmdebstrap", "--quiet", *_base_recipe(), str(archive), source],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
+            # The user's would be that of the folders in the image.
+            umask=0o022,
         )
         if done.returncode != 0:
             said = [line for line in done.stderr.splitlines() if line.strip()][-3:]
@@ -122,7 +125,11 @@ def _build_base(engine: Engine, digest: str) -> None:
 
 def _base_recipe() -> list[str]:
     """Return what mmdebstrap is to make, whatever mirror it takes the packages from."""
-    packages = (paths.root() / "images" / "debian" / "base-packages.txt").read_text().split()
+    packages = (
+        (paths.root() / "images" / "debian" / "base-packages.txt")
+        .read_text(encoding="utf-8")
+        .split()
+    )
     return [
         "--variant=apt",
         f"--include={','.join(packages)}",
@@ -148,7 +155,8 @@ def _debian_mirror() -> str:
             "Origin: Debian",
         ],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     ).stdout
     for line in listed.splitlines():

@@ -86,13 +86,13 @@ def pinned(reference: str, pins: Mapping[str, str]) -> str:
 def variables(
     settings: Settings, name: SetName | None, *, demo: bool, pins: Mapping[str, str] = {}
 ) -> dict[str, str]:
-    """Return the variables that select a set; none is needed for what the compose files default to."""
-    found = {
-        image.variable: (image, pinned(reference(image, settings, name), pins))
-        for image in catalogue(demo=demo)
-    }
+    """Return the variables that select a set.
+
+    All of them: for one that is left out Compose would take what bot-core's own .env has by that name.
+    """
     return {
-        variable: taken for variable, (image, taken) in found.items() if taken != image.upstream
+        image.variable: pinned(reference(image, settings, name), pins)
+        for image in catalogue(demo=demo)
     }
 
 
@@ -109,6 +109,6 @@ def references(
 
 def _load(name: str) -> dict[str, dict[str, dict[str, str]]]:
     content: dict[str, dict[str, dict[str, str]]] = yaml_text.load(
-        (paths.compose() / name).read_text()
+        (paths.compose() / name).read_text(encoding="utf-8")
     )
     return content

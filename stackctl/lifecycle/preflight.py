@@ -344,6 +344,8 @@ def _channels(settings: Settings) -> Iterator[Finding]:
             remedy = f"set {', '.join(missing)}"
             level: Level = "warning" if channel.notifies_people else "ok"
             yield Finding("notifications", level, f"{channel.name} is not set up", remedy)
+        elif conflict := channel.conflict(settings):
+            yield Finding("notifications", "failure", conflict.message, conflict.remedy)
         else:
             yield Finding("notifications", "ok", f"{channel.name} is set up")
 

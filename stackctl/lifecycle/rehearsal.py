@@ -151,7 +151,7 @@ def _name_paths(scratch: StateFolder, *, config: Path, secrets: Path) -> None:
     paths = {"STACKCTL_CONFIG": str(config), "STACKCTL_SECRETS": str(secrets)}
     lines = [
         f"{name}={quoted(paths[name])}" if name in paths else line
-        for line in scratch.compose_env.read_text().splitlines()
+        for line in scratch.compose_env.read_text(encoding="utf-8").splitlines()
         for name in [line.partition("=")[0]]
     ]
     write_atomic(scratch.compose_env, "\n".join(lines) + "\n")

@@ -54,6 +54,8 @@ def up(
             down.finish(project, observer)
             hold.settle()
         plan = plan_up(gather(project, request, choice, step=observer.step))
+        for doubt, remedy in project.settings.doubts():
+            observer.note(f"{doubt}; {remedy}")
         return apply(plan, project, timeout=timeout, observer=observer)
 
 

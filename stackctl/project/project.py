@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackctl.config.load import load
+from stackctl.config.registry import SETTINGS
 from stackctl.config.settings import Settings
 from stackctl.docker import endpoint
 from stackctl.project.monitored import monitored_services
@@ -17,6 +19,7 @@ from stackctl.project.state import StateFolder, open_state
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service, SetName
+from stackctl.util import environment, paths
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
@@ -102,7 +105,9 @@ class Project:
         if not all(path.is_file() for path in app_files):
             # The containers can be found and removed without them; what refers to their networks cannot be read.
             app_files, join = [], []
-        files = [*app_files, *join, *([Path(state.override)] if state.override else [])]
+        override = [Path(state.override)] if state.override else []
+        files = [*app_files, *join, *override]
+        environment.pass_on(_variables_in([*app_files, *override]))
         directory = app_files[0].parent if app_files else None
         env_files = [*([directory / ".env"] if directory else []), self.state.compose_env]
         return Engine(
@@ -181,6 +186,29 @@ class Project:
         Raises UsageError for an unknown name, with the nearest known one.
         """
         return catalog.select(names, among=[*self.services, *catalog.select()])
+
+
+def _variables_in(files: Iterable[Path]) -> set[str]:
+    """Return the names in Compose files of the user's own that may be variables, without those that are stackctl's.
+
+    Every word counts: a variable may be in `${NAME}`, and by its name alone below `environment`.
+    """
+    named = {word for path in files for word in _words(path)}
+    ours = {word for path in paths.compose().glob("*.yml") for word in _words(path)}
+    return {
+        name
+        for name in named - ours - SETTINGS.keys()
+        if not name.startswith(("COMPOSE_", "DOCKER_", "BUILDX_", "BUILDKIT_", "STACKCTL_"))
+    }
+
+
+def _words(path: Path) -> set[str]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        # Compose says what is wrong with it.
+        return set()
+    return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", text))
 
 
 def _text(value: Any) -> str | None:

@@ -25,7 +25,8 @@ from typing import Any
 from platformdirs import user_state_path
 
 from stackctl.docker.models import COMPOSE_ENV
-from stackctl.errors import StackctlError
+from stackctl.errors import StackctlError, UsageError
+from stackctl.util.environment import shell
 
 FORMAT = 1
 """The layout of a project's folder. A change that an older stackctl could not read needs the next number."""
@@ -140,9 +141,23 @@ class StateFolder:
 
 
 def root() -> Path:
-    """Return the folder of all projects' state folders: STACKCTL_STATE_DIR, else the platform's location."""
-    override = os.environ.get("STACKCTL_STATE_DIR")
-    return Path(override).absolute() if override else user_state_path("stackctl")
+    """Return the folder of all projects' state folders: STACKCTL_STATE_DIR, else the platform's location.
+
+    Raises UsageError where the user has no home folder, as in a container under a number that no user has.
+    """
+    if override := shell().get("STACKCTL_STATE_DIR"):
+        return Path(override).absolute()
+    try:
+        folder = user_state_path("stackctl")
+    except (RuntimeError, KeyError):
+        folder = Path()
+    # An older platformdirs gives what it could not expand: ~/.local/state.
+    if not folder.is_absolute():
+        raise UsageError(
+            f"this user (uid {os.getuid()}) has no home folder for the state of the stack",
+            remedy="set HOME, or STACKCTL_STATE_DIR to a folder that you can write",
+        )
+    return folder
 
 
 def open_state(project: str, *, create: bool = True) -> StateFolder:
@@ -182,7 +197,7 @@ def _unusable(folder: Path, number: int | None) -> StackctlError:
 def _check_format(path: Path) -> bool:
     """Refuse a folder that a newer stackctl wrote, and return whether there is a format: an older one has none."""
     try:
-        text = path.read_text().strip()
+        text = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return False
     except OSError as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 from stackctl.config.registry import DEFAULT_PROJECT
 from stackctl.config.settings import Settings
-from stackctl.errors import StackctlError
+from stackctl.errors import StackctlError, UsageError
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, write_atomic
 from stackctl.render import targets
@@ -26,6 +26,8 @@ from stackctl.services.channels import CHANNELS, Channel, StandIn
 from stackctl.util import paths, yaml_text
 
 _CONFIG_FILE = 0o644
+_CONFIG_FOLDER = 0o755
+"""The programs read it as users of their own, whatever umask stackctl runs with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ def render(
     """Write the configuration, the secret files and compose.env into the project's state folder.
 
     `images` are image variables and references for compose.env, as `images.variables` gives them. What only tells of
-    services that are not `present` is left out. Raises StackctlError where a file cannot be read or written.
+    services that are not `present` is left out. Raises StackctlError where a file cannot be read or written, UsageError
+    where settings contradict each other.
     """
     left_out = _missing_settings(settings)
     try:
@@ -85,7 +88,11 @@ def write_configuration(
 
 
 def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Return the settings that each channel lacks. Raises UsageError where those of a complete one contradict."""
     missing = {channel.name: settings.missing(channel.required) for channel in CHANNELS}
+    for channel in CHANNELS:
+        if not missing[channel.name] and (conflict := channel.conflict(settings)):
+            raise UsageError(conflict.message, remedy=conflict.remedy)
     return {name: names for name, names in missing.items() if names}
 
 
@@ -144,8 +151,8 @@ def _set_up(config: dict[str, Any], channel: Channel, settings: Settings) -> Non
     for key in channel.globals:
         if key.needs is not None and settings.missing([key.needs]):
             shared.pop(key.name, None)
-        elif key.value is not None:
-            shared[key.name] = key.value.format_map(settings)
+        elif (content := key.content(settings)) is not None:
+            shared[key.name] = content
     for receiver in config["receivers"]:
         for one in channel.configurations(receiver):
             one |= {key: value.format_map(settings) for key, value in channel.fields.items()}
@@ -210,6 +217,9 @@ def _synchronise(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
             changed.append(name)
     # The glob of prometheus.yml needs a folder, also an empty one.
     (folder / "prometheus" / "scrape-configs").mkdir(parents=True, exist_ok=True)
+    for path in folder.rglob("*"):
+        if path.is_dir() and path.stat().st_mode & 0o777 != _CONFIG_FOLDER:
+            path.chmod(_CONFIG_FOLDER)
     return tuple(changed)
 
 
@@ -221,12 +231,14 @@ def _compose_env(
     present: MonitoredServices,
 ) -> str:
     prefix = "" if settings.project == DEFAULT_PROJECT else f"{settings.project}-"
+    bind = settings["STACKCTL_BIND_ADDRESS"] or ""
     values: dict[str, str | None] = {
         "STACKCTL_CONFIG": str(state.config),
         "STACKCTL_SECRETS": str(state.secrets),
         "STACKCTL_CONTAINER_PREFIX": prefix,
         "STACKCTL_URL_HOST": settings.host,
-        "STACKCTL_BIND_ADDRESS": settings["STACKCTL_BIND_ADDRESS"],
+        # An IPv6 address is in brackets before a port.
+        "STACKCTL_BIND_ADDRESS": f"[{bind}]" if ":" in bind else bind,
         **_ports(settings, present),
         "REDIS_ADDRESS": present.targets["redis"].address if "redis" in present.targets else None,
         "PROMETHEUS_RETENTION_TIME": settings["PROMETHEUS_RETENTION_TIME"],

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from stackctl.values import parsers
+
 NONE = "none"
 
 
@@ -118,11 +120,14 @@ def parse_target(application: Application, text: str) -> str:
         return NONE
     usual = split(application.target)
     found = re.fullmatch(
-        r"(?P<host>[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)(:(?P<port>\d{1,5}))?(?P<path>/[!-~]*)?",
+        r"(?P<host>[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+        r"(:(?P<port>[0-9]{1,5}))?(?P<path>/[!-~]*)?",
         text,
     )
     if found is None:
         raise ValueError(f"HOST[:PORT][/PATH] is expected, such as {application.target}, or {NONE}")
+    if found["host"].startswith("["):
+        parsers.address(found["host"])
     port = int(found["port"] or usual.port)
     if not 1 <= port <= 65535:
         raise ValueError("a port is a whole number from 1 to 65535")

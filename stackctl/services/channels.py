@@ -7,9 +7,9 @@ alerts go to which receiver is the business of alertmanager.yml.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from stackctl.values import parsers
 from stackctl.values.setting import Setting
@@ -19,6 +19,7 @@ SECRETS = "/run/secrets"
 
 _SINK = "http://notification-sink:8025"
 _SINK_MAIL = "notification-sink:1025"
+_IMPLICIT_TLS_PORT = "465"
 _TEAM = "team@bot-core.io"
 """The plan's recipient, to whom e-mail for the sink is addressed."""
 
@@ -26,8 +27,22 @@ _TEAM = "team@bot-core.io"
 class Values(Protocol):
     """Values by name: the settings, where no secret can be had by its name."""
 
-    def __getitem__(self, name: str, /) -> object:
+    def __getitem__(self, name: str, /) -> str | None:
         """Return the value of this name. Raises KeyError for a secret."""
+
+
+class Given(Values, Protocol):
+    """Values by name that tell of a secret as well whether it is set."""
+
+    def missing(self, names: Iterable[str], /) -> tuple[str, ...]:
+        """Return those of these names that have no value."""
+
+
+class Conflict(NamedTuple):
+    """Settings that are valid one by one and cannot be together."""
+
+    message: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +50,16 @@ class GlobalKey:
     """A key of Alertmanager's `global:` section that only one channel uses."""
 
     name: str
-    value: str | None = None
-    """Template over the settings, `{NAME}` for each; None keeps the value of alertmanager.yml."""
+    value: str | Callable[[Values], str | bool] | None = None
+    """Template over the settings, `{NAME}` for each, or made from them; None keeps the value of alertmanager.yml."""
     needs: str | None = None
     """Setting without which the key is left out."""
+
+    def content(self, settings: Values) -> str | bool | None:
+        """Return what the key has with these settings; None for what alertmanager.yml has."""
+        if isinstance(self.value, str):
+            return self.value.format_map(settings)
+        return None if self.value is None else self.value(settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +100,8 @@ class Channel:
     """None leaves it out where it is not set up, in the demo too."""
     counted_as: str = "{target}"
     """Template over a message in the sink: its `target`, and the `mark` that its title begins with, such as [X]."""
+    conflict: Callable[[Given], Conflict | None] = lambda _: None
+    """Return which of its settings contradict each other, if any do."""
     shows_summary: bool = True
     """Whether its messages contain the alert's summary."""
 
@@ -104,6 +127,55 @@ class Channel:
         """Say where its messages go."""
         targets = ", ".join(sorted(set(self.delivers.values())))
         return self.destination.replace("{targets}", targets).format_map(settings)
+
+
+def _smarthost(settings: Values) -> str:
+    host = settings["ALERTMANAGER_SMTP_HOST"] or ""
+    # An IPv6 address.
+    name = f"[{host}]" if ":" in host else host
+    return f"{name}:{settings['ALERTMANAGER_SMTP_PORT']}"
+
+
+def _requires_starttls(settings: Values) -> bool:
+    """Tell whether a mail goes out only after STARTTLS.
+
+    On port 465 Alertmanager encrypts from the first byte (notify/email/email.go, since 0.15), and until 0.30 would ask
+    for STARTTLS inside of that as well.
+    """
+    tls = settings["ALERTMANAGER_SMTP_TLS"]
+    return tls == "starttls" or (
+        tls == "auto" and settings["ALERTMANAGER_SMTP_PORT"] != _IMPLICIT_TLS_PORT
+    )
+
+
+def _mail_conflict(settings: Given) -> Conflict | None:
+    tls, port = settings["ALERTMANAGER_SMTP_TLS"], settings["ALERTMANAGER_SMTP_PORT"]
+    username = settings["ALERTMANAGER_SMTP_USERNAME"]
+    if tls == "implicit" and port != _IMPLICIT_TLS_PORT:
+        return Conflict(
+            f"ALERTMANAGER_SMTP_TLS=implicit with ALERTMANAGER_SMTP_PORT={port}:"
+            f" Alertmanager encrypts from the first byte on port {_IMPLICIT_TLS_PORT} only",
+            f"set ALERTMANAGER_SMTP_PORT={_IMPLICIT_TLS_PORT}, or ALERTMANAGER_SMTP_TLS=starttls",
+        )
+    if tls in {"starttls", "none"} and port == _IMPLICIT_TLS_PORT:
+        return Conflict(
+            f"ALERTMANAGER_SMTP_TLS={tls} with ALERTMANAGER_SMTP_PORT={port}:"
+            " Alertmanager always encrypts from the first byte on that port",
+            "remove ALERTMANAGER_SMTP_TLS, or set another port",
+        )
+    if username is not None and tls == "none":
+        return Conflict(
+            "ALERTMANAGER_SMTP_TLS=none with ALERTMANAGER_SMTP_USERNAME:"
+            " the password would be sent unencrypted",
+            "remove ALERTMANAGER_SMTP_TLS, or the user and the password",
+        )
+    if username is not None and settings.missing(["ALERTMANAGER_SMTP_PASSWORD"]):
+        return Conflict(
+            "ALERTMANAGER_SMTP_USERNAME is set without ALERTMANAGER_SMTP_PASSWORD:"
+            " Alertmanager cannot log in",
+            "set both or none",
+        )
+    return None
 
 
 CHANNELS: tuple[Channel, ...] = (
@@ -161,10 +233,21 @@ CHANNELS: tuple[Channel, ...] = (
         "email",
         "email_configs",
         settings=(
-            Setting("ALERTMANAGER_EMAIL_FROM", None, parsers.email, "sender of alert e-mails"),
-            Setting("ALERTMANAGER_EMAIL_TO", None, parsers.email, "recipients of alert e-mails"),
-            Setting("ALERTMANAGER_SMTP_HOST", None, parsers.host, "SMTP server"),
+            Setting("ALERTMANAGER_EMAIL_FROM", None, parsers.sender, "sender of alert e-mails"),
+            Setting(
+                "ALERTMANAGER_EMAIL_TO",
+                None,
+                parsers.recipients,
+                "recipients of alert e-mails, with commas between",
+            ),
+            Setting("ALERTMANAGER_SMTP_HOST", None, parsers.host_or_address, "SMTP server"),
             Setting("ALERTMANAGER_SMTP_PORT", "587", parsers.port, "SMTP server's port"),
+            Setting(
+                "ALERTMANAGER_SMTP_TLS",
+                "auto",
+                parsers.smtp_tls,
+                "how mail to it is encrypted: starttls, implicit, none; auto is implicit on port 465, else starttls",
+            ),
             Setting("ALERTMANAGER_SMTP_USERNAME", None, parsers.text, "SMTP user"),
             Setting("ALERTMANAGER_SMTP_PASSWORD", None, parsers.text, "SMTP password", secret=True),
         ),
@@ -172,14 +255,14 @@ CHANNELS: tuple[Channel, ...] = (
         secrets={"smtp_password": "ALERTMANAGER_SMTP_PASSWORD"},
         globals=(
             GlobalKey("smtp_from", "{ALERTMANAGER_EMAIL_FROM}"),
-            GlobalKey("smtp_smarthost", "{ALERTMANAGER_SMTP_HOST}:{ALERTMANAGER_SMTP_PORT}"),
+            GlobalKey("smtp_smarthost", _smarthost),
             GlobalKey(
                 "smtp_auth_username",
                 "{ALERTMANAGER_SMTP_USERNAME}",
                 needs="ALERTMANAGER_SMTP_USERNAME",
             ),
             GlobalKey("smtp_auth_password_file", needs="ALERTMANAGER_SMTP_USERNAME"),
-            GlobalKey("smtp_require_tls"),
+            GlobalKey("smtp_require_tls", _requires_starttls),
         ),
         fields={"to": "{ALERTMANAGER_EMAIL_TO}"},
         stand_in=StandIn(
@@ -196,6 +279,7 @@ CHANNELS: tuple[Channel, ...] = (
         },
         destination="e-mail ({ALERTMANAGER_EMAIL_TO})",
         counted_as="{mark} to {target}",
+        conflict=_mail_conflict,
     ),
     Channel(
         "dead man's switch",

@@ -118,6 +118,14 @@ def test_every_container_gives_up_what_it_does_not_need(rendered: Path) -> None:
         assert service.get("read_only", False) or name in {"rabbitmq", "mongodb"}, name
 
 
+def test_no_service_goes_through_a_proxy_that_dockers_configuration_has(rendered: Path) -> None:
+    """Compose gives each container the variables of config.json that it has not."""
+    names = {f"{one}_proxy" for one in ("http", "https", "ftp", "all")}
+    for name, service in config(rendered, demo=True)["services"].items():
+        found = service["environment"]
+        assert {found.get(one) for one in names | {one.upper() for one in names}} == {""}, name
+
+
 def test_exporters_tell_of_a_hanging_server_before_the_scrape_is_given_up(rendered: Path) -> None:
     found = config(rendered)["services"]
     prometheus = yaml.safe_load((rendered.parent / "config/prometheus/prometheus.yml").read_text())

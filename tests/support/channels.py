@@ -12,9 +12,11 @@ from stackctl.values.setting import Setting
 _EXAMPLES: dict[Callable[[str], str], str] = {
     parsers.url: "https://hooks.example.org/{}",
     parsers.text: "{}",
-    parsers.email: "{}@example.org",
-    parsers.host: "{}.example.org",
+    parsers.sender: "{}@example.org",
+    parsers.recipients: "{}@example.org",
+    parsers.host_or_address: "{}.example.org",
     parsers.port: "2525",
+    parsers.smtp_tls: "starttls",
 }
 
 SUBSETS: list[tuple[Channel, ...]] = [

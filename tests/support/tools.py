@@ -1,9 +1,8 @@
-"""promtool and amtool: those on PATH, else those of the local image set."""
+"""promtool and amtool of the local image set: another release on PATH has its own opinions."""
 
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,14 +35,11 @@ def passing_folders(
 def _run(
     program: str, name: str, arguments: Sequence[str], folder: Path
 ) -> subprocess.CompletedProcess[str]:
-    if shutil.which(name):
-        command = [program, *arguments]
-    else:
-        command = [
-            *("docker", "run", "--rm", "--network", "none", "--user", "0:0"),
-            *("-v", f"{folder}:/work:ro", "-w", "/work", "--entrypoint", program),
-            *(_IMAGES[name], *arguments),
-        ]
+    command = [
+        *("docker", "run", "--rm", "--network", "none", "--user", "0:0"),
+        *("-v", f"{folder}:/work:ro", "-w", "/work", "--entrypoint", program),
+        *(_IMAGES[name], *arguments),
+    ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 

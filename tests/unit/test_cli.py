@@ -233,3 +233,21 @@ def test_a_bug_is_one_line_that_says_how_to_report_it(
     assert capsys.readouterr().err == (
         "stackctl: a bug: RuntimeError: two lines; please report it, with what STACKCTL_DEBUG=1 shows\n"
     )
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PYTHONOPTIMIZE": "2"},
+        {"PYTHONWARNINGS": "error"},
+        {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "xx_YY.ISO-8859-1", "TERM": "dumb", "TZ": "No/Where", "COLUMNS": "0"},
+    ],
+    ids=lambda environ: "+".join(environ),
+)
+def test_help_is_the_same_whatever_python_is_told(environ: dict[str, str]) -> None:
+    done = stackctl("up", "--help", env=environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    summary = "Bring the stack up"
+    assert summary in done.stdout

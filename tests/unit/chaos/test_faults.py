@@ -183,6 +183,21 @@ def test_a_fault_that_fails_half_way_is_healed(
 
 
 @pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_that_the_engine_refused_is_not_in_the_journal(journal: Journal, kind: str) -> None:
+    """An image of another platform, for one: healing would need the same, and fail in the same way."""
+    engine = ChaosEngine(container("loki"))
+
+    def refuse(on: Engine, fault: OpenFault) -> None:
+        raise EngineError("docker run failed (exit 125)", refused=True)
+
+    refused = dataclasses.replace(FAULTS[kind], inject=refuse, heal=refuse)
+    with pytest.raises(EngineError), injected(engine, journal, refused, "loki"):
+        pytest.fail("the body must not run")
+    assert engine.verbs == []
+    assert journal.open_faults() == []
+
+
+@pytest.mark.parametrize("kind", FAULTS)
 @pytest.mark.parametrize("anew", [False, True], ids=["gone", "made anew"])
 def test_healing_a_container_that_is_gone_touches_no_container(
     journal: Journal, kind: str, anew: bool

@@ -77,6 +77,13 @@ def test_a_setting_without_a_value_is_exit_1() -> None:
     assert secret.stderr.startswith("stackctl: ALERTMANAGER_SMTP_PASSWORD is not set; ")
 
 
+@pytest.mark.parametrize("name", ["grafana_port", "Grafana_Prot", "GRAFANAPORT"])
+def test_an_unknown_name_has_the_nearest_whatever_its_case(name: str) -> None:
+    done = run_here("config", name)
+    assert done.returncode == 2
+    assert done.stderr == f"stackctl: there is no setting {name!r}; did you mean GRAFANA_PORT?\n"
+
+
 def test_an_unknown_name_has_the_nearest() -> None:
     done = run_here("config", "GRAFANA_PROT")
     assert done.returncode == 2
@@ -110,6 +117,14 @@ def test_a_line_of_the_file_reads_as_what_was_written(value: str) -> None:
     [
         ("PROMETHEUS_PROT", "is no setting", "did you mean PROMETHEUS_PORT?"),
         ("GRAFANA_PASWORD", "is no setting", "did you mean GRAFANA_PASSWORD?"),
+        ("grafana_port", "is no setting", "did you mean GRAFANA_PORT?"),
+        ("Loki_Prot", "is no setting", "did you mean LOKI_PORT?"),
+        ("stackctl_something", "is no setting", "`stackctl config` lists them"),
+        (
+            "DOCKER_CONTENT_TRUST",
+            "has no effect on stackctl",
+            "`stackctl images lock` pins every image to its digest",
+        ),
         ("STACKCTL_SOMETHING_ELSE", "is no setting", "`stackctl config` lists them"),
         ("STACKCTL_STATE_DIR", "has no effect there", "set it in the environment"),
     ],

@@ -142,6 +142,12 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         ("STACKCTL_COPY_FILES", "maybe"),
         ("ALERTMANAGER_SLACK_WEBHOOK_URL", "hooks.example.org"),
         ("ALERTMANAGER_EMAIL_TO", "nobody"),
+        ("ALERTMANAGER_EMAIL_FROM", "a@x.io, b@x.io"),
+        ("ALERTMANAGER_SMTP_TLS", "ssl"),
+        ("GRAFANA_PASSWORD", "abc"),
+        ("STACKCTL_DOCKER_SOCKET", "/run/a:b.sock"),
+        ("RABBITMQ_TARGET", "[::1:15692"),
+        ("RABBITMQ_TARGET", "[fe80::x]:15692"),
         ("ALERTMANAGER_SMTP_HOST", "smtp host"),
         ("PROMETHEUS_RETENTION_TIME", "forever"),
         ("PROMETHEUS_RETENTION_SIZE", "50"),
@@ -186,9 +192,9 @@ def test_a_secret_can_be_given_by_its_file(tmp_path: Path) -> None:
     assert found.values["GRAFANA_PASSWORD"].origin == f"{path} ({file}:1)"
     assert found.doubts() == []
     # What is in the environment wins, whichever of the two it is.
-    found = load(env_file=file, environ={"GRAFANA_PASSWORD": "p"})
-    assert found.secret("GRAFANA_PASSWORD") == SecretStr("p")
-    file = env(tmp_path, "GRAFANA_PASSWORD=p\n")
+    found = load(env_file=file, environ={"GRAFANA_PASSWORD": "other"})
+    assert found.secret("GRAFANA_PASSWORD") == SecretStr("other")
+    file = env(tmp_path, "GRAFANA_PASSWORD=other\n")
     found = load(env_file=file, environ={"GRAFANA_PASSWORD_FILE": str(path)})
     assert found.secret("GRAFANA_PASSWORD") == SecretStr("from-a-file")
 
@@ -249,6 +255,9 @@ def test_a_secret_that_is_set_twice_in_the_same_place_is_refused(tmp_path: Path)
         ("127.0.0.1", "127.0.0.1"),
         ("0.0.0.0", "127.0.0.1"),
         ("::", "[::1]"),
+        ("::1", "[::1]"),
+        ("[::1]", "[::1]"),
+        ("[2001:db8::7]", "[2001:db8::7]"),
         ("192.0.2.7", "192.0.2.7"),
     ],
 )
@@ -300,7 +309,7 @@ def test_any_text_gives_settings_or_one_clear_line(tmp_path: Path, lines: list[s
         assert set(found.values) == set(SETTINGS)
 
 
-SAFE = st.text(alphabet=string.ascii_letters + string.digits + "_-.:/@%+", min_size=1, max_size=40)
+SAFE = st.text(alphabet=string.ascii_letters + string.digits + "_-.:/@%+", min_size=5, max_size=40)
 
 
 @hypothesis_settings(

@@ -368,11 +368,11 @@ def test_a_remote_engine_that_does_not_answer_is_named(
     assert caught.value.remedy
 
 
-def saying(stderr: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+def saying(stderr: str, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int = 1) -> Engine:
     """An engine whose every answer is this error."""
     (folder / "said").write_text(f"{stderr}\n")
     program = folder / "docker"
-    program.write_text(f"#!/bin/sh\ncat {folder}/said >&2\nexit 1\n")
+    program.write_text(f"#!/bin/sh\ncat {folder}/said >&2\nexit {code}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     return Engine("bot-core")
@@ -392,6 +392,66 @@ def test_what_is_gone_is_one_line_and_no_bug(
         gone.run_in_network("n", "x:1", ["true"])
     assert "images list" in (caught.value.remedy or "")
     assert gone.image_id("x:1") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "refused"),
+    [
+        (125, "docker: Error response from daemon: No such image: x:1", True),
+        (
+            125,
+            "docker: Error response from daemon: image with reference x:1 was found but its platform"
+            " (linux/amd64) does not match the specified platform: wanted linux/arm64",
+            True,
+        ),
+        (
+            127,
+            "docker: Error response from daemon: OCI runtime create failed: exec: sh: not found",
+            True,
+        ),
+        (126, "OCI runtime exec failed: exec failed: unable to start container process", True),
+        (125, "docker: error waiting for container: unexpected EOF", False),
+        (127, "sh: 1: tc: not found", False),
+        (1, "Error response from daemon: whatever", False),
+    ],
+)
+def test_only_what_certainly_did_not_begin_is_a_refusal(
+    code: int, said: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EngineError) as caught:
+        saying(said, tmp_path, monkeypatch, code).run_in_network("n", "x:1", ["true"])
+    assert caught.value.refused is refused
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "remedy"),
+    [
+        (
+            "failed to create network x: Error response from daemon: all predefined address pools have been"
+            " fully subnetted",
+            "Docker has no range of addresses left for another network",
+            "docker network prune",
+        ),
+        (
+            "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to"
+            " the network",
+            "Docker has no range of addresses left for another network",
+            "default-address-pools",
+        ),
+        (
+            "no matching manifest for linux/arm64/v8 in the manifest list entries",
+            "there is no such image for this engine's platform: no matching manifest for linux/arm64/v8",
+            "stackctl.override.yml",
+        ),
+    ],
+)
+def test_what_the_engine_lacks_has_a_remedy(
+    said: str, told: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EngineError) as caught:
+        saying(said, tmp_path, monkeypatch).up(pull=True)
+    assert caught.value.message.startswith(told)
+    assert remedy in (caught.value.remedy or "")
 
 
 @pytest.mark.parametrize(

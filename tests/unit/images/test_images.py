@@ -36,6 +36,8 @@ from tests.support.images import FakeImage, ImageEngine, Registry
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
 
 MIRROR = "mirror.example:5000/hub"
+UPSTREAM = {image.variable: image.upstream for image in sets.catalogue()}
+"""What names every image of the upstream set, where nothing else is said."""
 
 
 @pytest.fixture(autouse=True)
@@ -122,12 +124,17 @@ def test_every_upstream_image_is_taken_from_the_mirror_but_those_that_are_set_or
     )
     assert found.pop("LOKI_IMAGE") == "own/loki:1"
     assert found["REDIS_IMAGE"] == f"{MIRROR}/library/redis:7.2-alpine"
+    assert found.pop("DEMO_IMAGE") == "stackctl/demo:upstream"
     assert all(reference.startswith(f"{MIRROR}/") for reference in found.values())
     assert {*found, "LOKI_IMAGE", "DEMO_IMAGE"} == set(map(image_variable, IMAGES))
 
 
-def test_without_a_mirror_upstream_needs_no_variable() -> None:
-    assert sets.variables(settings_of(), "upstream", demo=True) == {}
+def test_every_image_is_named_so_that_no_other_env_file_names_one() -> None:
+    assert sets.variables(settings_of(), "upstream", demo=True) == UPSTREAM
+    # Without the demo Redis and the like are those of bot-core's own files, and so are their variables.
+    without = sets.variables(settings_of(), "upstream", demo=False)
+    assert without == {image.variable: image.upstream for image in sets.catalogue(demo=False)}
+    assert "REDIS_IMAGE" not in without
 
 
 def test_the_local_set_is_in_no_mirror() -> None:
@@ -331,7 +338,8 @@ def test_later_commands_take_what_up_has_pinned() -> None:
         == "prom/prometheus:v2.48.0@sha256:0"
     )
     assert sets.variables(settings, "upstream", demo=True, pins=pins) == {
-        "PROMETHEUS_IMAGE": "prom/prometheus:v2.48.0@sha256:0"
+        **UPSTREAM,
+        "PROMETHEUS_IMAGE": "prom/prometheus:v2.48.0@sha256:0",
     }
     own = settings_of(PROMETHEUS_IMAGE="own:1")
     assert sets.references(own, "upstream", pins=pins)["prometheus"] == "own:1"
@@ -702,7 +710,7 @@ def test_a_locked_upstream_set_is_the_locked_one_where_it_was_loaded() -> None:
     laptop = ImageEngine()
     load(laptop)
     found = resolved(laptop, lock=lock)
-    assert (found.name, laptop.pulls, dict(found.variables)) == ("upstream", [], {})
+    assert (found.name, laptop.pulls, dict(found.variables)) == ("upstream", [], UPSTREAM)
     assert list(lock.problems(laptop, settings, "upstream")) == []
 
 
@@ -901,7 +909,8 @@ def test_render_writes_the_digests_that_up_has_pinned(tmp_path: Path) -> None:
     assert "PROMETHEUS_IMAGE='prom/prometheus:v2.48.0@sha256:0'" in lines
     project.keep(ProjectState(images="upstream"))
     assert CliRunner().invoke(cli, ["render"]).exit_code == 0
-    assert "PROMETHEUS_IMAGE" not in project.state.compose_env.read_text()
+    lines = project.state.compose_env.read_text().splitlines()
+    assert "PROMETHEUS_IMAGE='prom/prometheus:v2.48.0'" in lines
 
 
 def test_an_image_of_ones_own_is_rendered_in_either_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,13 +22,13 @@ USER = {"login": "admin", "isGrafanaAdmin": True}
 
 def refuses(reply: Reply) -> bool:
     with serving({"/api/user": reply}) as server:
-        environ = {"GRAFANA_PORT": server.url.rsplit(":", 1)[1], "GRAFANA_PASSWORD": "new"}
+        environ = {"GRAFANA_PORT": server.url.rsplit(":", 1)[1], "GRAFANA_PASSWORD": "newer"}
         project = Project(load(environ=environ), open_state("bot-core"))
         try:
             return asyncio.run(grafana.refuses_password(project))
         finally:
             (request,) = server.requests
-            sent = base64.b64encode(b"admin:new").decode()
+            sent = base64.b64encode(b"admin:newer").decode()
             assert request.headers["Authorization"] == f"Basic {sent}"
 
 

@@ -252,6 +252,40 @@ def test_a_channel_with_its_settings_is_set_up_and_another_names_what_it_lacks_o
     assert found == {**found, **expected}
 
 
+MAIL = {
+    "ALERTMANAGER_SMTP_HOST": "mail.example",
+    "ALERTMANAGER_EMAIL_FROM": "a@mail.example",
+    "ALERTMANAGER_EMAIL_TO": "b@mail.example",
+}
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"PORT": "25", "TLS": "implicit"}, "encrypts from the first byte on port 465 only"),
+        ({"PORT": "465", "TLS": "starttls"}, "always encrypts from the first byte on that port"),
+        ({"PORT": "465", "TLS": "none"}, "always encrypts from the first byte on that port"),
+        ({"TLS": "none", "USERNAME": "u", "PASSWORD": "p"}, "would be sent unencrypted"),
+        ({"USERNAME": "u"}, "is set without ALERTMANAGER_SMTP_PASSWORD"),
+        ({"PORT": "465"}, None),
+        ({"PORT": "465", "TLS": "implicit", "USERNAME": "u", "PASSWORD": "p"}, None),
+        ({"PORT": "25", "TLS": "none"}, None),
+        ({"PORT": "25", "TLS": "starttls"}, None),
+    ],
+)
+def test_settings_of_mail_that_contradict_each_other_are_a_failure(
+    environ: dict[str, str], message: str | None
+) -> None:
+    given = {f"ALERTMANAGER_SMTP_{name}": value for name, value in environ.items()}
+    failures = [one for one in examine(**MAIL, **given) if one.level == "failure"]
+    if message is None:
+        assert failures == []
+    else:
+        (failure,) = failures
+        assert message in failure.message
+        assert failure.remedy
+
+
 def test_a_name_that_is_no_setting_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -777,3 +777,10 @@ def test_a_down_that_is_cut_off_stays_on_record(
         raise KeyboardInterrupt
     stage.down()
     assert process_lock.standing(stage.project.state) == process_lock.Standing()
+
+
+def test_a_name_that_looks_like_a_setting_is_told(stage: Stage) -> None:
+    Path(".env").write_text("grafana_port=4000\n")
+    stage.project = open_project(name=None, env_file=None)
+    stage.up()
+    assert "grafana_port (.env:1) is no setting; did you mean GRAFANA_PORT?" in stage.told

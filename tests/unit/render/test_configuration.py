@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import stat
 from collections.abc import Mapping
@@ -70,6 +71,67 @@ def test_the_programs_links_to_themselves_have_the_host_that_up_prints(
     compose = (paths.compose() / "docker-compose.yml").read_text()
     assert compose.count("http://${STACKCTL_URL_HOST:-127.0.0.1}:") == 3
     assert "//localhost:" not in compose
+
+
+def test_every_folder_of_the_configuration_can_be_entered_whatever_the_umask() -> None:
+    before = os.umask(0o077)
+    try:
+        state, _ = run()
+    finally:
+        os.umask(before)
+    tree = list(state.config.rglob("*"))
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in tree}
+    assert modes == {(True, 0o755), (False, 0o644)}
+    # Those of an older stackctl are mended.
+    for path in tree:
+        if path.is_dir():
+            path.chmod(0o700)
+    run()
+    assert {path.stat().st_mode & 0o777 for path in tree if path.is_dir()} == {0o755}
+    # The folder around keeps others out all the same.
+    assert state.folder.stat().st_mode & 0o777 == 0o700
+    assert state.secrets.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("bind", "shown"),
+    [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("[::1]", "[::1]"), ("::", "[::]")],
+)
+def test_the_address_of_the_ports_is_in_brackets_where_it_has_colons(bind: str, shown: str) -> None:
+    state, _ = run({"STACKCTL_BIND_ADDRESS": bind})
+    assert dotenv_values(state.compose_env)["STACKCTL_BIND_ADDRESS"] == shown
+
+
+@pytest.mark.parametrize(
+    ("environ", "smarthost", "starttls"),
+    [
+        ({}, "mail.example:587", True),
+        ({"PORT": "465"}, "mail.example:465", False),
+        ({"PORT": "465", "TLS": "implicit"}, "mail.example:465", False),
+        ({"PORT": "25", "TLS": "none"}, "mail.example:25", False),
+        ({"PORT": "25", "TLS": "starttls", "HOST": "[2001:db8::1]"}, "[2001:db8::1]:25", True),
+    ],
+)
+def test_mail_is_encrypted_as_the_settings_say(
+    environ: dict[str, str], smarthost: str, starttls: bool
+) -> None:
+    given = {"HOST": "mail.example", **environ}
+    state, _ = run(
+        {
+            **{f"ALERTMANAGER_SMTP_{name}": value for name, value in given.items()},
+            "ALERTMANAGER_EMAIL_FROM": "Alerts <a@x.example>",
+            "ALERTMANAGER_EMAIL_TO": "b@x.example, c@x.example",
+        }
+    )
+    shared = rendered_alertmanager(state)["global"]
+    assert (shared["smtp_smarthost"], shared["smtp_require_tls"]) == (smarthost, starttls)
+
+
+def test_settings_that_contradict_each_other_are_refused_before_anything_is_written() -> None:
+    mail = {**environment(CHANNELS), "ALERTMANAGER_SMTP_PORT": "465"}
+    with pytest.raises(UsageError, match="ALERTMANAGER_SMTP_TLS=starttls"):
+        run(mail)
+    assert not open_state("bot-core").config.exists()
 
 
 def rendered_alertmanager(state: StateFolder) -> dict[str, Any]:
@@ -163,6 +225,9 @@ def test_a_channel_needs_what_it_requires_and_no_more(channel: Channel, missing:
         if (name in channel.required) == required:
             environ = environment([channel])
             del environ[name]
+            if name == "ALERTMANAGER_SMTP_PASSWORD":
+                # It goes with its user.
+                del environ["ALERTMANAGER_SMTP_USERNAME"]
             _, done = run(environ, demo=False)
             assert (channel.name in done.channels) is not required
             missed = required and channel.notifies_people
@@ -176,7 +241,7 @@ def test_a_channels_values_are_its_settings(channel: Channel) -> None:
     config = rendered_alertmanager(state)
     for key in channel.globals:
         if key.value is not None:
-            assert config["global"][key.name] == key.value.format_map(environ)
+            assert config["global"][key.name] == key.content(environ)
     for receiver in config["receivers"]:
         for one in channel.configurations(receiver):
             assert {name: one[name] for name in channel.fields} == {
@@ -205,6 +270,7 @@ def test_email_addresses_are_the_settings() -> None:
         "ALERTMANAGER_EMAIL_FROM": "from@example.org",
         "ALERTMANAGER_EMAIL_TO": "to@example.org",
         "ALERTMANAGER_SMTP_USERNAME": "user",
+        "ALERTMANAGER_SMTP_PASSWORD": "hush-hush",
     }
     state, _ = run(environ)
     config = rendered_alertmanager(state)
@@ -366,8 +432,8 @@ def test_generated_passwords_are_strong_kept_and_the_users_win() -> None:
     assert len(first) >= 24
     run()
     assert (state.secrets / "grafana_password").read_text() == first
-    run({"GRAFANA_PASSWORD": "mine"})
-    assert (state.secrets / "grafana_password").read_text() == "mine"
+    run({"GRAFANA_PASSWORD": "my-own"})
+    assert (state.secrets / "grafana_password").read_text() == "my-own"
     run()
     assert (state.secrets / "grafana_password").read_text() == first
 

@@ -35,7 +35,7 @@ def referred(template: str) -> set[str]:
 def templates(channel: Channel) -> Iterator[tuple[str, str | None]]:
     """Yield the templates that end up in the configuration, and the setting that each needs."""
     for key in channel.globals:
-        yield key.value or "", key.needs
+        yield key.value if isinstance(key.value, str) else "", key.needs
     for value in channel.fields.values():
         yield value, None
 

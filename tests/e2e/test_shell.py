@@ -1,0 +1,138 @@
+"""A stack from a shell that has all in it that could be in the way: what stackctl decides is what runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackctl.services.catalog import PUBLISHED_PORTS
+from tests.e2e.conftest import docker, free_offset
+from tests.support.cli import stackctl
+
+pytestmark = pytest.mark.docker
+
+PROJECT = "stackctl-e2e-shell"
+IN_THE_WAY = {
+    "LOKI_PORT": "",
+    "GRAFANA_IMAGE": "",
+    "REDIS_ADDRESS": "redis.corp.example:6379",
+    "PROMETHEUS_FINGERPRINT": "other",
+    "STACKCTL_CONFIG": "/nonexistent",
+    "COMPOSE_FILE": "/nonexistent.yml",
+    "COMPOSE_PROFILES": "none",
+    "COMPOSE_IGNORE_ORPHANS": "1",
+    "DOCKER_CONTENT_TRUST": "1",
+    "DOCKER_DEFAULT_PLATFORM": "linux/s390x",
+    "PYTHON_ON_WHALES_DEBUG": "1",
+}
+
+
+def loopback() -> str:
+    """Return the IPv6 loopback in brackets, where this machine has one."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return "127.0.0.1"
+    return "[::1]"
+
+
+def write_docker_config(folder: Path) -> None:
+    """Write a configuration of the docker command with a proxy for every container, which there is not."""
+    folder.mkdir()
+    proxy = "http://proxy.corp.example:3128"
+    proxies = {"default": {"httpProxy": proxy, "httpsProxy": proxy, "allProxy": proxy}}
+    (folder / "config.json").write_text(json.dumps({"proxies": proxies}))
+    plugins = Path.home() / ".docker" / "cli-plugins"
+    if plugins.is_dir():
+        # Compose may be installed there.
+        (folder / "cli-plugins").symlink_to(plugins)
+
+
+class Shell:
+    """Runs stackctl for a project of its own, with a umask and a state folder that not everybody has."""
+
+    def __init__(self, folder: Path) -> None:
+        self.docker_config = folder / "docker"
+        write_docker_config(self.docker_config)
+        self.env_file = folder / "shell.env"
+        self.state = folder / "state: with a colon"
+        self.address = loopback()
+        self.offset = free_offset()
+        ports = [f"{one.setting}={one.default + self.offset}" for one in PUBLISHED_PORTS.values()]
+        bind = f"STACKCTL_BIND_ADDRESS={self.address}"
+        self.env_file.write_text("\n".join([*ports, bind]) + "\n")
+
+    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        before = os.umask(0o077)
+        try:
+            return stackctl(
+                *("-p", PROJECT, "--env-file", str(self.env_file), *arguments),
+                env={
+                    **IN_THE_WAY,
+                    "STACKCTL_STATE_DIR": str(self.state),
+                    "DOCKER_CONFIG": str(self.docker_config),
+                    **env,
+                },
+                timeout=600,
+            )
+        finally:
+            os.umask(before)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    made = Shell(tmp_path_factory.mktemp("shell"))
+    try:
+        done = made.run("up", "--images", "local")
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield made
+    finally:
+        ended = made.run("down", "--volumes", "--yes")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_every_service_is_where_the_settings_say(shell: Shell) -> None:
+    urls = shell.run("urls").stdout
+    port = PUBLISHED_PORTS["grafana"].default + shell.offset
+    assert f"http://{shell.address}:{port}" in urls
+    published = docker("port", f"{PROJECT}-loki")
+    assert f"{shell.address}:{PUBLISHED_PORTS['loki'].default + shell.offset}" in published
+
+
+def test_the_data_sources_and_targets_answer(shell: Shell) -> None:
+    done = shell.run("verify", "prometheus", "grafana", "loki")
+    assert done.returncode == 0, done.stdout
+
+
+def test_redis_is_the_stacks_own(shell: Shell) -> None:
+    environment = docker("inspect", "--format", "{{json .Config.Env}}", f"{PROJECT}-redis-exporter")
+    assert "redis://redis:6379" in environment
+
+
+def test_a_second_up_changes_nothing_and_mends_the_folders(shell: Shell) -> None:
+    config = shell.state / PROJECT / "config"
+    folders = [path for path in config.rglob("*") if path.is_dir()]
+    for path in folders:
+        path.chmod(0o700)
+    done = shell.run("up")
+    assert done.returncode == 0, done.stderr
+    assert "nothing to change" in done.stdout
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o755}
+
+
+def test_grafanas_password_is_changed_or_refused_before_anything_is_done(shell: Shell) -> None:
+    refused = shell.run("up", GRAFANA_PASSWORD="abc")
+    assert refused.returncode == 2
+    assert "GRAFANA_PASSWORD (environment) is not valid" in refused.stderr
+    changed = {"GRAFANA_PASSWORD": "abcde ü"}
+    done = shell.run("up", **changed)
+    assert done.returncode == 0, done.stderr
+    assert shell.run("verify", "grafana", **changed).returncode == 0
+    assert shell.run("verify", "grafana").returncode == 1

@@ -1,0 +1,88 @@
+"""Values of settings: our verdict on each is the one of the program that reads it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from stackctl.values import parsers
+from tests.support.judged_values import IMAGES, MONGODB_URIS, RECIPIENTS, SENDERS, URLS
+
+Parser = Callable[[str], str]
+TABLES: list[tuple[Parser, Mapping[str, bool]]] = [
+    (parsers.recipients, RECIPIENTS),
+    (parsers.sender, SENDERS),
+    (parsers.url, URLS),
+    (parsers.image, IMAGES),
+    (parsers.mongodb_uri, MONGODB_URIS),
+]
+
+
+def takes(parse: Parser, value: str) -> bool:
+    try:
+        parse(value)
+    except ValueError as reason:
+        assert str(reason)
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("parse", "table"), TABLES, ids=lambda one: getattr(one, "__name__", ""))
+def test_the_verdict_is_the_programs(parse: Parser, table: Mapping[str, bool]) -> None:
+    assert {value: takes(parse, value) for value in table} == dict(table)
+
+
+@pytest.mark.parametrize("parse", [parse for parse, _ in TABLES])
+@pytest.mark.parametrize(
+    "value", ["a" * 32_000, "a " * 16_000, "a@b," * 8_000 + "!@", '"\\' * 16_000, "a-" * 16_000]
+)
+def test_a_long_value_is_judged_at_once(parse: Parser, value: str) -> None:
+    began = time.monotonic()
+    takes(parse, value)
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("parse", [parsers.sender, parsers.recipients])
+def test_an_address_that_alertmanager_would_take_for_a_template_is_refused(parse: Parser) -> None:
+    with pytest.raises(ValueError, match="template"):
+        parse("a{{b}}@x.example")
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("[2001:DB8:0::1]", "2001:db8::1"),
+        ("[127.0.0.1]", None),
+        ("[::1", None),
+        ("::1]", None),
+        ("[]", None),
+        ("fe80::1%eth0", None),
+        ("localhost", None),
+    ],
+)
+def test_an_address_is_normalised(value: str, address: str | None) -> None:
+    if address is None:
+        with pytest.raises(ValueError, match="an IP address is expected"):
+            parsers.address(value)
+    else:
+        assert parsers.address(value) == address
+
+
+@pytest.mark.parametrize("password", ["abc", "abcd", "äb"])
+def test_a_password_that_grafana_calls_too_short_is_refused(password: str) -> None:
+    with pytest.raises(ValueError, match="at least 5 characters"):
+        parsers.grafana_password(password)
+    assert parsers.grafana_password(f"{password}-{password}")
+
+
+def test_a_way_to_encrypt_mail_is_one_of_four() -> None:
+    assert [parsers.smtp_tls(value) for value in ("auto", "STARTTLS", "Implicit", "none")] == [
+        *parsers.SMTP_TLS
+    ]
+    with pytest.raises(ValueError, match="one of auto, starttls, implicit, none is expected"):
+        parsers.smtp_tls("ssl")
