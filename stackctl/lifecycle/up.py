@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stackctl import __version__
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError
@@ -124,7 +125,7 @@ def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) ->
 
 def _record_state(plan: UpPlan, project: Project, resolved: Resolved) -> Engine:
     """Record what later commands go by, before the first container starts, and return the engine for it."""
-    state = replace(plan.state, images=resolved.name, pins=resolved.pins)
+    state = replace(plan.state, images=resolved.name, pins=resolved.pins, version=__version__)
     engine = project.engine(state)
     project.keep(replace(state, volumes=attach.created_volumes(engine, state)))
     return engine

@@ -67,6 +67,8 @@ class ProjectState:
     """The volumes that were made for bot-core's files or the override, by their names in the engine."""
     override: str | None = None
     """A Compose file merged over all others."""
+    version: str | None = None
+    """The stackctl whose `up` it was; None for one that did not record it."""
 
     @property
     def joined(self) -> bool:
@@ -147,6 +149,7 @@ class Project:
             app_networks=_texts(record.get("app_networks")),
             volumes=_texts(record.get("volumes")),
             override=_text(record.get("override")),
+            version=_text(record.get("version")),
         )
 
     def keep(self, state: ProjectState) -> None:

@@ -41,10 +41,8 @@ def overview(console: Console, report: Report) -> RenderableType:
 
 
 def _summary(report: Report) -> Text:
-    asked = len(report.results) - len(report.skipped)
-    skipped = f", {len(report.skipped)} skipped" if report.skipped else ""
-    summary = f"\n{report.passed} of {asked} checks passed{skipped} in {report.seconds:.1f} s"
-    return Text(summary, style="green" if report.ok else "red")
+    style = "green" if report.ok else "red" if report.states["failed"] else "yellow"
+    return Text(f"\n{report.summary} in {report.seconds:.1f} s", style=style)
 
 
 def _mark(ok: bool, signs: Marks) -> Text:
@@ -53,7 +51,12 @@ def _mark(ok: bool, signs: Marks) -> Text:
 
 def _result(result: Result, signs: Marks) -> RenderableType:
     finding = result.finding
-    mark = Text(signs.skipped, style="dim") if finding.skipped else _mark(finding.ok, signs)
+    if finding.skipped:
+        mark = Text(signs.skipped, style="dim")
+    elif finding.obstacle:
+        mark = Text(signs.waiting, style="yellow")
+    else:
+        mark = _mark(finding.ok, signs)
     standin = " (stand-in)" if result.standin else ""
     head = Text.assemble(result.check.title, (standin, "dim"))
     if finding.ok:
@@ -62,6 +65,7 @@ def _result(result: Result, signs: Marks) -> RenderableType:
     if finding.ok:
         return line
     rows = (
+        *((("state", finding.obstacle),) if finding.obstacle else ()),
         ("expected", finding.expected),
         ("seen", finding.observed),
         ("waited", f"{result.seconds:.1f} s"),

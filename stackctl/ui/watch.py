@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from stackctl.errors import EXIT_INTERRUPTED, ServiceError, UsageError
+from stackctl.errors import (
+    EXIT_INTERRUPTED,
+    NotRunning,
+    NotSettled,
+    ServiceError,
+    UsageError,
+)
 from stackctl.ui.console import print_table
 
 if TYPE_CHECKING:
@@ -20,7 +26,8 @@ def watch(
 ) -> NoReturn:
     """Show a view again every so many seconds, on the whole terminal or, in a pipe, one below the other.
 
-    Ctrl-C ends it with exit code 130 and no message. While a service does not answer, its error takes the view's place.
+    Ctrl-C ends it with exit code 130 and no message. While the stack is not running or a service does not answer, that
+    takes the view's place.
     Raises UsageError for an `output` other than the table.
     """
     from rich.live import Live
@@ -34,7 +41,7 @@ def watch(
             while True:
                 try:
                     shown = view()
-                except ServiceError as error:
+                except (ServiceError, NotRunning, NotSettled) as error:
                     shown = Text(error.line, style="red")
                 if out.is_terminal:
                     live.update(shown, refresh=True)

@@ -64,6 +64,7 @@ async def open_context(
                 {service.name: service for service in project.services},
                 waiting,
             ),
+            containers=project.engine().containers,
         )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import copy
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
+from stackctl.docker.models import ContainerState
 from stackctl.services.catalog import EXPECTED_JOBS
 from stackctl.verify import runner
 from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.model import Check, Context, Report
 from tests.support.http import Reply, Request, Server, as_json
+
+Listing = Callable[[], Mapping[str, ContainerState]]
 
 JOBS = (*EXPECTED_JOBS, "kong", "alertmanager")
 NOW = "2026-01-02T03:04:05.678Z"
@@ -204,7 +207,9 @@ class Stack:
 
 
 @contextlib.asynccontextmanager
-async def context_of(url: str, timeout: float = 1.5) -> AsyncIterator[Context]:
+async def context_of(
+    url: str, timeout: float = 1.5, containers: Listing = dict
+) -> AsyncIterator[Context]:
     async with (
         PrometheusClient(url, timeout=timeout) as prometheus,
         AlertmanagerClient(url, timeout=timeout) as alertmanager,
@@ -226,6 +231,7 @@ async def context_of(url: str, timeout: float = 1.5) -> AsyncIterator[Context]:
             sink=None,
             real_channels=frozenset(),
             drills=DrillRunner(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
+            containers=containers,
         )
 
 
@@ -241,9 +247,9 @@ async def run_in(context: Context, checks: tuple[Check, ...], timeout: float = 0
     )
 
 
-def verify(stack: Stack, *names: str, timeout: float = 0.0) -> Report:
+def verify(stack: Stack, *names: str, timeout: float = 0.0, containers: Listing = dict) -> Report:
     async def run() -> Report:
-        async with context_of(stack.server.url) as context:
+        async with context_of(stack.server.url, containers=containers) as context:
             return await run_in(context, runner.select(names), timeout)
 
     return asyncio.run(run())
