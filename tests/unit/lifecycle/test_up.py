@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from stackctl import __version__
 from stackctl.config.load import load
 from stackctl.config.settings import Settings
 from stackctl.docker import named_volumes
@@ -247,7 +248,7 @@ def test_an_up_with_everything_to_do_does_it_in_this_order(stage: Stage) -> None
     assert (done.left_out, done.missing) == ((), ())
     assert done.resolved is stage.resolved
     assert demo_data.recorded_fingerprint(stage.project.state) == fingerprint(stage)
-    assert stage.project.choices == ProjectState(images="local")
+    assert stage.project.choices == ProjectState(images="local", version=__version__)
 
 
 def test_an_up_with_nothing_to_do_removes_and_sets_nothing(stage: Stage) -> None:
