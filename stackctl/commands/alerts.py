@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import getpass
-import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -16,6 +15,7 @@ from stackctl.commands import complete
 from stackctl.commands.options import DURATION, FORMAT, WATCH
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import ServiceError, StackctlError, UsageError
+from stackctl.ui.console import print_json
 from stackctl.ui.watch import watch
 
 if TYPE_CHECKING:
@@ -56,21 +56,19 @@ def alerts(ctx: click.Context, session: Session, output: str, every: float | Non
     elif every is not None:
         watch(session.out, every, output, lambda: _table(_active(session)))
     elif output == "json":
-        session.out.print_json(
-            json.dumps(
-                [
-                    {
-                        "alert": row.name,
-                        "state": row.state,
-                        "severity": row.severity,
-                        "service": row.service,
-                        "since": row.since.isoformat() if row.since else None,
-                        "receivers": row.receivers,
-                        "summary": row.summary,
-                    }
-                    for row in _active(session)
-                ]
-            )
+        print_json(
+            [
+                {
+                    "alert": row.name,
+                    "state": row.state,
+                    "severity": row.severity,
+                    "service": row.service,
+                    "since": row.since.isoformat() if row.since else None,
+                    "receivers": row.receivers,
+                    "summary": row.summary,
+                }
+                for row in _active(session)
+            ]
         )
     else:
         session.out.print(_table(_active(session)))
@@ -128,7 +126,7 @@ def rules(session: Session, output: str) -> None:
         found = [
             {"group": row.group, "severities": row.severities, "states": row.states} for row in rows
         ]
-        session.out.print_json(json.dumps(found))
+        print_json(found)
         return
     from rich.table import Table
 
@@ -205,7 +203,7 @@ def list_(session: Session, output: str) -> None:
 
     rows = _ask(session, ask)
     if output == "json":
-        session.out.print_json(json.dumps(rows))
+        print_json(rows)
         return
     for row in rows:
         session.out.print(

@@ -213,14 +213,16 @@ def _hold(
     session: Session, fault: Fault, service: str, engine: Engine, journal: Journal, seconds: float
 ) -> None:
     from stackctl.chaos.faults import injected
+    from stackctl.ui.progress import Spinner
 
     with (
-        session.err.status(f"{fault.name} of {service}"),
+        Spinner(session.err, f"{fault.name} of {service}") as spinner,
         injected(engine, journal, fault.lasting(seconds), service),
     ):
         if seconds:
-            session.err.print(
-                f"{fault.name} of {service} for {seconds:.0f} s; Ctrl-C heals it at once"
+            spinner.print(
+                session.err,
+                f"{fault.name} of {service} for {seconds:.0f} s; Ctrl-C heals it at once",
             )
             time.sleep(seconds)
     session.out.print(f"{fault.name} of {service} healed")
@@ -243,6 +245,7 @@ def _drill(
     from stackctl.clients.alertmanager import AlertmanagerClient
     from stackctl.clients.prometheus import PrometheusClient
     from stackctl.clients.sink import SinkClient
+    from stackctl.ui.progress import Spinner
     from stackctl.verify.context import destinations
 
     settings = session.project.settings
@@ -277,17 +280,17 @@ def _drill(
                 force=force,
             )
 
-    with session.err.status(f"{fault.name} of {service}") as spinner:
+    with Spinner(session.err, f"{fault.name} of {service}") as spinner:
 
         def reached(stage: Stage, seconds: float) -> None:
-            session.out.print(f"{seconds:7.1f} s  {_STAGES[stage]}")
+            spinner.print(session.out, f"{seconds:7.1f} s  {_STAGES[stage]}")
 
         try:
             asyncio.run(run(reached, spinner.update))
         finally:
             for span in (span for timeline in begun for span in timeline.spans()):
                 style = "yellow" if span.slow else "dim"
-                session.out.print(f"{span.name}: {span.describe()}", style=style)
+                spinner.print(session.out, f"{span.name}: {span.describe()}", style=style)
     session.out.print(f"{alert} of {service} fired and is resolved.", style="green")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import click
 
 from stackctl.commands.options import FORMAT
 from stackctl.commands.session import Session, pass_session
-from stackctl.ui.console import print_table
+from stackctl.ui.console import print_json
 
 if TYPE_CHECKING:
     from stackctl.images.lockfile import Lock
@@ -49,7 +48,7 @@ def list_(session: Session, output: str) -> None:
     lock = lockfile.read()
     rows = inventory(project.whole_engine(), project.settings, lock)
     if output == "json":
-        session.out.print_json(json.dumps(rows))
+        print_json(rows)
         return
     table = Table(box=None, pad_edge=False)
     locked = f"locked ({lock.set})" if lock else "locked"
@@ -65,7 +64,7 @@ def list_(session: Session, output: str) -> None:
             "yes" if row["local_present"] else "no",
             str(row["locked"]),
         )
-    print_table(session.out, table)
+    session.out.print(table)
 
 
 @images.command(epilog="\b\nExamples:\n  stackctl images build")

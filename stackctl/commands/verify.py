@@ -12,6 +12,7 @@ from stackctl.commands import complete
 from stackctl.commands.options import WATCH, Finite
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import UsageError
+from stackctl.ui.console import print_document
 from stackctl.ui.watch import watch
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def verify(
     if output == "table":
         print_report(session.out, done)
     else:
-        click.echo(json.dumps(done) if output == "json" else junit.dumps(done))
+        print_document(json.dumps(done) if output == "json" else junit.dumps(done))
     if report is not None:
         html.write(report, done)
         session.err.print(f"report: {report}", markup=False, soft_wrap=True)

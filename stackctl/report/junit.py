@@ -56,7 +56,9 @@ def dumps(report: Report) -> str:
                     f"{result.check.id}\nwaited: {result.seconds:.1f} s\nnext: {finding.next_step}"
                 )
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True)
+    # As "unicode" it would declare whatever encoding the locale has.
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document.decode()
 
 
 def _errors(results: Iterable[Result]) -> int:

@@ -83,4 +83,4 @@ def _rows(rows: list[tuple[Text, Text]], *, indent: int) -> Padding:
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*row)
-    return Padding(table, (0, 0, 0, indent))
+    return Padding(table, (0, 0, 0, indent), expand=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from time import sleep
 from typing import TYPE_CHECKING, NoReturn
@@ -15,7 +16,7 @@ from stackctl.errors import (
     ServiceError,
     UsageError,
 )
-from stackctl.ui.console import print_table
+from stackctl.ui.console import on_screen
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -31,22 +32,24 @@ def watch(
     Raises UsageError for an `output` other than the table.
     """
     from rich.live import Live
-    from rich.table import Table
     from rich.text import Text
 
     if output != "table":
         raise UsageError("--watch shows the table", remedy="leave --watch or --format out")
-    with Live(console=out, screen=out.is_terminal, auto_refresh=False) as live:
+    screen = (
+        Live(console=out, screen=True, auto_refresh=False)
+        if on_screen(out)
+        else contextlib.nullcontext()
+    )
+    with screen as live:
         try:
             while True:
                 try:
                     shown = view()
                 except (ServiceError, NotRunning, NotSettled) as error:
                     shown = Text(error.line, style="red")
-                if out.is_terminal:
+                if live is not None:
                     live.update(shown, refresh=True)
-                elif isinstance(shown, Table):
-                    print_table(out, shown)
                 else:
                     out.print(shown)
                 sleep(seconds)

@@ -23,6 +23,7 @@ from stackctl.verify import runner
 from stackctl.verify.model import Check, Context, Finding, Obstacle
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
+from tests.support.terminal import TerminalText
 
 REAL = {
     "ALERTMANAGER_SLACK_WEBHOOK_URL": "https://hooks.slack.example/very-secret",
@@ -114,8 +115,8 @@ def test_a_drills_states_are_told_once_each(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_on_a_terminal_the_states_stand_below_what_is_waited_for() -> None:
-    console = Console(force_terminal=True, width=80, record=True)
-    with console.capture(), Waiting(console, ["a.b", "c.d"]) as shown:
+    console = Console(file=TerminalText(), force_terminal=True, width=80)
+    with Waiting(console, ["a.b", "c.d"]) as shown:
         shown.finished("a.b")
         shown.tell("redis", "ServiceDown is pending")
         assert shown._status is not None
