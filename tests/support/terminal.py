@@ -48,15 +48,16 @@ def on_terminal(
     columns: int = 80,
     env: Mapping[str, str] | None = None,
     stdout: int | None = None,
+    stderr: int | None = None,
 ) -> Screen:
     """Run a command by the program's entry point, with a terminal for all of its streams.
 
-    `env` is added to its environment. With `stdout` that goes to an open file, and only stderr is on the terminal. The
-    command runs in a fork, so that what a test has put in the place of something is there too.
+    `env` is added to its environment. `stdout` and `stderr` are open files that the streams go to instead. The command
+    runs in a fork, so that what a test has put in the place of something is there too.
     """
     pid, master = pty.fork()
     if pid == 0:
-        _child(arguments, env or {}, stdout)
+        _child(arguments, env or {}, {1: stdout, 2: stderr})
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
     screen = pyte.Screen(columns, _ROWS)
     stream = pyte.ByteStream(screen)
@@ -74,15 +75,18 @@ def on_terminal(
     return Screen(os.waitstatus_to_exitcode(status), lines, bytes(written))
 
 
-def _child(arguments: tuple[str, ...], env: Mapping[str, str], stdout: int | None) -> None:
+def _child(
+    arguments: tuple[str, ...], env: Mapping[str, str], files: Mapping[int, int | None]
+) -> None:
     """Run the command on the streams 0, 1 and 2, and end the process whatever happens: it is a copy of the test's."""
     code = 99
     try:
         # The parent sets the size at the same time.
         while struct.unpack("HHHH", fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))[1] == 0:
             pass
-        if stdout is not None:
-            os.dup2(stdout, 1)
+        for stream, file in files.items():
+            if file is not None:
+                os.dup2(file, stream)
         for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR"):
             os.environ.pop(name, None)
         os.environ["TERM"] = "xterm-256color"
