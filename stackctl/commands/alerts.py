@@ -7,6 +7,7 @@ import datetime as dt
 import getpass
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from stackctl.alerts.active import ActiveAlert
-    from stackctl.clients.alertmanager import AlertmanagerClient, Receiver
+    from stackctl.clients.alertmanager import AlertmanagerClient, Matcher, Receiver
     from stackctl.clients.prometheus import PrometheusClient
 
 T = TypeVar("T")
@@ -156,14 +157,12 @@ def route(session: Session, labels: tuple[str, ...]) -> None:
 
     Time intervals are left out: a route that is silent now is shown as well.
     """
-    for label in labels:
-        if "=" not in label:
-            raise UsageError(f"{label!r} is not LABEL=VALUE")
+    parsed = [one for text in labels for one in _labels(text)]
     project = session.project
     container = project.engine().containers().get("alertmanager")
     if container is None or not container.running:
         raise StackctlError("alertmanager is not running", remedy="stackctl up")
-    command = ["amtool", "config", "routes", "test", f"--config.file={_CONFIG}", *labels]
+    command = ["amtool", "config", "routes", "test", f"--config.file={_CONFIG}", *parsed]
     receivers = project.engine().execute(container.id, command).strip()
     channels = _channels(session)
     for name in receivers.split(","):
@@ -187,12 +186,14 @@ def silence() -> None:
 def list_(session: Session, output: str) -> None:
     """List the silences that are in force or to come."""
 
+    from stackctl.clients.matchers import written
+
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> list[dict[str, str]]:
         return [
             {
                 "id": one.id,
                 "state": one.status.state,
-                "matchers": " ".join(map(str, one.matchers)),
+                "matchers": ",".join(map(written, one.matchers)),
                 "until": one.ends_at.isoformat(timespec="seconds"),
                 "by": one.created_by,
                 "comment": one.comment,
@@ -228,10 +229,12 @@ def list_(session: Session, output: str) -> None:
 @click.option("--comment", default="by stackctl", show_default=True, help="Why, for the others.")
 @pass_session
 def add(session: Session, matchers: tuple[str, ...], duration: float, comment: str) -> None:
-    """Silence the alerts that fit every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~)."""
-    from stackctl.alerts import active as model
+    """Silence the alerts that fit every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~).
 
-    parsed = [model.matcher(text) for text in matchers]
+    A value may be in double quotes, as amtool has it, and several matchers in braces, such as
+    '{service="kong",severity=~"w.*"}'.
+    """
+    parsed = [one for text in matchers for one in _matchers(text)]
     now = dt.datetime.now(dt.UTC)
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> str:
@@ -243,7 +246,26 @@ def add(session: Session, matchers: tuple[str, ...], duration: float, comment: s
             comment=comment,
         )
 
-    session.out.print(_ask(session, ask))
+    try:
+        session.out.print(_ask(session, ask))
+    except ServiceError as error:
+        if error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        raise UsageError(
+            f"Alertmanager refuses the silence: {error.message}", remedy="correct the matcher"
+        ) from None
+
+
+def _matchers(text: str) -> list[Matcher]:
+    from stackctl.clients.matchers import parse
+
+    try:
+        return parse(text)
+    except ValueError as reason:
+        raise UsageError(
+            f"{text!r} is not a matcher: {reason}",
+            remedy="give LABEL=VALUE, !=, =~ or !~, or an alert's name",
+        ) from None
 
 
 @silence.command(epilog="\b\nExamples:\n  stackctl alerts silence expire 0f3a…")
@@ -282,6 +304,16 @@ def _ask(
             return await ask(prometheus, alertmanager)
 
     return asyncio.run(run())
+
+
+def _labels(text: str) -> list[str]:
+    """Return labels of an alert as every amtool reads them. Raises UsageError for what is not LABEL=VALUE."""
+    from stackctl.clients.matchers import written
+
+    found = _matchers(text) if "=" in text else []
+    if not found or any(one.is_regex or not one.is_equal for one in found):
+        raise UsageError(f"{text!r} is not LABEL=VALUE")
+    return list(map(written, found))
 
 
 def _channels(session: Session) -> dict[str, list[str]]:
