@@ -158,7 +158,7 @@ def route(session: Session, labels: tuple[str, ...]) -> None:
     Time intervals are left out: a route that is silent now is shown as well.
     """
     parsed = [one for text in labels for one in _labels(text)]
-    project = session.project
+    project = session.running
     container = project.engine().containers().get("alertmanager")
     if container is None or not container.running:
         raise StackctlError("alertmanager is not running", remedy="stackctl up")
@@ -294,7 +294,7 @@ def _ask(
     from stackctl.clients.alertmanager import AlertmanagerClient
     from stackctl.clients.prometheus import PrometheusClient
 
-    settings = session.project.settings
+    settings = session.running.settings
 
     async def run() -> T:
         async with (

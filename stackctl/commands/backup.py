@@ -29,6 +29,6 @@ def backup(session: Session, file: Path, force: bool) -> None:
 
     with Display(session.err) as display:
         observer = Observer(display.step, display.note, display.progress)
-        manifest = save(session.project, file, force=force, observer=observer)
+        manifest = save(session.running, file, force=force, observer=observer)
     parts = ", ".join(f"{one.name} ({decimal(one.size)})" for one in manifest.volumes)
     session.out.print(f"{file}: {decimal(file.stat().st_size)}, with {parts}.", soft_wrap=True)

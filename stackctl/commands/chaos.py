@@ -160,7 +160,7 @@ def _command(fault: Fault) -> click.Command:
         from stackctl.chaos.journal import Journal
         from stackctl.chaos.steady import require_ready
 
-        project = session.project
+        project = session.running
         (target,) = project.select((service,))
         if alert and duration is not None:
             raise UsageError(
@@ -248,10 +248,10 @@ def _drill(
     from stackctl.ui.progress import Spinner
     from stackctl.verify.context import destinations
 
-    settings = session.project.settings
+    settings = session.running.settings
     # The demo's sink shows what is sent only where it stands in the place of every channel.
     where = destinations(settings)
-    seen = session.project.choices.demo and not where
+    seen = session.running.choices.demo and not where
     if where:
         session.err.print(f"{alert} goes to real channels: {where}", style="yellow", soft_wrap=True)
     begun: list[Timeline] = []
@@ -306,7 +306,7 @@ def list_(session: Session) -> None:
     for fault in FAULTS.values():
         table.add_row(fault.name, fault.help)
     session.out.print(table)
-    project = session.project
+    project = session.running
     open_faults = Journal(project.state).open_faults()
     session.out.print()
     for record in open_faults:
@@ -331,7 +331,7 @@ def heal(ctx: click.Context, session: Session) -> None:
     from stackctl.chaos.faults import heal_all
     from stackctl.chaos.journal import Journal
 
-    project = session.project
+    project = session.running
     journal = Journal(project.state)
     healed = heal_all(project.whole_engine(), journal)
     for record in healed:

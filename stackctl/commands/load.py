@@ -69,7 +69,7 @@ def load(
     from stackctl.clients.load import put
     from stackctl.ui.progress import Spinner
 
-    url = _url(session.project, target)
+    url = _url(session.running, target)
     with Spinner(session.err, f"{requests} requests to {url}, {concurrency} at once"):
         outcome = asyncio.run(put(url, requests=requests, concurrency=concurrency))
     found = _found(url, requests, concurrency, outcome)

@@ -75,7 +75,7 @@ def logs(
     """Show logs of some services, or of all."""
     chosen = [
         service.name
-        for service in (session.project.select(services) if services else session.project.services)
+        for service in (session.running.select(services) if services else session.running.services)
     ]
     if source == "loki":
         if follow:
@@ -88,7 +88,7 @@ def logs(
 
 
 def _from_docker(session: Session, services: list[str], tail: int, *, follow: bool) -> None:
-    engine = session.project.engine()
+    engine = session.running.engine()
     containers = engine.containers()
     missing = [name for name in services if name not in containers]
     if len(missing) == len(services):
@@ -163,7 +163,7 @@ def _from_loki(session: Session, query: str, since: float, limit: int) -> None:
     start = now - int(since * 60e9)
 
     async def ask() -> list[tuple[int, str, str]]:
-        async with LokiClient(session.project.settings.url("loki")) as loki:
+        async with LokiClient(session.running.settings.url("loki")) as loki:
             streams = await loki.query_range(query, start=start, end=now, limit=limit)
         return sorted(
             (entry.timestamp, stream.labels.get("job", ""), entry.line)

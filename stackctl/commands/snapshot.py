@@ -36,7 +36,7 @@ def snapshot(session: Session, dashboard: str, output: Path | None, start: str, 
 
     from stackctl.snapshot.take import take
 
-    shot = take(session.project, dashboard, start=start, end=end, now=dt.datetime.now(dt.UTC))
+    shot = take(session.running, dashboard, start=start, end=end, now=dt.datetime.now(dt.UTC))
     path = output or Path(f"{shot.dashboard.uid}-{shot.times.end:%Y%m%dT%H%M%SZ}.html")
     shot.write(path)
     session.out.print(f"{path}: {shot.describe()}", markup=False, soft_wrap=True)

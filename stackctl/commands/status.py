@@ -64,7 +64,7 @@ def _rows(session: Session) -> list[Row]:
     from stackctl.readiness.probes import probe_once
     from stackctl.services.catalog import PUBLISHED_PORTS
 
-    project = session.project
+    project = session.running
     engine = project.engine()
     containers = engine.containers()
     running = [state.name for state in containers.values() if state.running]

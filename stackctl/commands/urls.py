@@ -33,7 +33,7 @@ def print_urls(session: Session) -> None:
 
 def login(session: Session) -> str:
     """Return how to log in to Grafana: where the password is, never the password itself."""
-    project = session.project
+    project = session.running
     if project.secrets.is_generated("GRAFANA_PASSWORD"):
         where = f"is in {project.state.secrets / 'grafana_password'}"
     else:
@@ -42,7 +42,7 @@ def login(session: Session) -> str:
 
 
 def _addresses(session: Session) -> dict[str, str]:
-    project = session.project
+    project = session.running
     return {
         service.name: project.settings.url(service.name) + service.page.rstrip("/")
         for service in project.services

@@ -100,7 +100,7 @@ def verify(
             "--watch is for the quick checks, which put nothing on the stack",
             remedy="leave --all, --drill, --report and the slow sections out",
         )
-    project = session.project
+    project = session.running
     # What is asked once is what others notice.
     telling = any(check.once for check in checks)
     where = destinations(project.settings) if telling else ""
@@ -113,13 +113,15 @@ def verify(
         session.err.print(f"alerts go to real channels: {where}", style="yellow", soft_wrap=True)
     if report is not None:
         html.require_writable(report)
+    engine = project.engine()
     needed = {check.service for check in checks} if names else None
 
     def running() -> Mapping[str, ContainerState]:
         """Return the containers. Raises NotSettled or NotRunning where the checks would only find that."""
         standing.require_settled(project)
-        containers = project.engine().containers()
+        containers = engine.containers()
         standing.require_running(project, containers, needed)
+        asyncio.run(standing.require_ours(engine, project.settings, containers))
         return containers
 
     standins = {name: state.standin for name, state in running().items()}

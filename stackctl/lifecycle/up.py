@@ -19,6 +19,7 @@ from stackctl.project import config_volumes, engine_overrides, process_lock, unf
 from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, UpRequest
+from stackctl.project.running import addresses
 from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
@@ -125,7 +126,13 @@ def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) ->
 
 def _record_state(plan: UpPlan, project: Project, resolved: Resolved) -> Engine:
     """Record what later commands go by, before the first container starts, and return the engine for it."""
-    state = replace(plan.state, images=resolved.name, pins=resolved.pins, version=__version__)
+    state = replace(
+        plan.state,
+        images=resolved.name,
+        pins=resolved.pins,
+        version=__version__,
+        addresses=addresses(project.settings),
+    )
     engine = project.engine(state)
     project.keep(replace(state, volumes=attach.created_volumes(engine, state)))
     return engine

@@ -12,6 +12,7 @@ from stackctl.config.load import load
 from stackctl.config.settings import Settings
 from stackctl.docker import endpoint
 from stackctl.project.monitored import monitored_services
+from stackctl.project.running import with_addresses
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.services import catalog
@@ -69,6 +70,8 @@ class ProjectState:
     """A Compose file merged over all others."""
     version: str | None = None
     """The stackctl whose `up` it was; None for one that did not record it."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """The settings that made up its addresses; `down` forgets them."""
 
     @property
     def joined(self) -> bool:
@@ -92,6 +95,11 @@ class Project:
     def secrets(self) -> Secrets:
         """The project's secrets, generated where they are not there yet."""
         return Secrets(self.settings, self.state)
+
+    def as_running(self) -> tuple[Project, str | None]:
+        """Return this project at the addresses of its running stack, and a sentence where the settings differ."""
+        settings, difference = with_addresses(self.settings, self.choices.addresses)
+        return replace(self, settings=settings), difference
 
     def engine(self, state: ProjectState | None = None) -> Engine:
         """Return the engine for this project as it was last started, or as it would be in another state."""
@@ -150,6 +158,7 @@ class Project:
             volumes=_texts(record.get("volumes")),
             override=_text(record.get("override")),
             version=_text(record.get("version")),
+            addresses=_mapping(record.get("addresses")),
         )
 
     def keep(self, state: ProjectState) -> None:
@@ -188,6 +197,10 @@ class Project:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _mapping(value: Any) -> Mapping[str, str]:
+    return {k: v for k, v in value.items() if isinstance(v, str)} if isinstance(value, dict) else {}
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+import httpx
+
 from stackctl import __version__
 from stackctl.chaos.journal import Journal
+from stackctl.clients.base import DEFAULT_TIMEOUT, local_http_client
+from stackctl.clients.exposition import samples
+from stackctl.config.settings import Settings
+from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
 from stackctl.errors import NotRunning, NotSettled, StackctlError
 from stackctl.project import process_lock
@@ -20,6 +27,8 @@ START_SECONDS = 60.0
 """How long a service may take to start: the compose files' start_period."""
 _LISTING_SECONDS = 1.0
 """How long a listing of the containers is used."""
+_INSIDE = {"prometheus": 9090, "alertmanager": 9093, "grafana": 3000, "loki": 3100}
+"""The services that the checks ask, and their ports inside their containers."""
 _NAMED = 5
 """How many services a sentence names."""
 
@@ -61,6 +70,47 @@ def require_running(
         raise NotRunning(
             _sentence(absent, len(relevant)), remedy=_remedy(project, absent, containers)
         )
+
+
+async def require_ours(
+    engine: Engine, settings: Settings, containers: Mapping[str, ContainerState]
+) -> None:
+    """Raise StackctlError where another program answers at an address than in the container that is to have it.
+
+    Both are asked for the time at which their process began, to the hundredth of a second. A container that cannot be
+    asked, or an address where nothing answers, proves nothing: the checks find out.
+    """
+
+    async def inside(service: str) -> float | None:
+        url = f"http://127.0.0.1:{_INSIDE[service]}/metrics"
+        command = ("wget", "-q", "-O", "-", url)
+        with contextlib.suppress(StackctlError):
+            return _began(await asyncio.to_thread(engine.execute, containers[service].id, command))
+        return None
+
+    async def outside(service: str) -> float | None:
+        async with local_http_client(DEFAULT_TIMEOUT) as client:
+            with contextlib.suppress(httpx.HTTPError):
+                return _began((await client.get(f"{settings.url(service)}/metrics")).text)
+        return None
+
+    async def compare(service: str) -> None:
+        ours = await inside(service)
+        there = None if ours is None else await outside(service)
+        if there is not None and ours != there:
+            raise StackctlError(
+                f"what answers at {settings.url(service)} is not {service} of project {settings.project}",
+                remedy="`docker ps` shows which container publishes that port; `stackctl up` publishes ours",
+            )
+
+    running = [name for name in _INSIDE if name in containers and containers[name].running]
+    await asyncio.gather(*map(compare, running))
+
+
+def _began(text: str) -> float | None:
+    with contextlib.suppress(ValueError):
+        return next((one.value for one in samples(text, "process_start_time_seconds")), None)
+    return None
 
 
 def other_version(project: Project) -> str | None:

@@ -23,6 +23,7 @@ from stackctl.verify import runner
 from stackctl.verify.model import Check, Context, Finding, Obstacle
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
+from tests.support.http import Reply, serving
 from tests.support.terminal import TerminalText
 
 REAL = {
@@ -324,3 +325,25 @@ def test_the_gravest_state_decides_the_exit_code(
     assert [one["state"] for one in json.loads(done.stdout)["checks"]] == [
         one or "failed" for one in obstacles
     ]
+
+
+@pytest.mark.parametrize(("there", "code"), [(1.25, 0), (2.5, 1)])
+def test_a_program_at_our_address_that_is_not_ours_is_never_taken_for_it(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, there: float, code: int
+) -> None:
+    ran = Ran(monkeypatch)
+    monkeypatch.setattr(engine, "execute", lambda *_: "process_start_time_seconds 1.25\n")
+    page = Reply(f"process_start_time_seconds {there}\n".encode())
+    with serving({"/metrics": page}) as server:
+        port = server.url.rpartition(":")[2]
+        ports = {f"{name}_PORT": port for name in ("PROMETHEUS", "ALERTMANAGER", "GRAFANA", "LOKI")}
+        done = verify(env=ports)
+    assert done.returncode == code
+    assert ran.asked == ["loki.quick"] * (not code)
+    if code:
+        assert re.fullmatch(
+            rf"stackctl: what answers at {server.url} is not (prometheus|alertmanager|grafana|loki)"
+            r" of project bot-core; `docker ps` shows which container publishes that port;"
+            r" `stackctl up` publishes ours\n",
+            done.stderr,
+        )
