@@ -86,7 +86,7 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
     _start_containers(plan, project, engine, resolved, observer)
     _remove_stale_volumes(plan, engine, copies)
     containers = engine.containers()
-    ready = _wait_for_readiness(plan, project, engine, containers, timeout, observer)
+    ready = _wait_for_readiness(project, engine, containers, timeout, observer)
     _set_grafana_password(project, engine, containers, observer)
     return Up(
         resolved,
@@ -134,6 +134,7 @@ def _record_state(plan: UpPlan, project: Project, resolved: Resolved) -> Engine:
         addresses=addresses(project.settings),
     )
     engine = project.engine(state)
+    state = replace(state, override_services=attach.override_services(engine, state))
     project.keep(replace(state, volumes=attach.created_volumes(engine, state)))
     return engine
 
@@ -169,17 +170,17 @@ def _remove_stale_volumes(plan: UpPlan, engine: Engine, copies: Sequence[Copy]) 
 
 
 def _wait_for_readiness(
-    plan: UpPlan,
     project: Project,
     engine: Engine,
     containers: Mapping[str, ContainerState],
     timeout: float,
     observer: Observer,
 ) -> list[Progress]:
+    """Wait for the services of the state that was just recorded, but for those that are somebody else's."""
     observer.step("waiting for readiness")
     return asyncio.run(
         wait.wait(
-            plan.own_services,
+            [one for one in project.services if one.profile != "attached"],
             engine,
             project.settings,
             timeout=timeout,

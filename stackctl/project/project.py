@@ -68,6 +68,8 @@ class ProjectState:
     """The volumes that were made for bot-core's files or the override, by their names in the engine."""
     override: str | None = None
     """A Compose file merged over all others."""
+    override_services: tuple[str, ...] = ()
+    """The services that it adds."""
     version: str | None = None
     """The stackctl whose `up` it was; None for one that did not record it."""
     addresses: Mapping[str, str] = field(default_factory=dict)
@@ -157,6 +159,7 @@ class Project:
             app_networks=_texts(record.get("app_networks")),
             volumes=_texts(record.get("volumes")),
             override=_text(record.get("override")),
+            override_services=_texts(record.get("override_services")),
             version=_text(record.get("version")),
             addresses=_mapping(record.get("addresses")),
         )
@@ -174,7 +177,10 @@ class Project:
 
     def services_of(self, state: ProjectState) -> list[Service]:
         """Return the services of a stack in this state."""
-        services = catalog.select(demo=state.demo)
+        services = [
+            *catalog.select(demo=state.demo),
+            *map(catalog.application, state.override_services),
+        ]
         if not state.joined:
             return services
         monitored = self.present(state)
