@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.options import FORMAT
+from stackctl.commands.options import FILE, FORMAT
 from stackctl.commands.session import Session, pass_session
 from stackctl.ui.console import print_json
 
@@ -122,7 +122,7 @@ def pull(ctx: click.Context, session: Session) -> None:
     epilog="\b\nExamples:\n  stackctl images save team.bundle\n"
     "  stackctl images save --set upstream --force team.bundle"
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @_SET
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
 @pass_session
@@ -158,7 +158,7 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
 
 
 @images.command(epilog="\b\nExamples:\n  stackctl images load team.bundle; stackctl up")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @pass_session
 def load(session: Session, file: Path) -> None:
     """Load a bundle that `stackctl images save` wrote, for `stackctl up` to run.

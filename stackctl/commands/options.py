@@ -97,6 +97,24 @@ def join_options(command: _F) -> _F:
     return command
 
 
+class _File(click.ParamType[Path]):
+    """A file by its path. A bare `-`, which elsewhere is stdin or stdout, is refused: it would be a file named `-`."""
+
+    name = "file"
+
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        if str(value) == "-":
+            self.fail(
+                "'-' is not a file here: name one, or write ./- for a file of that name", param, ctx
+            )
+        return Path(value)
+
+
+FILE = _File()
+
+
 class _Duration(click.ParamType[float]):
     """Seconds, from a duration as Prometheus writes it: 90s, 3m, 1h30m; ten years at most."""
 

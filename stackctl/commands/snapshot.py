@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from stackctl.commands import complete
+from stackctl.commands.options import FILE
 from stackctl.commands.session import Session, pass_session
 
 
@@ -19,7 +20,7 @@ from stackctl.commands.session import Session, pass_session
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Where to write it (default: DASHBOARD-TIME.html in this folder).",
 )

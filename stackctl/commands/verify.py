@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.options import WATCH, Finite
+from stackctl.commands.options import FILE, WATCH, Finite
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import UsageError
 from stackctl.ui.console import print_document
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--report",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE.html",
     help="Write the results with their evidence as one HTML page too.",
 )
