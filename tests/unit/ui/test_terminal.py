@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stackctl import __version__
+from stackctl import __version__, commands
 from stackctl.backup.archive import Manifest, Volume
 from stackctl.chaos import drill
 from stackctl.chaos.timeline import Pace, Stage, Timeline
@@ -155,6 +156,16 @@ COMMANDS: dict[str, tuple[tuple[str, ...], Callable[[pytest.MonkeyPatch], str]]]
     "chaos": (("chaos", "pause", "redis", "--for", "1s", "--force"), hold),
     "drill": (("chaos", "stop", "redis", "--expect", "ServiceDown", "--force"), expect),
 }
+
+
+def test_every_command_with_a_display_is_in_this_test() -> None:
+    modules = {
+        path.stem
+        for path in Path(commands.__file__).parent.glob("*.py")
+        if re.search(r"ui\.progress|ui\.watch|err\.status|rich\.live", path.read_text())
+    }
+    watched = {"alerts", "status", "verify"}
+    assert modules == {words[0] for words, _ in COMMANDS.values()} | {"load"} | watched
 
 
 def squeezed(text: str) -> str:
