@@ -120,7 +120,7 @@ def verify(
         """Return the containers. Raises NotSettled or NotRunning where the checks would only find that."""
         standing.require_settled(project)
         containers = engine.containers()
-        standing.require_running(project, containers, needed)
+        standing.require_running(project, engine, containers, needed)
         asyncio.run(standing.require_ours(engine, project.settings, containers))
         return containers
 

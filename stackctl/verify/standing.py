@@ -43,17 +43,24 @@ def require_settled(project: Project) -> None:
 
 
 def require_running(
-    project: Project, containers: Mapping[str, ContainerState], needed: Collection[str] | None
+    project: Project,
+    engine: Engine,
+    containers: Mapping[str, ContainerState],
+    needed: Collection[str] | None,
 ) -> None:
     """Raise NotRunning, in one sentence, where services of the stack are not running.
 
-    `needed` are the services that matter; None for all. Those of a bot-core that the stack has only joined are somebody
-    else's: that they are down is for the checks to find.
+    `containers` are the engine's; `needed` are the services that matter, None for all. Those of a bot-core that the
+    stack has only joined are somebody else's: that they are down is for the checks to find.
     """
     services = [one for one in project.services if one.profile != "attached"]
     own = {name: state for name, state in containers.items() if not state.attached}
     if not own:
-        raise NotRunning(f"project {project.name} is not running", remedy="`stackctl up` starts it")
+        others = engine.inventory().other_projects()
+        aside = f"; running is {', '.join(others)} (`-p {others[0]}`)" if others else ""
+        raise NotRunning(
+            f"project {project.name} is not running", remedy=f"`stackctl up` starts it{aside}"
+        )
     if not any(state.running or state.status in {"paused", "restarting"} for state in own.values()):
         raise NotRunning(
             f"project {project.name} is stopped: none of its {len(own)} containers is running",

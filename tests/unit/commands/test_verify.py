@@ -15,6 +15,7 @@ from rich.console import Console
 
 from stackctl import __version__
 from stackctl.chaos.journal import Journal
+from stackctl.docker.inventory import Inventory
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, ProjectState, open_project
 from stackctl.services.catalog import SERVICES
@@ -200,6 +201,28 @@ def test_before_up_and_after_down_it_says_at_once_that_nothing_runs(
     done = run_here("verify")
     assert (done.returncode, done.stdout, done.stderr) == (3, "", NOTHING_RUNS)
     assert ran.asked == []
+
+
+def test_another_project_that_runs_is_named(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inspected(project: str, files: str, *, running: bool = True) -> dict[str, Any]:
+        labels = {"project": project, "project.environment_file": files}
+        return {
+            "Config": {"Labels": {f"com.docker.compose.{k}": v for k, v in labels.items()}},
+            "State": {"Running": running},
+        }
+
+    seen = [
+        inspected("b", "/x/.env,/state/b/compose.env"),
+        inspected("c", "/state/c/compose.env", running=False),
+        inspected("theirs", "/x/.env"),
+    ]
+    monkeypatch.setattr(engine, "inventory", lambda: Inventory("bot-core", seen))
+    engine.states = {}
+    done = run_here("verify")
+    assert done.returncode == 3
+    assert done.stderr == NOTHING_RUNS.replace("it\n", "it; running is b (`-p b`)\n")
 
 
 def test_a_stack_whose_containers_have_all_ended_is_stopped(engine: MemoryEngine) -> None:
