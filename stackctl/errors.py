@@ -11,6 +11,8 @@ Class, exit code and module of all of them:
     │   ├── NoImageError        1  docker.errors
     │   └── NoNetworkError      1  docker.errors
     ├── NotReady                1  readiness.wait
+    ├── NotRunning              3  errors
+    ├── NotSettled              4  errors
     ├── NotSteady               1  chaos.journal
     ├── ServiceError            1  errors
     ├── SeveralErrors           1  errors
@@ -29,6 +31,12 @@ from stackctl.util.redaction import redacted
 
 EXIT_INTERRUPTED = 130
 """The status that a shell reports for a program that SIGINT ended: 128 plus the signal's number."""
+EXIT_NOT_RUNNING = 3
+"""The stack, or a service that the command needs, is not running: there is nothing to judge."""
+EXIT_NOT_SETTLED = 4
+"""The stack is still starting, or another command is changing it: the answer may be another one soon."""
+EXIT_TOO_YOUNG = 5
+"""The stack works as far as can be told, but has not run for long enough to tell the rest."""
 
 
 class StackctlError(Exception):
@@ -72,6 +80,18 @@ class UsageError(StackctlError):
     """A wrong option, argument or setting: exit code 2, as `docker compose` does."""
 
     exit_code = 2
+
+
+class NotRunning(StackctlError):
+    """The stack, or a service that the command needs, is not running."""
+
+    exit_code = EXIT_NOT_RUNNING
+
+
+class NotSettled(StackctlError):
+    """Another command is changing the stack, or it is still starting: ask again later."""
+
+    exit_code = EXIT_NOT_SETTLED
 
 
 class EngineError(StackctlError):

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from stackctl.clients.alertmanager import Alert as Received
-from stackctl.clients.alertmanager import Matcher
 from stackctl.clients.prometheus import Alert as Held
 from stackctl.clients.prometheus import RuleGroup
-from stackctl.errors import UsageError
 
 NOBODY = "none"
 """The severity of alerts that are for Alertmanager and no person: Watchdog, which always fires, and inhibitors."""
 
 _ORDER = {"firing": 0, "pending": 1, "silenced": 2, "inhibited": 3}
-_MATCHER = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(=~|!~|!=|=)(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +74,6 @@ def count(groups: Iterable[RuleGroup]) -> list[RuleCount]:
             severities = Counter(rule.labels.get("severity", "none") for rule in rules)
             rows.append(RuleCount(group.name, severities, Counter(rule.state for rule in rules)))
     return rows
-
-
-def matcher(text: str) -> Matcher:
-    """Read `label=value`, `!=`, `=~` or `!~`; a word alone is the name of an alert, as amtool has it.
-
-    Raises UsageError for anything else.
-    """
-    if re.fullmatch(r"\w+", text):
-        return Matcher(name="alertname", value=text)
-    found = _MATCHER.fullmatch(text)
-    if found is None:
-        raise UsageError(
-            f"{text!r} is no matcher", remedy="give LABEL=VALUE, !=, =~ or !~, or an alert's name"
-        )
-    name, operator, value = found.groups()
-    return Matcher(name=name, value=value, is_regex="~" in operator, is_equal="!" not in operator)
 
 
 def _row(

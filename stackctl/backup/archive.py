@@ -141,6 +141,26 @@ def writing(path: Path) -> Iterator[Writer]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def streaming(stream: IO[bytes]) -> Iterator[Writer]:
+    """Write a backup to a stream, such as a pipe, while the body runs.
+
+    What is cut off is no backup: `reading` finds its end missing. Raises StackctlError where it cannot be written.
+    """
+    try:
+        # tarfile's own "w|gz" takes no level before Python 3.12.
+        with (
+            gzip.GzipFile("", "wb", _LEVEL, stream) as packed,
+            tarfile.open(fileobj=packed, mode="w|") as tar,
+        ):
+            yield Writer(tar)
+        stream.flush()
+    except BrokenPipeError:
+        raise StackctlError("whoever read the backup has gone before its end") from None
+    except OSError as error:
+        raise StackctlError(f"the backup cannot be written: {error.strerror or error}") from None
+
+
 class Reader:
     """A backup that was found to be whole: `manifest` is what it has, `volumes` gives it."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from stackctl.backup import archive, data
 from stackctl.backup.archive import Manifest
@@ -28,14 +29,19 @@ _READY_SECONDS = 120.0
 _STEADY = {"running", "created", "exited", "dead"}
 
 
-def save(project: Project, path: Path, *, force: bool, observer: Observer) -> Manifest:
-    """Write a backup of the project's data to `path`, and wait until the services that were stopped are ready.
+def save(
+    project: Project, target: Path | IO[bytes], *, force: bool, observer: Observer
+) -> Manifest:
+    """Write a backup of the project's data, and wait until the services that were stopped are ready.
 
-    A service is stopped while its volume is copied to a temporary file beside `path`, then started again, however
-    the copy ends; packing comes after. Raises UsageError for a `path` that is taken without `force`, StackctlError
-    where there is no data, where the file cannot be written, or NotReady.
+    `target` is a file or a stream. A service is stopped while its volume is copied to a temporary file beside that
+    file, or for a stream in the folder for temporary files, then started again, however the copy ends; packing comes
+    after. Raises UsageError for a file that exists without `force`, StackctlError where there is no data, where it
+    cannot be written, or NotReady.
     """
-    archive.refuse_existing(path, force=force)
+    path = target if isinstance(target, Path) else None
+    if path is not None:
+        archive.refuse_existing(path, force=force)
     with exclusive(project.state, "backup"):
         engine = project.whole_engine()
         containers = engine.containers()
@@ -47,13 +53,14 @@ def save(project: Project, path: Path, *, force: bool, observer: Observer) -> Ma
         if not present:
             raise StackctlError(f"project {project.name} has no data yet", remedy="stackctl up")
         stopped = []
-        with archive.writing(path) as writer, named_volumes.open_transfer(project.name) as copies:
+        written = archive.writing(target) if isinstance(target, Path) else archive.streaming(target)
+        with written as writer, named_volumes.open_transfer(project.name) as copies:
             for volume, service in data.SERVICES.items():
                 if names[volume] not in present:
                     observer.note(f"{names[volume]} is not there, and so not in the backup")
                     continue
                 container = containers.get(service)
-                with tempfile.TemporaryFile(dir=path.parent) as spool:
+                with tempfile.TemporaryFile(dir=path and path.parent) as spool:
                     observer.step(f"copying {volume}")
                     if container and container.running:
                         stopped.append(service)

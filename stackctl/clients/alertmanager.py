@@ -94,10 +94,6 @@ class Matcher(CamelModel):
     is_regex: bool = False
     is_equal: bool = True
 
-    def __str__(self) -> str:
-        operator = ("=" if self.is_equal else "!") + ("~" if self.is_regex else "")
-        return f"{self.name}{'!=' if operator == '!' else operator}{self.value}"
-
 
 class _SilenceState(BaseModel):
     state: Literal["active", "pending", "expired"]

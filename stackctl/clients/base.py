@@ -125,7 +125,10 @@ class HttpClient:
         except TimeoutError:
             raise self._error(url, f"it gave no whole answer within {self._timeout:g} s") from None
         except httpx.ConnectError:
-            raise self._error(url, "it does not accept connections") from None
+            error = self._error(url, "it does not accept connections")
+            # A service that is not running has no log to look at.
+            error.remedy = "`stackctl status` shows whether it is running"
+            raise error from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._error(url, f"the connection failed ({type(error).__name__})") from None
         if not answer.is_success:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import BaseModel, SecretStr, TypeAdapter
 
 from stackctl.clients.base import DEFAULT_TIMEOUT, HttpClient
+from stackctl.errors import ServiceError
+
+REFUSED = "`stackctl up` sets the password that the settings have"
+"""What helps where Grafana refuses the admin's password: it keeps that of its first start."""
 
 
 class Health(BaseModel):
@@ -68,6 +73,13 @@ class GrafanaClient(HttpClient):
     ) -> None:
         auth = None if password is None else (user, password.get_secret_value())
         super().__init__(base_url, timeout=timeout, auth=auth)
+
+    def _error(self, url: str, what: str, *, status: int | None = None) -> ServiceError:
+        error = super()._error(url, what, status=status)
+        if status == HTTPStatus.UNAUTHORIZED:
+            # Its log would not help: the password is the cause.
+            error.remedy = REFUSED
+        return error
 
     async def health(self) -> Health:
         """Return Grafana's own health; needs no login."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -15,6 +15,7 @@ from stackctl.commands import complete
 from stackctl.commands.options import DURATION, FORMAT, WATCH
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import ServiceError, StackctlError, UsageError
+from stackctl.ui.console import print_json
 from stackctl.ui.watch import watch
 from stackctl.util.environment import user_name
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from stackctl.alerts.active import ActiveAlert
-    from stackctl.clients.alertmanager import AlertmanagerClient, Receiver
+    from stackctl.clients.alertmanager import AlertmanagerClient, Matcher, Receiver
     from stackctl.clients.prometheus import PrometheusClient
 
 T = TypeVar("T")
@@ -56,21 +57,19 @@ def alerts(ctx: click.Context, session: Session, output: str, every: float | Non
     elif every is not None:
         watch(session.out, every, output, lambda: _table(_active(session)))
     elif output == "json":
-        session.out.print_json(
-            json.dumps(
-                [
-                    {
-                        "alert": row.name,
-                        "state": row.state,
-                        "severity": row.severity,
-                        "service": row.service,
-                        "since": row.since.isoformat() if row.since else None,
-                        "receivers": row.receivers,
-                        "summary": row.summary,
-                    }
-                    for row in _active(session)
-                ]
-            )
+        print_json(
+            [
+                {
+                    "alert": row.name,
+                    "state": row.state,
+                    "severity": row.severity,
+                    "service": row.service,
+                    "since": row.since.isoformat() if row.since else None,
+                    "receivers": row.receivers,
+                    "summary": row.summary,
+                }
+                for row in _active(session)
+            ]
         )
     else:
         session.out.print(_table(_active(session)))
@@ -128,7 +127,7 @@ def rules(session: Session, output: str) -> None:
         found = [
             {"group": row.group, "severities": row.severities, "states": row.states} for row in rows
         ]
-        session.out.print_json(json.dumps(found))
+        print_json(found)
         return
     from rich.table import Table
 
@@ -158,14 +157,12 @@ def route(session: Session, labels: tuple[str, ...]) -> None:
 
     Time intervals are left out: a route that is silent now is shown as well.
     """
-    for label in labels:
-        if "=" not in label:
-            raise UsageError(f"{label!r} is not LABEL=VALUE")
-    project = session.project
+    parsed = [one for text in labels for one in _labels(text)]
+    project = session.running
     container = project.engine().containers().get("alertmanager")
     if container is None or not container.running:
         raise StackctlError("alertmanager is not running", remedy="stackctl up")
-    command = ["amtool", "config", "routes", "test", f"--config.file={_CONFIG}", *labels]
+    command = ["amtool", "config", "routes", "test", f"--config.file={_CONFIG}", *parsed]
     receivers = project.engine().execute(container.id, command).strip()
     channels = _channels(session)
     for name in receivers.split(","):
@@ -189,12 +186,14 @@ def silence() -> None:
 def list_(session: Session, output: str) -> None:
     """List the silences that are in force or to come."""
 
+    from stackctl.clients.matchers import written
+
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> list[dict[str, str]]:
         return [
             {
                 "id": one.id,
                 "state": one.status.state,
-                "matchers": " ".join(map(str, one.matchers)),
+                "matchers": ",".join(map(written, one.matchers)),
                 "until": one.ends_at.isoformat(timespec="seconds"),
                 "by": one.created_by,
                 "comment": one.comment,
@@ -205,7 +204,7 @@ def list_(session: Session, output: str) -> None:
 
     rows = _ask(session, ask)
     if output == "json":
-        session.out.print_json(json.dumps(rows))
+        print_json(rows)
         return
     for row in rows:
         session.out.print(
@@ -230,10 +229,12 @@ def list_(session: Session, output: str) -> None:
 @click.option("--comment", default="by stackctl", show_default=True, help="Why, for the others.")
 @pass_session
 def add(session: Session, matchers: tuple[str, ...], duration: float, comment: str) -> None:
-    """Silence the alerts that fit every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~)."""
-    from stackctl.alerts import active as model
+    """Silence the alerts that fit every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~).
 
-    parsed = [model.matcher(text) for text in matchers]
+    A value may be in double quotes, as amtool has it, and several matchers in braces, such as
+    '{service="kong",severity=~"w.*"}'.
+    """
+    parsed = [one for text in matchers for one in _matchers(text)]
     now = dt.datetime.now(dt.UTC)
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> str:
@@ -245,7 +246,26 @@ def add(session: Session, matchers: tuple[str, ...], duration: float, comment: s
             comment=comment,
         )
 
-    session.out.print(_ask(session, ask))
+    try:
+        session.out.print(_ask(session, ask))
+    except ServiceError as error:
+        if error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        raise UsageError(
+            f"Alertmanager refuses the silence: {error.message}", remedy="correct the matcher"
+        ) from None
+
+
+def _matchers(text: str) -> list[Matcher]:
+    from stackctl.clients.matchers import parse
+
+    try:
+        return parse(text)
+    except ValueError as reason:
+        raise UsageError(
+            f"{text!r} is not a matcher: {reason}",
+            remedy="give LABEL=VALUE, !=, =~ or !~, or an alert's name",
+        ) from None
 
 
 @silence.command(epilog="\b\nExamples:\n  stackctl alerts silence expire 0f3a…")
@@ -274,7 +294,7 @@ def _ask(
     from stackctl.clients.alertmanager import AlertmanagerClient
     from stackctl.clients.prometheus import PrometheusClient
 
-    settings = session.project.settings
+    settings = session.running.settings
 
     async def run() -> T:
         async with (
@@ -284,6 +304,16 @@ def _ask(
             return await ask(prometheus, alertmanager)
 
     return asyncio.run(run())
+
+
+def _labels(text: str) -> list[str]:
+    """Return labels of an alert as every amtool reads them. Raises UsageError for what is not LABEL=VALUE."""
+    from stackctl.clients.matchers import written
+
+    found = _matchers(text) if "=" in text else []
+    if not found or any(one.is_regex or not one.is_equal for one in found):
+        raise UsageError(f"{text!r} is not LABEL=VALUE")
+    return list(map(written, found))
 
 
 def _channels(session: Session) -> dict[str, list[str]]:

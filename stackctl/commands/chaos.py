@@ -160,7 +160,7 @@ def _command(fault: Fault) -> click.Command:
         from stackctl.chaos.journal import Journal
         from stackctl.chaos.steady import require_ready
 
-        project = session.project
+        project = session.running
         (target,) = project.select((service,))
         if alert and duration is not None:
             raise UsageError(
@@ -213,14 +213,16 @@ def _hold(
     session: Session, fault: Fault, service: str, engine: Engine, journal: Journal, seconds: float
 ) -> None:
     from stackctl.chaos.faults import injected
+    from stackctl.ui.progress import Spinner
 
     with (
-        session.err.status(f"{fault.name} of {service}"),
+        Spinner(session.err, f"{fault.name} of {service}") as spinner,
         injected(engine, journal, fault.lasting(seconds), service),
     ):
         if seconds:
-            session.err.print(
-                f"{fault.name} of {service} for {seconds:.0f} s; Ctrl-C heals it at once"
+            spinner.print(
+                session.err,
+                f"{fault.name} of {service} for {seconds:.0f} s; Ctrl-C heals it at once",
             )
             time.sleep(seconds)
     session.out.print(f"{fault.name} of {service} healed")
@@ -243,12 +245,13 @@ def _drill(
     from stackctl.clients.alertmanager import AlertmanagerClient
     from stackctl.clients.prometheus import PrometheusClient
     from stackctl.clients.sink import SinkClient
+    from stackctl.ui.progress import Spinner
     from stackctl.verify.context import destinations
 
-    settings = session.project.settings
+    settings = session.running.settings
     # The demo's sink shows what is sent only where it stands in the place of every channel.
     where = destinations(settings)
-    seen = session.project.choices.demo and not where
+    seen = session.running.choices.demo and not where
     if where:
         session.err.print(f"{alert} goes to real channels: {where}", style="yellow", soft_wrap=True)
     begun: list[Timeline] = []
@@ -277,17 +280,17 @@ def _drill(
                 force=force,
             )
 
-    with session.err.status(f"{fault.name} of {service}") as spinner:
+    with Spinner(session.err, f"{fault.name} of {service}") as spinner:
 
         def reached(stage: Stage, seconds: float) -> None:
-            session.out.print(f"{seconds:7.1f} s  {_STAGES[stage]}")
+            spinner.print(session.out, f"{seconds:7.1f} s  {_STAGES[stage]}")
 
         try:
             asyncio.run(run(reached, spinner.update))
         finally:
             for span in (span for timeline in begun for span in timeline.spans()):
                 style = "yellow" if span.slow else "dim"
-                session.out.print(f"{span.name}: {span.describe()}", style=style)
+                spinner.print(session.out, f"{span.name}: {span.describe()}", style=style)
     session.out.print(f"{alert} of {service} fired and is resolved.", style="green")
 
 
@@ -303,7 +306,7 @@ def list_(session: Session) -> None:
     for fault in FAULTS.values():
         table.add_row(fault.name, fault.help)
     session.out.print(table)
-    project = session.project
+    project = session.running
     open_faults = Journal(project.state).open_faults()
     session.out.print()
     for record in open_faults:
@@ -328,7 +331,7 @@ def heal(ctx: click.Context, session: Session) -> None:
     from stackctl.chaos.faults import heal_all
     from stackctl.chaos.journal import Journal
 
-    project = session.project
+    project = session.running
     journal = Journal(project.state)
     healed = heal_all(project.whole_engine(), journal)
     for record in healed:

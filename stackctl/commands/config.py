@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass
 
@@ -11,7 +10,7 @@ import click
 from stackctl.commands import complete
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import StackctlError, UsageError
-from stackctl.ui.console import print_table
+from stackctl.ui.console import print_document, print_json
 
 _HIDDEN = "****"
 
@@ -43,7 +42,7 @@ def config(session: Session, name: str | None, output: str) -> None:
             raise UsageError(f"there is no setting {name!r}", remedy=nearest(name, list(SETTINGS)))
         if output != "table":
             raise UsageError("--format is for all settings", remedy="leave NAME or --format out")
-        click.echo(_value(session, name))
+        print_document(_value(session, name))
         return
     for doubt, remedy in session.project.settings.doubts():
         session.err.print(
@@ -51,9 +50,9 @@ def config(session: Session, name: str | None, output: str) -> None:
         )
     rows = _rows(session)
     if output == "json":
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        print_json([asdict(row) for row in rows])
     elif output == "env":
-        click.echo("\n".join(map(_line, rows)))
+        print_document("\n".join(map(_line, rows)))
     else:
         from rich.table import Table
         from rich.text import Text
@@ -65,7 +64,7 @@ def config(session: Session, name: str | None, output: str) -> None:
         for row in rows:
             style = "dim" if row.origin in {"default", "not set"} else ""
             table.add_row(row.name, Text(row.value or ""), row.origin, style=style)
-        print_table(session.out, table)
+        session.out.print(table)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import click
 from stackctl.commands.options import FORMAT, join_options
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import EngineError
-from stackctl.ui.console import print_table
+from stackctl.ui.console import print_json
 
 if TYPE_CHECKING:
     from stackctl.lifecycle.preflight import Finding
@@ -73,7 +72,7 @@ def doctor(
             [examination.unjoined("failure", trouble)] if trouble else _bot_core(project, chosen)
         )
     if output == "json":
-        session.out.print_json(json.dumps([asdict(finding) for finding in findings]))
+        print_json([asdict(finding) for finding in findings])
     else:
         table = Table.grid(padding=(0, 2))
         arrow = marks(session.out.encoding).remedy
@@ -81,7 +80,7 @@ def doctor(
             mark, style = _MARKS[finding.level]
             remedy = f"\n{arrow} {finding.remedy}" if finding.remedy else ""
             table.add_row(Text(mark, style=style), finding.subject, Text(finding.message + remedy))
-        print_table(session.out, table)
+        session.out.print(table)
     if any(finding.level == "failure" for finding in findings):
         ctx.exit(1)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.options import FORMAT
+from stackctl.commands.options import FILE, FORMAT
 from stackctl.commands.session import Session, pass_session
-from stackctl.ui.console import print_table
+from stackctl.ui.console import print_json
 
 if TYPE_CHECKING:
     from stackctl.images.lockfile import Lock
@@ -49,7 +48,7 @@ def list_(session: Session, output: str) -> None:
     lock = lockfile.read()
     rows = inventory(project.whole_engine(), project.settings, lock)
     if output == "json":
-        session.out.print_json(json.dumps(rows))
+        print_json(rows)
         return
     table = Table(box=None, pad_edge=False)
     locked = f"locked ({lock.set})" if lock else "locked"
@@ -65,7 +64,7 @@ def list_(session: Session, output: str) -> None:
             "yes" if row["local_present"] else "no",
             str(row["locked"]),
         )
-    print_table(session.out, table)
+    session.out.print(table)
 
 
 @images.command(epilog="\b\nExamples:\n  stackctl images build")
@@ -123,7 +122,7 @@ def pull(ctx: click.Context, session: Session) -> None:
     epilog="\b\nExamples:\n  stackctl images save team.bundle\n"
     "  stackctl images save --set upstream --force team.bundle"
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @_SET
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
 @pass_session
@@ -159,7 +158,7 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
 
 
 @images.command(epilog="\b\nExamples:\n  stackctl images load team.bundle; stackctl up")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @pass_session
 def load(session: Session, file: Path) -> None:
     """Load a bundle that `stackctl images save` wrote, for `stackctl up` to run.

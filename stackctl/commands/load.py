@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ from stackctl.commands import complete
 from stackctl.commands.options import FORMAT
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import UsageError
+from stackctl.ui.console import print_json
 
 if TYPE_CHECKING:
     from stackctl.clients.load import Outcome
@@ -67,13 +67,14 @@ def load(
     import asyncio
 
     from stackctl.clients.load import put
+    from stackctl.ui.progress import Spinner
 
-    url = _url(session.project, target)
-    with session.err.status(f"{requests} requests to {url}, {concurrency} at once"):
+    url = _url(session.running, target)
+    with Spinner(session.err, f"{requests} requests to {url}, {concurrency} at once"):
         outcome = asyncio.run(put(url, requests=requests, concurrency=concurrency))
     found = _found(url, requests, concurrency, outcome)
     if output == "json":
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
     else:
         _print(session, found)
     if not outcome.ok:

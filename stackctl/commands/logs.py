@@ -42,7 +42,7 @@ _YEAR_MINUTES = 365 * 24 * 60.0
     "line_filter",
     default="",
     metavar="LOGQL",
-    help="With --from loki: a LogQL pipeline.",
+    help="With --from loki: a LogQL pipeline, or a whole query with its selector, as logcli takes it.",
 )
 @click.option(
     "--since",
@@ -75,12 +75,12 @@ def logs(
     """Show logs of some services, or of all."""
     chosen = [
         service.name
-        for service in (session.project.select(services) if services else session.project.services)
+        for service in (session.running.select(services) if services else session.running.services)
     ]
     if source == "loki":
         if follow:
             raise UsageError("--follow goes with --from docker", remedy="leave one of the two out")
-        _from_loki(session, chosen, line_filter, since, tail)
+        _from_loki(session, _query(chosen, services, line_filter.strip()), since, tail)
     elif line_filter:
         raise UsageError("--filter is LogQL and goes with --from loki", remedy="add --from loki")
     else:
@@ -88,7 +88,7 @@ def logs(
 
 
 def _from_docker(session: Session, services: list[str], tail: int, *, follow: bool) -> None:
-    engine = session.project.engine()
+    engine = session.running.engine()
     containers = engine.containers()
     missing = [name for name in services if name not in containers]
     if len(missing) == len(services):
@@ -141,21 +141,29 @@ def _followed(engine: Engine, ids: Mapping[str, str], tail: int) -> Iterator[tup
             yield item
 
 
-def _from_loki(
-    session: Session, services: list[str], line_filter: str, since: float, limit: int
-) -> None:
+def _query(chosen: list[str], services: tuple[str, ...], line_filter: str) -> str:
+    """Return the LogQL query: of the services' lines what a pipeline leaves, or a query that is whole in itself."""
+    if line_filter.startswith("{"):
+        if services:
+            raise UsageError(
+                f"a filter with a selector of its own, {line_filter}, goes without SERVICE",
+                remedy="leave the services or the braces out",
+            )
+        return line_filter
+    return f'{{job=~"{"|".join(chosen)}"}} {line_filter}'.strip()
+
+
+def _from_loki(session: Session, query: str, since: float, limit: int) -> None:
     import asyncio
     import time
 
     from stackctl.clients.loki import LokiClient
 
-    selector = "|".join(services)
-    query = f'{{job=~"{selector}"}} {line_filter}'.strip()
     now = time.time_ns()
     start = now - int(since * 60e9)
 
     async def ask() -> list[tuple[int, str, str]]:
-        async with LokiClient(session.project.settings.url("loki")) as loki:
+        async with LokiClient(session.running.settings.url("loki")) as loki:
             streams = await loki.query_range(query, start=start, end=now, limit=limit)
         return sorted(
             (entry.timestamp, stream.labels.get("job", ""), entry.line)

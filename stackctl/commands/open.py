@@ -37,9 +37,9 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
     from stackctl.util import paths
     from stackctl.util.suggest import nearest
 
-    (chosen,) = session.project.select((service,))
+    (chosen,) = session.running.select((service,))
     if chosen.page is None:
-        pages = [one.name for one in session.project.services if one.page is not None]
+        pages = [one.name for one in session.running.services if one.page is not None]
         raise UsageError(f"{service} has no page to look at", remedy=f"known: {', '.join(pages)}")
     path = chosen.page
     if dashboard is not None:
@@ -51,7 +51,7 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
                 f"there is no dashboard {dashboard!r}", remedy=nearest(dashboard, known)
             )
         path = f"/d/{dashboard}"
-    base = session.project.settings.url(service)
+    base = session.running.settings.url(service)
     _reach(service, base)
     click.echo(base + path)
     if service == _DEFAULT:

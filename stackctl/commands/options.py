@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,26 @@ def join_options(command: _F) -> _F:
     for option in reversed(JOIN_OPTIONS):
         command = option(command)
     return command
+
+
+class _File(click.Path):
+    """A file by its path. A bare `-`, which elsewhere is stdin or stdout, is refused: it would be a file named `-`."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path; fail as click does if it is a dash."""
+        if os.fspath(value) == "-":
+            self.fail(
+                "'-' is not a file here: name one, or write ./- for a file of that name", param, ctx
+            )
+        return super().convert(value, param, ctx)
+
+
+FILE = _File(path_type=Path)
 
 
 class _Duration(click.ParamType[float]):

@@ -51,7 +51,7 @@ def reload(session: Session) -> None:
             reload.note_read(project.state, reload.files_of(name, changed))
             session.out.print(f"{name} has read its configuration again")
 
-        asyncio.run(reload.reload(project.settings, reload.reloadable(changed), done))
+        asyncio.run(reload.reload(session.running.settings, reload.reloadable(changed), done))
         unattended = reload.unattended(changed)
         reload.note_read(project.state, unattended)
     for name in unattended:

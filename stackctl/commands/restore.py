@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.options import confirm
+from stackctl.commands.options import FILE, confirm
 from stackctl.commands.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     epilog="\b\nExamples:\n  stackctl down; stackctl restore monday.tar.gz; stackctl up\n"
     "  stackctl -p other restore --yes monday.tar.gz"
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before data is replaced.")
 @pass_session
 def restore(session: Session, file: Path, yes: bool) -> None:

@@ -30,6 +30,14 @@ class Session:
         return self._open(create=True)
 
     @cached_property
+    def running(self) -> Project:
+        """The project at the addresses of its stack that runs. Where the settings say otherwise, that is printed."""
+        project, difference = self.project.as_running()
+        if difference:
+            self._warn(difference)
+        return project
+
+    @cached_property
     def untouched_project(self) -> Project:
         """The same project, whose state folder is not created if it does not exist."""
         return self._open(create=False)
@@ -46,14 +54,13 @@ class Session:
             if fault.abandoned
         ]
         for note in (*notes, *journal.unreadable()):
-            self.err.print(
-                f"stackctl: {note}",
-                style="yellow",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            self._warn(note)
         return project
+
+    def _warn(self, note: str) -> None:
+        self.err.print(
+            f"stackctl: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
 
     @cached_property
     def out(self) -> Console:

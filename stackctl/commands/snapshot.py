@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from stackctl.commands import complete
+from stackctl.commands.options import FILE
 from stackctl.commands.session import Session, pass_session
 
 
@@ -19,7 +20,7 @@ from stackctl.commands.session import Session, pass_session
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Where to write it (default: DASHBOARD-TIME.html in this folder).",
 )
@@ -36,7 +37,7 @@ def snapshot(session: Session, dashboard: str, output: Path | None, start: str, 
 
     from stackctl.snapshot.take import take
 
-    shot = take(session.project, dashboard, start=start, end=end, now=dt.datetime.now(dt.UTC))
+    shot = take(session.running, dashboard, start=start, end=end, now=dt.datetime.now(dt.UTC))
     path = output or Path(f"{shot.dashboard.uid}-{shot.times.end:%Y%m%dT%H%M%SZ}.html")
     shot.write(path)
     session.out.print(f"{path}: {shot.describe()}", markup=False, soft_wrap=True)

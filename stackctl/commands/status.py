@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import click
 
 from stackctl.commands.options import FORMAT, WATCH
 from stackctl.commands.session import Session, pass_session
-from stackctl.ui.console import print_table
+from stackctl.ui.console import print_json
 from stackctl.ui.watch import watch
 
 if TYPE_CHECKING:
@@ -36,9 +35,9 @@ def status(ctx: click.Context, session: Session, output: str, every: float | Non
         watch(session.out, every, output, lambda: _table(session, _rows(session)))
     rows = _rows(session)
     if output == "json":
-        session.out.print_json(json.dumps([row.__dict__ for row in rows]))
+        print_json([row.__dict__ for row in rows])
     else:
-        print_table(session.out, _table(session, rows))
+        session.out.print(_table(session, rows))
     if any(row.ready != "ready" for row in rows):
         ctx.exit(1)
 
@@ -65,7 +64,7 @@ def _rows(session: Session) -> list[Row]:
     from stackctl.readiness.probes import probe_once
     from stackctl.services.catalog import PUBLISHED_PORTS
 
-    project = session.project
+    project = session.running
     engine = project.engine()
     containers = engine.containers()
     running = [state.name for state in containers.values() if state.running]
@@ -108,7 +107,7 @@ def _table(session: Session, rows: list[Row]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    wide = not session.out.is_terminal or session.out.width >= _WIDE
+    wide = session.out.width >= _WIDE
     table = Table(box=None, pad_edge=False)
     for heading, right in (
         ("service", False),

@@ -11,7 +11,7 @@ from stackctl.commands.options import Finite, join_options
 from stackctl.commands.session import Session, pass_session
 from stackctl.commands.urls import print_urls
 from stackctl.errors import EngineError, SeveralErrors, StackctlError, UsageError
-from stackctl.ui.console import print_table
+from stackctl.ui.console import print_json
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
@@ -153,7 +153,6 @@ def up(
 
 def _print_plan(session: Session, images: Choice, request: UpRequest, output: str) -> None:
     """Print what `up` would do. Raises StackctlError if it would refuse to start."""
-    import json
 
     from stackctl.lifecycle import up
     from stackctl.ui import plan as ui
@@ -171,14 +170,14 @@ def _print_plan(session: Session, images: Choice, request: UpRequest, output: st
                 {"message": one.message, "remedy": one.remedy}
                 for one in (error.errors if isinstance(error, SeveralErrors) else [error])
             ]
-            session.out.print_json(json.dumps({"ok": False, "failures": failures}))
+            print_json({"ok": False, "failures": failures})
         raise
     rehearsal = plan.facts.rehearsal
     assert rehearsal is not None  # noqa: S101 - a dry run rehearses
     if output == "json":
-        session.out.print_json(json.dumps(ui.as_json(plan, rehearsal)))
+        print_json(ui.as_json(plan, rehearsal))
         return
-    print_table(session.out, ui.as_text(plan, rehearsal))
+    session.out.print(ui.as_text(plan, rehearsal))
     session.out.print()
     session.out.print(
         f"`stackctl up` would make these changes to the project {project.name}."

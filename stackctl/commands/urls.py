@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from stackctl.commands.options import FORMAT
 from stackctl.commands.session import Session, pass_session
-from stackctl.ui.console import print_table
+from stackctl.ui.console import print_json
 
 
 @click.command(epilog="\b\nExamples:\n  stackctl urls\n  stackctl urls --format json")
@@ -17,7 +15,7 @@ from stackctl.ui.console import print_table
 def urls(session: Session, output: str) -> None:
     """Show the addresses, and how to log in to Grafana."""
     if output == "json":
-        session.out.print_json(json.dumps(_addresses(session)))
+        print_json(_addresses(session))
     else:
         print_urls(session)
 
@@ -29,13 +27,13 @@ def print_urls(session: Session) -> None:
     table = Table.grid(padding=(0, 3))
     for service, address in _addresses(session).items():
         table.add_row(service, address)
-    print_table(session.out, table)
+    session.out.print(table)
     session.out.print(f"\n{login(session)}", markup=False, soft_wrap=True)
 
 
 def login(session: Session) -> str:
     """Return how to log in to Grafana: where the password is, never the password itself."""
-    project = session.project
+    project = session.running
     if project.secrets.is_generated("GRAFANA_PASSWORD"):
         where = f"is in {project.state.secrets / 'grafana_password'}"
     else:
@@ -44,7 +42,7 @@ def login(session: Session) -> str:
 
 
 def _addresses(session: Session) -> dict[str, str]:
-    project = session.project
+    project = session.running
     return {
         service.name: project.settings.url(service.name) + service.page.rstrip("/")
         for service in project.services

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from stackctl.commands import complete
-from stackctl.commands.options import WATCH, Finite
+from stackctl.commands.options import FILE, WATCH, Finite
 from stackctl.commands.session import Session, pass_session
-from stackctl.errors import StackctlError, UsageError
+from stackctl.errors import UsageError
+from stackctl.ui.console import print_document
 from stackctl.ui.watch import watch
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from stackctl.docker.models import ContainerState
 
 
 @click.command(
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--report",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE.html",
     help="Write the results with their evidence as one HTML page too.",
 )
@@ -73,7 +76,10 @@ def verify(
     send: bool,
     every: float | None,
 ) -> None:
-    """Prove that the stack works: the plan's section 9 as a checklist. Exit 1 if a check fails.
+    """Prove that the stack works: the plan's section 9 as a checklist.
+
+    Exit 1 if a check fails, 3 if the stack is not running, 4 while it starts or another command changes it, 5 if it is
+    only too young for a check.
 
     SECTION is one of prometheus, applications, grafana, loki, alertmanager, notifications, dashboards, end-to-end;
     CHECK an id such as prometheus.targets. Without any, everything is checked but what takes longer than a few seconds
@@ -84,7 +90,7 @@ def verify(
     from stackctl.report import html, json, junit
     from stackctl.report.terminal import overview, print_report
     from stackctl.ui.progress import Waiting
-    from stackctl.verify import runner
+    from stackctl.verify import runner, standing
     from stackctl.verify.context import destinations, open_context
     from stackctl.verify.model import Report, Result
 
@@ -94,7 +100,7 @@ def verify(
             "--watch is for the quick checks, which put nothing on the stack",
             remedy="leave --all, --drill, --report and the slow sections out",
         )
-    project = session.project
+    project = session.running
     # What is asked once is what others notice.
     telling = any(check.once for check in checks)
     where = destinations(project.settings) if telling else ""
@@ -107,10 +113,20 @@ def verify(
         session.err.print(f"alerts go to real channels: {where}", style="yellow", soft_wrap=True)
     if report is not None:
         html.require_writable(report)
-    containers = project.engine().containers()
-    if all(state.attached for state in containers.values()):
-        raise StackctlError(f"project {project.name} is not up", remedy="stackctl up")
-    standins = {name: state.standin for name, state in containers.items()}
+    engine = project.engine()
+    needed = {check.service for check in checks} if names else None
+
+    def running() -> Mapping[str, ContainerState]:
+        """Return the containers. Raises NotSettled or NotRunning where the checks would only find that."""
+        standing.require_settled(project)
+        containers = engine.containers()
+        standing.require_running(project, engine, containers, needed)
+        asyncio.run(standing.require_ours(engine, project.settings, containers))
+        return containers
+
+    standins = {name: state.standin for name, state in running().items()}
+    if note := standing.other_version(project):
+        session.err.print(f"stackctl: {note}", style="yellow", soft_wrap=True, markup=False)
 
     async def run(
         timeout: float,
@@ -129,6 +145,7 @@ def verify(
             )
 
     def view() -> RenderableType:
+        running()
         return overview(session.out, asyncio.run(run(0, lambda _: None)))
 
     if every is not None:
@@ -138,9 +155,8 @@ def verify(
     if output == "table":
         print_report(session.out, done)
     else:
-        click.echo(json.dumps(done) if output == "json" else junit.dumps(done))
+        print_document(json.dumps(done) if output == "json" else junit.dumps(done))
     if report is not None:
         html.write(report, done)
         session.err.print(f"report: {report}", markup=False, soft_wrap=True)
-    if not done.ok:
-        ctx.exit(1)
+    ctx.exit(done.exit_code)

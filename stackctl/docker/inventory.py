@@ -73,13 +73,14 @@ class Inventory:
             name_of(container)
             for container in self._own()
             for labels in [labels_of(container)]
-            if labels.get(SERVICE_LABEL) not in known
-            # There is more than one file, with a comma between.
-            and not any(
-                file.endswith(f"/{COMPOSE_ENV}")
-                for file in labels.get(_ENV_FILE_LABEL, "").split(",")
-            )
+            if labels.get(SERVICE_LABEL) not in known and not _is_ours(labels)
         )
+
+    def other_projects(self) -> list[str]:
+        """Return the names of stackctl's other projects that have running containers."""
+        labels = [labels_of(one) for one in self.containers if one["State"]["Running"]]
+        running = {one[PROJECT_LABEL] for one in labels if PROJECT_LABEL in one and _is_ours(one)}
+        return sorted(running - {self.project})
 
     def publishers(self, address: str) -> dict[int, str]:
         """Return the TCP ports that running containers of any project publish → the container's name.
@@ -117,6 +118,13 @@ class Inventory:
 
     def _own(self) -> Iterator[Inspected]:
         return (one for one in self.containers if labels_of(one).get(PROJECT_LABEL) == self.project)
+
+
+def _is_ours(labels: Mapping[str, str]) -> bool:
+    """Return whether stackctl made a container with these labels."""
+    # There is more than one file, with a comma between.
+    files = labels.get(_ENV_FILE_LABEL, "").split(",")
+    return any(file.endswith(f"/{COMPOSE_ENV}") for file in files)
 
 
 def is_abandoned(labels: Mapping[str, str]) -> bool:

@@ -116,6 +116,8 @@ def requested_state(settings: Settings, request: UpRequest, previous: ProjectSta
         app_files=tuple(map(str, files)),
         volumes=previous.volumes,
         override=str(override.absolute()) if override.is_file() else None,
+        # Until the merged files have been read.
+        override_services=previous.override_services if override.is_file() else (),
     )
 
 
@@ -215,6 +217,14 @@ def created_volumes(engine: Engine, state: ProjectState) -> tuple[str, ...]:
     named = {body["name"] for body in declared.values() if not body.get("external")}
     existing = named_volumes.present({*state.volumes, *named})
     return tuple(sorted({*(existing & set(state.volumes)), *(named - existing)}))
+
+
+def override_services(engine: Engine, state: ProjectState) -> tuple[str, ...]:
+    """Return the services that `up` starts because the override adds them. Raises EngineError if it is not valid."""
+    if state.override is None:
+        return ()
+    others = {*catalog.SERVICES, *state.app_services}
+    return tuple(sorted(set(configuration(engine, state)["services"]) - others))
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         engine.remove_scratch(inventory)
         if volumes:
             _remove_data(project, engine, unnamed)
-        project.keep(replace(project.choices, request=UpRequest()))
+        project.keep(replace(project.choices, request=UpRequest(), addresses={}))
         hold.settle()
         return sorted(containers)
 

@@ -79,8 +79,6 @@ class UpPlan:
     """What an `up` does, and the facts that it follows from."""
 
     facts: Facts
-    own_services: tuple[Service, ...]
-    """The services that have to become ready."""
     leftovers: tuple[str, ...]
     """Containers left by an `up` that was interrupted, which are removed."""
     abandoned: tuple[str, ...]
@@ -138,7 +136,6 @@ def plan_up(facts: Facts) -> UpPlan:
     resets = tuple(_resets(facts))
     return UpPlan(
         facts=facts,
-        own_services=tuple(one for one in facts.services if one.profile != "attached"),
         leftovers=tuple(inventory.leftovers()),
         abandoned=tuple(facts.engine.inventory.abandoned()),
         resets=resets,

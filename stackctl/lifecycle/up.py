@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stackctl import __version__
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError
@@ -18,6 +19,7 @@ from stackctl.project import config_volumes, engine_overrides, process_lock, unf
 from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, UpRequest
+from stackctl.project.running import addresses
 from stackctl.project.state import refuse_unwritable
 from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
@@ -88,7 +90,7 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
     _start_containers(plan, project, engine, resolved, observer)
     _remove_stale_volumes(plan, engine, copies)
     containers = engine.containers()
-    ready = _wait_for_readiness(plan, project, engine, containers, timeout, observer)
+    ready = _wait_for_readiness(project, engine, containers, timeout, observer)
     _set_grafana_password(project, engine, containers, observer)
     return Up(
         resolved,
@@ -128,8 +130,15 @@ def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) ->
 
 def _record_state(plan: UpPlan, project: Project, resolved: Resolved) -> Engine:
     """Record what later commands go by, before the first container starts, and return the engine for it."""
-    state = replace(plan.state, images=resolved.name, pins=resolved.pins)
+    state = replace(
+        plan.state,
+        images=resolved.name,
+        pins=resolved.pins,
+        version=__version__,
+        addresses=addresses(project.settings),
+    )
     engine = project.engine(state)
+    state = replace(state, override_services=attach.override_services(engine, state))
     project.keep(replace(state, volumes=attach.created_volumes(engine, state)))
     return engine
 
@@ -169,17 +178,17 @@ def _remove_stale_volumes(plan: UpPlan, engine: Engine, copies: Sequence[Copy]) 
 
 
 def _wait_for_readiness(
-    plan: UpPlan,
     project: Project,
     engine: Engine,
     containers: Mapping[str, ContainerState],
     timeout: float,
     observer: Observer,
 ) -> list[Progress]:
+    """Wait for the services of the state that was just recorded, but for those that are somebody else's."""
     observer.step("waiting for readiness")
     return asyncio.run(
         wait.wait(
-            plan.own_services,
+            [one for one in project.services if one.profile != "attached"],
             engine,
             project.settings,
             timeout=timeout,

@@ -14,6 +14,7 @@ from stackctl.config.registry import SETTINGS
 from stackctl.config.settings import Settings
 from stackctl.docker import endpoint
 from stackctl.project.monitored import monitored_services
+from stackctl.project.running import with_addresses
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.services import catalog
@@ -70,6 +71,12 @@ class ProjectState:
     """The volumes that were made for bot-core's files or the override, by their names in the engine."""
     override: str | None = None
     """A Compose file merged over all others."""
+    override_services: tuple[str, ...] = ()
+    """The services that it adds."""
+    version: str | None = None
+    """The stackctl whose `up` it was; None for one that did not record it."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """The settings that made up its addresses; `down` forgets them."""
 
     @property
     def joined(self) -> bool:
@@ -93,6 +100,11 @@ class Project:
     def secrets(self) -> Secrets:
         """The project's secrets, generated where they are not there yet."""
         return Secrets(self.settings, self.state)
+
+    def as_running(self) -> tuple[Project, str | None]:
+        """Return this project at the addresses of its running stack, and a sentence where the settings differ."""
+        settings, difference = with_addresses(self.settings, self.choices.addresses)
+        return replace(self, settings=settings), difference
 
     def engine(self, state: ProjectState | None = None) -> Engine:
         """Return the engine for this project as it was last started, or as it would be in another state."""
@@ -152,6 +164,9 @@ class Project:
             app_networks=_texts(record.get("app_networks")),
             volumes=_texts(record.get("volumes")),
             override=_text(record.get("override")),
+            override_services=_texts(record.get("override_services")),
+            version=_text(record.get("version")),
+            addresses=_mapping(record.get("addresses")),
         )
 
     def keep(self, state: ProjectState) -> None:
@@ -167,7 +182,10 @@ class Project:
 
     def services_of(self, state: ProjectState) -> list[Service]:
         """Return the services of a stack in this state."""
-        services = catalog.select(demo=state.demo)
+        services = [
+            *catalog.select(demo=state.demo),
+            *map(catalog.application, state.override_services),
+        ]
         if not state.joined:
             return services
         monitored = self.present(state)
@@ -213,6 +231,10 @@ def _words(path: Path) -> set[str]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _mapping(value: Any) -> Mapping[str, str]:
+    return {k: v for k, v in value.items() if isinstance(v, str)} if isinstance(value, dict) else {}
 
 
 def _texts(value: Any) -> tuple[str, ...]:

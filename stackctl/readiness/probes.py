@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
 from collections.abc import Iterable, Mapping
 
@@ -22,6 +23,10 @@ TIMEOUT = 3.0
 _LISTING_SECONDS = 1.0
 """How long a listing of the containers is used."""
 _LOOP_RESTARTS = 3
+_ALIVE_SECONDS = 3.0
+"""How long a container without a health check has to run before it counts as ready."""
+_STEADY_SECONDS = 10.0
+"""The same for one that has been restarted: a container that Docker counts as started anew has run for so long."""
 _MAX_BODY = 8 * 1024 * 1024
 
 
@@ -43,6 +48,8 @@ class Prober:
         self._listing = asyncio.Lock()
         self._expires = 0.0
         self._states: dict[str, ContainerState] = {}
+        self._begun: dict[str, tuple[dt.datetime | None, float]] = {}
+        """A container's last start by the engine's clock, and when it was first seen, by this machine's."""
 
     async def probe(self, service: Service, container: str) -> None:
         """Return if a service, whose container has this ID, is ready.
@@ -98,6 +105,22 @@ class Prober:
             return
         if not state.running or state.health not in {"none", "healthy"}:
             raise NotYet(f"container {state.status}, health check: {state.health}")
+        # Between two deaths of a loop it runs as well; of one with a health check that tells.
+        least = _STEADY_SECONDS if state.restarts else _ALIVE_SECONDS
+        if state.health == "none" and self._running_for(state) < least:
+            raise NotYet("it has just started, and has no health check")
+
+    def _running_for(self, state: ContainerState) -> float:
+        """Return for how long a container has been running without a restart, in seconds."""
+        now = time.monotonic()
+        begun, seen = self._begun.get(state.id, (None, now))
+        if begun != state.started:
+            seen = now
+        self._begun[state.id] = (state.started, seen)
+        if state.started is None:
+            return now - seen
+        # The engine's clock may be ahead of this machine's.
+        return max(now - seen, (dt.datetime.now(dt.UTC) - state.started).total_seconds())
 
     async def _state(self, container: str) -> ContainerState | None:
         """Return a container's state, at most a second old.

@@ -9,7 +9,7 @@ from typing import Any
 from stackctl.chaos.timeline import Timeline
 from stackctl.verify.model import Report
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def dumps(report: Report) -> str:
@@ -30,7 +30,7 @@ def dumps(report: Report) -> str:
                     "step": result.check.step,
                     "ok": result.finding.ok,
                     "skipped": result.finding.skipped,
-                    "warning": result.finding.warning,
+                    "state": result.finding.state,
                     "expected": result.finding.expected,
                     "seen": result.finding.observed,
                     "next_step": result.finding.next_step if result.finding.needs_action else "",

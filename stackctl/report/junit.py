@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
-from stackctl.verify.model import Report
+from stackctl.verify.model import Report, Result
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot carry (its production 2, Char); an answer of a service may have it."""
@@ -18,7 +19,8 @@ def dumps(report: Report) -> str:
         "testsuites",
         name=f"stackctl verify {report.project}",
         tests=str(len(report.results)),
-        failures=str(len(report.failed)),
+        failures=str(report.states["failed"]),
+        errors=str(_errors(report.results)),
         skipped=str(len(report.skipped)),
         time=f"{report.seconds:.3f}",
     )
@@ -29,7 +31,8 @@ def dumps(report: Report) -> str:
             "testsuite",
             name=section,
             tests=str(len(results)),
-            failures=str(sum(not result.finding.ok for result in results)),
+            failures=str(sum(result.finding.state == "failed" for result in results)),
+            errors=str(_errors(results)),
             skipped=str(sum(result.finding.skipped for result in results)),
             timestamp=report.started.isoformat(timespec="seconds"),
         )
@@ -50,12 +53,20 @@ def dumps(report: Report) -> str:
                 output.text = _clean(f"warning: {finding.observed}\nnext: {finding.next_step}")
             if not finding.ok:
                 message = _clean(f"expected {finding.expected}; seen {finding.observed}")
-                failure = ET.SubElement(case, "failure", message=message)
+                # JUnit's error is a case that could not be judged.
+                kind = "error" if finding.obstacle else "failure"
+                failure = ET.SubElement(case, kind, message=message, type=finding.state)
                 failure.text = _clean(
                     f"{result.check.id}\nwaited: {result.seconds:.1f} s\nnext: {finding.next_step}"
                 )
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True)
+    # As "unicode" it would declare whatever encoding the locale has.
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document.decode()
+
+
+def _errors(results: Iterable[Result]) -> int:
+    return sum(result.finding.obstacle is not None for result in results)
 
 
 def _clean(text: str) -> str:

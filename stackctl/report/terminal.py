@@ -41,14 +41,9 @@ def overview(console: Console, report: Report) -> RenderableType:
 
 
 def _summary(report: Report) -> Text:
-    asked = len(report.results) - len(report.skipped)
-    skipped = f", {len(report.skipped)} skipped" if report.skipped else ""
-    warned = f", {len(report.warned)} with a warning" if report.warned else ""
-    summary = (
-        f"\n{report.passed} of {asked} checks passed{warned}{skipped} in {report.seconds:.1f} s"
-    )
-    style = "red" if not report.ok else "yellow" if report.warned else "green"
-    return Text(summary, style=style)
+    gravest = "red" if report.states["failed"] else "yellow"
+    style = "green" if report.ok and not report.states["warning"] else gravest
+    return Text(f"\n{report.summary} in {report.seconds:.1f} s", style=style)
 
 
 def _mark(ok: bool, signs: Marks) -> Text:
@@ -61,6 +56,8 @@ def _result(result: Result, signs: Marks) -> RenderableType:
         mark = Text(signs.skipped, style="dim")
     elif finding.warning:
         mark = Text(signs.warning, style="yellow")
+    elif finding.obstacle:
+        mark = Text(signs.waiting, style="yellow")
     else:
         mark = _mark(finding.ok, signs)
     standin = " (stand-in)" if result.standin else ""
@@ -71,6 +68,7 @@ def _result(result: Result, signs: Marks) -> RenderableType:
     if not finding.needs_action:
         return line
     rows = (
+        *((("state", finding.obstacle),) if finding.obstacle else ()),
         ("expected", finding.expected),
         ("seen", finding.observed),
         ("waited", f"{result.seconds:.1f} s"),
@@ -88,4 +86,4 @@ def _rows(rows: list[tuple[Text, Text]], *, indent: int) -> Padding:
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*row)
-    return Padding(table, (0, 0, 0, indent))
+    return Padding(table, (0, 0, 0, indent), expand=False)

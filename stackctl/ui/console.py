@@ -1,54 +1,67 @@
-"""The consoles that commands print on, and how tables and Markdown are printed there.
+"""The consoles that commands print on, and how JSON and Markdown are printed there.
 
 rich is imported where it is used: `stackctl --help` and Tab completion work without it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 _ENDLESS = 10_000
-"""More columns than any table has."""
+"""More columns than any line has."""
 
 
 def stdout() -> Console:
     """Return a console for results."""
-    from rich.console import Console
-
-    return Console(highlight=False)
+    return _console(stderr=False)
 
 
 def stderr() -> Console:
     """Return a console for progress and notes."""
-    from rich.console import Console
+    return _console(stderr=True)
 
-    return Console(stderr=True, highlight=False)
+
+def on_screen(console: Console) -> bool:
+    """Return whether a console is a terminal whose cursor can be moved, on which a display can change in place.
+
+    Not what rich calls a terminal: FORCE_COLOR makes one of a pipe, and TERM=dumb is one without a cursor.
+    """
+    return console.file.isatty() and not console.is_dumb_terminal
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout, the same bytes whatever the terminal, the locale and the environment are."""
+    print_document(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_document(text: str) -> None:
+    """Print a document for programs on stdout, in UTF-8: never coloured, wrapped or converted."""
+    # A lone surrogate can come from a file name; it has no place in UTF-8.
+    click.echo(text.encode(errors="replace"))
 
 
 def print_markdown(out: Console, text: str) -> None:
     """Render Markdown on a terminal, and print its source anywhere else."""
     from rich.markdown import Markdown
 
-    if out.is_terminal:
+    if on_screen(out):
         out.print(Markdown(text))
     else:
         click.echo(text, nl=False)
 
 
-def print_table(out: Console, table: Table) -> None:
-    """Print a table at the terminal's width, and at its own width anywhere else: a pipe has no width."""
-    from rich.measure import Measurement
+def _console(*, stderr: bool) -> Console:
+    """Return a console; a pipe has no width at which a line would have to be wrapped or shortened."""
+    from rich.console import Console
 
-    if out.is_terminal:
-        out.print(table)
-        return
-    width = out.width
-    out.width = Measurement.get(out, out.options.update(width=_ENDLESS), table).maximum
-    out.print(table)
-    out.width = width
+    console = Console(stderr=stderr, highlight=False)
+    if not console.file.isatty():
+        # Both: rich has a size of its own for a dumb terminal unless it is given a whole one.
+        console.size = (_ENDLESS, _ENDLESS)
+    return console

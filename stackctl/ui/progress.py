@@ -7,22 +7,39 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 from stackctl.readiness.wait import Progress
+from stackctl.ui.console import on_screen
 
 _STYLES = {"waiting": "yellow", "ready": "green", "failed": "red"}
 
 
 class _Shown:
-    """A context manager that keeps something on a terminal while its body runs; elsewhere there is nothing to keep."""
+    """A context manager that keeps something on the screen of a console while its body runs, and nothing elsewhere.
 
-    def __init__(self, shown: Live | Status | None) -> None:
+    It owns the screen until then: what is printed meanwhile, on whichever console, goes through `print`.
+    """
+
+    def __init__(self, console: Console, shown: Live | Status | None) -> None:
+        self._console = console
         self._shown = shown
+
+    def print(self, out: Console, *objects: RenderableType, style: str | None = None) -> None:
+        """Print on a console; what is shown on the same screen is taken off it for that moment."""
+        # rich itself looks after what is printed on the same console.
+        aside = self._shown if out is not self._console and on_screen(out) else None
+        if aside:
+            aside.stop()
+        try:
+            out.print(*objects, style=style, soft_wrap=True)
+        finally:
+            if aside:
+                aside.start()
 
     def __enter__(self) -> Self:
         if self._shown:
@@ -39,19 +56,30 @@ class _Shown:
             self._shown.stop()
 
 
+class Spinner(_Shown):
+    """Shows on a terminal what is waited for now. A context manager."""
+
+    def __init__(self, console: Console, text: str) -> None:
+        self._status = console.status(Text(text)) if on_screen(console) else None
+        super().__init__(console, self._status)
+
+    def update(self, text: str) -> None:
+        """Show something else that is waited for."""
+        if self._status:
+            self._status.update(Text(text))
+
+
 class Display(_Shown):
     """Shows steps, notes and the readiness of services while a command is at work. A context manager."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
         self._rows: dict[str, Progress] = {}
         self._step = ""
         self._began = time.monotonic()
-        super().__init__(
-            Live(console=console, transient=True, refresh_per_second=4, get_renderable=self._render)
-            if console.is_terminal
-            else None
+        live = Live(
+            console=console, transient=True, refresh_per_second=4, get_renderable=self._render
         )
+        super().__init__(console, live if on_screen(console) else None)
 
     def step(self, text: str) -> None:
         """Show the step that starts now."""
@@ -97,11 +125,10 @@ class Waiting(_Shown):
     """Shows which checks are still waited for, and what a drill waits for: a line each off a terminal."""
 
     def __init__(self, console: Console, names: Iterable[str]) -> None:
-        self._console = console
         self._names = set(names)
         self._states: dict[str, str] = {}
-        self._status = console.status(f"{len(self._names)} checks") if console.is_terminal else None
-        super().__init__(self._status)
+        self._status = console.status(f"{len(self._names)} checks") if on_screen(console) else None
+        super().__init__(console, self._status)
 
     def finished(self, name: str) -> None:
         """Note that a check is done."""

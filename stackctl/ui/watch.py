@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from time import sleep
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from stackctl.errors import EXIT_INTERRUPTED, ServiceError, UsageError
-from stackctl.ui.console import print_table
+from stackctl.errors import (
+    EXIT_INTERRUPTED,
+    NotRunning,
+    NotSettled,
+    ServiceError,
+    UsageError,
+)
+from stackctl.ui.console import on_screen
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -20,26 +27,29 @@ def watch(
 ) -> NoReturn:
     """Show a view again every so many seconds, on the whole terminal or, in a pipe, one below the other.
 
-    Ctrl-C ends it with exit code 130 and no message. While a service does not answer, its error takes the view's place.
+    Ctrl-C ends it with exit code 130 and no message. While the stack is not running or a service does not answer, that
+    takes the view's place.
     Raises UsageError for an `output` other than the table.
     """
     from rich.live import Live
-    from rich.table import Table
     from rich.text import Text
 
     if output != "table":
         raise UsageError("--watch shows the table", remedy="leave --watch or --format out")
-    with Live(console=out, screen=out.is_terminal, auto_refresh=False) as live:
+    screen = (
+        Live(console=out, screen=True, auto_refresh=False)
+        if on_screen(out)
+        else contextlib.nullcontext()
+    )
+    with screen as live:
         try:
             while True:
                 try:
                     shown = view()
-                except ServiceError as error:
+                except (ServiceError, NotRunning, NotSettled) as error:
                     shown = Text(error.line, style="red")
-                if out.is_terminal:
+                if live is not None:
                     live.update(shown, refresh=True)
-                elif isinstance(shown, Table):
-                    print_table(out, shown)
                 else:
                     out.print(shown)
                 sleep(seconds)

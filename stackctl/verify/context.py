@@ -67,6 +67,7 @@ async def open_context(
                 waiting,
             ),
             blackbox=blackbox,
+            containers=project.engine().containers,
         )
 
 

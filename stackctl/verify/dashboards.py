@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import math
 from collections.abc import Sequence
 
 from stackctl.snapshot import dashboard as dashboards
@@ -14,6 +15,7 @@ from stackctl.snapshot import queries, timerange
 from stackctl.snapshot.dashboard import Panel
 from stackctl.snapshot.queries import Answer
 from stackctl.util import paths
+from stackctl.verify import age
 from stackctl.verify.model import Check, Context, Finding, skipped
 
 _RANGE = "now-15m"
@@ -29,6 +31,19 @@ async def _panels(name: str, context: Context) -> Finding:
     answers = await queries.ask(dashboard, times, context.prometheus, context.loki)
     asked = [pair for pair in zip(dashboard.panels, answers, strict=True) if pair[0].targets]
     wrong = [problem for panel, answer in asked for problem in _wrong(panel, answer)]
+    empty = [one for panel, answer in asked for one in _without_data(panel, answer)]
+    # A query that failed is not helped by time.
+    if wrong and len(empty) == len(wrong):
+        seconds = await age.ready_in(context.prometheus, empty)
+        if seconds:
+            return Finding(
+                False,
+                f"data for every query of {dashboard.title}",
+                f"the stack is too young, ready in {_in_words(seconds)}: {'; '.join(wrong)}",
+                f"run `stackctl verify dashboards.{name}` again in {_in_words(seconds)}",
+                obstacle="too young",
+                ready_in=seconds,
+            )
     return Finding(
         bool(asked) and not wrong,
         f"data for every query of {dashboard.title}",
@@ -49,11 +64,25 @@ def _wrong(panel: Panel, answer: Answer) -> list[str]:
     if answer.failure is not None:
         asked = "; ".join(_one_line(expr) for expr in answer.expressions.values())
         return [f"{panel.title}: {answer.failure} ({asked})"]
+    return [f"{panel.title}: no data ({_one_line(expr)})" for expr in _without_data(panel, answer)]
+
+
+def _without_data(panel: Panel, answer: Answer) -> list[str]:
+    """Return the queries that have no data and must have some."""
+    if answer.failure is not None:
+        return []
     return [
-        f"{panel.title}: no data ({_one_line(answer.expressions[ref_id])})"
+        answer.expressions[ref_id]
         for ref_id in answer.without_data
         if panel.if_empty(ref_id) is None
     ]
+
+
+def _in_words(seconds: float) -> str:
+    """Return a time to wait: in whole minutes from two on, in seconds below."""
+    if seconds >= 120:
+        return f"{math.ceil(seconds / 60)} min"
+    return f"{math.ceil(seconds)} s"
 
 
 def _one_line(expr: str) -> str:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
+from stackctl.clients.grafana import REFUSED
 from stackctl.errors import ServiceError
-from stackctl.verify.model import Check, Context, Finding
+from stackctl.verify.model import Check, Context, Finding, skipped
 
 _EXPECTED_SOURCES = ("Prometheus", "Loki")
+_HEALTH_BY_UID = (9, 0)
+"""The first Grafana with /api/datasources/uid/:uid/health (grafana.com/docs/grafana/v9.0/developers/http_api)."""
+
+
+def too_old(version: str, minimum: tuple[int, int]) -> bool:
+    """Return whether a version, such as 8.5.27 or 10.0.0-pre, is below a minimum; one that is no number is not."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return found is not None and (int(found[1]), int(found[2])) < minimum
 
 
 async def _health(context: Context) -> Finding:
@@ -30,7 +40,8 @@ async def _login(context: Context) -> Finding:
             False,
             "the admin's password is taken",
             "it is refused",
-            "stackctl up: it sets the password that the settings give",
+            REFUSED,
+            final=True,
         )
     return Finding(True, "the admin's password is taken", f"logged in as {user.login}")
 
@@ -47,6 +58,13 @@ async def _sources(context: Context) -> Finding:
 
 
 async def _source_health(context: Context) -> Finding:
+    version = (await context.grafana.health()).version
+    if too_old(version, _HEALTH_BY_UID):
+        return skipped(
+            "Grafana reaches every data source",
+            f"this Grafana is {version}, which is too old for this check: it needs"
+            f" {'.'.join(map(str, _HEALTH_BY_UID))} or newer",
+        )
     sources = await context.grafana.data_sources()
     answers = await asyncio.gather(
         *(context.grafana.data_source_health(source) for source in sources),

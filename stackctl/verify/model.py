@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +16,8 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.docker.models import ContainerState
+from stackctl.errors import EXIT_NOT_RUNNING, EXIT_NOT_SETTLED, EXIT_TOO_YOUNG
 from stackctl.services.applications import WITH_HEALTH
 from stackctl.verify.tally import DeliveryCounter
 
@@ -25,6 +28,22 @@ if TYPE_CHECKING:
 
 
 _EVIDENCE = 5
+
+Obstacle = Literal["not running", "still starting", "too young"]
+"""Why a check cannot be judged yet, though nothing is known to be broken."""
+State = Literal["passed", "warning", "failed", "skipped"] | Obstacle
+
+_EXIT_CODES: dict[State, int] = {
+    "failed": 1,
+    "not running": EXIT_NOT_RUNNING,
+    "still starting": EXIT_NOT_SETTLED,
+    "too young": EXIT_TOO_YOUNG,
+}
+"""In the order in which they count, where a report has several."""
+
+
+def _no_containers() -> Mapping[str, ContainerState]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +71,8 @@ class Context:
     drills: DrillRunner
     blackbox: BlackboxClient
     tally: DeliveryCounter = field(default_factory=DeliveryCounter)
+    containers: Callable[[], Mapping[str, ContainerState]] = _no_containers
+    """The stack's containers by service, as they are now."""
 
     @property
     def applications(self) -> tuple[str, ...]:
@@ -73,11 +94,32 @@ class Finding:
     """Whether something should be changed although the stack works: no failure. `next_step` says what."""
     early: bool = False
     """Whether there is too little data yet: asked again, as after a failure, but it never becomes one."""
+    final: bool = False
+    """Whether it stays as it is however long the check is repeated: a refused login, an unknown path."""
+    obstacle: Obstacle | None = None
+    """Why it is not as expected, where that does not mean that anything is broken."""
+    blames: tuple[str, ...] = ()
+    """The services that it names as the cause, where that is not the one that the check is about."""
+    ready_in: float = 0.0
+    """Seconds until a stack that is too young is old enough."""
+
+    @property
+    def state(self) -> State:
+        """What became of the check, in a word."""
+        if self.skipped:
+            return "skipped"
+        if not self.ok:
+            return self.obstacle or "failed"
+        return "warning" if self.warning else "passed"
 
     @property
     def needs_action(self) -> bool:
-        """Whether it failed or warns, so that `next_step` counts."""
+        """Whether it is not as expected or warns, so that `next_step` counts."""
         return not self.ok or self.warning
+
+    def may_change_within(self, seconds: float) -> bool:
+        """Return whether repeating the check for so long can give another finding."""
+        return (not self.ok or self.early) and not self.final and self.ready_in <= seconds
 
 
 def skipped(expected: str, why: str, *, early: bool = False) -> Finding:
@@ -140,6 +182,36 @@ class Report:
     def failed(self) -> tuple[Result, ...]:
         """The results that are not as expected."""
         return tuple(result for result in self.results if not result.finding.ok)
+
+    @property
+    def states(self) -> Counter[State]:
+        """How many checks ended in each state."""
+        return Counter(result.finding.state for result in self.results)
+
+    @property
+    def summary(self) -> str:
+        """How many checks passed, and how many ended in each other state."""
+        judged = len(self.results) - len(self.skipped)
+        words: Mapping[State, str] = {"warning": "with a warning"}
+        states: tuple[State, ...] = (
+            "warning",
+            "not running",
+            "still starting",
+            "too young",
+            "skipped",
+        )
+        others = [
+            f", {number} {words.get(state, state)}"
+            for state in states
+            for number in [self.states[state]]
+            if number
+        ]
+        return f"{self.passed} of {judged} checks passed{''.join(others)}"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of `verify`: that of the gravest state among the results."""
+        return next((code for state, code in _EXIT_CODES.items() if self.states[state]), 0)
 
     @property
     def skipped(self) -> tuple[Result, ...]:

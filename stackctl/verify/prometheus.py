@@ -51,6 +51,7 @@ async def _expected_targets(context: Context) -> Finding:
         f"{len(expected)} jobs up: {', '.join(expected)}",
         seen or f"{len(expected)} jobs up{_left_out(context)}",
         _logs_of(next(iter(wrong)), targets, context) if wrong else "",
+        blames=tuple(job for job in wrong if job in SERVICES),
     )
 
 
@@ -129,6 +130,7 @@ async def _sample_metric(context: Context) -> Finding:
         if missing
         else f"{len(samples)} jobs answer, the expected ones with 1",
         f"open {context.prometheus.base_url}/graph?g0.expr=up" if missing else "",
+        blames=tuple(job for job in missing if job in SERVICES),
     )
 
 
@@ -202,6 +204,9 @@ async def _probes(context: Context) -> Finding:
         f"stackctl logs {failed[0].get('service')}"
         if failed and failed[0].get("service") in SERVICES
         else "stackctl logs blackbox-exporter",
+        blames=tuple(
+            service for one in failed for service in [one.get("service", "")] if service in SERVICES
+        ),
     )
 
 

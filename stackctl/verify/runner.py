@@ -6,10 +6,12 @@ import asyncio
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Literal
 
 from stackctl.clients.base import Exchange, exchanges
-from stackctl.errors import StackctlError, UsageError
+from stackctl.errors import ServiceError, StackctlError, UsageError
 from stackctl.util.suggest import nearest
 from stackctl.verify import (
     alertmanager,
@@ -23,7 +25,8 @@ from stackctl.verify import (
     notifications,
     prometheus,
 )
-from stackctl.verify.model import Check, Context, Finding, Report, Result
+from stackctl.verify.model import Check, Context, Finding, Obstacle, Report, Result
+from stackctl.verify.standing import Containers
 
 CHECKS: tuple[Check, ...] = (
     *prometheus.CHECKS,
@@ -42,6 +45,20 @@ SECTIONS: tuple[str, ...] = tuple(dict.fromkeys(check.section for check in CHECK
 
 _PAUSE = 0.5
 _AT_ONCE = 32
+_FINAL = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+    }
+)
+"""What a service answers to a request that it will refuse again."""
+_NEXT: dict[Obstacle, str] = {
+    "not running": "`stackctl status` shows what is running, `stackctl up` starts the rest",
+    "still starting": "run `stackctl verify` again in a moment",
+}
 
 
 def select(names: Iterable[str], *, slow: bool = False, drill: bool = False) -> tuple[Check, ...]:
@@ -78,13 +95,14 @@ async def run(
 ) -> Report:
     """Run the checks and return the report.
 
-    A check that does not hold, or has too little data, is asked again for `timeout` seconds, unless it is to be asked
-    once: a stack that has just come up needs a scrape or two. `standins` tells by service whether a stand-in answers;
-    `finished` is called at each result.
+    A check that does not hold, or has too little data, is repeated for `timeout` seconds, unless it is to be asked once
+    or that cannot change the finding: a stack that has just come up needs a scrape or two. `standins` tells by service
+    whether a stand-in answers; `finished` is called at each result.
     """
     started = dt.datetime.now(dt.UTC)
     began = time.monotonic()
     room = asyncio.Semaphore(_AT_ONCE)
+    containers = Containers(context.containers)
 
     async def one(check: Check) -> Result:
         asked = time.monotonic()
@@ -92,10 +110,10 @@ async def run(
             notes: list[Exchange] = []
             exchanges.set(notes)
             async with room:
-                finding = await _ask(check, context)
+                finding = await _ask(check, context, containers)
             seconds = time.monotonic() - asked
-            settled = finding.ok and not finding.early
-            if settled or check.once or seconds + _PAUSE > timeout:
+            left = timeout - seconds - _PAUSE
+            if check.once or left < 0 or not finding.may_change_within(left):
                 standin = standins.get(check.service, False)
                 result = Result(check, finding, seconds, standin, tuple(notes))
                 finished(result)
@@ -113,11 +131,22 @@ async def run(
     )
 
 
-async def _ask(check: Check, context: Context) -> Finding:
+async def _ask(check: Check, context: Context, containers: Containers) -> Finding:
+    silent = False
     try:
-        return await check.run(context)
+        finding = await check.run(context)
+    except ServiceError as error:
+        silent = error.status is None or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        finding = Finding(
+            False,
+            check.title,
+            error.message,
+            error.remedy or f"stackctl logs {error.service}",
+            final=error.status in _FINAL,
+            blames=(error.service,),
+        )
     except StackctlError as error:
-        return Finding(
+        finding = Finding(
             False, check.title, error.message, error.remedy or f"stackctl logs {check.service}"
         )
     except Exception as error:  # noqa: BLE001 - a bug in one check must not hide the results of the others
@@ -126,4 +155,18 @@ async def _ask(check: Check, context: Context) -> Finding:
             check.title,
             f"the check itself failed: {type(error).__name__}: {error}",
             "please report this, with the answer of the service",
+            final=True,
         )
+    if finding.ok or finding.final or finding.obstacle:
+        return finding
+    found = await containers.obstacle(finding.blames or (check.service,), silent=silent)
+    if found is None:
+        return finding
+    obstacle, reason = found
+    return replace(
+        finding,
+        obstacle=obstacle,
+        observed=f"{reason} ({finding.observed})",
+        next_step=_NEXT[obstacle],
+        final=obstacle == "not running",
+    )

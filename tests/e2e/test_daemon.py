@@ -82,7 +82,8 @@ def test_a_restart_during_verify(stack: Stack) -> None:
         daemon.stop()
         daemon.start()
         stdout, stderr = process.communicate(timeout=300)
-    assert process.returncode == 1, stdout + stderr
+    # What had just been stopped or started again by then is not told as broken.
+    assert process.returncode in {1, 3, 4}, stdout + stderr
     assert said(stderr) == []
     assert "expected" in stdout
     assert "checks passed" in stdout

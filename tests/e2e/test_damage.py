@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -289,6 +290,14 @@ def test_two_projects_side_by_side_and_one_of_them_taken_down(stack: Stack, tmp_
         added = docker("ps", "--filter", label, "--format", "{{.Names}}").split()
         assert f"{NEIGHBOUR}-prometheus" in added
         assert all(name.startswith(f"{NEIGHBOUR}-") for name in added)
+        # From a folder without its settings: its own stack answers, not the one at the default ports.
+        elsewhere = stackctl("-p", NEIGHBOUR, "verify", "prometheus", "alertmanager", env=env)
+        assert elsewhere.returncode == 0, elsewhere.stdout
+        port = PUBLISHED_PORTS["prometheus"]
+        assert f"{port.setting}={port.default + offset}, not " in elsewhere.stderr
+        status = json.loads(stackctl("-p", NEIGHBOUR, "status", "--format", "json", env=env).stdout)
+        urls = {row["service"]: row["url"] for row in status}
+        assert urls["prometheus"] == f"http://127.0.0.1:{port.default + offset}"
         beside = stack.run("verify", "prometheus")
         assert beside.returncode == 0, beside.stdout
     finally:

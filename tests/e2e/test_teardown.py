@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -10,6 +11,18 @@ from stackctl.services.catalog import PUBLISHED_PORTS
 from tests.e2e.conftest import PROJECT, Stack, containers, docker
 
 pytestmark = pytest.mark.docker
+
+
+def killed_since(began: float) -> list[str]:
+    """Return the containers of the project that took no notice of their stop signal, for which Docker waits 10 s."""
+    lines = docker(
+        "events",
+        *("--since", f"{began:.0f}", "--until", f"{time.time():.0f}", "--filter", "event=die"),
+        *("--filter", f"label=com.docker.compose.project={PROJECT}", "--format", "{{json .}}"),
+    ).splitlines()
+    assert lines
+    died = [json.loads(line)["Actor"]["Attributes"] for line in lines]
+    return [one["name"] for one in died if one["exitCode"] == "137"]
 
 
 def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
@@ -45,8 +58,10 @@ def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
         assert "containers that are not stackctl's" in line
         assert containers() == before
         docker("rm", stranger)
+        began = time.time()
         done = stack.run("down")
         assert done.returncode == 0, done.stderr
+        assert killed_since(began) == []
         assert containers() == {}
         assert "prometheus_data" in docker("volume", "ls", "-q", "--filter", mine)
         refused = stack.run("down", "--volumes")

@@ -87,6 +87,9 @@ class MemoryEngine(Engine):
     def connection(self, container: str, network: str) -> tuple[str, ...]:
         return self.connections
 
+    def execute(self, container: str, command: Sequence[str]) -> str:
+        raise EngineError("a container in memory runs no program")
+
     def remove_scratch(self, inventory: Inventory) -> None:
         pass
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import copy
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,12 +19,15 @@ from stackctl.clients.blackbox import BlackboxClient
 from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
+from stackctl.docker.models import ContainerState
 from stackctl.services.catalog import EXPECTED_JOBS
 from stackctl.verify import runner
 from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.model import Check, Context, Report
 from tests.support.exposed import Exposed
 from tests.support.http import Reply, Request, Server, as_json
+
+Listing = Callable[[], Mapping[str, ContainerState]]
 
 JOBS = (*EXPECTED_JOBS, "kong", "alertmanager")
 NOW = "2026-01-02T03:04:05.678Z"
@@ -238,7 +241,9 @@ class Stack:
 
 
 @contextlib.asynccontextmanager
-async def context_of(url: str, timeout: float = 1.5) -> AsyncIterator[Context]:
+async def context_of(
+    url: str, timeout: float = 1.5, containers: Listing = dict
+) -> AsyncIterator[Context]:
     async with (
         PrometheusClient(url, timeout=timeout) as prometheus,
         AlertmanagerClient(url, timeout=timeout) as alertmanager,
@@ -262,6 +267,7 @@ async def context_of(url: str, timeout: float = 1.5) -> AsyncIterator[Context]:
             real_channels=frozenset(),
             drills=DrillRunner(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
             blackbox=blackbox,
+            containers=containers,
         )
 
 
@@ -277,9 +283,9 @@ async def run_in(context: Context, checks: tuple[Check, ...], timeout: float = 0
     )
 
 
-def verify(stack: Stack, *names: str, timeout: float = 0.0) -> Report:
+def verify(stack: Stack, *names: str, timeout: float = 0.0, containers: Listing = dict) -> Report:
     async def run() -> Report:
-        async with context_of(stack.server.url) as context:
+        async with context_of(stack.server.url, containers=containers) as context:
             return await run_in(context, runner.select(names), timeout)
 
     return asyncio.run(run())

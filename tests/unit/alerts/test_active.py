@@ -8,10 +8,8 @@ import pytest
 
 from stackctl.alerts import active
 from stackctl.clients.alertmanager import Alert as Received
-from stackctl.clients.alertmanager import Matcher
 from stackctl.clients.prometheus import Alert as Held
 from stackctl.clients.prometheus import Rule, RuleGroup
-from stackctl.errors import UsageError
 from stackctl.lifecycle import reload
 from tests.support.cli import run_here
 
@@ -125,29 +123,6 @@ def test_rules_are_counted_by_group() -> None:
     assert row.group == "g"
     assert row.severities == {"critical": 2, "info": 1}
     assert row.states == {"firing": 1, "inactive": 1, "pending": 1}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("HighCPUUsage", Matcher(name="alertname", value="HighCPUUsage")),
-        ("service=kong", Matcher(name="service", value="kong")),
-        ("service!=kong", Matcher(name="service", value="kong", is_equal=False)),
-        ("service=~a|b", Matcher(name="service", value="a|b", is_regex=True)),
-        ("service!~a.*", Matcher(name="service", value="a.*", is_regex=True, is_equal=False)),
-        ("url=a=b", Matcher(name="url", value="a=b")),
-    ],
-)
-def test_matchers(text: str, expected: Matcher) -> None:
-    assert active.matcher(text) == expected
-    if "=" in text:
-        assert str(expected) == text
-
-
-@pytest.mark.parametrize("text", ["", "a b", "1x=2", "=x", "a~b"])
-def test_what_is_no_matcher(text: str) -> None:
-    with pytest.raises(UsageError):
-        active.matcher(text)
 
 
 @pytest.mark.parametrize(

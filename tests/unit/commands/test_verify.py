@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from stackctl.project.project import Project
+from stackctl import __version__
+from stackctl.chaos.journal import Journal
+from stackctl.docker.inventory import Inventory
+from stackctl.project.process_lock import exclusive
+from stackctl.project.project import Project, ProjectState, open_project
+from stackctl.services.catalog import SERVICES
 from stackctl.ui.progress import Waiting
 from stackctl.verify import runner
-from stackctl.verify.model import Check, Context, Finding
+from stackctl.verify.model import Check, Context, Finding, Obstacle
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
+from tests.support.http import Reply, serving
+from tests.support.terminal import TerminalText
 
 REAL = {
     "ALERTMANAGER_SLACK_WEBHOOK_URL": "https://hooks.slack.example/very-secret",
@@ -31,15 +41,17 @@ WHERE = (
 
 
 @pytest.fixture(autouse=True)
-def _up(
+def engine(
     state_dir: Path,
     tmp_path: Path,
     clean_environment: pytest.MonkeyPatch,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    engine = MemoryEngine(container("prometheus"))
+) -> MemoryEngine:
+    engine = MemoryEngine(*map(container, SERVICES))
     monkeypatch.setattr(Project, "engine", lambda *_, **__: engine)
     monkeypatch.chdir(tmp_path)
+    open_project(name=None, env_file=None).keep(ProjectState(version=__version__))
+    return engine
 
 
 class Ran:
@@ -105,8 +117,8 @@ def test_a_drills_states_are_told_once_each(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_on_a_terminal_the_states_stand_below_what_is_waited_for() -> None:
-    console = Console(force_terminal=True, width=80, record=True)
-    with console.capture(), Waiting(console, ["a.b", "c.d"]) as shown:
+    console = Console(file=TerminalText(), force_terminal=True, width=80)
+    with Waiting(console, ["a.b", "c.d"]) as shown:
         shown.finished("a.b")
         shown.tell("redis", "ServiceDown is pending")
         assert shown._status is not None
@@ -171,3 +183,190 @@ def test_a_number_that_is_none_or_has_no_end_is_wrong_usage(words: tuple[str, ..
     done = run_here(*words)
     assert done.returncode == 2
     assert "invalid value" in done.stderr
+
+
+NOTHING_RUNS = "stackctl: project bot-core is not running; `stackctl up` starts it\n"
+
+
+def states(engine: MemoryEngine, **changes: object) -> None:
+    """Change every container."""
+    engine.states = {name: replace(one, **changes) for name, one in engine.states.items()}  # type: ignore[arg-type]
+
+
+def test_before_up_and_after_down_it_says_at_once_that_nothing_runs(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = Ran(monkeypatch)
+    engine.states = {}
+    done = run_here("verify")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", NOTHING_RUNS)
+    assert ran.asked == []
+
+
+def test_another_project_that_runs_is_named(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inspected(project: str, files: str, *, running: bool = True) -> dict[str, Any]:
+        labels = {"project": project, "project.environment_file": files}
+        return {
+            "Config": {"Labels": {f"com.docker.compose.{k}": v for k, v in labels.items()}},
+            "State": {"Running": running},
+        }
+
+    seen = [
+        inspected("b", "/x/.env,/state/b/compose.env"),
+        inspected("c", "/state/c/compose.env", running=False),
+        inspected("theirs", "/x/.env"),
+    ]
+    monkeypatch.setattr(engine, "inventory", lambda: Inventory("bot-core", seen))
+    engine.states = {}
+    done = run_here("verify")
+    assert done.returncode == 3
+    assert done.stderr == NOTHING_RUNS.replace("it\n", "it; running is b (`-p b`)\n")
+
+
+def test_a_stack_whose_containers_have_all_ended_is_stopped(engine: MemoryEngine) -> None:
+    states(engine, status="exited", exit_code=0)
+    done = run_here("verify")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        "stackctl: project bot-core is stopped: none of its 19 containers is running;"
+        " `stackctl up` starts them\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"redis": None}, "redis has no container; `stackctl up` starts what is missing"),
+        (
+            {"redis": {"status": "exited", "exit_code": 1}},
+            "redis exited with code 1; `stackctl logs redis` shows why, `stackctl up` starts it again",
+        ),
+        (
+            {"loki": {"status": "paused"}},
+            "loki is paused; `docker unpause loki` lets it go on",
+        ),
+        (
+            {"loki": {"status": "restarting", "exit_code": 2}},
+            "loki is restarting in a loop, exit code 2; `stackctl logs loki` shows why,"
+            " `stackctl up` starts it again",
+        ),
+        (
+            {"grafana": None, "loki": {"status": "created"}},
+            "2 of 19 services are not running: grafana has no container, loki was never started;"
+            " `stackctl up` starts what is missing",
+        ),
+    ],
+)
+def test_a_half_started_stack_is_one_sentence_that_names_what_is_missing(
+    engine: MemoryEngine, changes: dict[str, dict[str, Any] | None], sentence: str
+) -> None:
+    for name, change in changes.items():
+        if change is None:
+            del engine.states[name]
+        else:
+            engine.states[name] = replace(engine.states[name], **change)
+    done = run_here("verify")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"stackctl: {sentence}\n"
+
+
+def test_of_a_stack_that_runs_in_part_what_runs_can_be_verified(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = Ran(monkeypatch)
+    del engine.states["redis"]
+    assert verify("loki.quick").returncode == 0
+    assert ran.asked == ["loki.quick"]
+
+
+def test_an_open_fault_is_named_as_the_cause(engine: MemoryEngine) -> None:
+    fault = Journal(open_project(name=None, env_file=None).state).begin("stop", "redis", "id-redis")
+    engine.states["redis"] = replace(engine.states["redis"], status="exited")
+    done = run_here("verify")
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"stackctl: redis exited with code 0; a fault is open, {fault.describe()}:"
+        " `stackctl chaos heal` ends it\n"
+    )
+
+
+def test_while_an_up_runs_it_says_so_and_asks_nothing(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = Ran(monkeypatch)
+    with exclusive(open_project(name=None, env_file=None).state, "up"):
+        done = run_here("verify")
+    assert (done.returncode, done.stdout, ran.asked) == (4, "", [])
+    assert re.fullmatch(
+        rf"stackctl: stackctl up \(pid {os.getpid()}, since \S+\) is changing this project;"
+        r" run `stackctl verify` when it has ended\n",
+        done.stderr,
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "other"),
+    [("0.0.9", "stackctl 0.0.9"), (None, "a stackctl that did not record its version")],
+)
+def test_a_stack_of_another_stackctl_is_told_and_verified(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, other: str
+) -> None:
+    ran = Ran(monkeypatch)
+    open_project(name=None, env_file=None).keep(ProjectState(version=version))
+    done = verify()
+    assert done.returncode == 0
+    assert done.stderr == (
+        f"stackctl: this stack was started by {other}, and this is stackctl {__version__}: what they"
+        " do differently can fail here; `stackctl up` brings it up to date\n"
+    )
+    assert ran.asked == ["loki.quick"]
+
+
+@pytest.mark.parametrize(
+    ("obstacles", "code"),
+    [
+        ([None, "too young", "not running"], 1),
+        (["too young", "not running", "still starting"], 3),
+        (["too young", "still starting"], 4),
+        (["too young"], 5),
+    ],
+)
+def test_the_gravest_state_decides_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, obstacles: list[Obstacle | None], code: int
+) -> None:
+    def check(number: int, obstacle: Obstacle | None) -> Check:
+        async def ask(_: Context) -> Finding:
+            return Finding(False, "expected", "seen", "look", obstacle=obstacle)
+
+        return Check(f"loki.c{number}", "C", "the plan", "loki", ask)
+
+    monkeypatch.setattr(runner, "CHECKS", tuple(check(*pair) for pair in enumerate(obstacles)))
+    done = verify("--format", "json")
+    assert done.returncode == code
+    assert [one["state"] for one in json.loads(done.stdout)["checks"]] == [
+        one or "failed" for one in obstacles
+    ]
+
+
+@pytest.mark.parametrize(("there", "code"), [(1.25, 0), (2.5, 1)])
+def test_a_program_at_our_address_that_is_not_ours_is_never_taken_for_it(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, there: float, code: int
+) -> None:
+    ran = Ran(monkeypatch)
+    monkeypatch.setattr(engine, "execute", lambda *_: "process_start_time_seconds 1.25\n")
+    page = Reply(f"process_start_time_seconds {there}\n".encode())
+    with serving({"/metrics": page}) as server:
+        port = server.url.rpartition(":")[2]
+        ports = {f"{name}_PORT": port for name in ("PROMETHEUS", "ALERTMANAGER", "GRAFANA", "LOKI")}
+        done = verify(env=ports)
+    assert done.returncode == code
+    assert ran.asked == ["loki.quick"] * (not code)
+    if code:
+        assert re.fullmatch(
+            rf"stackctl: what answers at {server.url} is not (prometheus|alertmanager|grafana|loki)"
+            r" of project bot-core; `docker ps` shows which container publishes that port;"
+            r" `stackctl up` publishes ours\n",
+            done.stderr,
+        )

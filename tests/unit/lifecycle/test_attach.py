@@ -19,12 +19,13 @@ from stackctl.errors import EngineError, UsageError
 from stackctl.lifecycle import attach
 from stackctl.lifecycle.preflight import Finding
 from stackctl.project.monitored import monitored_services
-from stackctl.project.project import Project, ProjectState, UpRequest
+from stackctl.project.project import Project, ProjectState, UpRequest, open_project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.render import prune
 from stackctl.render.configuration import Rendering, render
 from stackctl.render.promql import metric_names, selected_jobs
+from stackctl.services import catalog
 from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, MonitoredServices, owners
 from stackctl.util import paths, yaml_text
 from stackctl.verify.context import application_load
@@ -533,3 +534,44 @@ def test_the_load_goes_where_bot_cores_own_container_is_published(
     )
     assert load is not None
     assert load.url == url
+
+
+class OverriddenEngine(MemoryEngine):
+    """Has what Compose makes of our files and an override with two services of its own."""
+
+    def configuration(self) -> dict[str, Any]:
+        return {"services": {name: {} for name in ("prometheus", "redis", "gateway", "app", "db")}}
+
+
+def test_the_services_that_an_override_adds_are_those_of_nobody_else() -> None:
+    engine = OverriddenEngine()
+    state = ProjectState(override="/stackctl.override.yml", app_services=("app",))
+    assert attach.override_services(engine, state) == ("db", "gateway")
+    assert attach.override_services(engine, ProjectState()) == ()
+
+
+def test_what_an_override_adds_is_a_service_like_the_others(
+    own_folders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = open_project(name=None, env_file=None)
+    project.keep(ProjectState(override="/stackctl.override.yml", override_services=("gateway",)))
+    *_, added = project.services
+    assert added == catalog.application("gateway")
+    assert project.select(("gateway",)) == [added]
+    engine = MemoryEngine(
+        *map(container, catalog.SERVICES),
+        container("gateway", status="restarting", restarts=5, exit_code=1),
+    )
+    monkeypatch.setattr(engine, "usage", lambda _: {}, raising=False)
+    monkeypatch.setattr(engine, "follow_logs", lambda *_, **__: iter([("stdout", b"no config\n")]))
+    monkeypatch.setattr(type(project), "engine", lambda *_, **__: engine)
+    assert run_here("logs", "gateway").stdout == "no config\n"
+    status = json.loads(run_here("status", "--format", "json").stdout)[-1]
+    assert (status["service"], status["state"]) == ("gateway", "restarting")
+    assert status["ready"].startswith("it dies in a loop: 5 restarts, exit code 1")
+    done = run_here("verify")
+    assert done.returncode == 3
+    assert "gateway is restarting in a loop, exit code 1; `stackctl logs gateway`" in done.stderr
+    engine.states["gateway"] = container("gateway")
+    planned = run_here("chaos", "stop", "gateway", "--dry-run")
+    assert "docker stop gateway" in planned.stdout, planned.stderr

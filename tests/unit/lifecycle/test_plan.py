@@ -188,7 +188,7 @@ def test_stale_volumes_are_removed_where_the_last_up_made_some() -> None:
     assert (plan.removes_stale_volumes, plan.stale_volumes) == (False, ())
 
 
-def test_what_is_not_monitored_and_not_waited_for() -> None:
+def test_what_is_not_monitored() -> None:
     monitored = monitored_services(load(environ={"KONG_TARGET": "none"}), demo=False, joined=True)
     attached = catalog.application("redis", attached=True)
     facts = replace(
@@ -199,7 +199,6 @@ def test_what_is_not_monitored_and_not_waited_for() -> None:
     )
     plan = plan_up(facts)
     assert plan.not_monitored == ("kong", "mongodb")
-    assert [one.name for one in plan.own_services] == ["loki"]
     # Without bot-core nothing of it is missed.
     assert plan_up(replace(facts, state=ProjectState(demo=False))).not_monitored == ()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from stackctl import __version__
 from stackctl.config.load import load
 from stackctl.config.registry import OVERRIDE_FILE
 from stackctl.config.settings import Settings
@@ -29,6 +30,7 @@ from stackctl.project import config_volumes, engine_overrides, process_lock
 from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, ProjectState, UpRequest, open_project
+from stackctl.project.running import addresses
 from stackctl.project.secrets import STORE, Secrets
 from stackctl.project.state import StateFolder
 from stackctl.readiness import wait
@@ -249,7 +251,9 @@ def test_an_up_with_everything_to_do_does_it_in_this_order(stage: Stage) -> None
     assert (done.left_out, done.missing) == ((), ())
     assert done.resolved is stage.resolved
     assert demo_data.recorded_fingerprint(stage.project.state) == fingerprint(stage)
-    assert stage.project.choices == ProjectState(images="local")
+    assert stage.project.choices == ProjectState(
+        images="local", version=__version__, addresses=addresses(stage.project.settings)
+    )
 
 
 def test_an_up_with_nothing_to_do_removes_and_sets_nothing(stage: Stage) -> None:

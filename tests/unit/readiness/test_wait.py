@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import re
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,14 @@ from stackctl.errors import EngineError
 from stackctl.readiness import probes
 from stackctl.readiness import wait as readiness
 from stackctl.readiness.wait import NotReady, Progress
-from stackctl.services.catalog import PUBLISHED_PORTS, SERVICES, ContainerHealth, HttpProbe, Service
+from stackctl.services.catalog import (
+    PUBLISHED_PORTS,
+    SERVICES,
+    ContainerHealth,
+    HttpProbe,
+    Service,
+    application,
+)
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, serving
 
@@ -219,3 +228,50 @@ def test_an_engine_that_never_answers_ends_the_wait(
     assert caught.value.remedy
     with pytest.raises(EngineError, match="does not answer within"):
         Engine("p").info()
+
+
+OWN = application("gateway")
+
+
+def ago(seconds: float) -> dt.datetime:
+    return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds)
+
+
+def test_a_container_that_dies_in_a_loop_is_not_ready_between_two_deaths() -> None:
+    engine = MemoryEngine(container("gateway", restarts=2, started=ago(4)))
+    with pytest.raises(NotReady) as caught:
+        wait("http://127.0.0.1:1", engine, OWN, timeout=0.1)
+    assert caught.value.progress[0].reason.startswith(
+        "it has just started, and has no health check"
+    )
+    engine.states["gateway"] = container("gateway", restarts=3, started=ago(4), exit_code=3)
+    with pytest.raises(NotReady) as caught:
+        wait("http://127.0.0.1:1", engine, OWN)
+    assert caught.value.progress[0].reason == "it dies in a loop: 3 restarts, exit code 3"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        container("gateway", started=ago(3600)),
+        container("gateway", started=ago(3600), restarts=7),
+        container("gateway", health="healthy", restarts=2),
+        container("gateway", status="exited", exit_code=0),
+    ],
+    ids=["running", "long ago", "healthy", "ended well"],
+)
+def test_what_keeps_running_is_ready_at_once(state: ContainerState) -> None:
+    (change,) = wait("http://127.0.0.1:1", MemoryEngine(state), OWN)
+    assert change.state == "ready"
+
+
+@pytest.mark.parametrize("ahead", [0, 3600])
+def test_a_container_has_to_run_for_a_while_whatever_the_engines_clock_says(
+    monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    monkeypatch.setattr(probes, "_ALIVE_SECONDS", 0.3)
+    engine = MemoryEngine(container("gateway", started=ago(-ahead)))
+    began = time.monotonic()
+    first, last = wait("http://127.0.0.1:1", engine, OWN)
+    assert (first.state, last.state) == ("waiting", "ready")
+    assert time.monotonic() - began >= 0.3 - 0.05

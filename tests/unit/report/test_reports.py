@@ -65,7 +65,7 @@ def test_a_warning_is_no_failure_and_says_what_to_do_in_every_report() -> None:
     assert (report.ok, report.passed, len(report.warned)) == (True, 1, 1)
 
     (check,) = json.loads(json_report.dumps(report))["checks"]
-    assert (check["ok"], check["warning"], check["next_step"]) == (True, True, "add one")
+    assert (check["ok"], check["state"], check["next_step"]) == (True, "warning", "add one")
 
     root = ET.fromstring(junit.dumps(report))  # noqa: S314 - our own text
     assert (root.attrib["failures"], root.attrib["skipped"]) == ("0", "0")
@@ -133,6 +133,30 @@ def test_junit_report_is_xml_whatever_was_seen() -> None:
     assert suites == {"loki": "0", "grafana": "0", "end-to-end": "1"}
 
 
+def young() -> Report:
+    """A report in which a check cannot be judged yet, and none failed."""
+    report = report_with("x")
+    finding = Finding(
+        False, "data", "no data yet", "wait", obstacle="too young", final=True, ready_in=90
+    )
+    young = dataclasses.replace(report.results[1], finding=finding)
+    return dataclasses.replace(report, results=(report.results[0], young))
+
+
+def test_what_cannot_be_judged_yet_is_neither_passed_nor_failed() -> None:
+    report = young()
+    assert (report.ok, report.exit_code) == (False, 5)
+    root = ET.fromstring(junit.dumps(report))  # noqa: S314 - our own text
+    assert (root.attrib["failures"], root.attrib["errors"]) == ("0", "1")
+    (error,) = root.findall(".//testcase/error")
+    assert error.attrib["type"] == "too young"
+    console = Console(width=80, record=True)
+    with console.capture() as shown:
+        terminal.print_report(console, report)
+    assert "… Grafana is healthy" in shown.get()
+    assert "1 of 2 checks passed, 1 too young in 1.5 s" in shown.get()
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_terminal_report_fits_80_columns_without_colour(encoding: str) -> None:
     raw = io.BytesIO()
@@ -196,7 +220,7 @@ def test_html_report_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path
     assert tags.seen["pre"] == 10
     assert "The last 5 of 9 requests." in text
     assert "&lt;script&gt;" in text
-    assert "1 of 2 checks failed" in text
+    assert "1 of 2 checks passed" in text
     assert "stackctl logs loki" not in text
     for words in (
         "19.5 s (configured 0 to 25 s)",

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from stackctl.errors import EngineError, ServiceError
 from stackctl.ui import watch
+from tests.support.terminal import TerminalText
 
 
 class Views:
@@ -30,7 +31,7 @@ class Views:
 
 def shown(*steps: str | Exception, terminal: bool = False) -> str:
     """Watch these views, see that Ctrl-C ends it with 130, and give what was printed."""
-    stream = io.StringIO()
+    stream = TerminalText() if terminal else io.StringIO()
     out = Console(file=stream, force_terminal=terminal, width=60)
     with pytest.raises(click.exceptions.Exit) as caught:
         watch.watch(out, 0.01, "table", Views(*steps))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,8 +46,13 @@ def verified(
     lines: tuple[str, ...] = ("a line",),
     log_job: str | None = "rust-core-engine",
     expected: tuple[str, ...] = (NAME,),
+    age: float = 24 * 3600,
+    records: Mapping[str, tuple[float, str]] = {},
 ) -> Finding:
-    """Run the check of a dashboard with these panels. `values` are a series' values by query; others give none."""
+    """Run the check of a dashboard with these panels. `values` are a series' values by query; others give none.
+
+    `age` is Prometheus' in seconds, `records` are its recording rules: the interval and the query, by name.
+    """
     board = {"uid": NAME, "title": "Test", "panels": panels}
     (folder / f"{NAME}.json").write_text(json.dumps(board))
 
@@ -65,6 +71,22 @@ def verified(
     def loki(_request: Request) -> Reply:
         found = [{"stream": {}, "values": [["1", line] for line in lines]}] if lines else []
         return as_json({"status": "success", "data": {"resultType": "streams", "result": found}})
+
+    def rules(_request: Request) -> Reply:
+        groups = [
+            {
+                "name": name,
+                "file": "f",
+                "interval": interval,
+                "rules": [{"name": name, "query": query, "type": "recording", "health": "ok"}],
+            }
+            for name, (interval, query) in records.items()
+        ]
+        return as_json({"status": "success", "data": {"groups": groups}})
+
+    def runtime(_request: Request) -> Reply:
+        began = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
+        return as_json({"status": "success", "data": {"lastConfigTime": began.isoformat()}})
 
     async def check(url: str) -> Finding:
         async with PrometheusClient(url) as metrics, LokiClient(url) as logs:
@@ -87,7 +109,12 @@ def verified(
             (found,) = (one for one in dashboards.CHECKS if one.id == f"dashboards.{NAME}")
             return await found.run(context)
 
-    routes = {"/api/v1/query_range": prometheus, "/loki/api/v1/query_range": loki}
+    routes = {
+        "/api/v1/query_range": prometheus,
+        "/loki/api/v1/query_range": loki,
+        "/api/v1/rules": rules,
+        "/api/v1/status/runtimeinfo": runtime,
+    }
     with serving(routes) as server:  # type: ignore[arg-type]
         return asyncio.run(check(server.url))
 
@@ -177,3 +204,47 @@ def test_what_is_left_out_is_not_asked(tmp_path: Path) -> None:
     assert verified(tmp_path, empty, values={}, log_job=None).ok
     assert verified(tmp_path, empty, values={}, expected=()).ok
     assert not verified(tmp_path, empty, values={}).ok
+
+
+RECORDS = {
+    "slo:errors": (300.0, "sum(rate(http_requests_total[1h]))"),
+    "slo:budget": (600.0, "1 - slo:errors / slo:budget"),
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "age", "told"),
+    [
+        ("up", 20, "40 s"),
+        ("slo:errors", 60, "5 min"),
+        # A record of a record, which also reads itself.
+        ("avg_over_time(slo:budget[30d])", 60, "15 min"),
+        ("up offset 1h", 60, "60 min"),
+    ],
+)
+def test_a_stack_that_is_too_young_for_a_query_is_told_with_when_it_will_not_be(
+    tmp_path: Path, query: str, age: float, told: str
+) -> None:
+    found = verified(tmp_path, panel("stat", query), values={}, age=age, records=RECORDS)
+    assert found.state == "too young"
+    assert found.observed.startswith(f"the stack is too young, ready in {told}: Memory: no data (")
+    assert found.next_step == f"run `stackctl verify dashboards.{NAME}` again in {told}"
+    assert not found.may_change_within(30)
+    assert found.may_change_within(found.ready_in)
+
+
+@pytest.mark.parametrize(
+    ("query", "age"), [("up", 61), ("slo:errors", 361), ("slo:budget", 961), ("up offset 1h", 3661)]
+)
+def test_of_a_stack_that_is_old_enough_no_data_is_a_failure(
+    tmp_path: Path, query: str, age: float
+) -> None:
+    found = verified(tmp_path, panel("stat", query), values={}, age=age, records=RECORDS)
+    assert found.state == "failed"
+
+
+def test_a_query_that_fails_is_a_failure_however_young_the_stack_is(tmp_path: Path) -> None:
+    found = verified(
+        tmp_path, panel("stat", "broken("), panel("stat", "up", title="Up"), values={}, age=1
+    )
+    assert found.state == "failed"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
+
 import pytest
 
-from stackctl.errors import UsageError
+from stackctl.clients.grafana import REFUSED
+from stackctl.docker.models import ContainerState
+from stackctl.errors import EngineError, UsageError
 from stackctl.verify import runner
 from stackctl.verify.model import Check, Context, Finding, skipped
-from tests.support.http import as_json
+from tests.support.engine import container
+from tests.support.http import Reply, as_json
 from tests.support.right_stack import CHECKS, RIGHT, Stack, targets, verify
 
 
@@ -81,3 +87,95 @@ def test_sections_and_checks_are_selected_by_name() -> None:
     with pytest.raises(UsageError) as caught:
         runner.select(["prometeus"])
     assert caught.value.remedy == "did you mean prometheus?"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_what_is_refused_for_good_is_asked_once(stack: Stack, status: int) -> None:
+    stack.set("/api/datasources", Reply(b"{}", status))
+    began = time.monotonic()
+    (result,) = verify(stack, "grafana.datasources", timeout=5).results
+    assert time.monotonic() - began < 2
+    assert result.finding.state == "failed"
+    assert f"it answered {status}" in result.finding.observed
+    refused = status == 401
+    assert result.finding.next_step == (REFUSED if refused else "stackctl logs grafana")
+
+
+def test_a_refused_login_is_asked_once(stack: Stack) -> None:
+    stack.set("/api/user", Reply(b"{}", 401))
+    began = time.monotonic()
+    (result,) = verify(stack, "grafana.login", timeout=5).results
+    assert time.monotonic() - began < 2
+    assert (result.finding.state, result.finding.next_step) == ("failed", REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [("8.5.27", "skipped"), ("9.0.0", "failed"), ("10.0.0-pre", "failed"), ("main", "failed")],
+)
+def test_a_grafana_that_is_too_old_for_a_check_is_told(
+    stack: Stack, version: str, state: str
+) -> None:
+    stack.set("/api/health", {"database": "ok", "version": version})
+    stack.set("/api/datasources/uid/loki/health", Reply(b'{"message": "Not found"}', 404))
+    (result,) = verify(stack, "grafana.datasource-health").results
+    assert result.finding.state == state
+    if state == "skipped":
+        assert result.finding.observed == (
+            f"not asked: this Grafana is {version}, which is too old for this check:"
+            " it needs 9.0 or newer"
+        )
+
+
+def old(service: str, **changes: object) -> ContainerState:
+    started = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)
+    return container(service, **{"started": started, **changes})
+
+
+@pytest.mark.parametrize(
+    ("grafana", "state", "seen"),
+    [
+        (old("grafana"), "failed", "it answered 503"),
+        (old("grafana", health="starting"), "still starting", "grafana is still starting ("),
+        (old("grafana", started=None), "still starting", "grafana is still starting ("),
+        (old("grafana", status="paused"), "not running", "grafana is paused ("),
+        (
+            old("grafana", status="exited", exit_code=137),
+            "not running",
+            "grafana is exited, exit code 137 (",
+        ),
+    ],
+)
+def test_a_service_that_does_not_answer_is_explained_by_its_container(
+    stack: Stack, grafana: ContainerState, state: str, seen: str
+) -> None:
+    stack.set("/api/health", Reply(b"", 503))
+    began = time.monotonic()
+    if grafana.started is None:
+        # Not before the test runs.
+        grafana = container("grafana")
+    (result,) = verify(
+        stack, "grafana.health", timeout=1.5, containers=lambda: {"grafana": grafana}
+    ).results
+    assert result.finding.state == state
+    assert seen in result.finding.observed
+    # What starts or is broken may change; what is not running stays so.
+    assert (time.monotonic() - began < 0.5) == (state == "not running")
+
+
+def test_a_target_that_is_down_is_explained_by_its_own_container(stack: Stack) -> None:
+    stack.set("/api/v1/targets", targets("redis", "down", "connection refused"))
+    stopped = {"redis": old("redis", status="exited"), "prometheus": old("prometheus")}
+    (result,) = verify(stack, "prometheus.targets", timeout=5, containers=lambda: stopped).results
+    assert result.finding.state == "not running"
+    assert result.finding.observed.startswith("redis is exited, exit code 0 (redis: down")
+    assert "`stackctl up`" in result.finding.next_step
+
+
+def test_an_engine_that_has_gone_hides_no_result(stack: Stack) -> None:
+    def gone() -> dict[str, ContainerState]:
+        raise EngineError("no engine")
+
+    stack.set("/api/health", Reply(b"", 503))
+    (result,) = verify(stack, "grafana.health", containers=gone).results
+    assert result.finding.state == "failed"

@@ -1,0 +1,58 @@
+"""How long Prometheus has to run before a query can have data: the records that it reads are evaluated by then."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping
+
+from stackctl.clients.prometheus import PrometheusClient, RuleGroup
+from stackctl.render.promql import metric_names
+from stackctl.values.durations import parse_duration
+
+_SCRAPES = 60.0
+"""Seconds within which every target has been scraped twice, which is what a rate needs."""
+_OFFSET = re.compile(r"\boffset\s+([0-9][0-9a-z]*)")
+
+
+async def ready_in(prometheus: PrometheusClient, expressions: Iterable[str]) -> float:
+    """Return the seconds until all of these expressions can have data; 0 where they already could.
+
+    Prometheus evaluates a group of rules at a moment of its own within the group's interval, so the first value of a
+    record comes up to an interval after the start or a reload, and that of a record of records another one later.
+    """
+    groups, configured = await asyncio.gather(prometheus.rule_groups(), prometheus.configured())
+    age = (dt.datetime.now(dt.UTC) - configured).total_seconds()
+    records = _records(groups)
+    needed = max((seconds_needed(one, records) for one in expressions), default=0.0)
+    return max(0.0, needed - age)
+
+
+def seconds_needed(
+    expression: str,
+    records: Mapping[str, tuple[float, tuple[str, ...]]],
+    seen: frozenset[str] = frozenset(),
+) -> float:
+    """Return the age, in seconds, at which Prometheus has data for an expression at the latest.
+
+    `records` has for each record its group's interval in seconds and its expressions. A window as such needs no more:
+    it has a value from the second sample in it on. An offset looks back, and needs as much.
+    """
+    waits = [_SCRAPES]
+    for name in metric_names(expression) - seen:
+        if name in records:
+            interval, expressions = records[name]
+            waits += [interval + seconds_needed(one, records, seen | {name}) for one in expressions]
+    offsets = [parse_duration(text) for text in _OFFSET.findall(expression)]
+    return max(waits) + max(offsets, default=0.0)
+
+
+def _records(groups: Iterable[RuleGroup]) -> dict[str, tuple[float, tuple[str, ...]]]:
+    found: dict[str, tuple[float, tuple[str, ...]]] = {}
+    for group in groups:
+        for rule in group.rules:
+            if rule.type == "recording":
+                interval, expressions = found.get(rule.name, (0.0, ()))
+                found[rule.name] = (max(interval, group.interval), (*expressions, rule.query))
+    return found
