@@ -783,15 +783,22 @@ def test_data_sources_are_those_that_the_dashboards_name() -> None:
     assert named <= sources.keys()
 
 
+def grafanas_folders() -> dict[str, str]:
+    """Return what Grafana has read-only of the rendered folders: where it finds them → what they are."""
+    mounts = COMPOSE["docker-compose.yml"]["services"]["grafana"]["volumes"]
+    return {
+        mount["target"]: mount["source"]
+        for mount in mounts
+        if isinstance(mount, dict) and mount["read_only"]
+    }
+
+
 def test_dashboards_are_read_from_the_folder_that_compose_mounts() -> None:
     provisioned = yaml.safe_load(
         (GRAFANA / "provisioning/dashboards/dashboards.yml").read_text(encoding="utf-8")
     )
     (provider,) = provisioned["providers"]
-    mounts = dict(
-        reversed(volume.removesuffix(":ro").rsplit(":", 1))
-        for volume in COMPOSE["docker-compose.yml"]["services"]["grafana"]["volumes"]
-    )
+    mounts = grafanas_folders()
     assert mounts[provider["options"]["path"]].endswith("/grafana/dashboards")
     assert mounts["/etc/grafana/provisioning"].endswith("/grafana/provisioning")
     assert provider["folder"] == "bot-core"
@@ -824,8 +831,7 @@ def test_grafana_asks_nobody_outside_and_lets_nobody_in_without_a_login() -> Non
 def test_home_is_system_overview() -> None:
     grafana = COMPOSE["docker-compose.yml"]["services"]["grafana"]
     home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
-    mounted = [volume.split(":") for volume in grafana["volumes"]]
-    assert ["${STACKCTL_CONFIG}/grafana/dashboards", str(home.parent), "ro"] in mounted
+    assert grafanas_folders()[str(home.parent)] == "${STACKCTL_CONFIG}/grafana/dashboards"
     assert home.stem == "system-overview"
     assert (FOLDER / home.name).is_file()
 
