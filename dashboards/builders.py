@@ -58,7 +58,7 @@ from dashboards.fields import (
 )
 from dashboards.limits import NEUTRAL, Limit
 from dashboards.links import LOGGED, to_dashboard, to_logs_of, to_rule
-from dashboards.palette import BY_LABEL
+from dashboards.palette import BY_LABEL, behind_text
 
 PROMETHEUS = DataSourceRef("prometheus", "prometheus")
 LOKI = DataSourceRef("loki", "loki")
@@ -333,9 +333,10 @@ def number(
         panel.decimals(places)
     panel.reduce_options(_last()).graph_mode(options.BigValueGraphMode.NONE)
     panel.color_scheme(_color(FieldColorModeId.THRESHOLDS))
-    mappings = texts_of(texts) if texts else []
-    panel.mappings([*mappings, absent(_nothing(queries), len(texts or ()))])
-    if texts:
+    tiles = {value: (text, behind_text(color)) for value, (text, color) in (texts or {}).items()}
+    mappings = texts_of(tiles) if tiles else []
+    panel.mappings([*mappings, absent(_nothing(queries), len(tiles))])
+    if tiles:
         # Not the solid variant: before 9.5 Grafana does not know it, and shows no color at all.
         panel.color_mode(options.BigValueColorMode.BACKGROUND)
     else:

@@ -5,6 +5,7 @@ Each test holds a kind of fault that was seen in a real Grafana, over every pane
 
 from __future__ import annotations
 
+import colorsys
 import itertools
 import math
 import re
@@ -233,15 +234,79 @@ def test_a_color_stands_out_in_both_themes(color: str) -> None:
         assert contrast(color, background) >= 3, background
 
 
-def test_white_text_stands_out_on_every_tile() -> None:
-    backgrounds = {
-        color
-        for _, panel in of_type("stat")
-        if panel["options"]["colorMode"] == "background"
-        for color in colors_of(panel["fieldConfig"]["defaults"]["mappings"])
-    }
-    assert backgrounds >= {palette.GOOD, palette.BAD, palette.ABSENT}
-    assert all(contrast("#ffffff", color) >= 3 for color in backgrounds)
+def shifted(color: str, darker: float, degrees: float) -> str:
+    """Return a color with less lightness (percentage points) and a turned hue, as tinycolor's darken and spin do."""
+    red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
+    lightness = min(1.0, max(0.0, lightness - darker / 100))
+    found = colorsys.hls_to_rgb((hue + degrees / 360) % 1, lightness, saturation)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in found)
+
+
+def tile(color: str, *, dark: bool) -> list[str]:
+    """Return what Grafana fills a tile with: the ends of the gradient, and the color itself where it is solid."""
+    factor = 1 if dark else -0.7
+    return [shifted(color, 15 * factor, 8), shifted(color, 5 * factor, -8), color]
+
+
+def text_on(color: str) -> str:
+    """Return the color of Grafana's text on a tile (packages/grafana-ui/src/utils/colors.ts)."""
+    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return "#202226" if (299 * red + 587 * green + 114 * blue) / 1000 > 180 else "#f7f8fa"
+
+
+def colors_of(value: object) -> Iterator[str]:
+    """Yield every color in a piece of JSON."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in {"color", "fixedColor", "iconColor"} and isinstance(inner, str):
+                yield inner
+            else:
+                yield from colors_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from colors_of(inner)
+
+
+TILES = {
+    (uid, panel["title"]): sorted({*colors_of(panel["fieldConfig"]["defaults"]["mappings"])})
+    for uid, panel in of_type("stat")
+    if panel["options"]["colorMode"] == "background"
+}
+"""Panel → the colors that its tiles can have."""
+
+
+def test_the_gradient_is_that_of_the_formula() -> None:
+    # What tinycolor2 1.4.2 gives; it rounds between its steps.
+    for found, wanted in [
+        (shifted("#009E73", 15, 8), "#005146"),
+        (shifted("#009E73", -10.5, 8), "#00d4b6"),
+        (shifted("#C42D1C", 5, -8), "#ae191e"),
+        (shifted("#C42D1C", -3.5, -8), "#d41e24"),
+    ]:
+        assert math.dist(channels(found), channels(wanted)) < 0.01, (found, wanted)
+
+
+@pytest.mark.parametrize("dark", [True, False], ids=["dark", "light"])
+def test_text_stands_out_on_every_tile(dark: bool) -> None:
+    colors = {*itertools.chain(*TILES.values())}
+    assert colors > {palette.BAD, palette.ABSENT}
+    for color in colors:
+        for part in tile(color, dark=dark):
+            assert contrast(text_on(color), part) >= 3, (color, part)
+
+
+def test_a_tile_in_the_color_of_a_line_would_be_found() -> None:
+    assert min(contrast(text_on(palette.GOOD), part) for part in tile(palette.GOOD, dark=False)) < 2
+
+
+@pytest.mark.parametrize("colors", TILES.values(), ids=["/".join(name) for name in TILES])
+def test_tiles_that_are_seen_together_differ_for_everybody(colors: list[str]) -> None:
+    for one, other in itertools.combinations(colors, 2):
+        for dark in (True, False):
+            # One end alone may be alike; the tile shows both.
+            pairs = zip(tile(one, dark=dark), tile(other, dark=dark), strict=True)
+            assert max(itertools.starmap(difference, pairs)) >= 0.04, (one, other, dark)
 
 
 @pytest.mark.parametrize("group", TOGETHER)
@@ -264,19 +329,6 @@ def test_no_color_comes_from_a_hash_of_a_name() -> None:
             assert mode != "palette-classic-by-name", (uid, panel["title"], name)
 
 
-def colors_of(value: object) -> Iterator[str]:
-    """Yield every color in a piece of JSON."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key in {"color", "fixedColor", "iconColor"} and isinstance(inner, str):
-                yield inner
-            else:
-                yield from colors_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from colors_of(inner)
-
-
 def test_every_fixed_color_is_of_the_palette() -> None:
     found = {
         color
@@ -286,7 +338,7 @@ def test_every_fixed_color_is_of_the_palette() -> None:
             [p.get("fieldConfig", p) for p in part] if isinstance(part, list) else part
         )
     }
-    assert found - NAMED == set()
+    assert found - NAMED - {palette.behind_text(color) for color in NAMED} == set()
     assert len(found) > 5
 
 
