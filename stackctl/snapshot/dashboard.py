@@ -304,4 +304,13 @@ def load(name: str, folder: Path) -> Dashboard:
             remedy="stackctl up renders all whose services are there",
         ) from None
     panels = sorted(found.panels, key=lambda panel: (panel.grid_pos.y, panel.grid_pos.x))
-    return found.model_copy(update={"panels": tuple(panels)})
+    named = [one.model_copy(update={"title": _filled(one.title, found)}) for one in panels]
+    return found.model_copy(update={"panels": tuple(named)})
+
+
+def _filled(title: str, dashboard: Dashboard) -> str:
+    """Return a title with the chosen values in the place of variables, nothing in that of all values."""
+    for variable in dashboard.templating.variables:
+        chosen = "" if variable.shown == "all" else variable.shown
+        title = title.replace(f"${variable.name}", chosen)
+    return title.strip()

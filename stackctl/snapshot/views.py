@@ -284,16 +284,15 @@ def _table(panel: Panel, answer: Answer, _: TimeRange) -> Content:
 
 
 def _logs(_: Panel, answer: Answer, __: TimeRange) -> Content:
-    return Content(
-        lines=[
-            LogLine(
-                dt.datetime.fromtimestamp(line.timestamp / 1e9, dt.UTC).strftime("%m-%d %H:%M:%S"),
-                line.labels.get("job", ""),
-                line.text,
-            )
-            for line in answer.lines
-        ]
-    )
+    lines = []
+    for line in answer.lines:
+        time = dt.datetime.fromtimestamp(line.timestamp / 1e9, dt.UTC)
+        job = line.labels.get("job", "")
+        # The queries put the job before the text, for in Grafana it has no column of its own.
+        lines.append(
+            LogLine(time.strftime("%m-%d %H:%M:%S"), job, line.text.removeprefix(f"{job} "))
+        )
+    return Content(lines=lines)
 
 
 Draw = Callable[[Panel, Answer, TimeRange], Content]
@@ -333,9 +332,9 @@ def _axis(looks: Appearance, values: Sequence[float]) -> charts.Format:
     """Return a format with as many decimals as an axis over these values needs for different labels."""
     least, most = min(values, default=0.0), max(values, default=0.0)
     some = [least + part / 6 * (most - least) for part in range(7)]
-    for decimals in (looks.decimals, 1, 2, 3):
+    for decimals in (0, 1, 2, 3):
         exact = looks.model_copy(update={"decimals": decimals})
-        if least == most or len({_text(exact, value) for value in some}) == len(some):
+        if least < most and len({_text(exact, value) for value in some}) == len(some):
             return _formatter(exact)
     return _formatter(looks)
 

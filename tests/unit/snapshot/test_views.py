@@ -126,6 +126,17 @@ def test_a_legend_is_in_the_order_that_the_panel_asks_for(desc: bool) -> None:
     assert names == (["b", "c", "a"] if desc else ["a", "c", "b"])
 
 
+def test_a_narrow_graph_has_fewer_times_below_it() -> None:
+    def times(width: int) -> int:
+        curve = charts.Curve("a", "#000000", [(at, 1.0) for at in HOUR.times()])
+        size = (width, 200)
+        svg = charts.lines([curve], HOUR, size=size, text=str, fill=False, zero=True)
+        return len(re.findall(r">1[12]:\d\d</text>", svg))
+
+    assert times(600) == 7
+    assert times(270) == 3
+
+
 def test_a_gap_breaks_a_curve_and_a_point_that_is_alone_is_seen() -> None:
     times = HOUR.times()
     values: dict[int, float] = {0: 1.0, 1: 2.0, 5: 3.0, 8: 1.0, 9: 2.0}
@@ -347,10 +358,12 @@ def test_a_table_has_the_columns_and_the_words_that_it_is_confined_to() -> None:
 
 
 def test_a_log_has_times_in_utc() -> None:
-    line = Line("A", int(NOW.timestamp()) * 10**9, {"job": "kong"}, "GET /")
-    found = shown(panel("logs"), lines=(line,))
+    at, labels = int(NOW.timestamp()) * 10**9, {"job": "kong"}
+    lines = (Line("A", at, labels, "GET /"), Line("A", at, labels, "kong info GET /"))
+    found = shown(panel("logs"), lines=lines)
     assert [(one.time, one.job, one.text) for one in found.content.lines] == [
-        ("01-02 12:00:00", "kong", "GET /")
+        ("01-02 12:00:00", "kong", "GET /"),
+        ("01-02 12:00:00", "kong", "info GET /"),
     ]
 
 
