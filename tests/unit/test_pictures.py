@@ -1,12 +1,18 @@
-"""`make pictures` where what it needs is missing."""
+"""`make pictures`: where what it needs is missing, and what it asks of Chromium."""
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stackctl.util import paths
 from tests import pictures
 
 
@@ -18,3 +24,84 @@ def test_without_chromium_it_says_what_to_install(
     assert pictures.main() == 1
     assert capsys.readouterr().err == "no Chromium here; on Debian: apt-get install chromium\n"
     assert list(tmp_path.iterdir()) == []
+
+
+class Screen:
+    """A browser that notes what it is asked to draw."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def screen(self, address: str, *, login: str) -> bytes:
+        self.asked.append((address, login))
+        return b"png"
+
+
+def test_a_grafana_is_pictured_board_by_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Screen()
+
+    @asynccontextmanager
+    async def browser(_: str) -> AsyncIterator[Screen]:
+        yield screen
+
+    monkeypatch.setattr(pictures, "browser", browser)
+    monkeypatch.setattr("shutil.which", lambda _: "chromium")
+    monkeypatch.setattr(sys, "argv", ["pictures", "--grafana", "http://127.0.0.1:3001/"])
+    monkeypatch.setattr(pictures, "GRAFANA", tmp_path)
+    monkeypatch.setenv("GRAFANA_PASSWORD", "hush")
+    assert pictures.main() == 0
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(paths.dashboards())
+    address, login = screen.asked[0]
+    first = paths.dashboards()[0]
+    assert address == f"http://127.0.0.1:3001/d/{first}?from=now-1h&to=now&theme=dark"
+    assert login == "Basic " + base64.b64encode(b"admin:hush").decode()
+
+
+class Socket:
+    """The DevTools socket: the text of the page, at one time after another, and whatever else is asked."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = list(texts)
+        self.sent: list[dict[str, Any]] = []
+
+    async def send_json(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+
+    async def receive_json(self) -> dict[str, Any]:
+        message = self.sent[-1]
+        text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
+        results: dict[str, dict[str, Any]] = {
+            "Target.createTarget": {"targetId": "t"},
+            "Target.attachToTarget": {"sessionId": "s"},
+            "Page.captureScreenshot": {"data": base64.b64encode(b"png").decode()},
+        }
+        if message["method"] == "Runtime.evaluate":
+            return {"id": message["id"], "result": {"result": {"value": text}}}
+        return {"id": message["id"], "result": results.get(message["method"], {})}
+
+
+def test_a_picture_is_taken_once_the_page_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once(_: float) -> None:
+        pass
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    loading, done = "Loading", "word " * 30
+    socket = Socket(*[loading] * 20, "other " * 30, done)
+    drawn = pictures.Browser(socket)  # type: ignore[arg-type]
+    taken = asyncio.run(drawn.screen("http://127.0.0.1:3001/d/x", login="Basic x"))
+    assert taken == b"png"
+    methods = [message["method"] for message in socket.sent]
+    assert methods.index("Network.setExtraHTTPHeaders") < methods.index("Page.navigate")
+    assert methods[-2:] == ["Page.captureScreenshot", "Target.closeTarget"]
+
+
+def test_a_page_that_is_never_done_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once(_: float) -> None:
+        pass
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    drawn = pictures.Browser(Socket("Loading"))  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="never done"):
+        asyncio.run(drawn.screen("http://127.0.0.1:3001/d/x", login="Basic x"))
