@@ -514,11 +514,44 @@ def test_a_long_legend_begins_with_the_highest_series() -> None:
         assert "max" in legend["calcs"], (uid, panel["title"])
 
 
-def test_a_tile_of_several_values_has_names_that_can_be_read() -> None:
+def test_a_tile_of_several_values_has_a_line_for_each() -> None:
     for uid, panel in of_type("stat"):
+        where, shown = (uid, panel["title"]), panel["options"]
         legends = [target["legendFormat"] for target in panel["targets"]]
+        assert shown["text"]["titleSize"] >= 12, where
         if len(legends) > 1 or "{{" in legends[0]:
-            assert panel["options"]["text"]["titleSize"] >= 12, (uid, panel["title"])
+            # Side by side the names broke at their hyphens, or ran into the next tile.
+            assert shown["orientation"] == "horizontal", where
+            assert panel["gridPos"]["h"] >= 4, where
+
+
+def test_numbers_of_one_kind_have_one_size() -> None:
+    # Grafana fits each number into its panel: 29 was four times as high as the zero beside it.
+    sizes = {panel["options"]["text"]["valueSize"] for _, panel in of_type("stat")}
+    assert sizes == {20, 32}
+    assert {panel["options"]["text"]["valueSize"] for _, panel in of_type("gauge")} == {13, 16}
+
+
+def test_a_colored_cell_is_colored_before_grafana_9_5_too() -> None:
+    found = 0
+    for uid, panel in of_type("table"):
+        for name, shown in looks(panel):
+            options = shown.get("custom.cellOptions")
+            assert shown.get("custom.displayMode") == (options and options["type"]), (uid, name)
+            found += options is not None
+    assert found > len(DASHBOARDS)
+
+
+def test_an_axis_has_room_for_a_unit_in_words() -> None:
+    wide = 0
+    for uid, panel in of_type("timeseries"):
+        unit = panel["fieldConfig"]["defaults"]["unit"]
+        if unit.startswith("suffix:") and len(unit) > len("suffix:USD/h"):
+            # 6.3 pixels a letter, as measured: "40.0 analyses/min" takes 107.
+            label = f"100.0 {unit.removeprefix('suffix:')}"
+            assert panel["fieldConfig"]["defaults"]["custom"]["axisWidth"] >= 6.3 * len(label), uid
+            wide += 1
+    assert wide >= 4
 
 
 @pytest.mark.parametrize("word", ["dark", "light", "red", "green", "yellow", "blue"])
