@@ -540,6 +540,8 @@ def _label_properties(label: str) -> list[DynamicConfigValue]:
             DynamicConfigValue("links", [to_rule("${__value.raw}").build()]),
             DynamicConfigValue("custom.width", 200),
         ]
+    if label == "method":  # seven letters at most; the service and the endpoint need the room
+        return [DynamicConfigValue("custom.width", 84)]
     if label in BY_LABEL and label not in {"service", "job"}:
         return [
             DynamicConfigValue("mappings", colored(label)),

@@ -34,9 +34,10 @@ _WIDTH = 24 * COLUMN + 40
 _START_SECONDS = 30.0
 _MAX_MESSAGE = 64 << 20
 _LAPTOP = (1366, 768)
-_SETTLED = 5
-"""Seconds for which the text of a page of Grafana must not change until it counts as drawn."""
-_MOST_SECONDS = 90
+_BETWEEN = 2
+"""Seconds between pictures of a page of Grafana."""
+_SAME, _MOST_PICTURES = 4, 60
+"""As many pictures after the first must be the same until the page counts as drawn, of that many at most."""
 
 
 class Browser:
@@ -91,23 +92,18 @@ class Browser:
             headers = {"Authorization": login}
             await self._call("Network.setExtraHTTPHeaders", session, headers=headers)
             await self._call("Page.navigate", session, url=address)
-            await self._settled(session)
-            taken = await self._call("Page.captureScreenshot", session)
-        return base64.b64decode(taken["data"])
+            return await self._settled(session)
 
-    async def _settled(self, session: str) -> None:
-        """Wait until the text of the page stays as it is: Grafana draws panels as their answers arrive."""
-        seen, since = "", 0
-        for _ in range(_MOST_SECONDS):
-            await asyncio.sleep(1)
-            found = await self._call(
-                "Runtime.evaluate", session, expression="document.body.innerText"
-            )
-            text = str(found["result"].get("value", ""))
-            since = since + 1 if text == seen and len(text.split()) > 20 else 0
-            if since >= _SETTLED:
-                return
-            seen = text
+    async def _settled(self, session: str) -> bytes:
+        """Give the picture that stays as it is: Grafana draws panels as their answers arrive."""
+        seen, same = "", 0
+        for _ in range(_MOST_PICTURES):
+            await asyncio.sleep(_BETWEEN)
+            taken = str((await self._call("Page.captureScreenshot", session))["data"])
+            same = same + 1 if taken == seen else 0
+            if same >= _SAME:
+                return base64.b64decode(taken)
+            seen = taken
         raise RuntimeError("the page is never done")
 
 

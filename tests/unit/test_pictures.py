@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,10 @@ def test_a_grafana_is_pictured_board_by_board(
 
 
 class Socket:
-    """The DevTools socket: the text of the page, at one time after another, and whatever else is asked."""
+    """The DevTools socket: what the page looks like, at one time after another, and whatever else is asked."""
 
-    def __init__(self, *texts: str) -> None:
-        self.texts = list(texts)
+    def __init__(self, looks: Iterator[str]) -> None:
+        self.looks = looks
         self.sent: list[dict[str, Any]] = []
 
     async def send_json(self, message: dict[str, Any]) -> None:
@@ -71,37 +72,34 @@ class Socket:
 
     async def receive_json(self) -> dict[str, Any]:
         message = self.sent[-1]
-        text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
         results: dict[str, dict[str, Any]] = {
             "Target.createTarget": {"targetId": "t"},
             "Target.attachToTarget": {"sessionId": "s"},
-            "Page.captureScreenshot": {"data": base64.b64encode(b"png").decode()},
         }
-        if message["method"] == "Runtime.evaluate":
-            return {"id": message["id"], "result": {"result": {"value": text}}}
+        if message["method"] == "Page.captureScreenshot":
+            data = base64.b64encode(next(self.looks).encode()).decode()
+            return {"id": message["id"], "result": {"data": data}}
         return {"id": message["id"], "result": results.get(message["method"], {})}
 
 
-def test_a_picture_is_taken_once_the_page_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def at_once(_: float) -> None:
-        pass
+async def at_once(_: float) -> None:
+    pass
 
+
+def test_a_picture_is_taken_once_the_page_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio, "sleep", at_once)
-    loading, done = "Loading", "word " * 30
-    socket = Socket(*[loading] * 20, "other " * 30, done)
+    socket = Socket(chain(["loading", "bar", "loading", "half", "half"], repeat("done")))
     drawn = pictures.Browser(socket)  # type: ignore[arg-type]
     taken = asyncio.run(drawn.screen("http://127.0.0.1:3001/d/x", login="Basic x"))
-    assert taken == b"png"
+    assert taken == b"done"
     methods = [message["method"] for message in socket.sent]
     assert methods.index("Network.setExtraHTTPHeaders") < methods.index("Page.navigate")
     assert methods[-2:] == ["Page.captureScreenshot", "Target.closeTarget"]
 
 
 def test_a_page_that_is_never_done_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def at_once(_: float) -> None:
-        pass
-
     monkeypatch.setattr(asyncio, "sleep", at_once)
-    drawn = pictures.Browser(Socket("Loading"))  # type: ignore[arg-type]
+    socket = Socket(map(str, count()))
+    drawn = pictures.Browser(socket)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="never done"):
         asyncio.run(drawn.screen("http://127.0.0.1:3001/d/x", login="Basic x"))
