@@ -68,7 +68,7 @@ dashboards: $(VENV)/.installed ## Write the dashboards' JSON from their source
 incidents: local-set ## Who is notified of which incident: writes the guide's table
 	$(BIN)/python -m tests.incidents
 
-pictures: $(VENV)/.installed ## The running stack's dashboards, drawn by Chromium into docs/images
+pictures: $(VENV)/.installed ## The running stack's dashboards as `stackctl snapshot` draws them, into dist/pictures
 	$(BIN)/python -m tests.pictures
 
 clean: ## Remove what the other targets made here

@@ -58,7 +58,7 @@ from dashboards.fields import (
 )
 from dashboards.limits import NEUTRAL, Limit
 from dashboards.links import LOGGED, to_dashboard, to_logs_of, to_rule
-from dashboards.palette import BY_LABEL
+from dashboards.palette import BY_LABEL, behind_text
 
 PROMETHEUS = DataSourceRef("prometheus", "prometheus")
 LOKI = DataSourceRef("loki", "loki")
@@ -71,6 +71,9 @@ LOGS_LABEL = "logs"
 
 _WIDE = 7
 """Columns of the grid from which on a legend has room for two numbers."""
+
+_WORDS = 6
+"""Letters from which on a unit is too long for Grafana's own width of an axis."""
 
 _HEADROOM = 1.1
 """The axis of an idle panel ends this far above its lowest limit."""
@@ -228,6 +231,18 @@ def _tooltip() -> common.VizTooltipOptions:
     )
 
 
+def _several(queries: Sequence[Query]) -> bool:
+    """Return whether there may be more than one series, each with its name."""
+    return len(queries) > 1 or any(labels_of(query.legend) for query in queries)
+
+
+def _axis_width(unit: str) -> int | None:
+    """Return the pixels of an axis whose unit is words, which Grafana would cut off; None for other units."""
+    words = unit.removeprefix("suffix:")
+    # A short unit may stand behind a large number, as a currency does, and is not cut off.
+    return None if words == unit or len(words) < _WORDS else 10 + 13 * (len(words) + 6) // 2
+
+
 def _top(unit: str, limit: Limit) -> float:
     """Return where the axis ends while all values are small: just above the lowest limit, so that both are in sight."""
     bounds = [abs(bound) for bound in (limit.warning, limit.critical) if bound]
@@ -274,6 +289,9 @@ def lines(
     panel.legend(_series_legend(queries, width)).tooltip(_tooltip())
     _colored_series(panel, queries, fields)
     panel.line_width(1).fill_opacity(0).show_points(options.VisibilityMode.NEVER)
+    across = _axis_width(unit)
+    if across is not None:
+        panel.axis_width(across)
     panel.thresholds_style(
         common.GraphThresholdsStyleConfig().mode(options.GraphTresholdsStyleMode.DASHED)
     )
@@ -333,15 +351,23 @@ def number(
         panel.decimals(places)
     panel.reduce_options(_last()).graph_mode(options.BigValueGraphMode.NONE)
     panel.color_scheme(_color(FieldColorModeId.THRESHOLDS))
-    mappings = texts_of(texts) if texts else []
-    panel.mappings([*mappings, absent(_nothing(queries), len(texts or ()))])
-    if texts:
+    tiles = {value: (text, behind_text(color)) for value, (text, color) in (texts or {}).items()}
+    mappings = texts_of(tiles) if tiles else []
+    panel.mappings([*mappings, absent(_nothing(queries), len(tiles))])
+    if tiles:
         # Not the solid variant: before 9.5 Grafana does not know it, and shows no color at all.
         panel.color_mode(options.BigValueColorMode.BACKGROUND)
     else:
         panel.color_mode(options.BigValueColorMode.VALUE)
-    if len(queries) > 1 or any(labels_of(query.legend) for query in queries):
-        panel.text(common.VizTextDisplayOptions().title_size(13).value_size(20))
+    several = _several(queries)
+    # Left to itself Grafana makes a number as large as its panel, and each one of a row another size.
+    size = 20 if texts or several else 32
+    panel.text(common.VizTextDisplayOptions().title_size(13).value_size(size))
+    if several:
+        # A line for each, its name whole and its value behind it: side by side, long names break or run into the next.
+        panel.orientation(options.VizOrientation.HORIZONTAL)
+    else:
+        panel.justify_mode(options.BigValueJustifyMode.CENTER)
     _linked(panel, queries, by_service=by_service, details=details)
     return panel.targets(_now(queries, PromQueryFormat.TIME_SERIES))
 
@@ -374,7 +400,9 @@ def dial(
         panel.decimals(places)
     panel.min(minimum).max(maximum).reduce_options(_last()).show_threshold_markers(True)
     panel.color_scheme(_color(FieldColorModeId.THRESHOLDS)).mappings([absent(_nothing(queries))])
-    panel.text(common.VizTextDisplayOptions().title_size(13).value_size(16))
+    # Seven letters, such as those of 100.00%, would be written over the arc.
+    size = 13 if places is not None and places > 1 else 16
+    panel.text(common.VizTextDisplayOptions().title_size(13).value_size(size))
     return panel.targets(_now(queries, PromQueryFormat.TIME_SERIES))
 
 
@@ -481,7 +509,7 @@ def rows(
         field = Field(name, column.unit, column.limit, width=_number_width(name, column.unit))
         properties = field.properties()
         if column.limit is not NEUTRAL or column.texts:
-            properties.append(_text_color())
+            properties += _text_color()
         if column.texts:
             properties.append(DynamicConfigValue("mappings", texts_of(column.texts)))
         panel.override_by_name(name, properties)
@@ -505,29 +533,35 @@ def _label_properties(label: str) -> list[DynamicConfigValue]:
         return [
             DynamicConfigValue("mappings", [text]),
             DynamicConfigValue("links", [link]),
-            DynamicConfigValue("custom.width", 60),
+            DynamicConfigValue("custom.width", 54),
         ]
     if label == "alertname":
         return [
             DynamicConfigValue("links", [to_rule("${__value.raw}").build()]),
             DynamicConfigValue("custom.width", 200),
         ]
+    if label == "method":  # seven letters at most; the service and the endpoint need the room
+        return [DynamicConfigValue("custom.width", 84)]
     if label in BY_LABEL and label not in {"service", "job"}:
         return [
             DynamicConfigValue("mappings", colored(label)),
-            _text_color(),
-            DynamicConfigValue("custom.width", 82),
+            *_text_color(),
+            DynamicConfigValue("custom.width", 80),
         ]
     return []
 
 
-def _text_color() -> DynamicConfigValue:
-    return DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
+def _text_color() -> list[DynamicConfigValue]:
+    """Return what colors the text of a cell; before 9.5 Grafana knows it by another name."""
+    return [
+        DynamicConfigValue("custom.displayMode", "color-text"),
+        DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
+    ]
 
 
 def _number_width(heading: str, unit: str) -> int:
     """Return the pixels of a column of numbers: its heading with the arrow that shows the order, or its values."""
-    return max(88 if unit == units.Seconds else 62, 7 * len(heading) + 38)
+    return max(80 if unit == units.Seconds else 62, 7 * len(heading) + 38)
 
 
 def with_logs(expr: str) -> str:

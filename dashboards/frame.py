@@ -77,7 +77,9 @@ class PrometheusAnnotation(model.AnnotationQuery, Builder[model.AnnotationQuery]
         title: str,
         text: str,
     ):
-        super().__init__(name=name, datasource=PROMETHEUS, icon_color=color, expr=expr)
+        # A time before the range would be drawn at its left edge, as if it had happened then.
+        in_range = f"({expr}) >= $__from"
+        super().__init__(name=name, datasource=PROMETHEUS, icon_color=color, expr=in_range)
         self._own = {
             "titleFormat": title,
             "textFormat": text,

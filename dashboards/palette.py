@@ -15,6 +15,9 @@ NEUTRAL = "#0072B2"
 ABSENT = "#6E7580"
 """For a value that does not exist, and for a series whose identity does not matter."""
 
+_TILES = {GOOD: "#287756", WARN: "#A54A1D"}
+"""Deeper shades of the colors that are too light to stand behind a text."""
+
 CATEGORIES = (NEUTRAL, "#D55E00", GOOD, "#AF5FD3", "#C20A8B", "#A65430")
 """For series that a panel names itself, in the order in which it lists them."""
 
@@ -63,3 +66,12 @@ BY_NAME: Mapping[str, str] = {
     "sell": "#D55E00",
 }
 """Names of series that mean the same on every dashboard."""
+
+
+def behind_text(color: str) -> str:
+    """Return the shade in which a color of this palette fills a tile.
+
+    Grafana 9 to 13 draw the tile as a gradient around it, darker in the dark theme and lighter in the light one
+    (packages/grafana-ui/src/components/BigValue/BigValueLayout.tsx), and write on it in white.
+    """
+    return _TILES.get(color, color)

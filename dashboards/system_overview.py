@@ -33,7 +33,7 @@ STATUS = Section(
             "An application that is down for two minutes pages somebody. Read its log, then look at its container.",
             Query(f'up{{job=~"{APPLICATIONS}"}}', "{{job}}"),
             unit=units.NoUnit,
-            width=8,
+            width=7,
             limit=limits.UP,
             texts=UP_DOWN,
             by_service=True,
@@ -47,7 +47,7 @@ STATUS = Section(
             Query("redis_up", "redis"),
             Query('up{job=~"rabbitmq|kong"}', "{{job}}"),
             unit=units.NoUnit,
-            width=6,
+            width=7,
             limit=limits.UP,
             texts=UP_DOWN,
             by_service=True,
@@ -89,7 +89,7 @@ ALERTS_AND_TRAFFIC = Section(
     None,
     7,
     [
-        active_alerts(ALL, width=14),
+        active_alerts(ALL, width=15),
         lines(
             "Network Traffic",
             "Bytes per second that the machine receives and sends, as cAdvisor sees them. Traffic between containers "
@@ -100,7 +100,7 @@ ALERTS_AND_TRAFFIC = Section(
                 "{{direction}} {{instance}}",
             ),
             unit=units.BytesPerSecondIEC,
-            width=10,
+            width=9,
             top=1024.0,
         ),
     ],

@@ -153,6 +153,7 @@ ALERTS_AND_VALUE = Section(
             # Grafana's dollars are shortened to thousands, which hides the changes of a day.
             unit=SIGNED_DOLLARS,
             from_zero=False,
+            places=0,
         ),
     ],
 )

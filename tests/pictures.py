@@ -1,7 +1,8 @@
-"""`make pictures`: the running stack's dashboards as whole pages, into docs/images.
+"""`make pictures`: the running stack's dashboards as pictures, drawn by a headless Chromium.
 
-A page is `stackctl snapshot`, drawn by a headless Chromium, which is asked over the DevTools protocol for a picture of
-all of it (chromedevtools.github.io/devtools-protocol/tot/Page/#method-captureScreenshot).
+A page is `stackctl snapshot`, and its picture goes to dist/pictures. With --grafana it is the first screen of a laptop
+in that Grafana, and goes to docs/images: only a real one draws, not the stand-in. Chromium is asked over the DevTools
+protocol (chromedevtools.github.io/devtools-protocol/tot/Page/#method-captureScreenshot).
 """
 
 from __future__ import annotations
@@ -25,11 +26,18 @@ import aiohttp
 from stackctl.snapshot.views import COLUMN
 from stackctl.util import paths
 
-FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
+_ROOT = Path(__file__).resolve().parents[1]
+SNAPSHOTS = _ROOT / "dist" / "pictures"
+GRAFANA = _ROOT / "docs" / "images"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _WIDTH = 24 * COLUMN + 40
 _START_SECONDS = 30.0
 _MAX_MESSAGE = 64 << 20
+_LAPTOP = (1366, 768)
+_BETWEEN = 2
+"""Seconds between pictures of a page of Grafana."""
+_SAME, _MOST_PICTURES = 4, 60
+"""As many pictures after the first must be the same until the page counts as drawn, of that many at most."""
 
 
 class Browser:
@@ -54,23 +62,49 @@ class Browser:
         while (await self._socket.receive_json()).get("method") != event:
             pass
 
-    async def picture(self, page: Path) -> bytes:
-        """Give a PNG of the whole page."""
+    @asynccontextmanager
+    async def _tab(self, width: int, height: int) -> AsyncIterator[str]:
         made = await self._call("Target.createTarget", url="about:blank")
         target = {"targetId": made["targetId"], "flatten": True}
         session = (await self._call("Target.attachToTarget", **target))["sessionId"]
-        screen = {"width": _WIDTH, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         await self._call("Emulation.setDeviceMetricsOverride", session, **screen)
         await self._call("Page.enable", session)
-        await self._call("Page.navigate", session, url=page.as_uri())
-        await self._until("Page.loadEventFired")
-        size = (await self._call("Page.getLayoutMetrics", session))["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        taken = await self._call(
-            "Page.captureScreenshot", session, captureBeyondViewport=True, clip=clip
-        )
+        yield str(session)
         await self._call("Target.closeTarget", targetId=made["targetId"])
+
+    async def picture(self, page: Path) -> bytes:
+        """Give a PNG of the whole page."""
+        async with self._tab(_WIDTH, 800) as session:
+            await self._call("Page.navigate", session, url=page.as_uri())
+            await self._until("Page.loadEventFired")
+            size = (await self._call("Page.getLayoutMetrics", session))["cssContentSize"]
+            clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+            taken = await self._call(
+                "Page.captureScreenshot", session, captureBeyondViewport=True, clip=clip
+            )
         return base64.b64decode(taken["data"])
+
+    async def screen(self, address: str, *, login: str, size: tuple[int, int] = _LAPTOP) -> bytes:
+        """Give a PNG of what a screen shows of a page of Grafana; `login` is the header Authorization."""
+        async with self._tab(*size) as session:
+            await self._call("Network.enable", session)
+            headers = {"Authorization": login}
+            await self._call("Network.setExtraHTTPHeaders", session, headers=headers)
+            await self._call("Page.navigate", session, url=address)
+            return await self._settled(session)
+
+    async def _settled(self, session: str) -> bytes:
+        """Give the picture that stays as it is: Grafana draws panels as their answers arrive."""
+        seen, same = "", 0
+        for _ in range(_MOST_PICTURES):
+            await asyncio.sleep(_BETWEEN)
+            taken = str((await self._call("Page.captureScreenshot", session))["data"])
+            same = same + 1 if taken == seen else 0
+            if same >= _SAME:
+                return base64.b64decode(taken)
+            seen = taken
+        raise RuntimeError("the page is never done")
 
 
 @asynccontextmanager
@@ -118,17 +152,39 @@ async def draw(program: str, pages: Sequence[Path], folder: Path) -> None:
             (folder / f"{page.stem}.png").write_bytes(await chromium.picture(page))
 
 
+async def draw_grafana(program: str, address: str, query: str, folder: Path) -> None:
+    """Write a PNG of the first screen of each dashboard of a Grafana; the password is GRAFANA_PASSWORD."""
+    password = os.environ["GRAFANA_PASSWORD"]
+    login = "Basic " + base64.b64encode(f"admin:{password}".encode()).decode()
+    async with browser(program) as chromium:
+        for name in paths.dashboards():
+            page = f"{address.rstrip('/')}/d/{name}?{query}"
+            (folder / f"{name}.png").write_bytes(await chromium.screen(page, login=login))
+
+
 def main() -> int:
     """Give 0, or 1 where Chromium or the stack is missing."""
     parser = argparse.ArgumentParser(prog="python -m tests.pictures", description=__doc__)
     parser.add_argument("--from", dest="start", default="now-1h", help="since (default: now-1h)")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pictures go")
+    parser.add_argument("--folder", type=Path, help="where the pictures go")
+    parser.add_argument(
+        "--grafana",
+        metavar="ADDRESS",
+        help="a Grafana that draws; its password is GRAFANA_PASSWORD",
+    )
+    parser.add_argument("--theme", choices=("dark", "light"), default="dark", help="of Grafana")
     parser.add_argument("options", nargs="*", help="options of stackctl, after --")
     arguments = parser.parse_args()
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
         sys.stderr.write("no Chromium here; on Debian: apt-get install chromium\n")
         return 1
+    target: Path = arguments.folder or (GRAFANA if arguments.grafana else SNAPSHOTS)
+    target.mkdir(parents=True, exist_ok=True)
+    if arguments.grafana:
+        query = f"from={arguments.start}&to=now&theme={arguments.theme}"
+        asyncio.run(draw_grafana(program, arguments.grafana, query, target))
+        return 0
     stackctl = [sys.executable, "-m", "stackctl", *arguments.options]
     with tempfile.TemporaryDirectory() as folder:
         pages = [Path(folder) / f"{name}.html" for name in paths.dashboards()]
@@ -136,7 +192,7 @@ def main() -> int:
             command = [*stackctl, "snapshot", page.stem, "--from", arguments.start, "-o", page]
             if subprocess.run(command, check=False).returncode != 0:
                 return 1
-        asyncio.run(draw(program, pages, arguments.folder))
+        asyncio.run(draw(program, pages, target))
     return 0
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from stackctl.clients.grafana import GrafanaClient
+from stackctl.clients.grafana import GrafanaClient, Login
 from stackctl.docker.engine import Engine
-from stackctl.errors import ServiceError
 from stackctl.project.project import Project
 
 # The new password travels inside the container only: on the command line of no process.
@@ -13,17 +12,11 @@ _SET_PASSWORD = (
 )
 
 
-async def refuses_password(project: Project) -> bool:
-    """Return whether Grafana refuses the project's current password. Raises ServiceError if it does not answer."""
+async def login(project: Project) -> Login:
+    """Return whether Grafana takes the project's current password. Raises ServiceError if it does not answer."""
     password = project.secrets.get("GRAFANA_PASSWORD")
     async with GrafanaClient(project.settings.url("grafana"), password=password) as client:
-        try:
-            await client.current_user()
-        except ServiceError as error:
-            if error.status == 401:
-                return True
-            raise
-    return False
+        return await client.login()
 
 
 def set_password(engine: Engine, container: str) -> None:

@@ -161,8 +161,7 @@ def _grafana_password(engine: Engine, project: Project) -> GrafanaPassword:
     container = engine.containers().get("grafana")
     if container is not None and container.running:
         with suppress(ServiceError):
-            refused = asyncio.run(grafana.refuses_password(project))
-            return "set" if refused else "keep"
+            return "set" if asyncio.run(grafana.login(project)) == "refused" else "keep"
         return "unknown"
     # The first start of Grafana takes the password that it is given; its data keeps that.
     return "unknown" if f"{project.name}_grafana_data" in engine.volumes() else "keep"

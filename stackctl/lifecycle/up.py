@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from stackctl import __version__
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
-from stackctl.errors import EngineError
+from stackctl.errors import EngineError, StackctlError
 from stackctl.images import lockfile, resolve
 from stackctl.images.resolve import Choice, Resolved
 from stackctl.lifecycle import attach, demo_data, down, grafana, reload
@@ -201,10 +201,25 @@ def _wait_for_readiness(
 def _set_grafana_password(
     project: Project, engine: Engine, containers: Mapping[str, ContainerState], observer: Observer
 ) -> None:
-    """Set Grafana's password if it refuses the current one, as it keeps that of its first start."""
-    if asyncio.run(grafana.refuses_password(project)):
+    """Set Grafana's password if it refuses the current one, as it keeps that of its first start.
+
+    Then log in again: the command that sets it can say that it did, and Grafana refuse it all the same.
+    """
+    found = asyncio.run(grafana.login(project))
+    if found == "refused":
         observer.step("setting Grafana's password")
         grafana.set_password(engine, containers["grafana"].id)
+        found = asyncio.run(grafana.login(project))
+    if found == "refused":
+        raise StackctlError(
+            "Grafana says that the password of admin was changed, and refuses the new one",
+            remedy="if a user other than Grafana's first one is called admin now, rename them; else wait five minutes, "
+            "as after five wrong passwords Grafana refuses the right one too, and run stackctl up again",
+        )
+    if found == "locked":
+        observer.note(
+            "Grafana refuses admin for up to five minutes, after five wrong passwords; the current one is right"
+        )
 
 
 def _changed(plan: UpPlan, containers: Mapping[str, ContainerState]) -> tuple[str, ...]:

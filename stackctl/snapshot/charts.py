@@ -16,7 +16,8 @@ from pygal.style import Style  # type: ignore[import-untyped]
 from stackctl.snapshot.timerange import TimeRange
 
 _SVG = "http://www.w3.org/2000/svg"
-_TICKS = 6
+_TICKS, _TICK_WIDTH = 6, 75
+"""The most labels on the axis of time, and the pixels that each needs."""
 _LEFT, _BELOW = 64, 24
 """Room for the labels of the axes, in pixels."""
 _LETTER = 8
@@ -67,7 +68,7 @@ def lines(
         show_dots=False,
         allow_interruptions=True,
         stroke_style={"width": 1.5},
-        x_labels=_ticks(times),
+        x_labels=_ticks(times, size[0] - _LEFT),
         max_scale=8,
     )
     for curve in curves:
@@ -155,9 +156,10 @@ def heatmap(
                 )
                 at = times.start.timestamp() + (place + 0.5) * times.seconds / len(values)
                 ET.SubElement(cell, "title").text = f"{clock(at)}, {label}: {text(value)}"
-    for index, at in enumerate(_ticks(times)):
-        anchor = "end" if index == _TICKS else "middle"
-        _label(root, clock(at), _LEFT + index * width / _TICKS, size[1] - 6, anchor)
+    ticks = _ticks(times, width)
+    for index, at in enumerate(ticks):
+        anchor = "end" if at == ticks[-1] else "middle"
+        _label(root, clock(at), _LEFT + index * width / (len(ticks) - 1), size[1] - 6, anchor)
     return _svg(root)
 
 
@@ -226,9 +228,10 @@ def _svg(root: ET.Element) -> Markup:
     return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704
 
 
-def _ticks(times: TimeRange) -> list[float]:
-    start, part = times.start.timestamp(), times.seconds / _TICKS
-    return [start + index * part for index in range(_TICKS + 1)]
+def _ticks(times: TimeRange, width: float) -> list[float]:
+    count = max(2, min(_TICKS, int(width / _TICK_WIDTH)))
+    start, part = times.start.timestamp(), times.seconds / count
+    return [start + index * part for index in range(count + 1)]
 
 
 def _clock(times: TimeRange) -> Format:

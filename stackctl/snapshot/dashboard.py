@@ -5,6 +5,7 @@ The JSON model: grafana.com/docs/grafana/latest/dashboards/build-dashboards/view
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +63,29 @@ class _Mapping(BaseModel):
     type: str
     options: dict[str, Any] = {}
 
+    def result(self, value: float | str) -> _Text | None:
+        """Return what stands for a value: by itself, by a regular expression for a text, or for what is no number."""
+        if isinstance(value, str):
+            return self._of_text(value)
+        if self.type == "value":
+            key = str(int(value)) if value == value // 1 else str(value)
+            return _Text.model_validate(self.options[key]) if key in self.options else None
+        if self.type == "special" and math.isnan(value) and "nan" in self.options.get("match", ""):
+            return _Text.model_validate(self.options.get("result", {}))
+        return None
+
+    def _of_text(self, value: str) -> _Text | None:
+        if self.type != "regex":
+            return None
+        pattern = re.compile(str(self.options.get("pattern", "")).strip("/"))
+        found = pattern.search(value)
+        if found is None:
+            return None
+        result = _Text.model_validate(self.options.get("result", {}))
+        # Grafana's text may name a group of the pattern: $1.
+        text = re.sub(r"\$(\d)", lambda group: found[int(group[1])] or "", result.text)
+        return result.model_copy(update={"text": text})
+
 
 class _Color(CamelModel):
     mode: str = ""
@@ -100,13 +124,10 @@ class Appearance(CamelModel):
     color: _Color = _Color()
     custom: _Custom = _Custom()
 
-    def mapped(self, value: float) -> _Text | None:
-        """Return the text and colour that stand for a value, where there are any."""
-        key = str(int(value)) if value == value // 1 else str(value)
-        found = [
-            one.options[key] for one in self.mappings if one.type == "value" and key in one.options
-        ]
-        return _Text.model_validate(found[0]) if found else None
+    def mapped(self, value: float | str) -> _Text | None:
+        """Return the text and colour that stand for a value, where there are any: the first mapping that fits."""
+        found = (one.result(value) for one in self.mappings)
+        return next((text for text in found if text is not None), None)
 
     def step(self, value: float) -> Step | None:
         """Return the threshold that a value has reached."""
@@ -160,6 +181,8 @@ class _SortBy(CamelModel):
 
 class _Legend(CamelModel):
     calcs: tuple[str, ...] = ()
+    sort_by: str = ""
+    sort_desc: bool = False
 
 
 class _Options(CamelModel):
@@ -211,6 +234,14 @@ class Panel(CamelModel):
         """How a table's columns are named and ordered."""
         found = [one.options for one in self.transformations if one.id == "organize"]
         return Organize.model_validate(found[0] if found else {})
+
+    @property
+    def columns(self) -> frozenset[str] | None:
+        """The columns that a table is confined to, by their names in the answer; None for all."""
+        for one in self.transformations:
+            if one.id == "filterFieldsByName":
+                return frozenset(one.options.get("include", {}).get("names", ()))
+        return None
 
 
 class _Current(BaseModel):
@@ -273,4 +304,13 @@ def load(name: str, folder: Path) -> Dashboard:
             remedy="stackctl up renders all whose services are there",
         ) from None
     panels = sorted(found.panels, key=lambda panel: (panel.grid_pos.y, panel.grid_pos.x))
-    return found.model_copy(update={"panels": tuple(panels)})
+    named = [one.model_copy(update={"title": _filled(one.title, found)}) for one in panels]
+    return found.model_copy(update={"panels": tuple(named)})
+
+
+def _filled(title: str, dashboard: Dashboard) -> str:
+    """Return a title with the chosen values in the place of variables, nothing in that of all values."""
+    for variable in dashboard.templating.variables:
+        chosen = "" if variable.shown == "all" else variable.shown
+        title = title.replace(f"${variable.name}", chosen)
+    return title.strip()

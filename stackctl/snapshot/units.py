@@ -23,12 +23,13 @@ _TIME = (
 
 
 def number(value: float, decimals: int | None = None) -> str:
-    """Return a number with this many decimals, or with up to two depending on its size: 99.96% is not 100%."""
-    if decimals is None:
-        size = abs(value)
-        decimals = 0 if size >= 1000 or size == int(size) else 1 if size >= 100 else 2
-        if 0 < size < 0.01:
-            return f"{value:.2g}"
+    """Return a number with this many decimals, as Grafana does, or with up to two depending on its size."""
+    if decimals is not None:
+        return f"{value:,.{decimals}f}"
+    size = abs(value)
+    decimals = 0 if size >= 1000 or size == int(size) else 1 if size >= 100 else 2
+    if 0 < size < 0.01:
+        return f"{value:.2g}"
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -50,10 +51,11 @@ Style = Callable[[float, int | None], str]
 
 def _scaled(scale: Sequence[tuple[str, float]], behind: str = "") -> Style:
     def style(value: float, decimals: int | None) -> str:
-        # Zero, and what is smaller than the smallest, is in the smallest but for time, where it is in seconds.
+        if scale is _TIME and value == 0:
+            return "0 s"
+        # What is smaller than the smallest is in the smallest.
         fitting = [step for step in scale if abs(value) >= step[1]]
-        smallest = ("s", 1.0) if scale is _TIME and value == 0 else scale[0]
-        name, size = fitting[-1] if fitting else smallest
+        name, size = fitting[-1] if fitting else scale[0]
         unit = f"{name}{behind}".strip()
         return f"{number(value / size, decimals)} {unit}".strip()
 

@@ -178,7 +178,11 @@ def _piechart(panel: Panel, answer: Answer, _: TimeRange) -> Content:
             [
                 Cell(part.name),
                 Cell(_text(looks, part.value)),
-                Cell(format_value(part.value / whole, "percentunit", 1) if whole else ""),
+                Cell(
+                    format_value(part.value / whole, "percentunit", looks.decimals or 0)
+                    if whole
+                    else ""
+                ),
             ],
             part.color,
         )
@@ -256,7 +260,12 @@ def _table(panel: Panel, answer: Answer, _: TimeRange) -> Content:
     organize = panel.organize
     found = {name for key, values in merged.items() for name in (*dict(key), *values)}
     columns = sorted(
-        (name for name in found if not organize.exclude_by_name.get(name)),
+        (
+            name
+            for name in found
+            if not organize.exclude_by_name.get(name)
+            and (panel.columns is None or name in panel.columns)
+        ),
         key=lambda name: (organize.index_by_name.get(name, len(found)), name),
     )
     names = {name: organize.rename_by_name.get(name, name) for name in columns}
@@ -275,16 +284,15 @@ def _table(panel: Panel, answer: Answer, _: TimeRange) -> Content:
 
 
 def _logs(_: Panel, answer: Answer, __: TimeRange) -> Content:
-    return Content(
-        lines=[
-            LogLine(
-                dt.datetime.fromtimestamp(line.timestamp / 1e9, dt.UTC).strftime("%m-%d %H:%M:%S"),
-                line.labels.get("job", ""),
-                line.text,
-            )
-            for line in answer.lines
-        ]
-    )
+    lines = []
+    for line in answer.lines:
+        time = dt.datetime.fromtimestamp(line.timestamp / 1e9, dt.UTC)
+        job = line.labels.get("job", "")
+        # The queries put the job before the text, for in Grafana it has no column of its own.
+        lines.append(
+            LogLine(time.strftime("%m-%d %H:%M:%S"), job, line.text.removeprefix(f"{job} "))
+        )
+    return Content(lines=lines)
 
 
 Draw = Callable[[Panel, Answer, TimeRange], Content]
@@ -324,9 +332,9 @@ def _axis(looks: Appearance, values: Sequence[float]) -> charts.Format:
     """Return a format with as many decimals as an axis over these values needs for different labels."""
     least, most = min(values, default=0.0), max(values, default=0.0)
     some = [least + part / 6 * (most - least) for part in range(7)]
-    for decimals in (looks.decimals, 1, 2, 3):
+    for decimals in (0, 1, 2, 3):
         exact = looks.model_copy(update={"decimals": decimals})
-        if least == most or len({_text(exact, value) for value in some}) == len(some):
+        if least < most and len({_text(exact, value) for value in some}) == len(some):
             return _formatter(exact)
     return _formatter(looks)
 
@@ -395,13 +403,21 @@ def _limits(looks: Appearance, curves: Sequence[Curve], times: TimeRange) -> lis
 
 
 def _legend(panel: Panel, named: Sequence[tuple[Series, str]]) -> Table:
-    calcs = [_CALCS[name] for name in panel.options.legend.calcs if name in _CALCS]
+    legend = panel.options.legend
+    calcs = [_CALCS[name] for name in legend.calcs if name in _CALCS]
+    by = next((calc for name, calc in calcs if name == legend.sort_by.lower()), None)
+    if by is not None:
+        named = sorted(named, key=lambda one: by(_values(one[0])), reverse=legend.sort_desc)
     rows = []
     for series, color in named:
-        looks, values = panel.appearance(series.name), [value for _, value in series.points]
+        looks, values = panel.appearance(series.name), _values(series)
         results = [Cell(_text(looks, calc(values))) for _, calc in calcs]
         rows.append(Row([Cell(series.name), *results], color))
     return Table(["", *(name for name, _ in calcs)], rows)
+
+
+def _values(series: Series) -> list[float]:
+    return [value for _, value in series.points]
 
 
 def _thresholds(looks: Appearance) -> str:
@@ -419,9 +435,13 @@ def _named(color: str) -> str:
 
 
 def _cell(looks: Appearance, value: str | float | None) -> Cell:
-    if value is None or isinstance(value, str):
-        return Cell(value or "")
+    if value is None:
+        return Cell("")
     colored = looks.custom.cell_options.type.startswith("color")
+    if isinstance(value, str):
+        mapped = looks.mapped(value)
+        color = colors.color(mapped.color) if mapped and mapped.color and colored else None
+        return Cell(mapped.text if mapped and mapped.text else value, color or colors.NEUTRAL)
     return Cell(_text(looks, value), colors.of_value(looks, value) if colored else colors.NEUTRAL)
 
 

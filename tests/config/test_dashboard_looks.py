@@ -5,6 +5,7 @@ Each test holds a kind of fault that was seen in a real Grafana, over every pane
 
 from __future__ import annotations
 
+import colorsys
 import itertools
 import math
 import re
@@ -233,15 +234,79 @@ def test_a_color_stands_out_in_both_themes(color: str) -> None:
         assert contrast(color, background) >= 3, background
 
 
-def test_white_text_stands_out_on_every_tile() -> None:
-    backgrounds = {
-        color
-        for _, panel in of_type("stat")
-        if panel["options"]["colorMode"] == "background"
-        for color in colors_of(panel["fieldConfig"]["defaults"]["mappings"])
-    }
-    assert backgrounds >= {palette.GOOD, palette.BAD, palette.ABSENT}
-    assert all(contrast("#ffffff", color) >= 3 for color in backgrounds)
+def shifted(color: str, darker: float, degrees: float) -> str:
+    """Return a color with less lightness (percentage points) and a turned hue, as tinycolor's darken and spin do."""
+    red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
+    lightness = min(1.0, max(0.0, lightness - darker / 100))
+    found = colorsys.hls_to_rgb((hue + degrees / 360) % 1, lightness, saturation)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in found)
+
+
+def tile(color: str, *, dark: bool) -> list[str]:
+    """Return what Grafana fills a tile with: the ends of the gradient, and the color itself where it is solid."""
+    factor = 1 if dark else -0.7
+    return [shifted(color, 15 * factor, 8), shifted(color, 5 * factor, -8), color]
+
+
+def text_on(color: str) -> str:
+    """Return the color of Grafana's text on a tile (packages/grafana-ui/src/utils/colors.ts)."""
+    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return "#202226" if (299 * red + 587 * green + 114 * blue) / 1000 > 180 else "#f7f8fa"
+
+
+def colors_of(value: object) -> Iterator[str]:
+    """Yield every color in a piece of JSON."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in {"color", "fixedColor", "iconColor"} and isinstance(inner, str):
+                yield inner
+            else:
+                yield from colors_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from colors_of(inner)
+
+
+TILES = {
+    (uid, panel["title"]): sorted({*colors_of(panel["fieldConfig"]["defaults"]["mappings"])})
+    for uid, panel in of_type("stat")
+    if panel["options"]["colorMode"] == "background"
+}
+"""Panel → the colors that its tiles can have."""
+
+
+def test_the_gradient_is_that_of_the_formula() -> None:
+    # What tinycolor2 1.4.2 gives; it rounds between its steps.
+    for found, wanted in [
+        (shifted("#009E73", 15, 8), "#005146"),
+        (shifted("#009E73", -10.5, 8), "#00d4b6"),
+        (shifted("#C42D1C", 5, -8), "#ae191e"),
+        (shifted("#C42D1C", -3.5, -8), "#d41e24"),
+    ]:
+        assert math.dist(channels(found), channels(wanted)) < 0.01, (found, wanted)
+
+
+@pytest.mark.parametrize("dark", [True, False], ids=["dark", "light"])
+def test_text_stands_out_on_every_tile(dark: bool) -> None:
+    colors = {*itertools.chain(*TILES.values())}
+    assert colors > {palette.BAD, palette.ABSENT}
+    for color in colors:
+        for part in tile(color, dark=dark):
+            assert contrast(text_on(color), part) >= 3, (color, part)
+
+
+def test_a_tile_in_the_color_of_a_line_would_be_found() -> None:
+    assert min(contrast(text_on(palette.GOOD), part) for part in tile(palette.GOOD, dark=False)) < 2
+
+
+@pytest.mark.parametrize("colors", TILES.values(), ids=["/".join(name) for name in TILES])
+def test_tiles_that_are_seen_together_differ_for_everybody(colors: list[str]) -> None:
+    for one, other in itertools.combinations(colors, 2):
+        for dark in (True, False):
+            # One end alone may be alike; the tile shows both.
+            pairs = zip(tile(one, dark=dark), tile(other, dark=dark), strict=True)
+            assert max(itertools.starmap(difference, pairs)) >= 0.04, (one, other, dark)
 
 
 @pytest.mark.parametrize("group", TOGETHER)
@@ -264,19 +329,6 @@ def test_no_color_comes_from_a_hash_of_a_name() -> None:
             assert mode != "palette-classic-by-name", (uid, panel["title"], name)
 
 
-def colors_of(value: object) -> Iterator[str]:
-    """Yield every color in a piece of JSON."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key in {"color", "fixedColor", "iconColor"} and isinstance(inner, str):
-                yield inner
-            else:
-                yield from colors_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from colors_of(inner)
-
-
 def test_every_fixed_color_is_of_the_palette() -> None:
     found = {
         color
@@ -286,7 +338,7 @@ def test_every_fixed_color_is_of_the_palette() -> None:
             [p.get("fieldConfig", p) for p in part] if isinstance(part, list) else part
         )
     }
-    assert found - NAMED == set()
+    assert found - NAMED - {palette.behind_text(color) for color in NAMED} == set()
     assert len(found) > 5
 
 
@@ -462,11 +514,44 @@ def test_a_long_legend_begins_with_the_highest_series() -> None:
         assert "max" in legend["calcs"], (uid, panel["title"])
 
 
-def test_a_tile_of_several_values_has_names_that_can_be_read() -> None:
+def test_a_tile_of_several_values_has_a_line_for_each() -> None:
     for uid, panel in of_type("stat"):
+        where, shown = (uid, panel["title"]), panel["options"]
         legends = [target["legendFormat"] for target in panel["targets"]]
+        assert shown["text"]["titleSize"] >= 12, where
         if len(legends) > 1 or "{{" in legends[0]:
-            assert panel["options"]["text"]["titleSize"] >= 12, (uid, panel["title"])
+            # Side by side the names broke at their hyphens, or ran into the next tile.
+            assert shown["orientation"] == "horizontal", where
+            assert panel["gridPos"]["h"] >= 4, where
+
+
+def test_numbers_of_one_kind_have_one_size() -> None:
+    # Grafana fits each number into its panel: 29 was four times as high as the zero beside it.
+    sizes = {panel["options"]["text"]["valueSize"] for _, panel in of_type("stat")}
+    assert sizes == {20, 32}
+    assert {panel["options"]["text"]["valueSize"] for _, panel in of_type("gauge")} == {13, 16}
+
+
+def test_a_colored_cell_is_colored_before_grafana_9_5_too() -> None:
+    found = 0
+    for uid, panel in of_type("table"):
+        for name, shown in looks(panel):
+            options = shown.get("custom.cellOptions")
+            assert shown.get("custom.displayMode") == (options and options["type"]), (uid, name)
+            found += options is not None
+    assert found > len(DASHBOARDS)
+
+
+def test_an_axis_has_room_for_a_unit_in_words() -> None:
+    wide = 0
+    for uid, panel in of_type("timeseries"):
+        unit = panel["fieldConfig"]["defaults"]["unit"]
+        if unit.startswith("suffix:") and len(unit) > len("suffix:USD/h"):
+            # 6.3 pixels a letter, as measured: "40.0 analyses/min" takes 107.
+            label = f"100.0 {unit.removeprefix('suffix:')}"
+            assert panel["fieldConfig"]["defaults"]["custom"]["axisWidth"] >= 6.3 * len(label), uid
+            wide += 1
+    assert wide >= 4
 
 
 @pytest.mark.parametrize("word", ["dark", "light", "red", "green", "yellow", "blue"])

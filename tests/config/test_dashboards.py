@@ -208,7 +208,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 def expanded(expr: str) -> str:
     """Put Grafana's values at their defaults: an hour's range, every choice."""
-    values = {"__rate_interval": "1m", "__interval": "5m", "__range": "1h"}
+    values = {"__rate_interval": "1m", "__interval": "5m", "__range": "1h", "__from": "1"}
     return re.sub(r"\$([a-z_]+)", lambda found: values.get(found[1], "..*"), expr)
 
 
@@ -549,7 +549,7 @@ def test_every_metric_is_of_the_contract_an_exporter_or_a_recording_rule(
     unknown = {
         (where, name)
         for where, expr in queries()
-        for name in metric_names(expr)
+        for name in metric_names(expanded(expr))
         if name not in SERIES.keys() | EXPORTED | recorded
     }
     assert unknown == set()
@@ -755,6 +755,8 @@ def test_annotations_are_critical_alerts_deployments_and_starts_as_thin_lines() 
         for annotation in drawn.values():
             assert "expr" not in annotation or annotation["useValueForTime"] is True, uid
             assert "expr" not in annotation or "* 1000" in annotation["expr"], uid
+            # What was before the range would be drawn at its left edge.
+            assert "expr" not in annotation or annotation["expr"].endswith(") >= $__from"), uid
         assert drawn["Deployments"]["target"]["tags"] == ["deployment"]
         services = re.search(r'service=~"([^"]+)"', alerts)
         assert services is not None

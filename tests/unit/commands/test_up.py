@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stackctl.cli import cli
+from stackctl.clients.grafana import Login
 from stackctl.config.load import load
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, StackctlError
@@ -59,8 +60,8 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     async def ready(*_: object, **__: object) -> list[Progress]:
         return [Progress("grafana", "ready", 1.0, ""), Progress("prometheus", "ready", 2.0, "")]
 
-    async def accepts(_: Project) -> bool:
-        return False
+    async def accepts(_: Project) -> Login:
+        return "accepted"
 
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
     monkeypatch.setattr(attach, "discover", lambda _, state: state)
@@ -69,7 +70,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StartingEngine:
     monkeypatch.setattr("stackctl.images.resolve.obtain", lambda *_, **__: Resolved("local", {}))
     monkeypatch.setattr("stackctl.project.engine_overrides.adapt", lambda *_: [])
     monkeypatch.setattr("stackctl.readiness.wait.wait", ready)
-    monkeypatch.setattr("stackctl.lifecycle.grafana.refuses_password", accepts)
+    monkeypatch.setattr("stackctl.lifecycle.grafana.login", accepts)
     return engine
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stackctl import __version__
+from stackctl.clients.grafana import Login
 from stackctl.config.load import load
 from stackctl.config.registry import OVERRIDE_FILE
 from stackctl.config.settings import Settings
@@ -109,7 +110,8 @@ class Stage:
 
     engine: Machine
     project: Project
-    refused: bool = False
+    logins: list[Login] = field(default_factory=lambda: ["accepted"])
+    """What Grafana makes of the password, at one time after another."""
     decision: Decision = field(default_factory=lambda: Decision("local", "kept"))
     resolved: Resolved = field(default_factory=lambda: Resolved("local", {}, "kept"))
     waits_for: set[str] = field(default_factory=lambda: {"grafana", "mongodb", "loki"})
@@ -168,8 +170,8 @@ def stage(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
         steps.append(f"wait for {len(services)}")
         return [Progress("loki", "ready", 1.0, "")]
 
-    async def refuses(_: Project) -> bool:
-        return stage.refused
+    async def login(_: Project) -> Login:
+        return stage.logins.pop(0) if len(stage.logins) > 1 else stage.logins[0]
 
     def remove_copies(_: object, *, but: Sequence[Copy] = ()) -> None:
         steps.append(f"remove copies but {[one.volume for one in but]}")
@@ -187,7 +189,7 @@ def stage(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
     )
     monkeypatch.setattr(reload, "note_started", lambda _: steps.append("note what is read"))
     monkeypatch.setattr(wait, "wait", waited)
-    monkeypatch.setattr(grafana, "refuses_password", refuses)
+    monkeypatch.setattr(grafana, "login", login)
     demo_data.record_fingerprint(stage.project.state, fingerprint(stage))
     return stage
 
@@ -218,7 +220,7 @@ def fingerprint(stage: Stage) -> str:
 
 
 def test_an_up_with_everything_to_do_does_it_in_this_order(stage: Stage) -> None:
-    stage.refused = True
+    stage.logins = ["refused", "accepted"]
     stage.engine.extra = [inspected("loki", name="0123456789ab_loki")]
     stage.engine.named = {VOLUME}
     demo_data.record_fingerprint(stage.project.state, "other")
@@ -648,15 +650,31 @@ def test_a_dry_run_leaves_nothing_of_its_rendering(
     assert list(folder.iterdir()) == []
 
 
+def test_a_password_that_is_refused_after_it_was_set_is_an_error(stage: Stage) -> None:
+    stage.logins = ["refused", "refused"]
+    with pytest.raises(StackctlError, match=r"was changed, and refuses the new one"):
+        stage.up()
+    assert stage.engine.steps[-1] == "in id-grafana: ['grafana', 'cli']"
+
+
+@pytest.mark.parametrize("before", [[], ["refused"]], ids=["at once", "after it was set"])
+def test_an_admin_who_is_locked_out_is_told_so(stage: Stage, before: list[Login]) -> None:
+    stage.logins = [*before, "locked"]
+    stage.up()
+    assert "for up to five minutes" in stage.told[-1]
+    assert ("setting Grafana's password" in stage.told) == bool(before)
+
+
 @pytest.mark.parametrize(
     ("status", "volumes", "answer", "expected"),
     [
-        ("running", {"bot-core_grafana_data"}, True, "set"),
-        ("running", {"bot-core_grafana_data"}, False, "keep"),
+        ("running", {"bot-core_grafana_data"}, "refused", "set"),
+        ("running", {"bot-core_grafana_data"}, "accepted", "keep"),
+        ("running", {"bot-core_grafana_data"}, "locked", "keep"),
         ("running", {"bot-core_grafana_data"}, None, "unknown"),
-        ("exited", {"bot-core_grafana_data"}, True, "unknown"),
+        ("exited", {"bot-core_grafana_data"}, "refused", "unknown"),
         # Grafana starts with the password that it is given.
-        ("exited", set[str](), True, "keep"),
+        ("exited", set[str](), "refused", "keep"),
     ],
 )
 def test_what_is_known_of_grafanas_password(
@@ -664,15 +682,15 @@ def test_what_is_known_of_grafanas_password(
     monkeypatch: pytest.MonkeyPatch,
     status: str,
     volumes: set[str],
-    answer: bool | None,
+    answer: Login | None,
     expected: str,
 ) -> None:
-    async def refuses(_: Project) -> bool:
+    async def login(_: Project) -> Login:
         if answer is None:
             raise ServiceError("it does not answer", service="grafana")
         return answer
 
-    monkeypatch.setattr(grafana, "refuses_password", refuses)
+    monkeypatch.setattr(grafana, "login", login)
     stage.engine.states["grafana"] = container("grafana", status=status)
     stage.engine.named = volumes
     found = dry_run(stage).facts.rehearsal

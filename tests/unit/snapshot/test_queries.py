@@ -51,9 +51,9 @@ def test_every_dashboard_is_read_with_all_its_panels(name: str) -> None:
     found = dashboard.load(name, SHIPPED)
     raw = json.loads((SHIPPED / f"{name}.json").read_text())
     assert found.uid == name
-    assert sorted(one.title for one in found.panels) == sorted(
-        one["title"] for one in raw["panels"]
-    )
+    # A row is repeated for each machine in Grafana; here all are in one.
+    titles = [one["title"].replace(" $instance", "") for one in raw["panels"]]
+    assert sorted(one.title for one in found.panels) == sorted(titles)
     places = [(one.grid_pos.y, one.grid_pos.x) for one in found.panels]
     assert places == sorted(places)
 

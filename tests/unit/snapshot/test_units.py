@@ -48,3 +48,7 @@ def test_a_value_in_its_unit(value: float, unit: str, text: str) -> None:
 
 def test_decimals_that_the_panel_asks_for() -> None:
     assert format_value(66.666, "percent", 2) == "66.67%"
+    assert format_value(100, "percent", 2) == "100.00%"
+    assert format_value(0, "reqps", 2) == "0.00 req/s"
+    assert format_value(0, "s", 1) == "0 s"
+    assert format_value(120, "s", 1) == "2.0 min"

@@ -114,6 +114,29 @@ def test_a_timeseries_has_a_curve_a_legend_and_the_thresholds_near_it() -> None:
     )
 
 
+@pytest.mark.parametrize("desc", [True, False])
+def test_a_legend_is_in_the_order_that_the_panel_asks_for(desc: bool) -> None:
+    legend = {"legend": {"calcs": ["lastNotNull", "max"], "sortBy": "Max", "sortDesc": desc}}
+    found = shown(
+        panel("timeseries", options=legend), series("a", 10, 2), series("b", 60, 1), series("c", 20)
+    )
+    table = found.content.table
+    assert table is not None
+    names = [row.cells[0].text for row in table.rows]
+    assert names == (["b", "c", "a"] if desc else ["a", "c", "b"])
+
+
+def test_a_narrow_graph_has_fewer_times_below_it() -> None:
+    def times(width: int) -> int:
+        curve = charts.Curve("a", "#000000", [(at, 1.0) for at in HOUR.times()])
+        size = (width, 200)
+        svg = charts.lines([curve], HOUR, size=size, text=str, fill=False, zero=True)
+        return len(re.findall(r">1[12]:\d\d</text>", svg))
+
+    assert times(600) == 7
+    assert times(270) == 3
+
+
 def test_a_gap_breaks_a_curve_and_a_point_that_is_alone_is_seen() -> None:
     times = HOUR.times()
     values: dict[int, float] = {0: 1.0, 1: 2.0, 5: 3.0, 8: 1.0, 9: 2.0}
@@ -145,7 +168,7 @@ def test_a_gauge_is_between_its_least_and_its_most(value: float, arc: float) -> 
     assert picture.value is not None
     assert picture.value.text == format_value(value, "percentunit", 2)
     texts = re.findall(r">([^<>]+)</text>", picture.svg)
-    assert texts == ["98%", "100%"]
+    assert texts == ["98.00%", "100.00%"]
     # An arc of nothing is not drawn; half of the half circle ends at its top, the whole to the right.
     drawn = re.findall(r'<path d="M[^"]*"[^>]*class="slice', picture.svg)
     assert bool(drawn) is (arc > 0)
@@ -280,11 +303,67 @@ def test_a_table_is_merged_named_ordered_and_sorted() -> None:
     ]
 
 
+def test_a_table_has_the_columns_and_the_words_that_it_is_confined_to() -> None:
+    """As in Active Alerts: other labels are left out, a severity has its color, a link its word."""
+    names = {"severity": "Severity", "logs": "Logs", "Value": "For"}
+    word = {"pattern": "/^.+$/", "result": {"text": "Logs"}}
+    critical = {"pattern": "/^(critical)$/", "result": {"text": "$1", "color": "#C42D1C"}}
+    absent = {"match": "null+nan", "result": {"text": "No data", "color": "#6E7580"}}
+    overrides = [
+        {
+            "matcher": {"id": "byName", "options": "Severity"},
+            "properties": [
+                {"id": "mappings", "value": [{"type": "regex", "options": critical}]},
+                {"id": "custom.cellOptions", "value": {"type": "color-text"}},
+            ],
+        },
+        {
+            "matcher": {"id": "byName", "options": "Logs"},
+            "properties": [{"id": "mappings", "value": [{"type": "regex", "options": word}]}],
+        },
+    ]
+    described = panel(
+        "table",
+        transformations=[
+            {"id": "merge"},
+            {"id": "filterFieldsByName", "options": {"include": {"names": list(names)}}},
+            {
+                "id": "organize",
+                "options": {
+                    "excludeByName": {"Time": True},
+                    "indexByName": {"severity": 0, "logs": 1, "Value": 2},
+                    "renameByName": names,
+                },
+            },
+        ],
+        fieldConfig={
+            "defaults": {"unit": "s", "mappings": [{"type": "special", "options": absent}]},
+            "overrides": overrides,
+        },
+    )
+    found = shown(
+        described,
+        series("x", 60, severity="critical", logs="kong", instance="kong:8001"),
+        series("y", math.nan, severity="info", logs="", instance="kong:8002"),
+    )
+    table = found.content.table
+    assert table is not None
+    assert list(table.headings) == ["Severity", "Logs", "For"]
+    rows = [[(cell.text, cell.color) for cell in row.cells] for row in table.rows]
+    plain = colors.NEUTRAL
+    assert rows == [
+        [("critical", "#C42D1C"), ("Logs", plain), ("1 min", plain)],
+        [("info", plain), ("", plain), ("No data", plain)],
+    ]
+
+
 def test_a_log_has_times_in_utc() -> None:
-    line = Line("A", int(NOW.timestamp()) * 10**9, {"job": "kong"}, "GET /")
-    found = shown(panel("logs"), lines=(line,))
+    at, labels = int(NOW.timestamp()) * 10**9, {"job": "kong"}
+    lines = (Line("A", at, labels, "GET /"), Line("A", at, labels, "kong info GET /"))
+    found = shown(panel("logs"), lines=lines)
     assert [(one.time, one.job, one.text) for one in found.content.lines] == [
-        ("01-02 12:00:00", "kong", "GET /")
+        ("01-02 12:00:00", "kong", "GET /"),
+        ("01-02 12:00:00", "kong", "info GET /"),
     ]
 
 
