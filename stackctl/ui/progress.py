@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -13,8 +13,10 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.readiness.wait import Progress
 from stackctl.ui.console import on_screen
+
+if TYPE_CHECKING:
+    from stackctl.readiness.wait import Progress
 
 _STYLES = {"waiting": "yellow", "ready": "green", "failed": "red"}
 
