@@ -13,7 +13,7 @@ from stackctl.chaos.journal import Journal, NotSteady
 from stackctl.chaos.timeline import Pace, Stage, Timeline, route_seconds
 from stackctl.clients.alertmanager import Alert as Notified
 from stackctl.clients.alertmanager import AlertmanagerClient
-from stackctl.clients.prometheus import Alert, PrometheusClient, Rule, RuleGroup
+from stackctl.clients.prometheus import Alert, PrometheusClient, Rule, RuleGroup, Target
 from stackctl.clients.sink import SinkClient
 from stackctl.docker.engine import Engine
 from stackctl.errors import ServiceError, StackctlError, UsageError
@@ -55,8 +55,10 @@ async def run(
     present state while nothing changes. Raises UsageError for an alert that no rule has, NotSteady for one that is
     active before the fault unless `force` is given, DrillError where the alert does not come or does not go.
     """
-    watch = _Watch(prometheus, alertmanager, alert, service)
     group, rule = await _rule(prometheus, alert)
+    targets = await prometheus.targets()
+    names = _names(targets, service)
+    watch = _Watch(prometheus, alertmanager, alert, names)
     before = await watch.observe()
     if (before.state, before.notified) != ("inactive", False) and not force:
         raise NotSteady(
@@ -64,11 +66,11 @@ async def run(
             remedy=f"stackctl logs {service}; `stackctl chaos … --force` goes on",
         )
     limit = timeout if timeout is not None else rule.duration + _SLACK
-    pace = await _pace(prometheus, alertmanager, group, rule, service)
+    pace = await _pace(targets, alertmanager, group, rule, names)
     timeline = Timeline(alert, service, pace)
     # What is only for the list tells nobody.
     visible_sink = sink if rule.labels.get("severity") != "info" else None
-    inbox = _Inbox(visible_sink, alert, service, await visible_sink.last() if visible_sink else 0)
+    inbox = _Inbox(visible_sink, alert, names, await visible_sink.last() if visible_sink else 0)
     lasting = fault.lasting(limit)
     plan = await _in_thread(provided, engine, journal, lasting, service)
     begun(timeline)
@@ -167,7 +169,7 @@ class _Watch:
     prometheus: PrometheusClient
     alertmanager: AlertmanagerClient
     alert: str
-    service: str
+    names: frozenset[str]
 
     async def observe(self) -> _Observation:
         """Query both at once. A failed query is not an inactive alert: the next query decides."""
@@ -194,17 +196,16 @@ class _Watch:
         return any(self._matches(alert.labels) for alert in alerts)
 
     def _matches(self, labels: Mapping[str, str]) -> bool:
-        return labels.get("alertname") == self.alert and self.service in {
-            labels.get("service"),
-            labels.get("job"),
-        }
+        return labels.get("alertname") == self.alert and not self.names.isdisjoint(
+            {labels.get("service"), labels.get("job")}
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Inbox:
     sink: SinkClient | None
     alert: str
-    service: str
+    names: frozenset[str]
     after: int
 
     async def has(self, status: Literal["firing", "resolved"]) -> bool:
@@ -216,20 +217,27 @@ class _Inbox:
         except ServiceError:
             return False
         return any(
-            one.status == status and self.alert in one.title and self.service in one.title
+            one.status == status
+            and self.alert in one.title
+            and any(name in one.title for name in self.names)
             for one in messages
         )
 
 
+def _names(targets: list[Target], service: str) -> frozenset[str]:
+    """Return the names by which alerts may speak of a service: an exporter's tell of what it exports."""
+    own = [one for one in targets if one.instance.rpartition(":")[0] == service]
+    return frozenset({service, *(one.labels["service"] for one in own if "service" in one.labels)})
+
+
 async def _pace(
-    prometheus: PrometheusClient,
+    targets: list[Target],
     alertmanager: AlertmanagerClient,
     group: RuleGroup,
     rule: Rule,
-    service: str,
+    names: frozenset[str],
 ) -> Pace:
-    targets = await prometheus.targets()
-    own = [one for one in targets if service in {one.labels.get("service"), one.job}]
+    own = [one for one in targets if names & {one.labels.get("service"), one.job}]
     intervals = [target.scrape_interval for target in own or targets]
     route = await alertmanager.route()
     return Pace(

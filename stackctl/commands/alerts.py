@@ -14,7 +14,7 @@ import click
 from stackctl.commands import complete
 from stackctl.commands.options import DURATION, FORMAT, WATCH
 from stackctl.commands.session import Session, pass_session
-from stackctl.errors import ServiceError, StackctlError, UsageError
+from stackctl.errors import ServiceError, UsageError
 from stackctl.ui.console import print_json
 from stackctl.ui.watch import watch
 from stackctl.util.environment import user_name
@@ -84,7 +84,7 @@ def _active(session: Session) -> list[ActiveAlert]:
         held, received = await asyncio.gather(prometheus.alerts(), alertmanager.alerts())
         return model.active(held, received)
 
-    return _ask(session, ask)
+    return _ask(session, ask, "prometheus", "alertmanager")
 
 
 def _table(rows: list[ActiveAlert]) -> RenderableType:
@@ -122,7 +122,7 @@ def rules(session: Session, output: str) -> None:
     async def ask(prometheus: PrometheusClient, _: AlertmanagerClient) -> list[model.RuleCount]:
         return model.count(await prometheus.rule_groups())
 
-    rows = _ask(session, ask)
+    rows = _ask(session, ask, "prometheus")
     if output == "json":
         found = [
             {"group": row.group, "severities": row.severities, "states": row.states} for row in rows
@@ -158,12 +158,11 @@ def route(session: Session, labels: tuple[str, ...]) -> None:
     Time intervals are left out: a route that is silent now is shown as well.
     """
     parsed = [one for text in labels for one in _labels(text)]
-    project = session.running
-    container = project.engine().containers().get("alertmanager")
-    if container is None or not container.running:
-        raise StackctlError("alertmanager is not running", remedy="stackctl up")
+    session.require_running("alertmanager")
+    engine = session.running.engine()
     command = ["amtool", "config", "routes", "test", f"--config.file={_CONFIG}", *parsed]
-    receivers = project.engine().execute(container.id, command).strip()
+    container = engine.containers()["alertmanager"]
+    receivers = engine.execute(container.id, command).strip()
     channels = _channels(session)
     for name in receivers.split(","):
         session.out.print(f"{name}: {', '.join(channels.get(name, ())) or 'no channel'}")
@@ -289,8 +288,11 @@ def expire(session: Session, silence_id: str) -> None:
 
 
 def _ask(
-    session: Session, ask: Callable[[PrometheusClient, AlertmanagerClient], Awaitable[T]]
+    session: Session,
+    ask: Callable[[PrometheusClient, AlertmanagerClient], Awaitable[T]],
+    *services: str,
 ) -> T:
+    """Ask these services, Alertmanager unless others are named. Raises NotRunning where they do not run."""
     from stackctl.clients.alertmanager import AlertmanagerClient
     from stackctl.clients.prometheus import PrometheusClient
 
@@ -303,6 +305,7 @@ def _ask(
         ):
             return await ask(prometheus, alertmanager)
 
+    session.require_running(*(services or ("alertmanager",)))
     return asyncio.run(run())
 
 

@@ -70,6 +70,7 @@ def load(
     from stackctl.ui.progress import Spinner
 
     url = _url(session.running, target)
+    session.require_running(*_asked(session.running, url))
     with Spinner(session.err, f"{requests} requests to {url}, {concurrency} at once"):
         outcome = asyncio.run(put(url, requests=requests, concurrency=concurrency))
     found = _found(url, requests, concurrency, outcome)
@@ -110,6 +111,16 @@ def _url(project: Project, target: str) -> str:
             f"{target} is not an address of this stack", remedy="`stackctl status` lists them"
         )
     return target
+
+
+def _asked(project: Project, url: str) -> list[str]:
+    """Return the service that is published at a URL's address."""
+    from stackctl.services.catalog import PUBLISHED_PORTS
+
+    netloc = urlsplit(url).netloc.replace("localhost", "127.0.0.1")
+    return [
+        name for name in PUBLISHED_PORTS if urlsplit(project.settings.url(name)).netloc == netloc
+    ]
 
 
 def _application(project: Project) -> str:

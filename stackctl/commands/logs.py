@@ -92,6 +92,7 @@ def _from_docker(session: Session, services: list[str], tail: int, *, follow: bo
     containers = engine.containers()
     missing = [name for name in services if name not in containers]
     if len(missing) == len(services):
+        session.require_running(*missing)
         raise UsageError(f"no container of {', '.join(missing)}", remedy="stackctl up")
     present = [name for name in services if name in containers]
     width = max(map(len, present)) if len(present) > 1 else 0
@@ -171,6 +172,7 @@ def _from_loki(session: Session, query: str, since: float, limit: int) -> None:
             for entry in stream.entries
         )
 
+    session.require_running("loki")
     rows = asyncio.run(ask())
     width = max((len(job) for _, job, _ in rows), default=0)
     for _, job, line in rows:

@@ -7,7 +7,7 @@ import click
 from stackctl.commands import complete
 from stackctl.commands.session import Session, pass_session
 from stackctl.commands.urls import login
-from stackctl.errors import StackctlError, UsageError
+from stackctl.errors import ServiceError, UsageError
 
 _DEFAULT = "grafana"
 _CONNECT_SECONDS = 2.0
@@ -52,6 +52,7 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
             )
         path = f"/d/{dashboard}"
     base = session.running.settings.url(service)
+    session.require_running(service)
     _reach(service, base)
     click.echo(base + path)
     if service == _DEFAULT:
@@ -61,7 +62,7 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
 
 
 def _reach(service: str, base: str) -> None:
-    """Raise StackctlError where nothing listens: a browser's error page would not say what to do."""
+    """Raise ServiceError where nothing listens: a browser's error page would not say what to do."""
     import socket
     from urllib.parse import urlsplit
 
@@ -69,6 +70,8 @@ def _reach(service: str, base: str) -> None:
     try:
         socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_SECONDS).close()
     except OSError:
-        raise StackctlError(
-            f"{service} does not accept connections at {base}", remedy="stackctl up"
+        raise ServiceError(
+            f"{service} does not accept connections at {base}",
+            service=service,
+            remedy=f"`stackctl logs {service}` may say why",
         ) from None

@@ -29,6 +29,7 @@ def reload(session: Session) -> None:
 
     project = session.project
     choices = project.choices
+    session.require_running()
     if not passes_checks(session, choices):
         raise StackctlError(
             "a program refuses the configuration, so nothing was changed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stackctl.errors import EngineError
 from stackctl.ui import console
 
 if TYPE_CHECKING:
@@ -36,6 +38,18 @@ class Session:
         if difference:
             self._warn(difference)
         return project
+
+    def require_running(self, *services: str) -> None:
+        """Raise NotRunning, in one sentence, where the stack does not run at all or one of these services does not.
+
+        What answers at its addresses would be another stack, or nothing. Where the engine cannot be asked, what the
+        services answer has to do.
+        """
+        from stackctl.verify import standing
+
+        with contextlib.suppress(EngineError):
+            engine = self.running.engine()
+            standing.require_running(self.running, engine, engine.containers(), services)
 
     @cached_property
     def untouched_project(self) -> Project:

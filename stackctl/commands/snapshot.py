@@ -37,6 +37,7 @@ def snapshot(session: Session, dashboard: str, output: Path | None, start: str, 
 
     from stackctl.snapshot.take import take
 
+    session.require_running("prometheus")
     shot = take(session.running, dashboard, start=start, end=end, now=dt.datetime.now(dt.UTC))
     path = output or Path(f"{shot.dashboard.uid}-{shot.times.end:%Y%m%dT%H%M%SZ}.html")
     shot.write(path)

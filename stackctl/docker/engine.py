@@ -208,10 +208,14 @@ class Engine(Programs, Images):
     def containers(self) -> dict[str, ContainerState]:
         """Return the project's containers by service, stopped ones included, and bot-core's on an attached network.
 
-        One of bot-core's is here by the name that the monitoring has for it.
+        One of bot-core's is here by the name that the monitoring has for it. Of several containers of one service it is
+        one that is not running, where there is one.
         """
-        both = [*self._on_joined_network(), *self._of_project()]
-        return {state.service: state for state in map(self._state_of, both)}
+        joined, own = (
+            sorted(map(self._state_of, found), key=lambda state: not state.running)
+            for found in (self._on_joined_network(), self._of_project())
+        )
+        return {state.service: state for state in (*joined, *own)}
 
     def inventory(self) -> Inventory:
         """Look at all of the engine's containers, whoever has made them."""

@@ -42,24 +42,28 @@ _TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.[a-z0-9_]{8}")
 def write_atomic(path: Path, content: bytes | str, mode: int = PRIVATE_FILE) -> bool:
     """Write a file by way of a temporary one and a rename, and tell whether it changed anything.
 
-    The content is on disk before the rename, so that a crash leaves the old file or the new one.
+    The content is on disk before the rename, so that a crash leaves the old file or the new one. Raises OSError with
+    the path that was to be written, whichever file could not be.
     """
     data = content.encode() if isinstance(content, str) else content
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == data and path.stat().st_mode & 0o777 == mode:
             return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = temporary_beside(path)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = temporary_beside(path)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fchmod(stream.fileno(), mode)
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     return True
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from stackctl.readiness.wait import Progress
+if TYPE_CHECKING:
+    # It brings the HTTP client with it, which not every command that shows progress has a use for.
+    from stackctl.readiness.wait import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,9 +141,9 @@ class Prober:
         if state.status in {"exited", "dead"}:
             raise Hopeless(f"its container has {state.status} with code {state.exit_code}")
         if state.restarts >= _LOOP_RESTARTS:
-            raise Hopeless(
-                f"it dies in a loop: {state.restarts} restarts, exit code {state.exit_code}"
-            )
+            # Between two deaths it runs and has no exit code.
+            code = "" if state.running else f", exit code {state.exit_code}"
+            raise Hopeless(f"it dies in a loop: {state.restarts} restarts{code}")
         if not state.running:
             raise NotYet(f"container {state.status}")
 

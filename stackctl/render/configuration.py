@@ -66,7 +66,10 @@ def render(
         secrets.write_files(state, _sink_secrets(left_out) if present.demo else {}, present)
         write_atomic(state.compose_env, _compose_env(settings, secrets, state, images, present))
     except OSError as error:
-        raise StackctlError(f"the configuration cannot be rendered: {error}") from None
+        where = f"{error.filename}: " if error.filename else ""
+        raise StackctlError(
+            f"the configuration cannot be rendered: {where}{error.strerror or error}"
+        ) from None
     on = tuple(channel.name for channel in CHANNELS if channel.name not in left_out)
     missed = {
         channel.name: left_out[channel.name]

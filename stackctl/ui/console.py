@@ -6,7 +6,8 @@ rich is imported where it is used: `stackctl --help` and Tab completion work wit
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _ENDLESS = 10_000
 """More columns than any line has."""
+
+_PADDING = re.compile(r" +((?:\x1b\[[\d;]*m)*)$", re.MULTILINE)
+"""Spaces at the end of a line, the ends of colours after them aside."""
 
 
 def stdout() -> Console:
@@ -62,6 +66,21 @@ def _console(*, stderr: bool) -> Console:
 
     console = Console(stderr=stderr, highlight=False)
     if not console.file.isatty():
+        console.file = cast("IO[str]", _Unpadded(console.file))
         # Both: rich has a size of its own for a dumb terminal unless it is given a whole one.
         console.size = (_ENDLESS, _ENDLESS)
     return console
+
+
+class _Unpadded:
+    """A stream on which no line ends in spaces: tables fill their cells with them, up to the longest of a column."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text of whole lines, as consoles do."""
+        return self._stream.write(_PADDING.sub(r"\1", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -13,8 +13,10 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.readiness.wait import Progress
 from stackctl.ui.console import on_screen
+
+if TYPE_CHECKING:
+    from stackctl.readiness.wait import Progress
 
 _STYLES = {"waiting": "yellow", "ready": "green", "failed": "red"}
 
@@ -25,9 +27,10 @@ class _Shown:
     It owns the screen until then: what is printed meanwhile, on whichever console, goes through `print`.
     """
 
-    def __init__(self, console: Console, shown: Live | Status | None) -> None:
+    def __init__(self, console: Console, make: Callable[[], Live | Status]) -> None:
         self._console = console
-        self._shown = shown
+        self._make = make
+        self._shown = make() if on_screen(console) else None
 
     def print(self, out: Console, *objects: RenderableType, style: str | None = None) -> None:
         """Print on a console; what is shown on the same screen is taken off it for that moment."""
@@ -39,7 +42,9 @@ class _Shown:
             out.print(*objects, style=style, soft_wrap=True)
         finally:
             if aside:
-                aside.start()
+                # A new one: the old one would go up by as many lines as it had, over what was printed.
+                self._shown = self._make()
+                self._shown.start()
 
     def __enter__(self) -> Self:
         if self._shown:
@@ -60,13 +65,14 @@ class Spinner(_Shown):
     """Shows on a terminal what is waited for now. A context manager."""
 
     def __init__(self, console: Console, text: str) -> None:
-        self._status = console.status(Text(text)) if on_screen(console) else None
-        super().__init__(console, self._status)
+        self._text = Text(text)
+        super().__init__(console, lambda: console.status(self._text))
 
     def update(self, text: str) -> None:
         """Show something else that is waited for."""
-        if self._status:
-            self._status.update(Text(text))
+        self._text = Text(text)
+        if isinstance(self._shown, Status):
+            self._shown.update(self._text)
 
 
 class Display(_Shown):
@@ -76,10 +82,12 @@ class Display(_Shown):
         self._rows: dict[str, Progress] = {}
         self._step = ""
         self._began = time.monotonic()
-        live = Live(
-            console=console, transient=True, refresh_per_second=4, get_renderable=self._render
+        super().__init__(
+            console,
+            lambda: Live(
+                console=console, transient=True, refresh_per_second=4, get_renderable=self._render
+            ),
         )
-        super().__init__(console, live if on_screen(console) else None)
 
     def step(self, text: str) -> None:
         """Show the step that starts now."""
@@ -127,8 +135,7 @@ class Waiting(_Shown):
     def __init__(self, console: Console, names: Iterable[str]) -> None:
         self._names = set(names)
         self._states: dict[str, str] = {}
-        self._status = console.status(f"{len(self._names)} checks") if on_screen(console) else None
-        super().__init__(console, self._status)
+        super().__init__(console, lambda: console.status(self._text()))
 
     def finished(self, name: str) -> None:
         """Note that a check is done."""
@@ -140,16 +147,19 @@ class Waiting(_Shown):
         if self._states.get(subject) == state:
             return
         self._states[subject] = state
-        if self._status:
+        if self._shown:
             self._update()
         else:
             self._console.print(Text(f"{subject}: {state}"), soft_wrap=True)
 
     def _update(self) -> None:
-        if self._status:
-            lines = [f"{subject}: {state}" for subject, state in self._states.items()]
-            names = f"waiting for {', '.join(sorted(self._names))}" if self._names else "done"
-            self._status.update(Text("\n".join([names, *lines])))
+        if isinstance(self._shown, Status):
+            self._shown.update(self._text())
+
+    def _text(self) -> Text:
+        lines = [f"{subject}: {state}" for subject, state in self._states.items()]
+        names = f"waiting for {', '.join(sorted(self._names))}" if self._names else "done"
+        return Text("\n".join([names, *lines]))
 
 
 def _standin(progress: Progress) -> str:

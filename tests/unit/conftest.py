@@ -39,3 +39,9 @@ def own_folders(state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path
     clean_environment.chdir(tmp_path)
     # Python finds the checkout's packages by its own path, not by the folder it runs in.
     clean_environment.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No engine, also where this machine has one."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")

@@ -390,6 +390,7 @@ def run_drill(
     journal: Journal,
     url: str,
     alert: str = "ServiceDown",
+    service: str = "loki",
     timeout: float | None = 5,
     force: bool = False,
     begun: list[Timeline] | None = None,
@@ -404,7 +405,7 @@ def run_drill(
         ):
             return await drill.run(
                 FAULTS["stop"],
-                "loki",
+                service,
                 alert,
                 engine=engine,
                 journal=journal,
@@ -456,6 +457,30 @@ def test_a_drill_sees_every_stage_in_order_and_heals(journal: Journal) -> None:
     assert list(timeline.seconds.values()) == sorted(timeline.seconds.values())
     assert engine.states["loki"].running
     assert journal.open_faults() == []
+
+
+class ExporterStack(AlertingStack):
+    """Its one target is Loki's exporter, whose alerts have the name of what it exports."""
+
+    def alerts(self, request: Request) -> Reply:
+        self.engine.states["loki"] = self.engine.states["loki-exporter"]
+        return super().alerts(request)
+
+    def routes(self) -> dict[str, object]:
+        labels = {**TARGET["labels"], "instance": "loki-exporter:9"}  # type: ignore[dict-item]
+        targets = {"activeTargets": [{**TARGET, "labels": labels}]}
+        return {
+            **super().routes(),
+            "/api/v1/targets": as_json({"status": "success", "data": targets}),
+        }
+
+
+def test_an_exporters_alert_has_the_name_of_what_it_exports(journal: Journal) -> None:
+    engine = MemoryEngine(container("loki"), container("loki-exporter"))
+    with serving(ExporterStack(engine).routes()) as server:  # type: ignore[arg-type]
+        timeline, reached = run_drill(engine, journal, server.url, service="loki-exporter")
+    assert reached[-1] == "channel-resolved"
+    assert timeline.service == "loki-exporter"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from stackctl.clients.load import Outcome
 from tests.support.cli import run_here
 from tests.support.http import Reply, Request, Server, serving
 
-pytestmark = pytest.mark.usefixtures("own_folders")
+pytestmark = pytest.mark.usefixtures("own_folders", "no_engine")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from stackctl.cli import cli
 from stackctl.commands import COMMANDS
 from stackctl.config.env_file import ENV_FILE
 from stackctl.config.registry import GROUPS, OVERRIDE_FILE, SETTINGS
-from stackctl.errors import EXIT_INTERRUPTED, StackctlError, UsageError
+from stackctl.errors import EXIT_INTERRUPTED, NotRunning, StackctlError, UsageError
 from stackctl.services.catalog import SERVICES
 from stackctl.values.setting import Setting
 from stackctl.verify.runner import CHECKS, SECTIONS
@@ -163,5 +163,6 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
         "0": "done",
         str(StackctlError.exit_code): "the",
         str(UsageError.exit_code): "wrong",
+        str(NotRunning.exit_code): "the",
         str(EXIT_INTERRUPTED): "interrupted",
     }

@@ -18,7 +18,7 @@ from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import as_json, serving, wait_until
 
-pytestmark = pytest.mark.usefixtures("own_folders")
+pytestmark = pytest.mark.usefixtures("own_folders", "no_engine")
 
 
 class LoggingEngine(MemoryEngine):

@@ -12,7 +12,7 @@ from stackctl.project.project import ProjectState, open_project
 from tests.support.cli import run_here, stackctl
 from tests.support.http import Server, serving
 
-pytestmark = pytest.mark.usefixtures("own_folders")
+pytestmark = pytest.mark.usefixtures("own_folders", "no_engine")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,8 @@ def test_where_nothing_listens_the_browser_is_left_alone(browser: Path) -> None:
     done = run_here("open", "prometheus", env={"PROMETHEUS_PORT": "9"})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "stackctl: prometheus does not accept connections at http://127.0.0.1:9; stackctl up\n"
+        "stackctl: prometheus does not accept connections at http://127.0.0.1:9;"
+        " `stackctl logs prometheus` may say why\n"
     )
     assert not browser.exists()
 

@@ -21,7 +21,7 @@ from stackctl.verify.model import Check, Finding, Report, Result
 from tests.support.cli import run_here
 from tests.support.http import Reply, Server, as_json, serving
 
-pytestmark = pytest.mark.usefixtures("own_folders")
+pytestmark = pytest.mark.usefixtures("own_folders", "no_engine")
 
 
 @pytest.mark.parametrize("command", ["status", "alerts"])

@@ -521,6 +521,36 @@ esac
     assert Engine("bot-core").published("a", 85) is None
 
 
+@pytest.mark.parametrize("order", [("running", "exited"), ("exited", "running")])
+def test_of_a_services_several_containers_the_one_that_is_down_tells(
+    order: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = {"com.docker.compose.project": "bot-core", "com.docker.compose.service": "worker"}
+    inspected = [
+        {
+            "Id": str(number) * 64,
+            "Name": f"/worker-{number}",
+            "RestartCount": 0,
+            "State": {"Status": status, "StartedAt": "2026-01-01T00:00:00Z", "ExitCode": 1},
+            "Config": {"Image": "worker", "Labels": labels},
+        }
+        for number, status in enumerate(order)
+    ]
+    (tmp_path / "inspected.json").write_text(json.dumps(inspected))
+    program = tmp_path / "docker"
+    program.write_text(
+        f"""#!/bin/sh
+case "$*" in
+  *"container inspect"*) cat {tmp_path}/inspected.json ;;
+  *"container list"*) echo {"0" * 64} {"1" * 64} ;;
+esac
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert Engine("bot-core").containers()["worker"].status == "exited"
+
+
 def test_a_container_that_went_meanwhile_does_not_hide_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

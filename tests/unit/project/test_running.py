@@ -13,7 +13,7 @@ from stackctl.services.catalog import PUBLISHED_PORTS
 from tests.support.cli import run_here
 from tests.support.http import Reply, serving
 
-pytestmark = pytest.mark.usefixtures("own_folders")
+pytestmark = pytest.mark.usefixtures("own_folders", "no_engine")
 
 
 def started(**settings: str) -> None:

@@ -244,10 +244,11 @@ def test_a_container_that_dies_in_a_loop_is_not_ready_between_two_deaths() -> No
     assert caught.value.progress[0].reason.startswith(
         "it has just started, and has no health check"
     )
-    engine.states["gateway"] = container("gateway", restarts=3, started=ago(4), exit_code=3)
+    engine.states["gateway"] = container("gateway", restarts=3, started=ago(4))
     with pytest.raises(NotReady) as caught:
         wait("http://127.0.0.1:1", engine, OWN)
-    assert caught.value.progress[0].reason == "it dies in a loop: 3 restarts, exit code 3"
+    # As it runs again, the engine has no code of its last end.
+    assert caught.value.progress[0].reason == "it dies in a loop: 3 restarts"
 
 
 @pytest.mark.parametrize(

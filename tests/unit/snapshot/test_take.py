@@ -56,7 +56,7 @@ def both() -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def run(
-    state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
+    state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path, no_engine: None
 ) -> Callable[..., Any]:
     """Runs the command against a server, in a folder of its own."""
 

@@ -6,6 +6,7 @@ import io
 
 import pytest
 from rich.table import Table
+from rich.text import Text
 
 from stackctl.ui import console
 from tests.support.terminal import TerminalText
@@ -46,7 +47,27 @@ def test_in_a_pipe_nothing_is_wrapped(
     assert not console.on_screen(out)
     out.print(table())
     out.print("word " * 100)
-    assert stream.getvalue() == f"{LONG}\n{'word ' * 100}\n"
+    assert stream.getvalue() == f"{LONG}\n{('word ' * 100).rstrip()}\n"
+
+
+@pytest.mark.parametrize("forced", ["1", ""])
+def test_in_a_pipe_no_line_is_padded(monkeypatch: pytest.MonkeyPatch, forced: str) -> None:
+    monkeypatch.setenv("FORCE_COLOR", forced)
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stdout", stream)
+    rows = Table("name", "state", box=None, pad_edge=False)
+    rows.add_row("redis", "up", style="green")
+    rows.add_row("a much longer name", "not up at all", style="bold red")
+    rows.add_row("", "")
+    console.stdout().print(rows)
+    assert [Text.from_ansi(line).plain for line in stream.getvalue().split("\n")] == [
+        "name                state",
+        "redis               up",
+        "a much longer name  not up at all",
+        "",
+        "",
+    ]
+    assert ("\x1b[" in stream.getvalue()) is bool(forced)
 
 
 def test_a_document_is_utf8_whatever_the_streams_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
