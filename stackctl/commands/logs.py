@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import click
 from stackctl.commands import complete
 from stackctl.commands.options import Finite
 from stackctl.commands.session import Session, pass_session
-from stackctl.errors import StackctlError, UsageError
+from stackctl.errors import ServiceError, StackctlError, UsageError
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
@@ -173,7 +174,15 @@ def _from_loki(session: Session, query: str, since: float, limit: int) -> None:
         )
 
     session.require_running("loki")
-    rows = asyncio.run(ask())
+    try:
+        rows = asyncio.run(ask())
+    except ServiceError as error:
+        if error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        raise UsageError(
+            f"Loki refuses the query {query}: {error.message}",
+            remedy="correct --filter: a pipeline such as '|= \"health\"', or a selector and a pipeline",
+        ) from None
     width = max((len(job) for _, job, _ in rows), default=0)
     for _, job, line in rows:
         # An entry may be a whole traceback.

@@ -112,7 +112,10 @@ class Display(_Shown):
         self._console.print(Text(text), soft_wrap=True)
 
     def _render(self) -> Table:
+        # A line each: what is higher than the terminal cannot be taken off it again.
         table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
         elapsed = time.monotonic() - self._began
         table.add_row(Text(f"{elapsed:5.1f} s", style="dim"), Text(self._step, style="bold"))
         for row in self._rows.values():

@@ -16,7 +16,7 @@ from stackctl.errors import EngineError
 from stackctl.project.project import Project
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
-from tests.support.http import as_json, serving, wait_until
+from tests.support.http import Reply, as_json, serving, wait_until
 
 pytestmark = pytest.mark.usefixtures("own_folders", "no_engine")
 
@@ -161,3 +161,16 @@ def test_every_line_of_an_entry_from_loki_names_its_service() -> None:
         "python-ai-service | ValueError: x",
         "kong              | after",
     ]
+
+
+def test_a_query_that_loki_refuses_is_wrong_usage_and_nothing_for_its_log() -> None:
+    refused = Reply(b"parse error at line 1, col 15: syntax error: unexpected json", 400)
+    with serving({"/loki/api/v1/query_range": refused}) as server:
+        port = server.url.rsplit(":", 1)[1]
+        done = run_here(
+            "logs", "--from", "loki", "--filter", "json", "kong", env={"LOKI_PORT": port}
+        )
+    assert done.returncode == 2
+    assert 'Loki refuses the query {job=~"kong"} json: ' in done.stderr
+    assert "unexpected json; correct --filter" in done.stderr
+    assert "stackctl logs loki" not in done.stderr

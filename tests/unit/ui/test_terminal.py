@@ -53,7 +53,7 @@ def work(observer: Observer) -> None:
     """Show everything that a display can show, for long enough to be drawn."""
     for number, name in enumerate(("prometheus", "rust-core-engine")):
         observer.step(f"step {number}")
-        observer.progress(Progress(name, "waiting", 0.1, "it does not listen yet"))
+        observer.progress(Progress(name, "waiting", 0.1, f"it does not listen yet: {LONG}"))
         time.sleep(REFRESH)
         observer.note(LONG)
         observer.progress(Progress(name, "ready", 0.2, "ready"))
