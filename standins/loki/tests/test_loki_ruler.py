@@ -189,7 +189,7 @@ def test_the_shipped_rules_tell_alertmanager_of_a_panic(tmp_path: Path) -> None:
         "environment": "laptop",
     }
     assert alert["annotations"]["summary"] == "rust-core-engine panicked"
-    assert alert["generatorURL"].startswith("http://localhost:3001/explore?")
+    assert alert["generatorURL"].startswith("http://127.0.0.1:3001/explore?")
 
 
 def settings(folder: Path, alertmanager: str) -> config.Config:
