@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.status import Status
 
 from stackctl import __version__
 from stackctl.chaos.journal import Journal
@@ -121,10 +122,10 @@ def test_on_a_terminal_the_states_stand_below_what_is_waited_for() -> None:
     with Waiting(console, ["a.b", "c.d"]) as shown:
         shown.finished("a.b")
         shown.tell("redis", "ServiceDown is pending")
-        assert shown._status is not None
-        assert str(shown._status.status) == "waiting for c.d\nredis: ServiceDown is pending"
+        assert isinstance(shown._shown, Status)
+        assert str(shown._shown.status) == "waiting for c.d\nredis: ServiceDown is pending"
         shown.finished("c.d")
-        assert str(shown._status.status).startswith("done\n")
+        assert str(shown._shown.status).startswith("done\n")
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_anything_is_asked(

@@ -15,7 +15,7 @@ from stackctl.project.state import open_state, write_atomic
 from stackctl.services.catalog import SERVICES
 from tests.support.cli import run_here
 
-pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
+pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment", "no_engine")
 
 PAGERDUTY = {"ALERTMANAGER_PAGERDUTY_KEY": "k"}
 """With it Alertmanager's configuration is another."""
