@@ -31,6 +31,8 @@ async def _exposes(context: Context) -> Finding:
             f"Kong 2's {' and '.join(sorted(found.intersection(_OF_KONG_2)))}, which no rule reads"
         )
         return Finding(True, expected, seen, "upgrade to Kong 3", warning=True)
+    if not await context.prometheus.query(f'up{{job="{_JOB}"}} == 1'):
+        return skipped(expected, "Kong is not scraped", early=True)
     if not await context.prometheus.query(f'up{{job="{_JOB}"}} offset {_IDLE_SECONDS}s == 1'):
         return skipped(
             expected, "Kong was not scraped an hour ago, and may have had no request yet"

@@ -41,6 +41,7 @@ class Exposed:
     def __init__(self) -> None:
         self.pages = dict(demo_pages())
         self.gateway = {"kong_http_requests_total", "kong_kong_latency_ms_bucket"}
+        self.gateway_scraped = True
         self.watched = {*self.pages, "kong"}
         """The jobs that were up an hour ago."""
         self.ages = dict.fromkeys(self.pages, 7200.0)
@@ -61,6 +62,8 @@ class Exposed:
     def query(self, expression: str) -> Vector | None:
         """Evaluate an expression of the checks; None for one that is not about applications."""
         jobs = set("|".join(re.findall(r'job=~?"([^"]*)"', expression)).split("|"))
+        if expression == 'up{job="kong"} == 1':
+            return [({"job": "kong"}, 1)] if self.gateway_scraped else []
         if expression.startswith('count by (__name__) ({job="kong"'):
             pattern = re.search(r'__name__=~"([^"]*)"', expression)
             assert pattern

@@ -534,3 +534,12 @@ def test_a_young_kong_may_have_had_no_request_yet(stack: Stack) -> None:
     finding = check(stack, "gateway").finding
     assert finding.skipped
     assert "an hour ago" in finding.observed
+
+
+def test_a_kong_that_is_not_scraped_is_asked_again_and_never_a_failure(stack: Stack) -> None:
+    stack.exposed.gateway = set()
+    stack.exposed.gateway_scraped = False
+    finding = check(stack, "gateway").finding
+    assert finding.skipped
+    assert finding.early
+    assert "not scraped" in finding.observed
