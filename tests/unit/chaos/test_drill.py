@@ -596,6 +596,7 @@ def verified(
         return asyncio.run(run(server.url)), drills, said
 
 
+@pytest.mark.thorough
 def test_verify_sees_a_drill_through_and_says_how_it_stands(journal: Journal) -> None:
     engine = MemoryEngine(container("loki"))
     finding, drills, said = verified(AlertingStack(engine), journal)
@@ -608,6 +609,7 @@ def test_verify_sees_a_drill_through_and_says_how_it_stands(journal: Journal) ->
     assert engine.done == [("stop", "id-loki"), ("start", "id-loki")]
 
 
+@pytest.mark.thorough
 def test_a_stage_that_takes_longer_than_configured_fails_the_check(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -620,6 +622,7 @@ def test_a_stage_that_takes_longer_than_configured_fails_the_check(
     assert finding.next_step == "stackctl logs alertmanager"
 
 
+@pytest.mark.thorough
 def test_a_drill_that_fails_keeps_its_course_and_is_not_tried_again(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,9 @@ from stackctl.verify.limits import Needs, needs
 from stackctl.verify.model import Result
 from tests.support.right_stack import Stack, success, target, targets, verify
 
+# By examples: each mistake of each application is a run of the checks.
+pytestmark = pytest.mark.thorough
+
 RUST, PYTHON, NODE = "rust-core-engine", "python-ai-service", "nextjs-ui-dashboard"
 RULES = Path("infrastructure/monitoring/prometheus")
 
