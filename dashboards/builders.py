@@ -114,15 +114,16 @@ def _panel(
     width: int,
     limit: Limit = NEUTRAL,
     fields: Sequence[Field] = (),
+    places: int | None = None,
     more: str | None = None,
 ) -> P:
     reasons = dict.fromkeys(query.empty for query in queries if query.empty)
     empty = ". ".join(reasons) + "." if reasons else NO_SAMPLES
     panel.title(title).description(described(shows, matters, empty))
     panel.datasource(PROMETHEUS).unit(unit).span(width).thresholds(limit.thresholds())
-    places = decimals(unit)
-    if places is not None:
-        panel.decimals(places)
+    shown = decimals(unit) if places is None else places
+    if shown is not None:
+        panel.decimals(shown)
     for field in fields:
         panel.override_by_name(field.name, field.properties())
     if more:
@@ -282,10 +283,9 @@ def lines(
         width=width,
         limit=limit,
         fields=fields,
+        places=places,
         more=more,
     )
-    if places is not None:
-        panel.decimals(places)
     panel.legend(_series_legend(queries, width)).tooltip(_tooltip())
     _colored_series(panel, queries, fields)
     panel.line_width(1).fill_opacity(0).show_points(options.VisibilityMode.NEVER)
@@ -345,10 +345,9 @@ def number(
         width=width,
         limit=limit,
         fields=fields,
+        places=places,
         more=more,
     )
-    if places is not None:
-        panel.decimals(places)
     panel.reduce_options(_last()).graph_mode(options.BigValueGraphMode.NONE)
     panel.color_scheme(_color(FieldColorModeId.THRESHOLDS))
     tiles = {value: (text, behind_text(color)) for value, (text, color) in (texts or {}).items()}
@@ -394,10 +393,9 @@ def dial(
         width=width,
         limit=limit,
         fields=fields,
+        places=places,
         more=more,
     )
-    if places is not None:
-        panel.decimals(places)
     panel.min(minimum).max(maximum).reduce_options(_last()).show_threshold_markers(True)
     panel.color_scheme(_color(FieldColorModeId.THRESHOLDS)).mappings([absent(_nothing(queries))])
     # Seven letters, such as those of 100.00%, would be written over the arc.
