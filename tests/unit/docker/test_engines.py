@@ -7,6 +7,7 @@ import os
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -472,6 +473,24 @@ def test_a_network_is_missing_only_where_the_engine_says_so(
     assert caught.value.message == told
 
 
+def docker_that_has(
+    inspected: list[dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put a docker command on PATH that lists containers and gives what `inspect` says of them."""
+    (folder / "inspected.json").write_text(json.dumps(inspected))
+    program = folder / "docker"
+    program.write_text(
+        f"""#!/bin/sh
+case "$*" in
+  *"container inspect"*) cat {folder}/inspected.json ;;
+  *"container list"*) echo {" ".join(one["Id"] for one in inspected)} ;;
+esac
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
 @pytest.mark.parametrize(
     ("address", "in_the_way"),
     [
@@ -503,18 +522,7 @@ def test_who_publishes_a_port_on_an_address(
         }
         for name, running in (("a", True), ("b", False))
     ]
-    (tmp_path / "inspected.json").write_text(json.dumps(inspected))
-    program = tmp_path / "docker"
-    program.write_text(
-        f"""#!/bin/sh
-case "$*" in
-  *"container inspect"*) cat {tmp_path}/inspected.json ;;
-  *"container list"*) echo {"a" * 64} {"b" * 64} ;;
-esac
-"""
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    docker_that_has(inspected, tmp_path, monkeypatch)
     assert Engine("bot-core").inventory().publishers(address) == in_the_way
     assert Engine("bot-core").published("a", 82) == ("127.0.0.1", 3)
     assert Engine("bot-core").published("a", 84) == ("0.0.0.0", 5)
@@ -536,18 +544,7 @@ def test_of_a_services_several_containers_the_one_that_is_down_tells(
         }
         for number, status in enumerate(order)
     ]
-    (tmp_path / "inspected.json").write_text(json.dumps(inspected))
-    program = tmp_path / "docker"
-    program.write_text(
-        f"""#!/bin/sh
-case "$*" in
-  *"container inspect"*) cat {tmp_path}/inspected.json ;;
-  *"container list"*) echo {"0" * 64} {"1" * 64} ;;
-esac
-"""
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    docker_that_has(inspected, tmp_path, monkeypatch)
     assert Engine("bot-core").containers()["worker"].status == "exited"
 
 
