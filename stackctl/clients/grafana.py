@@ -101,7 +101,7 @@ class GrafanaClient(HttpClient):
                 try:
                     return await super()._request(method, path, **options)
                 except ServiceError as error:
-                    if error.status == 401:
+                    if error.status == HTTPStatus.UNAUTHORIZED:
                         self._refusal = error
                     raise
         return await super()._request(method, path, **options)
@@ -126,7 +126,7 @@ class GrafanaClient(HttpClient):
         try:
             await self.current_user()
         except ServiceError as error:
-            if error.status != 401:
+            if error.status != HTTPStatus.UNAUTHORIZED:
                 raise
         else:
             return "accepted"
@@ -136,7 +136,7 @@ class GrafanaClient(HttpClient):
             try:
                 await by_mail.current_user()
             except ServiceError as error:
-                if error.status != 401:
+                if error.status != HTTPStatus.UNAUTHORIZED:
                     raise
                 return "refused"
         return "locked"
