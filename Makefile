@@ -2,35 +2,42 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+LOCK := $(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' pyproject.toml
 
 # Or each of the many processes of the tests would compile all of our code again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test unit thorough config e2e bench lint format dashboards incidents pictures clean
+.PHONY: help up down test unit thorough config e2e bench lint format lock dashboards incidents pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: pyproject.toml
+# To run stackctl takes a third of what the tests need.
+$(VENV)/.runtime: pyproject.toml requirements.txt
 	@scripts/ensure-python.sh $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable . --group dev
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.runtime requirements-dev.txt
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
 	@touch $@
 
 .PHONY: engine local-set
 engine:
 	@scripts/ensure-docker.sh
 
-local-set: $(VENV)/.installed
+local-set: $(VENV)/.runtime
 	@scripts/ensure-docker.sh --local-set
 	$(BIN)/stackctl images build
 
-up: engine $(VENV)/.installed ## Bring the stack up, whatever is missing for it first
+up: engine $(VENV)/.runtime ## Bring the stack up, whatever is missing for it first
 	$(BIN)/stackctl up
 
-down: $(VENV)/.installed ## Stop the stack; its data stays
+down: $(VENV)/.runtime ## Stop the stack; its data stays
 	$(BIN)/stackctl down
 
 test: lint unit thorough config e2e ## All checks and tests, fast ones first
@@ -42,14 +49,14 @@ thorough: $(VENV)/.installed ## Those that take longer: by examples, in processe
 	@scripts/ensure-test-tools.sh zsh fish
 	$(BIN)/pytest -n auto --dist worksteal -m thorough tests/unit standins demo
 
-config: local-set ## The real promtool, amtool and compose over the configuration
+config: local-set $(VENV)/.installed ## The real promtool, amtool and compose over the configuration
 	$(BIN)/pytest tests/config
 
-e2e: local-set ## A real Docker Engine: one stack up, verify, chaos, down
+e2e: local-set $(VENV)/.installed ## A real Docker Engine: one stack up, verify, chaos, down
 	@scripts/ensure-test-tools.sh docker-registry
 	$(BIN)/pytest tests/e2e
 
-bench: local-set ## Measure against docker compose; writes docs/BENCHMARKS.md
+bench: local-set $(VENV)/.installed ## Measure against docker compose; writes docs/BENCHMARKS.md
 	$(BIN)/python -m tests.bench
 
 lint: $(VENV)/.installed ## ruff (lint and format), mypy (strict), import-linter (layers)
@@ -62,10 +69,16 @@ format: $(VENV)/.installed ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+lock: ## Pin what pyproject.toml asks for to the newest releases: writes requirements.txt and requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet 'uv>=0.9'
+	$(LOCK) --upgrade --output-file requirements.txt
+	$(LOCK) --upgrade --group dev --constraints requirements.txt --output-file requirements-dev.txt
+
 dashboards: $(VENV)/.installed ## Write the dashboards' JSON from their source
 	$(BIN)/python -m dashboards
 
-incidents: local-set ## Who is notified of which incident: writes the guide's table
+incidents: local-set $(VENV)/.installed ## Who is notified of which incident: writes the guide's table
 	$(BIN)/python -m tests.incidents
 
 pictures: $(VENV)/.installed ## The running stack's dashboards as `stackctl snapshot` draws them, into dist/pictures
