@@ -61,7 +61,13 @@ def prepare_memory(engine: Engine, container: ContainerState, options: Details) 
             remedy="give it a limit (deploy.resources.limits.memory)",
         )
     share = int(options["share"].removesuffix("%")) / 100
-    used = engine.usage([container.name])[container.name].memory_bytes
+    usage = engine.usage([container.name]).get(container.name)
+    if usage is None:
+        raise EngineError(
+            f"the engine does not say how much memory {container.service} uses",
+            remedy="`stackctl status` shows whether it is running",
+        )
+    used = usage.memory_bytes
     size = int(limit * share) - used
     if size < _MIB:
         raise StackctlError(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stackctl.docker.models import Usage
 
 _WIDE = 120
+_RECENT_SECONDS = 60
 _STYLES = {"running": "green", "exited": "red", "dead": "red", "restarting": "red"}
 
 
@@ -44,7 +45,10 @@ def status(ctx: click.Context, session: Session, output: str, every: float | Non
 
 @dataclass(frozen=True)
 class Row:
-    """A service as `status` shows it; `uptime` is in seconds, memory in bytes."""
+    """A service as `status` shows it; `uptime` is in seconds, memory in bytes.
+
+    `cpu_percent` is the mean of the last `cpu_window_seconds`, in percent of one processor.
+    """
 
     service: str
     image: str
@@ -53,6 +57,7 @@ class Row:
     ready: str
     uptime: float | None
     cpu_percent: float | None
+    cpu_window_seconds: float | None
     memory: int | None
     memory_limit: int | None
     url: str | None
@@ -61,6 +66,7 @@ class Row:
 def _rows(session: Session) -> list[Row]:
     import asyncio
 
+    from stackctl.project import resource_usage
     from stackctl.readiness.probes import probe_once
     from stackctl.services.catalog import PUBLISHED_PORTS
 
@@ -68,10 +74,12 @@ def _rows(session: Session) -> list[Row]:
     engine = project.engine()
     containers = engine.containers()
     running = [state.name for state in containers.values() if state.running]
+    prometheus = containers.get("prometheus")
+    url = project.settings.url("prometheus") if prometheus and prometheus.running else None
 
     async def ask() -> tuple[dict[str, Usage], dict[str, str]]:
         return await asyncio.gather(
-            asyncio.to_thread(engine.usage, running),
+            resource_usage.measure(engine, url, running),
             probe_once(project.services, engine, project.settings, containers),
         )
 
@@ -92,6 +100,7 @@ def _rows(session: Session) -> list[Row]:
                 if state and state.running and state.started
                 else None,
                 cpu_percent=used.cpu_percent if used else None,
+                cpu_window_seconds=used.window if used else None,
                 memory=used.memory_bytes if used else None,
                 memory_limit=used.memory_limit_bytes if used else None,
                 url=project.settings.url(service.name)
@@ -134,10 +143,26 @@ def _table(session: Session, rows: list[Row]) -> Table:
             (row.url or "").removeprefix("http://"),
             *((row.image,) if wide else ()),
         )
-    if any(row.standin for row in rows):
-        table.caption = "* a stand-in in the place of the real program"
-        table.caption_justify = "left"
+    notes = (
+        ["* a stand-in in the place of the real program"]
+        if any(row.standin for row in rows)
+        else []
+    )
+    table.caption = "\n".join([*notes, *_windows(rows)]) or None
+    table.caption_justify = "left"
     return table
+
+
+def _windows(rows: list[Row]) -> list[str]:
+    """Say which time the CPU figures are the mean of."""
+    windows = {row.service: row.cpu_window_seconds for row in rows if row.cpu_window_seconds}
+    recent = [name for name, seconds in windows.items() if seconds <= _RECENT_SECONDS]
+    others = [name for name in windows if name not in recent]
+    if not others:
+        return ["CPU %: mean of the last minute"] if recent else []
+    if not recent:
+        return ["CPU %: mean since each container's start"]
+    return [f"CPU %: mean of the last minute; since the container's start of {', '.join(others)}"]
 
 
 def _uptime(seconds: float | None) -> str:

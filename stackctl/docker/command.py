@@ -1,16 +1,19 @@
-"""The `docker` command, asked directly where the library has no bound for an answer or asks too often."""
+"""Questions to the engine that the library has no bound for or asks too often: by its socket, else by `docker`."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from collections.abc import Sequence
+from functools import cached_property
 
 from python_on_whales import DockerClient
 
+from stackctl.docker import endpoint
 from stackctl.docker.errors import NoContainerError, failed, translated
 from stackctl.docker.models import Inspected
-from stackctl.errors import EngineError
+from stackctl.docker.socket_api import SocketApi
+from stackctl.errors import EngineError, UsageError
 
 _ANSWER_SECONDS = 30.0
 """How long the engine may take for a question that costs it nothing."""
@@ -24,8 +27,22 @@ class Command:
         self.project = project
         self._client = client
 
+    @cached_property
+    def _socket(self) -> SocketApi | None:
+        """The engine's socket, where the engine is known to be behind one."""
+        try:
+            where = endpoint.known()
+        except UsageError:
+            return None
+        return SocketApi(where.socket) if where and where.socket else None
+
     def listed(self, filter_: str | None = None, *, stopped: bool) -> list[str]:
         """Return the IDs of the containers that match a filter of `docker container list`, or of all."""
+        if self._socket is not None:
+            name, _, value = (filter_ or "").partition("=")
+            found = self._socket.list_containers({name: [value]} if name else {}, stopped=stopped)
+            if found is not None:
+                return [one["Id"] for one in found]
         every = ["--all"] if stopped else []
         which = ["--filter", filter_] if filter_ else []
         return self.ask("container", "list", "--quiet", "--no-trunc", *every, *which).split()
@@ -45,6 +62,10 @@ class Command:
         """Inspect containers in one call, where the library makes one for each; removed containers are left out."""
         if not containers:
             return []
+        if self._socket is not None:
+            described = list(map(self._socket.inspect, containers))
+            if None not in described:
+                return [one for one in described if one]
         printed, error = self._run(("container", "inspect", *containers))
         # Those that are there are printed all the same.
         if error is not None and not isinstance(error, NoContainerError):

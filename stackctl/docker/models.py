@@ -61,8 +61,10 @@ class Usage:
     """What a container uses: percent of one core, and bytes."""
 
     cpu_percent: float
+    """The mean of the last `window` seconds."""
     memory_bytes: int
     memory_limit_bytes: int
+    window: float
 
 
 @dataclass(frozen=True, slots=True)

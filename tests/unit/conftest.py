@@ -28,6 +28,12 @@ def _sniffio_is_known_to_be_absent() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _the_socket_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions go to the `docker` command, in whose place the tests put their own, not to this machine's engine."""
+    monkeypatch.setattr("stackctl.docker.command.Command._socket", None)
+
+
+@pytest.fixture(autouse=True)
 def _secrets_of_other_tests_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test has for a password may be a word of another's error."""
     monkeypatch.setattr("stackctl.util.redaction._known", set())

@@ -84,7 +84,7 @@ class ChaosEngine(MemoryEngine):
 
     def usage(self, containers: Sequence[str]) -> dict[str, Usage]:
         limit = self.around.memory_limit_bytes
-        return {name: Usage(0.0, self.used, limit) for name in containers}
+        return {name: Usage(0.0, self.used, limit, 1.0) for name in containers}
 
     def image_id(self, reference: str) -> str | None:
         return reference if reference in self.images else None

@@ -19,7 +19,7 @@ class RunningEngine(MemoryEngine):
     """Has Loki, of an image with a long name."""
 
     def usage(self, containers: Sequence[str]) -> dict[str, Usage]:
-        return {name: Usage(1.0, 2**20, 2**21) for name in containers}
+        return {name: Usage(1.0, 2**20, 2**21, 60.0) for name in containers}
 
 
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -48,3 +48,32 @@ def test_in_a_pipe_nothing_is_cut_or_left_out(monkeypatch: pytest.MonkeyPatch) -
     (row,) = [one.split() for one in rows if one.startswith("loki ")]
     assert (row[0], row[1], row[2]) == ("loki", "running", "yes")
     assert row[-2:] == ["127.0.0.1:3100", LONG]
+
+
+@pytest.mark.parametrize(
+    ("windows", "says"),
+    [
+        ({"loki": 60.0, "grafana": 1.0}, "CPU %: mean of the last minute"),
+        ({"loki": 600.0, "grafana": 70.0}, "CPU %: mean since each container's start"),
+        (
+            {"loki": 60.0, "grafana": 600.0},
+            "CPU %: mean of the last minute; since the container's start of grafana",
+        ),
+        ({}, None),
+    ],
+)
+def test_the_table_says_over_which_time_the_cpu_figures_are(
+    monkeypatch: pytest.MonkeyPatch, windows: dict[str, float], says: str | None
+) -> None:
+    async def look(*_: object) -> dict[str, str]:
+        return {one.name: "ready" for one in catalog.select()}
+
+    async def measured(*_: object) -> dict[str, Usage]:
+        return {name: Usage(1.0, 2**20, 2**21, window) for name, window in windows.items()}
+
+    monkeypatch.setattr("stackctl.readiness.probes.probe_once", look)
+    monkeypatch.setattr("stackctl.project.resource_usage.measure", measured)
+    states = [container(name) for name in ("loki", "grafana")]
+    monkeypatch.setattr(Project, "engine", lambda *_: RunningEngine(*states))
+    lines = run_here("status").stdout.splitlines()
+    assert [line for line in lines if line.startswith("CPU %")] == ([says] if says else [])

@@ -1,0 +1,57 @@
+"""What the containers use: as Prometheus has recorded it, and where it has not, by one reading of the engine's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from stackctl.clients.prometheus import PrometheusClient
+from stackctl.docker.engine import Engine
+from stackctl.docker.models import Usage
+from stackctl.errors import ServiceError
+
+_WINDOW_SECONDS = 60
+_TIMEOUT_SECONDS = 1.0
+"""An answer that takes longer is of no use: the engine's own figures take no longer."""
+_QUERIES = (
+    f'100 * sum by (name) (rate(container_cpu_usage_seconds_total{{name!=""}}[{_WINDOW_SECONDS}s]))',
+    'max by (name) (container_memory_working_set_bytes{name!=""})',
+    'max by (name) (container_spec_memory_limit_bytes{name!=""})',
+)
+
+
+async def measure(
+    engine: Engine, prometheus_url: str | None, names: Sequence[str]
+) -> dict[str, Usage]:
+    """Return the resource usage of running containers by name; those of which nothing is known are left out.
+
+    cAdvisor's figures are asked of Prometheus at `prometheus_url`, where it runs. Raises EngineError where the engine
+    does not answer for the rest.
+    """
+    recorded = await _recorded(prometheus_url) if prometheus_url and names else {}
+    found = {name: recorded[name] for name in names if name in recorded}
+    rest = [name for name in names if name not in found]
+    return found | await asyncio.to_thread(engine.usage, rest)
+
+
+async def _recorded(url: str) -> dict[str, Usage]:
+    """Return what Prometheus has of every container by name; nothing where it does not answer."""
+    async with PrometheusClient(url, timeout=_TIMEOUT_SECONDS) as prometheus:
+        try:
+            answers = await asyncio.gather(*map(prometheus.query, _QUERIES))
+        except ServiceError:
+            return {}
+    cpu, memory, limit = (
+        {sample.metric.get("name", ""): sample.value[1] for sample in answer} for answer in answers
+    )
+    return {
+        name: Usage(
+            cpu_percent=cpu[name],
+            memory_bytes=int(memory[name]),
+            memory_limit_bytes=int(limit[name]),
+            window=_WINDOW_SECONDS,
+        )
+        for name in cpu.keys() & memory.keys() & limit.keys()
+        # The engine knows the machine's memory, which is the limit of a container without one.
+        if limit[name]
+    }
