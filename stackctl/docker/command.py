@@ -36,6 +36,13 @@ class Command:
             return None
         return SocketApi(where.socket) if where and where.socket else None
 
+    def listing(self) -> list[Inspected] | None:
+        """Return all containers, stopped ones too, as ContainerList describes them, in one question by the socket.
+
+        None where the engine is not asked by its socket.
+        """
+        return None if self._socket is None else self._socket.list_containers({}, stopped=True)
+
     def listed(self, filter_: str | None = None, *, stopped: bool) -> list[str]:
         """Return the IDs of the containers that match a filter of `docker container list`, or of all."""
         if self._socket is not None:

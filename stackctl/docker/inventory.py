@@ -20,7 +20,8 @@ SCRATCH_LABEL = "stackctl.scratch"
 PROCESS_LABEL = "stackctl.process"
 """The process that made it: what one that was killed has left is removed by the next `up` or `down`."""
 
-_HASH_LABEL = "com.docker.compose.config-hash"
+HASH_LABEL = "com.docker.compose.config-hash"
+"""Compose's digest of the configuration that it made a container from."""
 _IMAGE_LABEL = "com.docker.compose.image"
 _ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
 _EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - they are read
@@ -59,7 +60,7 @@ class Inventory:
             labels[SERVICE_LABEL]: OwnContainer(
                 labels[SERVICE_LABEL],
                 container["State"]["Running"] and not container["State"]["Paused"],
-                labels.get(_HASH_LABEL),
+                labels.get(HASH_LABEL),
                 labels.get(_IMAGE_LABEL),
             )
             for container in self._own()

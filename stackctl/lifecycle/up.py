@@ -12,9 +12,10 @@ from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images import lockfile, resolve
 from stackctl.images.resolve import Choice, Resolved
-from stackctl.lifecycle import attach, demo_data, down, grafana, reload
+from stackctl.lifecycle import attach, demo_data, down, grafana, reload, settled
 from stackctl.lifecycle.attach import Missing
 from stackctl.lifecycle.plan import UpPlan, gather, observe, plan_up
+from stackctl.lifecycle.settled import Settled
 from stackctl.project import config_volumes, engine_overrides, process_lock, unfinished_restore
 from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
@@ -55,10 +56,13 @@ def up(
         if hold.down_cut_off:
             down.finish(project, observer)
             hold.settle()
+        elif known := settled.recall(project, request, choice, project.engine()):
+            return _repeat(known, project, timeout=timeout, observer=observer)
         plan = plan_up(gather(project, request, choice, step=observer.step))
-        for doubt, remedy in project.settings.doubts():
-            observer.note(f"{doubt}; {remedy}")
-        return apply(plan, project, timeout=timeout, observer=observer)
+        _tell_doubts(project, observer)
+        done = apply(plan, project, timeout=timeout, observer=observer)
+        settled.record(project, choice, project.engine(), done.resolved, done.rendering)
+        return done
 
 
 def dry_run(
@@ -100,6 +104,21 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
         plan.not_monitored,
         _missing(plan, project, observer),
     )
+
+
+def _repeat(known: Settled, project: Project, *, timeout: float, observer: Observer) -> Up:
+    """Prove that an unchanged stack is ready. Raises StackctlError as `up` does."""
+    _tell_doubts(project, observer)
+    engine = project.engine()
+    containers = engine.containers()
+    ready = _wait_for_readiness(project, engine, containers, timeout, observer)
+    _set_grafana_password(project, engine, containers, observer)
+    return Up(known.resolved, known.rendering, ready, changed=(), left_out=(), missing=())
+
+
+def _tell_doubts(project: Project, observer: Observer) -> None:
+    for doubt, remedy in project.settings.doubts():
+        observer.note(f"{doubt}; {remedy}")
 
 
 def _obtain_images(plan: UpPlan, project: Project, observer: Observer) -> Resolved:

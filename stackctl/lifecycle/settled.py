@@ -1,0 +1,207 @@
+"""Whether everything is as the last successful `up` left it, so that Compose need not be asked.
+
+`up` records two digests: of all that decides what it does, and of the containers that it left running. Where both are
+the same again there is nothing to do but to ask every service whether it is ready. Any doubt leads to the long way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stackctl import __version__
+from stackctl.docker.engine import Engine
+from stackctl.docker.inventory import HASH_LABEL, SCRATCH_LABEL
+from stackctl.docker.models import PROJECT_LABEL, Inspected
+from stackctl.errors import StackctlError, UsageError
+from stackctl.images import lockfile
+from stackctl.images.resolve import Choice, Resolved
+from stackctl.lifecycle import attach
+from stackctl.project import config_volumes
+from stackctl.project.project import Project, ProjectState, UpRequest
+from stackctl.render.configuration import Rendering
+from stackctl.util import paths
+
+_RECORD = "settled.json"
+_SOURCES = ("compose", "demo", "images", "infrastructure", "standins")
+"""What the configuration is rendered and the local images are built from."""
+_OWN_RECORDS = frozenset({_RECORD, "chaos.json", "loaded.json", "lock"})
+"""Files of the state folder that do not decide what runs."""
+_READS_MORE = re.compile(r"\$|\b(?:env_file|extends|include|build|file)\b")
+"""What makes Compose read more than an override itself: the environment, or other files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What an `up` that found everything unchanged has to say without looking for it again."""
+
+    resolved: Resolved
+    rendering: Rendering
+
+
+def recall(project: Project, request: UpRequest, choice: Choice, engine: Engine) -> Settled | None:
+    """Return what the last successful `up` recorded, if nothing has changed since; None if an `up` has to look.
+
+    `engine` is that of the recorded state.
+    """
+    try:
+        record = project.state.read_json(_RECORD)
+    except StackctlError:
+        return None
+    if not record or not _repeats(project, request):
+        return None
+    if record.get("inputs") != _inputs(project, choice, engine):
+        return None
+    containers = _containers(engine)
+    if containers is None or record.get("containers") != containers:
+        return None
+    try:
+        return Settled(
+            Resolved(record["images"], {}, None, project.choices.pins),
+            Rendering(
+                channels=tuple(record["channels"]),
+                left_out={name: tuple(lacks) for name, lacks in record["left_out"].items()},
+                changed=(),
+                alerts_left_out=(),
+                panels_left_out=(),
+            ),
+        )
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def record(
+    project: Project, choice: Choice, engine: Engine, resolved: Resolved, rendering: Rendering
+) -> None:
+    """Record what an `up` that has just ended well leaves, unless it cannot be compared with what will be found."""
+    state = project.choices
+    containers = _containers(engine) if _comparable(project, state) else None
+    if containers is None:
+        (project.state.folder / _RECORD).unlink(missing_ok=True)
+        return
+    project.state.write_json(
+        _RECORD,
+        {
+            "inputs": _inputs(project, choice, engine),
+            "containers": containers,
+            "images": resolved.name,
+            "channels": rendering.channels,
+            "left_out": rendering.left_out,
+        },
+    )
+
+
+def _comparable(project: Project, state: ProjectState) -> bool:
+    """Return whether all that decides is known: what bot-core's own files and some overrides refer to is not."""
+    if state.joined or config_volumes.kept(project.state):
+        return False
+    override = _text(Path(state.override)) if state.override else b""
+    return override is not None and not _READS_MORE.search(override.decode(errors="replace"))
+
+
+def _repeats(project: Project, request: UpRequest) -> bool:
+    """Return whether a request asks for the stack that runs."""
+    state = project.choices
+    try:
+        wanted = attach.requested_state(project.settings, request, state)
+    except UsageError:
+        return False
+    return _comparable(project, state) and all(
+        getattr(wanted, name) == getattr(state, name)
+        for name in ("request", "demo", "network", "app_files", "override")
+    )
+
+
+def _inputs(project: Project, choice: Choice, engine: Engine) -> str:
+    """Digest all that decides what `up` does; keyed, as secrets are among it."""
+    digest = hmac.new(project.secrets.fingerprint_key, digestmod=hashlib.sha256)
+    for part in _parts(project, choice, engine):
+        content = part if isinstance(part, bytes) else part.encode()
+        digest.update(b"%d:%b" % (len(content), content))
+    return digest.hexdigest()
+
+
+def _parts(project: Project, choice: Choice, engine: Engine) -> Iterator[str | bytes]:
+    yield __version__
+    yield choice
+    yield str(engine.endpoint)
+    for name, value in sorted(project.settings.values.items()):
+        secret = value.text is not None and not isinstance(value.text, str)
+        text = project.settings.secret(name) if secret else None
+        yield f"{name}={text.get_secret_value() if text else value.text}"
+    # Of the sources the engine needs no more than make does: a checkout that is written again is looked at again.
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package, *(paths.root() / name for name in _SOURCES)):
+        for path, status in _files(folder):
+            if path.suffix != ".pyc":
+                yield f"{path} {status.st_size} {status.st_mtime_ns}"
+    for path, status in _files(project.state.folder):
+        if path.relative_to(project.state.folder).as_posix() not in _OWN_RECORDS:
+            yield f"{path} {status.st_mode}"
+            yield _text(path) or b""
+    override = project.choices.override
+    for path in (lockfile.FILE, *([Path(override)] if override else [])):
+        yield _text(path) or b""
+
+
+def _containers(engine: Engine) -> str | None:
+    """Digest the project's containers; None where the engine does not list them at once, or one needs an `up`.
+
+    The engine lists an image's ID in the place of its name once that name is another image's.
+    """
+    listing = engine.listing()
+    if listing is None:
+        return None
+    labelled = [(one, one.get("Labels") or {}) for one in listing]
+    if any(labels.get(SCRATCH_LABEL) == engine.project for _, labels in labelled):
+        return None
+    own = [(one, labels) for one, labels in labelled if labels.get(PROJECT_LABEL) == engine.project]
+    if not own or not all(_runs(one) for one, _ in own):
+        return None
+    described = sorted(
+        [
+            one["Id"],
+            one["Names"],
+            one["Image"],
+            one["ImageID"],
+            labels.get(HASH_LABEL),
+            _networks(one),
+        ]
+        for one, labels in own
+    )
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+def _runs(container: Inspected) -> bool:
+    return container["State"] == "running" and "unhealthy" not in container["Status"]
+
+
+def _networks(container: Inspected) -> list[tuple[str, str]]:
+    networks: Mapping[str, Mapping[str, Any]] = container["NetworkSettings"]["Networks"] or {}
+    return sorted((name, endpoint["NetworkID"]) for name, endpoint in networks.items())
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield the files below a folder, each with its status, always in the same order."""
+    for top, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(top, name)
+            with contextlib.suppress(FileNotFoundError):
+                yield path, path.stat()
+
+
+def _text(path: Path) -> bytes | None:
+    """Return a file's content; None where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
