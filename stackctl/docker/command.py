@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-
-from python_on_whales import DockerClient
+from typing import TYPE_CHECKING, Any
 
 from stackctl.docker import endpoint
 from stackctl.docker.errors import NoContainerError, failed, translated
 from stackctl.docker.models import Inspected
 from stackctl.docker.socket_api import SocketApi
 from stackctl.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
 
 _ANSWER_SECONDS = 30.0
 """How long the engine may take for a question that costs it nothing."""
@@ -22,10 +24,17 @@ _ANSWER_SECONDS = 30.0
 class Command:
     """The `docker` command for one Compose project."""
 
-    def __init__(self, project: str, client: DockerClient) -> None:
-        """Take the project's name, and the library's client with its Compose files."""
+    def __init__(self, project: str, options: Mapping[str, Any]) -> None:
+        """Take the project's name, and the options of the library's client, such as its Compose files."""
         self.project = project
-        self._client = client
+        self._options = options
+
+    @cached_property
+    def _client(self) -> DockerClient:
+        """The library's client, made when it is first needed: to load it takes a fifth of a second."""
+        from python_on_whales import DockerClient
+
+        return DockerClient(**self._options)
 
     @cached_property
     def _socket(self) -> SocketApi | None:

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from python_on_whales.utils import run
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stackctl.docker.command import Command
@@ -72,6 +71,8 @@ class Containers(Command):
             if options is None:
                 options = ["--alias", labels_of(found).get(SERVICE_LABEL, name_of(found))]
             command = [*self._client.client_config.docker_cmd, "network", "connect"]
+            from python_on_whales.utils import run
+
             with contextlib.suppress(NoContainerError), translated("docker network connect"):
                 # The library's own takes one alias only.
                 run([*command, *options, network, container])

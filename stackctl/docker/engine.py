@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from python_on_whales import DockerClient
-
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.errors import NoNetworkError, reached, translated
 from stackctl.docker.images import Images
@@ -96,13 +94,13 @@ class Engine(Programs, Images):
         profiles = ["monitoring", *(["demo"] if demo else [])]
         super().__init__(
             project,
-            DockerClient(
-                compose_files=[*(paths.compose() / name for name in names), *files],
-                compose_profiles=profiles,
-                compose_project_name=project,
-                compose_project_directory=directory,
-                compose_env_files=list(env_files),
-            ),
+            {
+                "compose_files": [*(paths.compose() / name for name in names), *files],
+                "compose_profiles": profiles,
+                "compose_project_name": project,
+                "compose_project_directory": directory,
+                "compose_env_files": list(env_files),
+            },
         )
 
     @cached_property
@@ -303,6 +301,8 @@ def merged(
 
     Raises EngineError where they are not valid.
     """
+    from python_on_whales import DockerClient
+
     client = DockerClient(
         compose_files=list(files),
         compose_profiles=["*"],

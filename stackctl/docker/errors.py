@@ -5,20 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-
-from python_on_whales import DockerClient
-from python_on_whales.client_config import ClientNotFoundError
-from python_on_whales.exceptions import (
-    DockerException,
-    NoSuchContainer,
-    NoSuchImage,
-    NoSuchNetwork,
-)
-from python_on_whales.utils import get_docker_exception_type
+from typing import TYPE_CHECKING
 
 from stackctl.docker import endpoint
 from stackctl.docker.endpoint import Endpoint
 from stackctl.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    # It takes a fifth of a second to load, and who asks the engine by its socket needs none of it.
+    from python_on_whales.exceptions import DockerException
 
 
 class NoContainerError(EngineError):
@@ -33,10 +28,10 @@ class NoNetworkError(EngineError):
     """There is no such network."""
 
 
-_GONE: Mapping[type[DockerException], tuple[type[EngineError], str]] = {
-    NoSuchContainer: (NoContainerError, "`stackctl status` shows what there is"),
-    NoSuchImage: (NoImageError, "`stackctl images list` shows what there is"),
-    NoSuchNetwork: (NoNetworkError, "`docker network ls` shows what there is"),
+_GONE: Mapping[str, tuple[type[EngineError], str]] = {
+    "NoSuchContainer": (NoContainerError, "`stackctl status` shows what there is"),
+    "NoSuchImage": (NoImageError, "`stackctl images list` shows what there is"),
+    "NoSuchNetwork": (NoNetworkError, "`docker network ls` shows what there is"),
 }
 """The library's exception → ours, and where to look."""
 
@@ -101,29 +96,40 @@ def translated(what: str) -> Iterator[None]:
     """Turn the library's exceptions into one line: the engine's last message, and the remedy where it is known."""
     try:
         yield
-    except ClientNotFoundError:
-        raise EngineError(
+    except Exception as error:
+        translation = _translation(error, what)
+        if translation is None:
+            raise
+        raise translation from None
+
+
+def _translation(error: Exception, what: str) -> EngineError | None:
+    """Return an exception of the library as one of ours; None for any other."""
+    from python_on_whales.client_config import ClientNotFoundError
+    from python_on_whales.exceptions import DockerException
+
+    if isinstance(error, ClientNotFoundError):
+        return EngineError(
             "the docker command is not installed",
             remedy="install Docker Engine 25 or newer, or Docker Desktop",
-        ) from None
-    except DockerException as error:
-        output = (error.stderr or error.stdout or "").strip()
-        refused = _is_refusal(error.return_code, output)
-        for pattern, message, remedy in _REMEDIES:
-            if re.search(pattern, output, re.IGNORECASE | re.DOTALL):
-                if message == _NOT_RUNNING and (elsewhere := _elsewhere(output)):
-                    raise elsewhere from None
-                raise EngineError(
-                    message.format(reason=last_line(output)), remedy=remedy, refused=refused
-                ) from None
-        if type(error) in _GONE:
-            kind, remedy = _GONE[type(error)]
-            raise kind(
-                f"{what} failed: {last_line(output)}", remedy=remedy, refused=refused
-            ) from None
-        raise EngineError(
-            f"{what} failed (exit {error.return_code}): {last_line(output)}", refused=refused
-        ) from None
+        )
+    if not isinstance(error, DockerException):
+        return None
+    output = (error.stderr or error.stdout or "").strip()
+    refused = _is_refusal(error.return_code, output)
+    for pattern, message, remedy in _REMEDIES:
+        if re.search(pattern, output, re.IGNORECASE | re.DOTALL):
+            if message == _NOT_RUNNING and (elsewhere := _elsewhere(output)):
+                return elsewhere
+            return EngineError(
+                message.format(reason=last_line(output)), remedy=remedy, refused=refused
+            )
+    if gone := _GONE.get(type(error).__name__):
+        kind, remedy = gone
+        return kind(f"{what} failed: {last_line(output)}", remedy=remedy, refused=refused)
+    return EngineError(
+        f"{what} failed (exit {error.return_code}): {last_line(output)}", refused=refused
+    )
 
 
 def _is_refusal(code: int, output: str) -> bool:
@@ -141,6 +147,8 @@ def failed(command: Sequence[str], code: int, stderr: bytes) -> DockerException:
     """Return the library's exception for a command that was run without the library, from its stderr."""
     # The library would fail over what is not UTF-8.
     text = stderr.decode(errors="replace").encode()
+    from python_on_whales.utils import get_docker_exception_type
+
     return get_docker_exception_type(text)(list(command), code, stderr=text)
 
 
@@ -151,6 +159,9 @@ def reached() -> Endpoint:
     """
     if where := endpoint.known():
         return where
+    from python_on_whales import DockerClient
+    from python_on_whales.client_config import ClientNotFoundError
+
     try:
         with translated("docker context inspect"):
             context = DockerClient().context.inspect(None)

@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from python_on_whales import DockerClient, Image
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stackctl.docker.command import Command
 from stackctl.docker.errors import NoImageError, failed, translated
+
+if TYPE_CHECKING:
+    from python_on_whales import Image
 
 _PIECE = 1024 * 1024
 _T = TypeVar("_T")
@@ -161,6 +162,8 @@ class Images(Command):
             builds = {name: {"build": {"labels": own}} for name, own in (labels or {}).items()}
             json.dump({"services": builds}, labelled)
             labelled.flush()
+            from python_on_whales import DockerClient
+
             builder = DockerClient(compose_files=[build_file, labelled.name])
             lines = builder.compose.build(
                 services=None if labels is None else list(labels),
