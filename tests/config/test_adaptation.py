@@ -11,6 +11,7 @@ import pytest
 from stackctl.config.load import load as load_settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.images import sets
 from stackctl.project import config_volumes, engine_overrides
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
@@ -34,7 +35,7 @@ def adapted(
         found,
         Secrets(found, state),
         state,
-        images={},
+        images=sets.variables(found, None, PLAN, demo=True),
         releases=PLAN,
         present=monitored_services(found, demo=True),
     )

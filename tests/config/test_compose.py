@@ -53,7 +53,7 @@ def rendered_with(**environ: str) -> Path:
         found,
         Secrets(found, state),
         state,
-        images={},
+        images=sets.variables(found, None, PLAN, demo=True),
         releases=PLAN,
         present=monitored_services(found, demo=True),
     )
@@ -178,7 +178,7 @@ def test_compose_gives_the_address_of_mongodb_on_byte_for_byte(
         found,
         Secrets(found, state),
         state,
-        images={},
+        images=sets.variables(found, None, PLAN, demo=True),
         releases=PLAN,
         present=monitored_services(found, demo=True),
     )

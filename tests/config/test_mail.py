@@ -15,6 +15,7 @@ import yaml
 from testcontainers.core.container import DockerContainer
 
 from stackctl.config.load import load as load_settings
+from stackctl.images import sets
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
@@ -69,7 +70,7 @@ def rendered(state_dir: Path, environ: Mapping[str, str]) -> dict[str, Any]:
         found,
         Secrets(found, state),
         state,
-        images={},
+        images=sets.variables(found, None, PLAN, demo=True),
         releases=PLAN,
         present=monitored_services(found, demo=True),
     )

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from stackctl.config.load import load as load_settings
+from stackctl.images import sets
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
@@ -39,7 +40,7 @@ def rendered(environ: Mapping[str, str] | None = None, *, demo: bool = True) -> 
         found,
         Secrets(found, state),
         state,
-        images={},
+        images=sets.variables(found, None, PLAN, demo=demo),
         releases=PLAN,
         present=monitored_services(found, demo=demo),
     )

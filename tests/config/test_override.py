@@ -12,6 +12,7 @@ import pytest
 
 from stackctl.config import registry, starter
 from stackctl.config.load import load as load_settings
+from stackctl.images import sets
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
@@ -31,7 +32,7 @@ def merged(state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Pat
         found,
         Secrets(found, state),
         state,
-        images={},
+        images=sets.variables(found, None, PLAN, demo=True),
         releases=PLAN,
         present=monitored_services(found, demo=True),
     )

@@ -123,7 +123,10 @@ def test_a_mirror_has_an_image_by_its_path(reference: str, path: str) -> None:
 
 def test_every_upstream_image_is_taken_from_the_mirror_but_those_that_are_set_or_built() -> None:
     found = sets.variables(
-        settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR, LOKI_IMAGE="own/loki:1"), "upstream", demo=True
+        settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR, LOKI_IMAGE="own/loki:1"),
+        "upstream",
+        PLAN,
+        demo=True,
     )
     assert found.pop("LOKI_IMAGE") == "own/loki:1"
     assert found["REDIS_IMAGE"] == f"{MIRROR}/library/redis:7.2-alpine"
@@ -717,7 +720,7 @@ def test_a_locked_upstream_set_is_the_locked_one_where_it_was_loaded() -> None:
     load(laptop)
     found = resolved(laptop, lock=lock)
     assert (found.name, laptop.pulls, dict(found.variables)) == ("upstream", [], UPSTREAM)
-    assert list(lock.problems(laptop, settings, "upstream")) == []
+    assert list(lock.problems(laptop, settings, "upstream", PLAN)) == []
 
 
 def test_an_engine_whose_save_is_laid_out_otherwise_is_refused() -> None:
@@ -768,7 +771,7 @@ def test_load_says_where_the_bundle_is_another_stackctls(monkeypatch: pytest.Mon
     done = run(ImageEngine(), monkeypatch, "load", "team.bundle")
     assert "15 images of the local set loaded, 0 were here already." in done.output
     assert "would build its own" not in done.output
-    monkeypatch.setattr("stackctl.images.build.inputs_digest", lambda: "another")
+    monkeypatch.setattr("stackctl.images.build.inputs_digest", lambda _: "another")
     assert "would build its own" in run(ImageEngine(), monkeypatch, "load", "team.bundle").output
 
 

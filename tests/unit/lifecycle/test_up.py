@@ -300,6 +300,7 @@ def test_the_image_set_is_decided_and_obtained_for_the_same_stack(stage: Stage) 
     assert stage.asked["decide"] == {
         "choice": "auto",
         "previous": "upstream",
+        "releases": PLAN,
         "demo": False,
         "lock": LOCK,
     }
