@@ -10,7 +10,9 @@ from stackctl.project.project import Project
 from stackctl.services import catalog
 
 SERVICES: Mapping[str, str] = {
-    one.data: one.name for one in reversed(tuple(catalog.SERVICES.values())) if one.data
+    one.data.volume: one.name
+    for one in reversed(tuple(catalog.SERVICES.values()))
+    if one.data and one.data.in_backup
 }
 """Volume of the compose files → the service that writes it. The largest, Prometheus' own, is copied last."""
 

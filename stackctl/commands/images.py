@@ -91,6 +91,41 @@ def build(session: Session, versions: Versions | None) -> None:
 
 
 @images.command(
+    epilog="\b\nExamples:\n  stackctl images outdated\n  stackctl images outdated --format json"
+)
+@FORMAT
+@pass_session
+def outdated(session: Session, output: str) -> None:
+    """Compare both releases of each image, and what runs, with the newest that its registry has.
+
+    Nothing is pulled. A registry that cannot be reached is named, and its images are shown without a newest release.
+    """
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from stackctl.images import newer
+
+    project = session.project
+    containers = project.whole_engine().containers()
+    running = {name: one.image for name, one in containers.items() if one.running}
+    rows = newer.compare(project.settings, running)
+    if output == "json":
+        print_json([{**asdict(row), "outdated": row.outdated} for row in rows])
+    else:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("image", "plan", "current", "newest", "runs"):
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            newest = f"{row.newest} (newer)" if row.outdated else row.newest or "unknown"
+            runs = ", ".join(row.running) or "-"
+            table.add_row(row.name, row.plan or "-", row.current or "-", newest, runs)
+        session.out.print(table)
+    for failure in sorted({row.failure for row in rows if row.failure}):
+        session.err.print(failure, style="yellow", markup=False, soft_wrap=True)
+
+
+@images.command(
     epilog="\b\nExamples:\n  stackctl images pull\n"
     "  STACKCTL_REGISTRY_MIRROR=mirror.example:5000 stackctl images pull"
 )

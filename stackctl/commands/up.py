@@ -75,12 +75,12 @@ def up(
     file, image or container. Exit 1 if `up` would refuse to start.
 
     The JSON object has `ok` and `failures`, a list of objects with `message` and `remedy`. Where `ok` is true it also
-    has `changes` (false if there is nothing to change), `warnings`, `request`, `images` (`set`, `reason`, `falls_back`,
-    `pull`, `build`), `files` (`added`, `changed`, `removed`, by path in the state folder), `containers` (`create`,
-    `recreate`, `dependents`, `start`, `remove`, by service; `recreate` is null until images are built), `volumes`
-    (`reset`, `remove`), `cleanup` (`unfinished_down`, `containers`), `grafana_password` (keep, set or unknown),
-    `notifications` (`on`, `off` with the missing settings), `services`, and `not_monitored` (`services`, `missing`,
-    `alerts`, `panels`).
+    has `changes` (false if there is nothing to change), `warnings`, `request`, `images` (`set`, `releases` by image,
+    `reason`, `falls_back`, `pull`, `build`), `files` (`added`, `changed`, `removed`, by path in the state folder),
+    `containers` (`create`, `recreate`, `dependents`, `start`, `remove`, by service; `recreate` is null until images
+    are built), `volumes` (`reset`, `upgrade`, `remove`), `cleanup` (`unfinished_down`, `containers`),
+    `grafana_password` (keep, set or unknown), `notifications` (`on`, `off` with the missing settings), `services`,
+    and `not_monitored` (`services`, `missing`, `alerts`, `panels`).
     """
     from stackctl.lifecycle import up
     from stackctl.project.project import UpRequest

@@ -32,6 +32,7 @@ class OwnContainer:
     """A container of the project: its service, and what Compose created it from."""
 
     service: str
+    name: str
     running: bool
     """Whether its processes run: a paused one's do not."""
     configuration: str | None
@@ -58,6 +59,7 @@ class Inventory:
         return {
             labels[SERVICE_LABEL]: OwnContainer(
                 labels[SERVICE_LABEL],
+                name_of(container),
                 container["State"]["Running"] and not container["State"]["Paused"],
                 labels.get(_HASH_LABEL),
                 labels.get(_IMAGE_LABEL),

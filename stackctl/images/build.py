@@ -43,6 +43,8 @@ class _Part:
     """The release of Debian that the packages come from."""
     packages: tuple[str, ...]
     """Files below images/debian with the packages of the base."""
+    options: tuple[str, ...] = ()
+    """Options of mmdebstrap."""
 
     def images(self, releases: Releases) -> list[str]:
         """Return the names of the images of these releases that this part builds."""
@@ -59,6 +61,7 @@ class _Part:
         texts = [(folder / name).read_text(encoding="utf-8") for name in self.packages]
         return [
             "--variant=apt",
+            *self.options,
             f"--include={','.join(package for text in texts for package in text.split())}",
             *(
                 f"--dpkgopt=path-exclude=/usr/share/{name}/*"
@@ -75,8 +78,15 @@ _BASE, _PYTHON = "base-packages.txt", "python-packages.txt"
 _PARTS = (
     # Its Prometheus is the first of Debian's with scrape_config_files.
     _Part("local", BASE_IMAGE, "trixie", (_BASE, _PYTHON)),
-    # Debian's next release. What is built on it is no program in Python.
-    _Part("current", "stackctl/base:local-current", "forky", (_BASE,)),
+    # Debian's next release, on which no program in Python is built. What a mirror has of it is valid for a week only:
+    # one that is kept at a date would be refused. Its signature is checked all the same.
+    _Part(
+        "current",
+        "stackctl/base:local-current",
+        "forky",
+        (_BASE,),
+        ('--aptopt=Acquire::Check-Valid-Until "false"',),
+    ),
 )
 
 

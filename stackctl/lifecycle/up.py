@@ -12,9 +12,9 @@ from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images import lockfile, resolve
 from stackctl.images.resolve import Choice, Resolved
-from stackctl.lifecycle import attach, demo_data, down, grafana, reload
+from stackctl.lifecycle import attach, demo_data, down, grafana, reload, stored_data
 from stackctl.lifecycle.attach import Missing
-from stackctl.lifecycle.plan import UpPlan, gather, observe, plan_up
+from stackctl.lifecycle.plan import UpPlan, data_moves, gather, observe, plan_up
 from stackctl.project import config_volumes, engine_overrides, process_lock, unfinished_restore
 from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
@@ -98,6 +98,11 @@ def dry_run(
 def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer) -> Up:
     """Carry out a plan, step by step. The caller holds the project's lock. Raises StackctlError as `up` does."""
     resolved = _obtain_images(plan, project, observer)
+    if resolved.name != plan.state.images:
+        # The set that it has fallen back to.
+        state = replace(plan.state, images=resolved.name, pins=resolved.pins)
+        moves = data_moves(project, state, plan.facts.engine)
+        plan = plan_up(replace(plan.facts, state=state, moves=moves))
     rendering = _render_configuration(plan, project, resolved)
     engine = _record_state(plan, project, resolved)
     if plan.facts.images.pull or plan.facts.images.build:
@@ -167,13 +172,20 @@ def _remove_leftovers(plan: UpPlan, engine: Engine, observer: Observer) -> None:
     for leftover in plan.leftovers:
         engine.remove(leftover)
         observer.note(f"removed {leftover}, left by an `up` that was interrupted")
+    for name in plan.deselected:
+        engine.remove(name)
     engine.remove_scratch(plan.facts.engine.inventory)
 
 
 def _reset_volumes(plan: UpPlan, project: Project, engine: Engine, observer: Observer) -> None:
     for reset in plan.resets:
-        demo_data.remove(engine, reset.volume)
-        observer.note("MongoDB of the demo begins empty: its password is another")
+        demo_data.remove(engine, reset.service, reset.volume)
+        observer.note(f"recreating {reset.volume}: {reset.reason}")
+    for move in plan.upgrades:
+        observer.note(
+            f"{move.volume}, written by {move.before}, is opened by {move.after}"
+            + ("; there is no way back" if move.step == "forward" else "")
+        )
     if plan.state.demo:
         # Last: a removal that is cut off is done again.
         demo_data.record_fingerprint(project.state, plan.facts.fingerprint)
@@ -187,7 +199,15 @@ def _start_containers(
         # Compose fails over a paused container.
         if one.status == "paused" and not one.attached:
             engine.unpause(one.id)
-    engine.up(pull=resolved.name == "upstream" or bool(plan.state.app_files))
+    try:
+        engine.up(pull=resolved.name == "upstream" or bool(plan.state.app_files))
+    finally:
+        # Also where some of them could not be started: those that were have opened their data.
+        stored_data.record(
+            project,
+            plan.facts.services,
+            {name: one.image for name, one in engine.containers().items() if not one.attached},
+        )
     reload.note_started(project.state)
 
 

@@ -199,7 +199,7 @@ def image(value: str) -> str:
     """Accept an image reference, by the grammar that Docker has for it."""
     name = value.partition("@")[0]
     if not re.fullmatch(_IMAGE, value, re.ASCII) or re.fullmatch("[0-9a-f]{64}", name):
-        raise ValueError("an image reference such as prom/prometheus:v2.48.0 is expected")
+        raise ValueError("an image reference such as registry.example/name:1.2 is expected")
     return value
 
 

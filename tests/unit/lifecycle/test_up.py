@@ -249,7 +249,7 @@ def test_an_up_with_everything_to_do_does_it_in_this_order(stage: Stage) -> None
         "choosing the images",
         "kept",
         "removed 0123456789ab_loki, left by an `up` that was interrupted",
-        "MongoDB of the demo begins empty: its password is another",
+        "recreating bot-core_mongodb_data: demo MongoDB password changed",
         "starting the containers",
         "waiting for readiness",
         "setting Grafana's password",
