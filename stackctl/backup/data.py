@@ -10,7 +10,9 @@ from stackctl.project.project import Project
 from stackctl.services import catalog
 
 SERVICES: Mapping[str, str] = {
-    one.data: one.name for one in reversed(tuple(catalog.SERVICES.values())) if one.data
+    one.data.volume: one.name
+    for one in reversed(tuple(catalog.SERVICES.values()))
+    if one.data and one.data.in_backup
 }
 """Volume of the compose files → the service that writes it. The largest, Prometheus' own, is copied last."""
 
@@ -36,4 +38,5 @@ def trial_name(project: str, volume: str) -> str:
 
 def image_of(project: Project, service: str) -> str:
     """Return the image that the project uses for a service, from its settings and the image set that `up` chose."""
-    return sets.references(project.settings, project.choices.images)[service]
+    state = project.choices
+    return sets.references(project.settings, state.images, state.releases)[service]

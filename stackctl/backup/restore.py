@@ -10,6 +10,7 @@ from stackctl.backup.archive import Manifest, Reader, Volume
 from stackctl.docker import named_volumes
 from stackctl.docker.run import scratch_labels
 from stackctl.errors import StackctlError
+from stackctl.images import writers
 from stackctl.project import unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project
@@ -108,6 +109,7 @@ def _put(
                     named_volumes.remove([trials[volume.name], name])
                     named_volumes.create(name, labels[volume.name])
                     copies.write(name, content)
+                    writers.record(project.state, {volume.name: writers.writer(volume.image)})
     unfinished_restore.end(project.state)
 
 

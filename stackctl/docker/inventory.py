@@ -33,6 +33,7 @@ class OwnContainer:
     """A container of the project: its service, and what Compose created it from."""
 
     service: str
+    name: str
     running: bool
     """Whether its processes run: a paused one's do not."""
     configuration: str | None
@@ -59,6 +60,7 @@ class Inventory:
         return {
             labels[SERVICE_LABEL]: OwnContainer(
                 labels[SERVICE_LABEL],
+                name_of(container),
                 container["State"]["Running"] and not container["State"]["Paused"],
                 labels.get(HASH_LABEL),
                 labels.get(_IMAGE_LABEL),

@@ -41,9 +41,9 @@ def outdated_volume(
     return volume if recorded != current and volume in volumes else None
 
 
-def remove(engine: Engine, volume: str) -> None:
-    """Remove MongoDB's container and its volume. Raises EngineError if either cannot be removed."""
-    container = engine.containers().get(SERVICE)
+def remove(engine: Engine, service: str, volume: str) -> None:
+    """Remove a service's container and its volume. Raises EngineError if either cannot be removed."""
+    container = engine.containers().get(service)
     if container is not None:
         engine.remove(container.name)
     named_volumes.remove([volume])

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.inventory import Inventory, OwnContainer
-from stackctl.images import lockfile, resolve
+from stackctl.images import lockfile, releases, resolve, sets
 from stackctl.images.resolve import Choice, Decision
-from stackctl.lifecycle import attach, demo_data, preflight
+from stackctl.lifecycle import attach, demo_data, preflight, stored_data
 from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.rehearsal import Rehearsal, rehearse
+from stackctl.lifecycle.stored_data import Move
 from stackctl.project import config_volumes
 from stackctl.project.project import Project, ProjectState, UpRequest
+from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service
+from stackctl.services.releases import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Facts:
     """Fingerprint of the password that the data of the demo's MongoDB was created with."""
     fingerprint: str
     """Fingerprint of the password that MongoDB gets now."""
+    moves: tuple[Move, ...] = ()
+    """The data volumes that another program would open than has written them last."""
     down_cut_off: bool = False
     rehearsal: Rehearsal | None = None
     """Known to a dry run only; an `up` finds it out on its way."""
@@ -57,6 +62,7 @@ class VolumeReset:
     """A data volume that is removed, so that its service starts empty."""
 
     volume: str
+    service: str
     reason: str
 
 
@@ -81,6 +87,8 @@ class UpPlan:
     facts: Facts
     leftovers: tuple[str, ...]
     """Containers left by an `up` that was interrupted, which are removed."""
+    deselected: tuple[str, ...]
+    """Containers of services that the chosen releases do without, which Compose would leave running."""
     abandoned: tuple[str, ...]
     """Containers that commands made for themselves and did not remove, which are removed."""
     resets: tuple[VolumeReset, ...]
@@ -100,6 +108,11 @@ class UpPlan:
     def not_monitored(self) -> tuple[str, ...]:
         """The services of bot-core that are not monitored while others are."""
         return self.facts.monitored.left_out if self.state.joined else ()
+
+    @property
+    def upgrades(self) -> tuple[Move, ...]:
+        """The data volumes that a newer release opens, or one of which nobody knows."""
+        return tuple(one for one in self.facts.moves if not one.loses)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
@@ -137,11 +150,21 @@ def plan_up(facts: Facts) -> UpPlan:
     return UpPlan(
         facts=facts,
         leftovers=tuple(inventory.leftovers()),
+        deselected=_deselected(facts, inventory),
         abandoned=tuple(facts.engine.inventory.abandoned()),
         resets=resets,
         removes_stale_volumes=facts.recorded_copies,
         stale_volumes=_stale_volumes(facts),
-        containers=_containers(facts, inventory, reset=bool(resets)),
+        containers=_containers(facts, inventory, reset={one.service for one in resets}),
+    )
+
+
+def _deselected(facts: Facts, inventory: Inventory) -> tuple[str, ...]:
+    chosen = {one.name for one in catalog.select(releases=facts.state.releases)}
+    return tuple(
+        one.name
+        for service, one in inventory.services().items()
+        if service in catalog.SERVICES and service not in chosen
     )
 
 
@@ -155,7 +178,12 @@ def _resets(facts: Facts) -> Iterable[VolumeReset]:
         current=facts.fingerprint,
     )
     if volume is not None:
-        yield VolumeReset(volume, "demo MongoDB password changed")
+        yield VolumeReset(volume, demo_data.SERVICE, "demo MongoDB password changed")
+    for move in facts.moves:
+        if move.of_demo and move.loses and move.volume != volume:
+            yield VolumeReset(
+                move.volume, move.service, f"{move.after} cannot open what {move.before} wrote"
+            )
 
 
 def _stale_volumes(facts: Facts) -> tuple[str, ...] | None:
@@ -164,14 +192,14 @@ def _stale_volumes(facts: Facts) -> tuple[str, ...] | None:
     return facts.rehearsal.stale_volumes if facts.rehearsal else None
 
 
-def _containers(facts: Facts, inventory: Inventory, *, reset: bool) -> ContainerChanges | None:
+def _containers(
+    facts: Facts, inventory: Inventory, *, reset: Collection[str]
+) -> ContainerChanges | None:
     """Work out what Compose would do: it compares the hash of the configuration and the ID of the image."""
     rehearsal = facts.rehearsal
     if rehearsal is None:
         return None
-    existing = inventory.services()
-    if reset:
-        existing.pop(demo_data.SERVICE, None)
+    existing = {name: one for name, one in inventory.services().items() if name not in reset}
     kept = {name: existing[name] for name in rehearsal.hashes if name in existing}
     outdated = tuple(name for name, one in kept.items() if _is_outdated(name, one, rehearsal))
     return ContainerChanges(
@@ -197,6 +225,7 @@ def gather(
     project: Project,
     request: UpRequest,
     choice: Choice,
+    versions: Versions | None,
     *,
     step: Callable[[str], None],
     rehearsed: bool = False,
@@ -208,7 +237,11 @@ def gather(
     `step` is called with what begins. Raises StackctlError for what stands against an `up`: each failure of the
     preflight checks, an image lock that does not fit.
     """
-    state = attach.next_state(project, request)
+    lock = lockfile.read()
+    state = replace(
+        attach.next_state(project, request),
+        releases=releases.settle(project, versions, lock=lock),
+    )
     engine = project.engine(state)
     services = project.services_of(state)
     step("checking this machine")
@@ -221,10 +254,13 @@ def gather(
         project.settings,
         choice=choice,
         previous=state.images,
+        releases=state.releases,
         demo=state.demo,
-        lock=lockfile.read(),
+        lock=lock,
     )
     state = replace(state, images=images.set, pins=images.pins)
+    observed = observe(engine)
+    moves = data_moves(project, state, observed)
     rehearsal = rehearse(project, state) if rehearsed else None
     return Facts(
         project=project.name,
@@ -234,7 +270,8 @@ def gather(
         findings=tuple(findings),
         images=images,
         info=engine.info(),
-        engine=observe(engine),
+        engine=observed,
+        moves=moves,
         recorded_copies=bool(config_volumes.kept(project.state)),
         recorded_fingerprint=demo_data.recorded_fingerprint(project.state),
         fingerprint=rehearsal.fingerprint
@@ -243,6 +280,23 @@ def gather(
         down_cut_off=down_cut_off,
         rehearsal=rehearsal,
     )
+
+
+def data_moves(project: Project, state: ProjectState, observed: Observed) -> tuple[Move, ...]:
+    """Return the data volumes that a stack in this state would open with another program than has written them.
+
+    Raises StackctlError where data would be lost that is not the demo's.
+    """
+    services = catalog.select(demo=state.demo, releases=state.releases)
+    found = stored_data.moves(
+        services,
+        project.name,
+        observed.volumes,
+        stored_data.written_by(project, services),
+        sets.references(project.settings, state.images, state.releases, pins=state.pins),
+    )
+    stored_data.refuse(found, project.choices)
+    return found
 
 
 def observe(engine: Engine) -> Observed:

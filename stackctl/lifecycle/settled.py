@@ -28,6 +28,7 @@ from stackctl.lifecycle import attach
 from stackctl.project import config_volumes
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.render.configuration import Rendering
+from stackctl.services.releases import Versions
 from stackctl.util import paths
 
 _RECORD = "settled.json"
@@ -40,6 +41,15 @@ _READS_MORE = re.compile(r"\$|\b(?:env_file|extends|include|build|file)\b")
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What an `up` is asked for on its command line."""
+
+    request: UpRequest
+    choice: Choice
+    versions: Versions | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """What an `up` that found everything unchanged has to say without looking for it again."""
 
@@ -47,7 +57,7 @@ class Settled:
     rendering: Rendering
 
 
-def recall(project: Project, request: UpRequest, choice: Choice, engine: Engine) -> Settled | None:
+def recall(project: Project, asked: Asked, engine: Engine) -> Settled | None:
     """Return what the last successful `up` recorded, if nothing has changed since; None if an `up` has to look.
 
     `engine` is that of the recorded state.
@@ -56,9 +66,9 @@ def recall(project: Project, request: UpRequest, choice: Choice, engine: Engine)
         record = project.state.read_json(_RECORD)
     except StackctlError:
         return None
-    if not record or not _repeats(project, request):
+    if not record or not _repeats(project, asked.request):
         return None
-    if record.get("inputs") != _inputs(project, choice, engine):
+    if record.get("inputs") != _inputs(project, asked, engine):
         return None
     containers = _containers(engine)
     if containers is None or record.get("containers") != containers:
@@ -79,7 +89,7 @@ def recall(project: Project, request: UpRequest, choice: Choice, engine: Engine)
 
 
 def record(
-    project: Project, choice: Choice, engine: Engine, resolved: Resolved, rendering: Rendering
+    project: Project, asked: Asked, engine: Engine, resolved: Resolved, rendering: Rendering
 ) -> None:
     """Record what an `up` that has just ended well leaves, unless it cannot be compared with what will be found."""
     state = project.choices
@@ -90,7 +100,7 @@ def record(
     project.state.write_json(
         _RECORD,
         {
-            "inputs": _inputs(project, choice, engine),
+            "inputs": _inputs(project, asked, engine),
             "containers": containers,
             "images": resolved.name,
             "channels": rendering.channels,
@@ -120,18 +130,18 @@ def _repeats(project: Project, request: UpRequest) -> bool:
     )
 
 
-def _inputs(project: Project, choice: Choice, engine: Engine) -> str:
+def _inputs(project: Project, asked: Asked, engine: Engine) -> str:
     """Digest all that decides what `up` does; keyed, as secrets are among it."""
     digest = hmac.new(project.secrets.fingerprint_key, digestmod=hashlib.sha256)
-    for part in _parts(project, choice, engine):
+    for part in _parts(project, asked, engine):
         content = part if isinstance(part, bytes) else part.encode()
         digest.update(b"%d:%b" % (len(content), content))
     return digest.hexdigest()
 
 
-def _parts(project: Project, choice: Choice, engine: Engine) -> Iterator[str | bytes]:
+def _parts(project: Project, asked: Asked, engine: Engine) -> Iterator[str | bytes]:
     yield __version__
-    yield choice
+    yield f"{asked.choice} {asked.versions}"
     yield str(engine.endpoint)
     for name, value in sorted(project.settings.values.items()):
         secret = value.text is not None and not isinstance(value.text, str)

@@ -12,10 +12,10 @@ from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images import lockfile, resolve
 from stackctl.images.resolve import Choice, Resolved
-from stackctl.lifecycle import attach, demo_data, down, grafana, reload, settled
+from stackctl.lifecycle import attach, demo_data, down, grafana, reload, settled, stored_data
 from stackctl.lifecycle.attach import Missing
-from stackctl.lifecycle.plan import UpPlan, gather, observe, plan_up
-from stackctl.lifecycle.settled import Settled
+from stackctl.lifecycle.plan import UpPlan, data_moves, gather, observe, plan_up
+from stackctl.lifecycle.settled import Asked, Settled
 from stackctl.project import config_volumes, engine_overrides, process_lock, unfinished_restore
 from stackctl.project.config_volumes import Copy
 from stackctl.project.process_lock import exclusive
@@ -26,6 +26,7 @@ from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering, render
+from stackctl.services.releases import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +45,42 @@ class Up:
 
 
 def up(
-    project: Project, *, choice: Choice, request: UpRequest, timeout: float, observer: Observer
+    project: Project,
+    *,
+    choice: Choice,
+    versions: Versions | None,
+    request: UpRequest,
+    timeout: float,
+    observer: Observer,
 ) -> Up:
     """Bring the stack up and wait until every service is ready.
 
-    `timeout` is the deadline for readiness in seconds. Raises StackctlError: with the failures of the preflight checks,
-    if an image cannot be obtained, if Compose fails, or NotReady.
+    Without `versions` those of the settings count. `timeout` is the deadline for readiness in seconds. Raises
+    StackctlError: with the failures of the preflight checks, if an image cannot be obtained, if Compose fails, or
+    NotReady.
     """
     with exclusive(project.state, "up") as hold:
         unfinished_restore.refuse(project.state)
         if hold.down_cut_off:
             down.finish(project, observer)
             hold.settle()
-        elif known := settled.recall(project, request, choice, project.engine()):
+        asked = Asked(request, choice, versions)
+        if known := settled.recall(project, asked, project.engine()):
             return _repeat(known, project, timeout=timeout, observer=observer)
-        plan = plan_up(gather(project, request, choice, step=observer.step))
+        plan = plan_up(gather(project, request, choice, versions, step=observer.step))
         _tell_doubts(project, observer)
         done = apply(plan, project, timeout=timeout, observer=observer)
-        settled.record(project, choice, project.engine(), done.resolved, done.rendering)
+        settled.record(project, asked, project.engine(), done.resolved, done.rendering)
         return done
 
 
 def dry_run(
-    project: Project, *, choice: Choice, request: UpRequest, step: Callable[[str], None]
+    project: Project,
+    *,
+    choice: Choice,
+    versions: Versions | None,
+    request: UpRequest,
+    step: Callable[[str], None],
 ) -> UpPlan:
     """Return what `up` would do, without changing anything. Raises StackctlError if `up` would refuse to start."""
     refuse_unwritable(project.state)
@@ -75,7 +89,13 @@ def dry_run(
     if standing.holder is not None:
         raise process_lock.busy(standing.holder)
     facts = gather(
-        project, request, choice, step=step, rehearsed=True, down_cut_off=standing.down_cut_off
+        project,
+        request,
+        choice,
+        versions,
+        step=step,
+        rehearsed=True,
+        down_cut_off=standing.down_cut_off,
     )
     return plan_up(facts)
 
@@ -83,6 +103,11 @@ def dry_run(
 def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer) -> Up:
     """Carry out a plan, step by step. The caller holds the project's lock. Raises StackctlError as `up` does."""
     resolved = _obtain_images(plan, project, observer)
+    if resolved.name != plan.state.images:
+        # The set that it has fallen back to.
+        state = replace(plan.state, images=resolved.name, pins=resolved.pins)
+        moves = data_moves(project, state, plan.facts.engine)
+        plan = plan_up(replace(plan.facts, state=state, moves=moves))
     rendering = _render_configuration(plan, project, resolved)
     engine = _record_state(plan, project, resolved)
     if plan.facts.images.pull or plan.facts.images.build:
@@ -141,6 +166,7 @@ def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) ->
         project.secrets,
         project.state,
         images=resolved.variables,
+        releases=plan.state.releases,
         present=plan.facts.monitored,
     )
     attach.write_join_file(project.state, plan.state)
@@ -166,13 +192,20 @@ def _remove_leftovers(plan: UpPlan, engine: Engine, observer: Observer) -> None:
     for leftover in plan.leftovers:
         engine.remove(leftover)
         observer.note(f"removed {leftover}, left by an `up` that was interrupted")
+    for name in plan.deselected:
+        engine.remove(name)
     engine.remove_scratch(plan.facts.engine.inventory)
 
 
 def _reset_volumes(plan: UpPlan, project: Project, engine: Engine, observer: Observer) -> None:
     for reset in plan.resets:
-        demo_data.remove(engine, reset.volume)
-        observer.note("MongoDB of the demo begins empty: its password is another")
+        demo_data.remove(engine, reset.service, reset.volume)
+        observer.note(f"recreating {reset.volume}: {reset.reason}")
+    for move in plan.upgrades:
+        observer.note(
+            f"{move.volume}, written by {move.before}, is opened by {move.after}"
+            + ("; there is no way back" if move.step == "forward" else "")
+        )
     if plan.state.demo:
         # Last: a removal that is cut off is done again.
         demo_data.record_fingerprint(project.state, plan.facts.fingerprint)
@@ -186,7 +219,15 @@ def _start_containers(
         # Compose fails over a paused container.
         if one.status == "paused" and not one.attached:
             engine.unpause(one.id)
-    engine.up(pull=resolved.name == "upstream" or bool(plan.state.app_files))
+    try:
+        engine.up(pull=resolved.name == "upstream" or bool(plan.state.app_files))
+    finally:
+        # Also where some of them could not be started: those that were have opened their data.
+        stored_data.record(
+            project,
+            plan.facts.services,
+            {name: one.image for name, one in engine.containers().items() if not one.attached},
+        )
     reload.note_started(project.state)
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from stackctl.errors import UsageError
 from stackctl.services import channels
+from stackctl.services.releases import Release, Releases, table
 from stackctl.util.suggest import nearest
 
 Profile = Literal["monitoring", "demo", "application", "attached"]
@@ -76,6 +77,21 @@ class ConfigCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Data:
+    """What a service keeps in a volume, and by which releases of its program that can be read."""
+
+    volume: str
+    """The volume's key in the compose files."""
+    content: str
+    """What is lost with it."""
+    forward: int = 1
+    """How many numbers of the version, from the left, decide on a release that is too old for the data."""
+    fixed: int = 0
+    """How many may not change at all, because the program takes no step of that size."""
+    in_backup: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A service of the compose files, by its name there."""
 
@@ -94,8 +110,7 @@ class Service:
     """Folder below `config/` that it reads again after POST /-/reload."""
     watches: str | None = None
     """Folder below `config/` that it looks at for changes by itself."""
-    data: str | None = None
-    """Key of the volume with its data, as a backup has it."""
+    data: Data | None = None
     expected_job: bool = False
     """Whether the plan's section 9.1 expects the job of its name to be up."""
     reaches_application: bool = False
@@ -151,7 +166,7 @@ _ALL = (
         reloads="prometheus/",
         # A reload at the moment that a file of targets becomes empty keeps its old ones (prometheus/prometheus#12858).
         watches="prometheus/targets/",
-        data="prometheus_data",
+        data=Data("prometheus_data", "metrics"),
         expected_job=True,
         reaches_application=True,
     ),
@@ -171,7 +186,8 @@ _ALL = (
             ),
         ),
         reloads="alertmanager/",
-        data="alertmanager_data",
+        # A new silence is one that an older release can neither read nor skip.
+        data=Data("alertmanager_data", "silences and the log of notifications", forward=2),
     ),
     Service(
         "grafana",
@@ -181,7 +197,7 @@ _ALL = (
         port=Port("GRAFANA_PORT", 3001),
         reads=("config/grafana/provisioning", "secrets/grafana_password"),
         watches="grafana/dashboards/",
-        data="grafana_data",
+        data=Data("grafana_data", "annotations, users, and dashboards of your own"),
     ),
     Service(
         "loki",
@@ -197,7 +213,7 @@ _ALL = (
                 ("-config.file=/etc/loki/loki-config.yml", "-verify-config"),
             ),
         ),
-        data="loki_data",
+        data=Data("loki_data", "log lines"),
     ),
     Service(
         "docker-socket-proxy",
@@ -310,13 +326,22 @@ _ALL = (
         port=Port("NOTIFICATION_SINK_PORT", 8025),
         image="demo",
     ),
-    Service("redis", "demo", ContainerHealth(), reads=("secrets/redis_conf",), expected_job=True),
+    Service(
+        "redis",
+        "demo",
+        ContainerHealth(),
+        reads=("secrets/redis_conf",),
+        data=Data("redis_data", "keys", forward=2, in_backup=False),
+        expected_job=True,
+    ),
     Service(
         "rabbitmq",
         "demo",
         HttpProbe("/metrics"),
         port=Port("RABBITMQ_METRICS_PORT", 15692),
         reads=("secrets/rabbitmq_conf", "secrets/rabbitmq_definitions"),
+        # It takes one step at a time, with feature flags to be enabled in between.
+        data=Data("rabbitmq_data", "queues", fixed=2, in_backup=False),
     ),
     Service(
         "mongodb",
@@ -324,6 +349,7 @@ _ALL = (
         # Whether it is up, and nothing else: some documents take seconds.
         HttpProbe("/metrics?collect[]=none", via="mongodb-exporter", metric="mongodb_up", value=1),
         reads=("secrets/mongodb_password",),
+        data=Data("mongodb_data", "collections", fixed=1, in_backup=False),
         expected_job=True,
     ),
 )
@@ -345,17 +371,37 @@ def reads_of(image: str) -> tuple[str, ...]:
     return tuple(path for one in _ALL if one.image_name == image for path in one.reads)
 
 
+def profile_variables(releases: Releases) -> dict[str, str]:
+    """Return the variables by which the compose files leave out services that these releases do without."""
+    return {
+        _variable(one.name, "PROFILE"): one.profile if _is_in(one, releases) else "not-in-release"
+        for one in _ALL
+        if len(table()[one.image_name]) < len(get_args(Release))
+    }
+
+
+def _is_in(service: Service, releases: Releases) -> bool:
+    """Return whether a service exists in the release of its image that runs."""
+    image = service.image_name
+    return image not in table() or releases[image] in table()[image]
+
+
 def application(name: str, *, attached: bool = False) -> Service:
     """Return a service of bot-core itself, of which only its container is known."""
     return Service(name, "attached" if attached else "application", Alive())
 
 
 def select(
-    names: Iterable[str] = (), *, demo: bool = True, among: Iterable[Service] = _ALL
+    names: Iterable[str] = (),
+    *,
+    demo: bool = True,
+    releases: Releases | None = None,
+    among: Iterable[Service] = _ALL,
 ) -> list[Service]:
     """Return the services by these names, or all of the chosen profiles, in the order of the plan.
 
-    Raises UsageError for an unknown name, with the nearest known one.
+    With `releases` those are left out that these do without. Raises UsageError for an unknown name, with the nearest
+    known one.
     """
     wanted = list(names)
     known: dict[str, Service] = {}
@@ -366,4 +412,8 @@ def select(
             raise UsageError(f"there is no service {name!r}", remedy=nearest(name, list(known)))
     if wanted:
         return [service for service in known.values() if service.name in wanted]
-    return [service for service in known.values() if demo or service.profile != "demo"]
+    return [
+        service
+        for service in known.values()
+        if (demo or service.profile != "demo") and (releases is None or _is_in(service, releases))
+    ]

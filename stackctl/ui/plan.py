@@ -11,6 +11,7 @@ from rich.text import Text
 
 from stackctl.lifecycle.plan import UpPlan
 from stackctl.lifecycle.rehearsal import Rehearsal
+from stackctl.services.releases import Release, table
 
 _PASSWORD = {
     "keep": "admin password stays as it is",
@@ -39,6 +40,7 @@ def as_json(plan: UpPlan, rehearsal: Rehearsal) -> dict[str, Any]:
         },
         "images": {
             "set": images.set,
+            "releases": _releases(plan),
             "reason": images.reason,
             "falls_back": images.falls_back and bool(images.pull or images.build),
             "pull": list(images.pull),
@@ -48,6 +50,10 @@ def as_json(plan: UpPlan, rehearsal: Rehearsal) -> dict[str, Any]:
         "containers": asdict(containers),
         "volumes": {
             "reset": [asdict(one) for one in plan.resets],
+            "upgrade": [
+                {"volume": one.volume, "before": one.before.image, "after": one.after.image}
+                for one in plan.upgrades
+            ],
             "remove": list(plan.stale_volumes or ()),
         },
         "cleanup": {
@@ -109,10 +115,18 @@ def _cleanup(plan: UpPlan) -> Iterator[Text]:
 def _images(plan: UpPlan) -> Iterator[Text]:
     images = plan.facts.images
     yield Text(f"{images.set} set" + (f": {images.reason}" if images.reason else ""))
+    newer = [name for name, release in _releases(plan).items() if release == "current"]
+    yield from _named("current release of", newer)
     yield from _named("pull", images.pull)
     yield from _named("build", images.build)
     if images.falls_back and (images.pull or images.build):
         yield Text("if that fails: the local set instead", style="dim")
+
+
+def _releases(plan: UpPlan) -> dict[str, Release]:
+    """Return the release of each image of ours that would run."""
+    ours = (one.image_name for one in plan.facts.services if one.image_name in table())
+    return plan.state.releases.record(ours)
 
 
 def _files(rehearsal: Rehearsal) -> Iterator[Text]:
@@ -129,6 +143,8 @@ def _files(rehearsal: Rehearsal) -> Iterator[Text]:
 def _volumes(plan: UpPlan) -> Iterator[Text]:
     for reset in plan.resets:
         yield Text(f"empty {reset.volume}: {reset.reason}", style="yellow")
+    for move in plan.upgrades:
+        yield Text(f"open {move.volume}, written by {move.before}, by {move.after}", style="yellow")
     yield from _named("remove", plan.stale_volumes or (), "configuration that is no longer mounted")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from stackctl.values.durations import parse_duration
@@ -149,8 +150,13 @@ def recipients(value: str) -> str:
 
 def smtp_tls(value: str) -> str:
     """Accept a way in which mail is encrypted on its way to the server."""
-    if value.lower() not in SMTP_TLS:
-        raise ValueError(f"one of {', '.join(SMTP_TLS)} is expected")
+    return one_of(SMTP_TLS, value)
+
+
+def one_of(choices: Sequence[str], value: str) -> str:
+    """Accept one of these words, in capitals too."""
+    if value.lower() not in choices:
+        raise ValueError(f"one of {', '.join(choices)} is expected")
     return value.lower()
 
 
@@ -193,7 +199,7 @@ def image(value: str) -> str:
     """Accept an image reference, by the grammar that Docker has for it."""
     name = value.partition("@")[0]
     if not re.fullmatch(_IMAGE, value, re.ASCII) or re.fullmatch("[0-9a-f]{64}", name):
-        raise ValueError("an image reference such as prom/prometheus:v2.48.0 is expected")
+        raise ValueError("an image reference such as registry.example/name:1.2 is expected")
     return value
 
 

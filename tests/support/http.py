@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ class Reply:
     endless: bool = False
     content_type: str = "application/json"
     date: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def as_json(value: object, status: int = 200) -> Reply:
@@ -85,6 +86,8 @@ def serving(routes: dict[str, Answer]) -> Iterator[Server]:
                 self.send_response_only(reply.status)
                 self.send_header("Date", reply.date)
             self.send_header("Content-Type", reply.content_type)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
             if reply.endless:
                 self.send_header("Connection", "close")
                 self.end_headers()

@@ -29,7 +29,7 @@ from stackctl.readiness.wait import NotReady, Progress
 from stackctl.render.configuration import Rendering
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
-from tests.support.facts import inspected, rehearsed
+from tests.support.facts import SERVICES, inspected, rehearsed
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
 
@@ -277,6 +277,7 @@ def test_a_plan_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
         "request": {"demo": True, "network": None, "app_files": []},
         "images": {
             "set": "upstream",
+            "releases": dict.fromkeys(SERVICES, "plan"),
             "reason": "why",
             "falls_back": True,
             "pull": ["loki:1", "redis:2"],
@@ -296,8 +297,13 @@ def test_a_plan_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
         },
         "volumes": {
             "reset": [
-                {"volume": "bot-core_mongodb_data", "reason": "demo MongoDB password changed"}
+                {
+                    "volume": "bot-core_mongodb_data",
+                    "service": "mongodb",
+                    "reason": "demo MongoDB password changed",
+                }
             ],
+            "upgrade": [],
             "remove": ["bot-core_config_loki"],
         },
         "cleanup": {"unfinished_down": False, "containers": []},

@@ -175,7 +175,9 @@ def test_the_demos_mongodb_starts_empty_with_another_password_only(
     facts = rehearsed(recorded_fingerprint=recorded, volumes=volumes)
     facts = replace(facts, state=replace(facts.state, demo=demo))
     plan = plan_up(facts)
-    assert plan.resets == ((VolumeReset(VOLUME, "demo MongoDB password changed"),) if reset else ())
+    assert plan.resets == (
+        (VolumeReset(VOLUME, "mongodb", "demo MongoDB password changed"),) if reset else ()
+    )
     # Its container goes with the volume.
     assert (changes(facts).create == ("mongodb",)) is reset
 

@@ -18,11 +18,12 @@ from stackctl.docker.endpoint import Endpoint
 from stackctl.images.lockfile import FILE
 from stackctl.images.resolve import Choice, Resolved
 from stackctl.lifecycle import settled
-from stackctl.lifecycle.settled import Settled
+from stackctl.lifecycle.settled import Asked, Settled
 from stackctl.project import config_volumes
 from stackctl.project.config_volumes import Copy
 from stackctl.project.project import Project, ProjectState, UpRequest, open_project
 from stackctl.render.configuration import Rendering
+from stackctl.services.releases import Versions
 from stackctl.util import paths
 from tests.support.engine import MemoryEngine
 
@@ -56,15 +57,24 @@ class Stage:
     containers: list[dict[str, Any]]
     environment: pytest.MonkeyPatch
     choice: Choice = "auto"
+    versions: Versions | None = None
     request: UpRequest = field(default_factory=UpRequest)
 
     def record(self) -> None:
-        settled.record(self.project, "auto", self.engine, Resolved("local", {}, "kept"), RENDERING)
+        settled.record(
+            self.project,
+            Asked(UpRequest(), "auto", None),
+            self.engine,
+            Resolved("local", {}, "kept"),
+            RENDERING,
+        )
 
     def recall(self) -> Settled | None:
         # A later command reads its settings again.
         self.project = open_project(name=None, env_file=None)
-        return settled.recall(self.project, self.request, self.choice, self.engine)
+        return settled.recall(
+            self.project, Asked(self.request, self.choice, self.versions), self.engine
+        )
 
 
 @pytest.fixture
@@ -180,6 +190,7 @@ CHANGES: dict[str, Change] = {
         stage.engine, "endpoint", Endpoint("unix", socket=Path("/other.sock"))
     ),
     "another choice of images": lambda stage, _: setattr(stage, "choice", "local"),
+    "another choice of versions": lambda stage, _: setattr(stage, "versions", "current"),
     "a request without the demo": lambda stage, _: setattr(stage, "request", UpRequest(demo=False)),
     "a request for a network": lambda stage, _: setattr(stage, "request", UpRequest(network="net")),
     "a request for bot-core's files": lambda stage, _: setattr(

@@ -1,0 +1,115 @@
+"""Which program last wrote a volume, and whether another release of it, or a stand-in, can open that.
+
+The record is made by `up`, from the containers that it has started, and by `restore`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any, Literal
+
+from stackctl.project.state import StateFolder
+from stackctl.services.catalog import Data
+from stackctl.util import paths, yaml_text
+
+_RECORD = "volumes.json"
+
+Step = Literal["none", "forward", "back", "across", "unknown"]
+"""From what wrote a volume to what would open it: to the same release, a newer or an older one, another program's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A program in one release, as it writes its data."""
+
+    image: str
+    """The reference that it was started by."""
+    version: str | None
+    """The numbers of its version, None where the reference says nothing of it."""
+    standin: bool = False
+
+    def __str__(self) -> str:
+        """Return the program as a message names it."""
+        if self.standin:
+            return f"the stand-in {self.image}"
+        return f"version {self.version} ({self.image})" if self.version else self.image
+
+
+def writer(reference: str) -> Writer:
+    """Return what an image writes with, from its reference.
+
+    The version is that of the tag; what a tag of the local set stands for is in the compose files that build it.
+    """
+    plain = reference.partition("@")[0]
+    if plain in _local():
+        return _local()[plain]
+    tag = re.search(r":v?(\d+(?:\.\d+)*)(?![\w.]*/)", plain.rpartition("/")[2])
+    return Writer(reference, tag[1] if tag else None)
+
+
+def step(data: Data, before: Writer, after: Writer) -> Step:
+    """Return what it would be for a volume to be opened by `after`, once `before` has written it."""
+    if before.image == after.image and before.version == after.version:
+        return "none"
+    if before.standin != after.standin:
+        return "across"
+    if before.standin:
+        return "none"
+    if before.version is None or after.version is None:
+        return "unknown"
+    old, new = _numbers(before.version), _numbers(after.version)
+    if new[: data.forward] < old[: data.forward]:
+        return "back"
+    if new[: data.fixed] < old[: data.fixed]:
+        return "back"
+    if new[: data.fixed] > old[: data.fixed]:
+        return "across"
+    return "none" if new == old else "forward"
+
+
+def recorded(state: StateFolder) -> dict[str, Writer]:
+    """Return what each volume was last written by, by the volume's key, as far as that was recorded."""
+    return {
+        volume: Writer(one["image"], one.get("version"), one.get("standin") is True)
+        for volume, one in state.read_json(_RECORD).items()
+        if isinstance(one, dict) and isinstance(one.get("image"), str)
+    }
+
+
+def record(state: StateFolder, written: Mapping[str, Writer]) -> None:
+    """Record what these volumes are written by; what is known of others stays."""
+    before = recorded(state)
+    after = {**before, **written}
+    if after != before:
+        state.write_json(_RECORD, {volume: asdict(one) for volume, one in after.items()})
+
+
+def forget(state: StateFolder, volumes: Iterable[str]) -> None:
+    """Drop the record of volumes that are gone."""
+    gone = set(volumes)
+    kept = {volume: one for volume, one in recorded(state).items() if volume not in gone}
+    state.write_json(_RECORD, {volume: asdict(one) for volume, one in kept.items()})
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+@cache
+def _local() -> Mapping[str, Writer]:
+    """Return the programs of the local set, by their references."""
+    found: dict[str, Writer] = {}
+    for name in ("local", "current"):
+        services: dict[str, dict[str, Any]] = yaml_text.load(
+            paths.build_file(name).read_text(encoding="utf-8")
+        )["services"]
+        for service in services.values():
+            image, version = service["image"], service.get("x-version")
+            found[image] = Writer(image, version, standin=service["build"]["context"] == _STANDINS)
+    return found
+
+
+_STANDINS = "../../standins"

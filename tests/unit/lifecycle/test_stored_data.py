@@ -1,0 +1,157 @@
+"""What becomes of data when another release or another set is to open it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stackctl.errors import StackctlError
+from stackctl.images import sets, writers
+from stackctl.images.writers import Writer, writer
+from stackctl.lifecycle import plan, stored_data
+from stackctl.lifecycle.plan import Observed, VolumeReset, plan_up
+from stackctl.lifecycle.stored_data import Move
+from stackctl.project.project import Project, ProjectState, open_project
+from stackctl.services import catalog
+from stackctl.services.catalog import SetName
+from stackctl.services.releases import PLAN, Releases, current
+from tests.support.facts import FACTS, rehearsed
+
+EVERY = frozenset(
+    f"bot-core_{one.data.volume}" for one in catalog.SERVICES.values() if one.data is not None
+)
+
+
+@pytest.fixture
+def project(own_folders: None) -> Project:
+    return open_project(name=None, env_file=None)
+
+
+def ran(project: Project, images: SetName | None, releases: Releases, *, on_record: bool) -> None:
+    """Have the project have run, with a stackctl that did or did not record the writers."""
+    project.keep(ProjectState(images=images, releases=releases))
+    if on_record:
+        references = sets.references(project.settings, images, releases)
+        stored_data.record(project, catalog.SERVICES.values(), references)
+
+
+def moves(
+    project: Project, images: SetName, releases: Releases, volumes: frozenset[str] = EVERY
+) -> dict[str, Move]:
+    state = ProjectState(images=images, releases=releases)
+    observed = Observed(FACTS.engine.inventory, volumes)
+    return {one.service: one for one in plan.data_moves(project, state, observed)}
+
+
+@pytest.mark.parametrize("on_record", [True, False])
+@pytest.mark.parametrize("images", ["local", "upstream"])
+def test_the_same_again_moves_nothing(project: Project, images: SetName, on_record: bool) -> None:
+    ran(project, images, PLAN, on_record=on_record)
+    assert moves(project, images, PLAN) == {}
+
+
+@pytest.mark.parametrize("on_record", [True, False])
+def test_forward_is_allowed_and_the_demos_data_is_renewed_where_it_must_be(
+    project: Project, on_record: bool
+) -> None:
+    ran(project, "upstream", PLAN, on_record=on_record)
+    found = moves(project, "upstream", current())
+    assert {name: (one.step, one.of_demo) for name, one in found.items()} == {
+        "prometheus": ("forward", False),
+        "alertmanager": ("forward", False),
+        "grafana": ("forward", False),
+        "loki": ("forward", False),
+        "redis": ("forward", True),
+        "rabbitmq": ("across", True),
+        "mongodb": ("across", True),
+    }
+
+
+@pytest.mark.parametrize("on_record", [True, False])
+def test_back_is_refused_with_what_is_lost_and_the_ways_on(
+    project: Project, on_record: bool
+) -> None:
+    ran(project, "upstream", current(), on_record=on_record)
+    with pytest.raises(StackctlError) as caught:
+        moves(project, "upstream", PLAN)
+    line = caught.value.line
+    assert "bot-core_prometheus_data has the metrics of version 3.14.0" in line
+    assert "which version 2.48.0 (prom/prometheus:v2.48.0) cannot open" in line
+    assert "bot-core_loki_data has the log lines of version 3.7.6" in line
+    assert "redis" not in line
+    assert "`stackctl up --images upstream --versions current` goes on with it" in line
+    assert (
+        "`stackctl backup FILE` saves it, and `stackctl down --volumes` begins without it" in line
+    )
+    assert "\n" not in line
+
+
+def test_from_stand_ins_to_the_real_programs_is_refused(project: Project) -> None:
+    ran(project, "local", PLAN, on_record=True)
+    with pytest.raises(StackctlError, match="the stand-in stackctl/loki:local") as caught:
+        moves(project, "upstream", PLAN)
+    # It is the same program in both sets.
+    assert "prometheus_data" not in caught.value.line
+    assert "stackctl up --images local --versions plan" in caught.value.line
+
+
+def test_without_data_nothing_is_lost(project: Project) -> None:
+    ran(project, "local", current(), on_record=True)
+    assert moves(project, "upstream", PLAN, volumes=frozenset()) == {}
+    with pytest.raises(StackctlError):
+        moves(project, "upstream", PLAN, volumes=frozenset({"bot-core_loki_data"}))
+
+
+def test_of_a_project_that_never_ran_nothing_is_known(project: Project) -> None:
+    assert moves(project, "upstream", PLAN) == {}
+
+
+def test_what_a_restore_has_put_there_counts(project: Project) -> None:
+    ran(project, "upstream", PLAN, on_record=True)
+    writers.record(project.state, {"prometheus_data": writer("prom/prometheus:v3.14.0")})
+    with pytest.raises(StackctlError, match="metrics of version 3\\.14\\.0"):
+        moves(project, "upstream", PLAN)
+
+
+def test_an_image_whose_tag_says_nothing_is_let_through_and_told(project: Project) -> None:
+    ran(project, "upstream", PLAN, on_record=True)
+    writers.record(project.state, {"prometheus_data": Writer("own/prometheus:main", None)})
+    (move,) = moves(project, "upstream", PLAN).values()
+    assert (move.step, move.loses) == ("unknown", False)
+
+
+def test_a_mixed_release_is_not_advised_as_a_whole(project: Project) -> None:
+    ran(project, "upstream", Releases(frozenset({"prometheus"})), on_record=True)
+    with pytest.raises(StackctlError) as caught:
+        moves(project, "upstream", PLAN)
+    assert "`stackctl up --images upstream` goes on with it" in caught.value.line
+
+
+def test_a_plan_renews_the_demos_data_and_names_what_is_opened(project: Project) -> None:
+    ran(project, "upstream", PLAN, on_record=True)
+    found = moves(project, "upstream", current())
+    facts = replace(rehearsed(volumes=EVERY), moves=tuple(found.values()))
+    planned = plan_up(facts)
+    assert [one for one in planned.resets if one.service == "rabbitmq"] == [
+        VolumeReset(
+            "bot-core_rabbitmq_data",
+            "rabbitmq",
+            "version 4.1 (rabbitmq:4.1) cannot open what version 3.12 (rabbitmq:3.12) wrote",
+        )
+    ]
+    assert {one.service for one in planned.resets} == {"rabbitmq", "mongodb"}
+    assert {one.service for one in planned.upgrades} == {
+        *("prometheus", "alertmanager", "grafana", "loki", "redis")
+    }
+    assert planned.containers is not None
+    assert "mongodb" in planned.containers.create
+
+
+def test_a_volume_is_renewed_once_for_two_reasons(project: Project) -> None:
+    ran(project, "local", PLAN, on_record=True)
+    found = tuple(moves(project, "upstream", PLAN, frozenset({"bot-core_mongodb_data"})).values())
+    facts = replace(
+        rehearsed(volumes={"bot-core_mongodb_data"}, recorded_fingerprint="other"), moves=found
+    )
+    assert [one.reason for one in plan_up(facts).resets] == ["demo MongoDB password changed"]
