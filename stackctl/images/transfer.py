@@ -223,13 +223,21 @@ def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
     say(f"checking {path.name}")
     with bundle.reading(path) as opened:
         found = opened.manifest
-        missing = sum(engine.image_content(one.reference) != one.content for one in found.images)
+        missing = [
+            one.reference
+            for one in found.images
+            if engine.image_content(one.reference) != one.content
+        ]
         if missing:
-            say(f"loading {missing} of {len(found.images)} images")
+            say(f"loading {len(missing)} of {len(found.images)} images")
             engine.load_image(opened.archive())
+            loaded = {one: engine.image_id(one) for one in missing}
+            state.write_shared_json(
+                lockfile.LOADED, {**state.read_shared_json(lockfile.LOADED), **loaded}
+            )
     if found.set == "local":
         state.write_shared_json(build.RECORD, {"loaded": True})
-    return found, missing
+    return found, len(missing)
 
 
 def _references(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:

@@ -72,6 +72,9 @@ class ImageEngine(MemoryEngine):
         self.demo_arguments: dict[str, str] = {}
 
     def image_id(self, reference: str) -> str | None:
+        return self._config_id(reference)
+
+    def _config_id(self, reference: str) -> str | None:
         tag, _, digest = reference.partition("@")
         repository = tag.rpartition(":")[0]
         if digest:
@@ -90,7 +93,7 @@ class ImageEngine(MemoryEngine):
     def image_content(self, reference: str) -> Content | None:
         tag, _, digest = reference.partition("@")
         every = (*self.images.values(), *self.registry.images.values())
-        known = self.image_id(reference)
+        known = self._config_id(reference)
         if not digest:
             return self.images[tag].content if tag in self.images else None
         return next((image.content for image in every if image.id == known), None)
@@ -102,7 +105,7 @@ class ImageEngine(MemoryEngine):
         return {one: dict(self.images[one].labels) for one in references if one in self.images}
 
     def image_digests(self, reference: str) -> dict[str, str]:
-        return self.digests.get(self.image_id(reference) or "", {})
+        return self.digests.get(self._config_id(reference) or "", {})
 
     def pull(self, reference: str) -> None:
         self.pulls.append(reference)
@@ -141,7 +144,7 @@ class ImageEngine(MemoryEngine):
         by_id = {
             image.id: image for image in (*self.images.values(), *self.registry.images.values())
         }
-        yield docker_save({one: by_id[self.image_id(one) or ""] for one in references})
+        yield docker_save({one: by_id[self._config_id(one) or ""] for one in references})
 
     def load_image(self, archive: Iterable[bytes]) -> None:
         # As the engine does, it takes what is compressed, and ignores skippable frames and unknown members.
@@ -156,6 +159,20 @@ class ImageEngine(MemoryEngine):
             for tag in entry["RepoTags"]:
                 self.images[tag] = FakeImage(name, layers, tuple(map(tuple, labels)))
                 self.loads.append(tag)
+
+
+class ContainerdEngine(ImageEngine):
+    """An engine with containerd's store: other IDs, which it also takes for the digests of what it loaded or built."""
+
+    def image_id(self, reference: str) -> str | None:
+        found = super().image_id(reference)
+        return f"sha256:{sha256(found.encode())}" if found else None
+
+    def image_digests(self, reference: str) -> dict[str, str]:
+        id_ = self.image_id(reference)
+        return super().image_digests(reference) or (
+            {reference.rpartition(":")[0]: id_} if id_ else {}
+        )
 
 
 def docker_save(images: dict[str, FakeImage]) -> bytes:
