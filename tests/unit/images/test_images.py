@@ -32,7 +32,7 @@ from stackctl.project.project import Project, ProjectState, open_project
 from stackctl.services.catalog import IMAGES, SetName, image_variable
 from stackctl.util import paths
 from tests.support.http import wait_until
-from tests.support.images import ContainerdEngine, FakeImage, ImageEngine, Registry
+from tests.support.images import ContainerdEngine, FakeImage, ImageEngine, Registry, sha256
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
 
@@ -762,6 +762,38 @@ def test_a_load_that_was_interrupted_is_not_taken_for_a_whole_one() -> None:
     again.images = laptop.images
     assert load(again) == len(sets.catalogue()) - 4
     assert not build.outdated(again)
+
+
+def test_what_containerds_store_has_by_digest_alone_is_saved_with_its_tag() -> None:
+    settings = settings_of()
+    registry = upstream_registry(settings)
+    lock = lock_of(pulled(ImageEngine(registry), settings), settings)
+    engine = pulled(ContainerdEngine(registry), settings, lock)
+    engine.images["stackctl/demo:upstream"] = FakeImage("demo", (b"base",))
+    save(engine, "upstream", lock=lock)
+    laptop = ImageEngine()
+    assert load(laptop) == len(lock.images) + 1
+    assert laptop.images[LOKI] == registry.images[LOKI]
+    assert list(lock.problems(laptop, settings, "upstream", here=True)) == []
+
+
+def test_an_index_leads_to_the_configurations_of_its_platforms() -> None:
+    def blob(content: object) -> tuple[str, bytes]:
+        text = json.dumps(content).encode()
+        return sha256(text), text
+
+    configuration, text = blob({"config": {"Env": []}, "rootfs": {}})
+    manifest, described = blob({"config": {"digest": f"sha256:{configuration}"}, "layers": []})
+    # The other platform's manifest was not pulled.
+    index, listed = blob(
+        {"manifests": [{"digest": f"sha256:{manifest}"}, {"digest": f"sha256:{0:064}"}]}
+    )
+    name = "blobs/sha256/{}".format
+    small = {name(configuration): text, name(manifest): described, name(index): listed}
+    entry = {"Config": name(configuration), "RepoTags": None, "Layers": []}
+    for id_ in (configuration, manifest, index):
+        tagged = transfer._tagged([entry], {LOKI: f"sha256:{id_}"}, small)
+        assert tagged == [{**entry, "RepoTags": [LOKI]}]
 
 
 def test_an_engine_that_gives_other_ids_has_the_same_images() -> None:
