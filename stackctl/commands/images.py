@@ -194,7 +194,7 @@ def load(session: Session, file: Path) -> None:
 @pass_session
 @click.pass_context
 def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: bool) -> None:
-    """Record the digest of each image in stackctl.lock, in this folder, for the team to commit.
+    """Record the digest and content of each image in stackctl.lock, in this folder, for the team to commit.
 
     With that file `stackctl up` takes pulled images by digest, whatever becomes of their tags, and refuses an image
     that was built or loaded here and is another one than was locked. For what a tag is by now, remove stackctl.lock,
