@@ -52,9 +52,17 @@ thorough: $(VENV)/.installed ## Those that take longer: by examples, in processe
 config: local-set $(VENV)/.installed ## The real promtool, amtool and compose over the configuration
 	$(BIN)/pytest tests/config
 
-e2e: local-set $(VENV)/.installed ## A real Docker Engine: one stack up, verify, chaos, down
+# The distribution's engine, with all tests; the newer one, with their core.
+ENGINE ?= distribution newer
+e2e: $(addprefix e2e-,$(ENGINE)) ## Real Docker Engines: up, verify, chaos, down. ENGINE=distribution or newer runs one
+
+.PHONY: e2e-distribution e2e-newer
+e2e-distribution: local-set $(VENV)/.installed
 	@scripts/ensure-test-tools.sh docker-registry
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest -m 'not newer' tests/e2e
+
+e2e-newer: local-set $(VENV)/.installed
+	scripts/newer-engine.sh $(BIN)/pytest -m 'core or newer' tests/e2e
 
 bench: local-set $(VENV)/.installed ## Measure against docker compose; writes docs/BENCHMARKS.md
 	$(BIN)/python -m tests.bench

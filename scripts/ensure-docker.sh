@@ -23,12 +23,6 @@ compose_is_recent() {
   [ "$(printf '%s\n%s\n' "$MINIMUM_COMPOSE" "${version#v}" | sort -V | head -n 1)" = "$MINIMUM_COMPOSE" ]
 }
 
-# The mirror is the one that this machine's own apt settings name, so that a mirrored network works too.
-debian_mirror() {
-  apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' |
-    awk '$2 == "main" && $1 !~ /security/ { print $1; exit }'
-}
-
 # Priority 1 keeps every other package of the machine on its own release: only what is named with
 # PACKAGE/SUITE comes from the newer one.
 add_engine_suite() {

@@ -11,6 +11,12 @@ may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 # A field of os-release(5), nothing where there is none.
 os_release() { sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" "$SYSROOT/etc/os-release" 2>/dev/null || true; }
 
+# The mirror is the one that this machine's own apt settings name, so that a mirrored network works too.
+debian_mirror() {
+  apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' |
+    awk '$2 == "main" && $1 !~ /security/ { print $1; exit }'
+}
+
 # What apt says is shown only where it fails.
 apt_install() {
   local log

@@ -259,7 +259,7 @@ def lock(
     versions: Versions | None,
     check: bool,
 ) -> None:
-    """Record the digest of each image in stackctl.lock, in this folder, for the team to commit.
+    """Record the digest and content of each image in stackctl.lock, in this folder, for the team to commit.
 
     With that file `stackctl up` takes pulled images by digest, whatever becomes of their tags, and refuses an image
     that was built or loaded here and is another one than was locked. For what a tag is by now, remove stackctl.lock,

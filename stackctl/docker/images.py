@@ -33,6 +33,12 @@ class Content:
     configuration: str
     layers: tuple[str, ...]
 
+    @property
+    def digest(self) -> str:
+        """A SHA-256 over all of it."""
+        listed = json.dumps([self.configuration, *self.layers])
+        return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
+
 
 class Images(Command):
     """The engine's images, each by its reference."""

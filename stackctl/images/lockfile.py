@@ -1,8 +1,11 @@
 """stackctl.lock: which images a team runs, by digest, in the current folder like .env and to be committed.
 
 A pulled image is locked by the digest that registries know it by, so that a tag that moves changes nothing. An image
-of the local set is locked by its ID. Our own image of the upstream set is not locked: each machine builds it from the
-Dockerfile that comes with stackctl.
+of the local set is locked by its content, which is the same in every engine. Our own image of the upstream set is not
+locked: each machine builds it from the Dockerfile that comes with stackctl.
+
+Format 1 has the image's ID in the place of its content. The engine's image store decides about that, so such a lock
+holds only where it was made; `stackctl images lock` writes format 2.
 """
 
 from __future__ import annotations
@@ -11,19 +14,29 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import StackctlError
 from stackctl.images.sets import Image, catalogue, pinned, plain_reference, reference
+from stackctl.project import state
 from stackctl.project.state import write_atomic
 from stackctl.services.catalog import SetName
 from stackctl.services.releases import PLAN, Releases, current
 
 FILE = Path("stackctl.lock")
+LOADED = "loaded-images.json"
+"""Reference → the ID that the image got here when a bundle was loaded."""
 _FILE_MODE = 0o644
 _AGAIN = "`stackctl images lock` records what is here"
 _PULL = "`stackctl images pull` gets what is locked"
@@ -32,13 +45,20 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class Entry(BaseModel):
-    """A locked image: its reference without a mirror, its ID here, and its digest where a registry gave it."""
+    """A locked image: its reference without a mirror, its content, and its digest where a registry gave it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reference: str
-    id: Digest
+    content: Digest | None = None
+    """The digest of what it consists of (`docker.images.Content`); None in format 1."""
+    id: Digest | None = None
+    """Its ID in the engine that it was locked on, in format 1 only."""
     digest: Digest | None = None
+
+    def matches(self, engine: Engine, taken: str) -> bool:
+        """Return whether the image that is here by this reference is the locked one."""
+        return _identity(engine, taken, by_id=self.content is None) == (self.content or self.id)
 
 
 class Lock(BaseModel):
@@ -46,9 +66,17 @@ class Lock(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     set: Literal["upstream", "local"]
     images: dict[str, Entry] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_the_members_of_its_format(self) -> Self:
+        wanted = "id" if self.format == 1 else "content"
+        for name, entry in self.images.items():
+            if entry.model_fields_set & {"id", "content"} != {wanted}:
+                raise ValueError(f"{name} must have {wanted!r} in format {self.format}")
+        return self
 
     def problems(
         self,
@@ -95,18 +123,28 @@ class Lock(BaseModel):
                 yield StackctlError(
                     f"not here: {taken}", remedy="`stackctl images load` or `stackctl images pull`"
                 )
-            elif found is not None and found != entry.id:
-                yield StackctlError(
-                    f"{taken} is {_short(found)} here, and {_short(entry.id)} in {FILE}",
-                    remedy=_AGAIN,
-                )
+            elif found is not None and not entry.matches(engine, taken):
+                yield self._differs(engine, taken, entry)
+
+    def _differs(self, engine: Engine, taken: str, entry: Entry) -> StackctlError:
+        """Return the error for an image that is here and is not the locked one."""
+        if self.format == 1:
+            return StackctlError(
+                f"{FILE} has format 1, which knows {taken} by an ID that differs between image stores,"
+                " and the ID here is another",
+                remedy="where it was made, `stackctl images lock` writes a lock that holds on every engine",
+            )
+        here = _identity(engine, taken, by_id=False)
+        return StackctlError(
+            f"{taken} is {_short(here)} here, and {_short(entry.content)} in {FILE}", remedy=_AGAIN
+        )
 
     def pins(
         self, engine: Engine, settings: Settings, releases: Releases, *, demo: bool = True
     ) -> dict[str, str]:
         """Return the digest of each reference that is pinned to one.
 
-        An image that was loaded from a bundle has no digest here: its tag is used, if its ID is as locked.
+        An image that was loaded from a bundle is not here by its digest: its tag is used, if it is the locked one.
         """
         pins: dict[str, str] = {}
         for image in _lockable(self.set, releases, demo=demo):
@@ -115,7 +153,7 @@ class Lock(BaseModel):
             if entry is None or entry.digest is None or "@" in taken:
                 continue
             by_digest = _by_digest(taken, entry)
-            if engine.image_id(by_digest) is None and engine.image_id(taken) == entry.id:
+            if engine.image_id(by_digest) is None and entry.matches(engine, taken):
                 continue
             pins[taken] = entry.digest
         return pins
@@ -147,7 +185,7 @@ class Lock(BaseModel):
         taken = reference(image, settings, self.set)
         found = engine.image_id(taken)
         if entry.digest is None:
-            return "yes" if found == entry.id else "differs"
+            return "yes" if entry.matches(engine, taken) else "differs"
         return "yes" if found is None or _is_here(engine, taken, entry) else "differs"
 
 
@@ -181,24 +219,26 @@ def take(
 ) -> Lock:
     """Return the lock of a set as its images are here. Raises StackctlError where an image is missing.
 
-    An image that is here only by its digest in the `previous` lock, as that was pulled, stays locked to it.
+    An image that is the one in the `previous` lock stays locked to its digest there, whether it is here by that digest
+    alone, as it was pulled, or came in a bundle and is not here by it.
     """
     entries: dict[str, Entry] = {}
     missing: list[str] = []
+    loaded = state.read_shared_json(LOADED)
     for image in _lockable(name, releases, demo=demo):
         plain = plain_reference(image, settings, name)
         taken = reference(image, settings, name)
-        here = engine.image_id(taken)
-        if here is None:
-            kept = _pulled_by(engine, previous, image, taken, plain)
-            if kept is None:
-                missing.append(taken)
-            else:
-                entries[image.name] = kept
+        kept = _kept(engine, previous, image, taken, plain)
+        content = engine.image_content(taken)
+        if content is None and kept is not None:
+            content = engine.image_content(_by_digest(taken, kept))
+        if content is None:
+            missing.append(taken)
             continue
-        # An engine may give what it built itself a digest too, which no registry knows.
-        digest = None if taken == image.local else _digest_of(engine, taken)
-        entries[image.name] = Entry(reference=plain, id=here, digest=digest)
+        # containerd's store has a digest for what was built or loaded too, which no registry knows.
+        made_here = taken == image.local or loaded.get(taken) == engine.image_id(taken)
+        digest = kept.digest if kept else None if made_here else _digest_of(engine, taken)
+        entries[image.name] = Entry(reference=plain, content=content.digest, digest=digest)
     if missing:
         raise not_here(missing, name)
     return Lock(set=name, images=entries)
@@ -230,14 +270,16 @@ def _lockable(name: SetName, releases: Releases, *, demo: bool) -> list[Image]:
     return [one for one in catalogue(releases, demo=demo) if name == "local" or not one.built_here]
 
 
-def _pulled_by(
+def _kept(
     engine: Engine, previous: Lock | None, image: Image, taken: str, plain: str
 ) -> Entry | None:
-    """Return the previous lock's entry for an image that is here by the digest in it."""
+    """Return the previous lock's entry with a digest, if its image is here by the tag, or by the digest alone."""
     entry = previous.images.get(image.name) if previous else None
     if entry is None or entry.digest is None or entry.reference != plain:
         return None
-    return entry if engine.image_id(_by_digest(taken, entry)) else None
+    if engine.image_id(taken) is None:
+        return entry if engine.image_id(_by_digest(taken, entry)) else None
+    return entry if entry.matches(engine, taken) else None
 
 
 def _by_digest(taken: str, entry: Entry) -> str:
@@ -248,23 +290,28 @@ def _by_digest(taken: str, entry: Entry) -> str:
 
 
 def _is_here(engine: Engine, taken: str, entry: Entry) -> bool:
-    """Return whether an image with a digest is here: by that digest, or by its ID, as a bundle has none."""
-    return (
-        engine.image_id(_by_digest(taken, entry)) is not None or engine.image_id(taken) == entry.id
-    )
+    """Return whether an image with a digest is here: by that digest, or by its content, as a bundle has none."""
+    return engine.image_id(_by_digest(taken, entry)) is not None or entry.matches(engine, taken)
 
 
 def _not_as_locked(engine: Engine, taken: str, entry: Entry) -> StackctlError:
     """Return the error for an image with a digest that is not here, or differs here."""
-    found = engine.image_id(taken)
-    if found is None:
+    if engine.image_id(taken) is None:
         return StackctlError(f"not here: {_by_digest(taken, entry)}", remedy=_PULL)
     digest = _digest_of(engine, taken)
-    what = _short(digest) if digest else f"{_short(found)} (its ID, for it has no digest)"
+    what = _short(digest) if digest else "one without a digest"
     return StackctlError(
-        f"the digest of {taken} differs: locked {_short(entry.digest or entry.id)}, here {what}",
+        f"the digest of {taken} differs: locked {_short(entry.digest)}, here {what}",
         remedy=f"{_PULL}; {_AGAIN}",
     )
+
+
+def _identity(engine: Engine, taken: str, *, by_id: bool) -> str | None:
+    """Return what tells a local image from others: its content's digest or, as in format 1, its ID."""
+    if by_id:
+        return engine.image_id(taken)
+    content = engine.image_content(taken)
+    return None if content is None else content.digest
 
 
 def _digest_of(engine: Engine, taken: str) -> str | None:
@@ -277,8 +324,8 @@ def _digest_of(engine: Engine, taken: str) -> str | None:
     return known.get(repository) or known.get(repository.removeprefix("docker.io/"))
 
 
-def _short(id_: str) -> str:
-    return id_.removeprefix("sha256:")[:12]
+def _short(digest: str | None) -> str:
+    return (digest or "none").removeprefix("sha256:")[:12]
 
 
 def _first(error: ValidationError) -> str:

@@ -8,7 +8,7 @@ import re
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,7 @@ _TRANSIENT = re.compile(
 )
 """Errors of a registry, or of the network before it, after which the next attempt may succeed."""
 
+_MAX_MANIFEST = 256 * 1024
 _LIST = "manifest.json"
 """The member of a `docker save` that names its images, with their references and layers."""
 
@@ -208,6 +209,7 @@ def save(
         tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as saved,
     ):
         listed: list[dict[str, Any]] = []
+        small: dict[str, bytes] = {}
         for member in saved:
             saved.members.clear()  # type: ignore[attr-defined]
             content = saved.extractfile(member) if member.isreg() else None
@@ -215,12 +217,17 @@ def save(
                 continue
             if member.name == _LIST:
                 listed = json.load(content)
-            elif member.name.startswith("blobs/"):
+            elif not member.name.startswith("blobs/"):
+                continue
+            elif member.size <= _MAX_MANIFEST:
+                small[member.name] = content.read()
+                bundle.add(tar, member.name, small[member.name])
+            else:
                 if member.size >= _WORTH_TELLING:
                     say(f"compressing {decimal(member.size)}")
                 tar.addfile(member, content)
         # It comes last: a tar that breaks off before loads no image.
-        bundle.add(tar, _LIST, json.dumps(_tagged(listed, ids)).encode())
+        bundle.add(tar, _LIST, json.dumps(_tagged(listed, ids, small)).encode())
     return manifest
 
 
@@ -233,13 +240,21 @@ def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
     say(f"checking {path.name}")
     with bundle.reading(path) as opened:
         found = opened.manifest
-        missing = sum(engine.image_content(one.reference) != one.content for one in found.images)
+        missing = [
+            one.reference
+            for one in found.images
+            if engine.image_content(one.reference) != one.content
+        ]
         if missing:
-            say(f"loading {missing} of {len(found.images)} images")
+            say(f"loading {len(missing)} of {len(found.images)} images")
             engine.load_image(opened.archive())
+            loaded = {one: engine.image_id(one) for one in missing}
+            state.write_shared_json(
+                lockfile.LOADED, {**state.read_shared_json(lockfile.LOADED), **loaded}
+            )
     if found.set == "local":
         state.write_shared_json(build.RECORD, {"loaded": True})
-    return found, missing
+    return found, len(missing)
 
 
 def _references(
@@ -265,17 +280,18 @@ def _references(
 
 
 def _tagged(
-    listed: Sequence[Mapping[str, Any]], ids: Mapping[str, str | None]
+    listed: Sequence[Mapping[str, Any]], ids: Mapping[str, str | None], small: Mapping[str, bytes]
 ) -> list[dict[str, Any]]:
     """Return the list that `docker save` ends with, with each image under the references that it is wanted by.
 
-    What was saved by digest has no reference in it. Raises EngineError where an image is missing.
+    What was saved by digest has no reference in it. `small` are the blobs of the archive that may be manifests. Raises
+    EngineError where an image is missing.
     """
     tagged: dict[str, dict[str, Any]] = {}
     for reference, id_ in ids.items():
+        configurations = set(_configurations(str(id_), small))
         for entry in listed:
-            by_id = entry["Config"] == f"blobs/sha256/{str(id_).removeprefix('sha256:')}"
-            if by_id or reference in (entry["RepoTags"] or ()):
+            if entry["Config"] in configurations or reference in (entry["RepoTags"] or ()):
                 new = tagged.setdefault(entry["Config"], {**entry, "RepoTags": []})
                 new["RepoTags"].append(reference)
                 break
@@ -284,3 +300,22 @@ def _tagged(
                 f"`docker save` left out {reference}", remedy="use Docker Engine 25 or newer"
             )
     return list(tagged.values())
+
+
+def _configurations(id_: str, small: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield the members of a `docker save` that are configurations of the image with this ID.
+
+    Docker's own store has the configuration's digest for an ID, containerd's that of a manifest, or of an index of
+    several platforms (OCI image specification, image manifest and image index).
+    """
+    name = f"blobs/sha256/{id_.removeprefix('sha256:')}"
+    yield name
+    try:
+        content = json.loads(small.get(name, b"{}"))
+    except ValueError:
+        return
+    if isinstance(content, dict) and "layers" in content:
+        yield f"blobs/sha256/{content['config']['digest'].removeprefix('sha256:')}"
+    elif isinstance(content, dict):
+        for manifest in content.get("manifests", ()):
+            yield from _configurations(manifest["digest"], small)

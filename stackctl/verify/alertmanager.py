@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
+
 from stackctl.alerts.active import NOBODY
 from stackctl.verify.model import Check, Context, Finding
 from stackctl.verify.notifications import RECEIVERS, TEST_ALERT
+
+_ALWAYS = "Watchdog"
+"""The alert that proves, by firing, that alerts reach Alertmanager."""
+_YOUNG_SECONDS = 120.0
 
 
 async def _status(context: Context) -> Finding:
@@ -22,7 +29,21 @@ async def _status(context: Context) -> Finding:
 
 
 async def _active(context: Context) -> Finding:
-    alerts = await context.alertmanager.alerts()
+    alerts, status = await asyncio.gather(
+        context.alertmanager.alerts(), context.alertmanager.status()
+    )
+    wanted = "no critical alert at rest"
+    if not alerts:
+        # Prometheus repeats an alert every minute, and Alertmanager keeps none over a restart.
+        age = (dt.datetime.now(dt.UTC) - status.started).total_seconds()
+        young = age < _YOUNG_SECONDS
+        return Finding(
+            young,
+            wanted,
+            f"no alert, not even {_ALWAYS}, which always fires{' soon after a start' if young else ''}",
+            "stackctl verify prometheus.rules prometheus.alertmanager",
+            early=young,
+        )
     # What is silenced or inhibited tells nobody; `verify notifications` may be at work beside this.
     critical = [
         one
@@ -38,7 +59,7 @@ async def _active(context: Context) -> Finding:
     )
     return Finding(
         not critical,
-        "no critical alert at rest",
+        wanted,
         ", ".join(names) or "no alert",
         f"open {context.alertmanager.base_url}/#/alerts" if critical else "",
     )

@@ -33,6 +33,7 @@ _EXAMINED = 8
 """Of how many metrics the labels are counted: those with the most series."""
 _LOOKBACK_SECONDS = 3600.0
 _TARGET_LABELS = frozenset({"__name__", "job", "instance", "service", "le", "quantile"})
+_NO_SERIES = "Prometheus has no series of theirs"
 _OF_LIBRARIES = re.compile(r"(process|python|nodejs|go|tokio|promhttp)_.*")
 """Metrics that a client library brings along: their names are not the application's choice."""
 
@@ -50,6 +51,8 @@ class _Examined:
     problems: Sequence[_Problem]
     fine: str
     """What was seen, if there is no problem."""
+    empty: bool = False
+    """Whether there was nothing to judge: `fine` says what is missing."""
 
 
 _Examine = Callable[[Context, Sequence[str]], Awaitable[_Examined]]
@@ -78,7 +81,9 @@ def _states(targets: Iterable[Target], context: Context) -> Mapping[str, str]:
 
 
 def _finding(expected: str, examined: _Examined, *, unseen: Sequence[str] = ()) -> Finding:
-    """Return a warning with all problems and what to change, each once."""
+    """Return a warning with all problems and what to change, each once; a skip where there was nothing to judge."""
+    if examined.empty and not examined.problems:
+        return skipped(expected, examined.fine, early=True)
     note = f"; not looked at: {', '.join(unseen)}" if unseen else ""
     seen = "; ".join(problem.seen for problem in examined.problems) or examined.fine
     changes = dict.fromkeys(f"{one.service}: {one.change}" for one in examined.problems)
@@ -198,6 +203,9 @@ async def _kinds(context: Context, services: Sequence[str]) -> _Examined:
                 seen = f"{service}'s counter {name} has the name of a gauge"
                 problems.append(_Problem(service, seen, f"rename {name} to {name}_total"))
     count = sum(map(len, types.values()))
+    if not count or not any(series.values()):
+        what = "no metric of theirs has a TYPE line" if not count else _NO_SERIES
+        return _Examined(problems, what, empty=True)
     return _Examined(problems, f"{count} metrics with the right type and name")
 
 
@@ -210,7 +218,7 @@ async def _buckets(context: Context, services: Sequence[str]) -> _Examined:
         if metric.kind == "histogram" and metric.name in needed
     }
     if not histograms:
-        return _Examined((), "no alert reads a histogram of theirs")
+        return _Examined((), "no loaded alert reads a histogram of theirs", empty=True)
     names = "|".join(sorted({name for _, name in histograms}))
     bounds: defaultdict[tuple[str, str], set[float]] = defaultdict(set)
     for sample in await context.prometheus.query(
@@ -227,8 +235,9 @@ async def _buckets(context: Context, services: Sequence[str]) -> _Examined:
         for wrong, wanted in _wrong_buckets(histogram, found, histograms[service, histogram])
         for change in [libraries.BUCKETS[service]]
     ]
-    fine = f"{len(bounds)} histograms reach past the limits of their alerts"
-    return _Examined(problems, fine if bounds else "no histogram that an alert reads is exposed")
+    if not bounds:
+        return _Examined(problems, "no histogram that an alert reads is exposed", empty=True)
+    return _Examined(problems, f"{len(bounds)} histograms reach past the limits of their alerts")
 
 
 def _finite(bound: str) -> set[float]:
@@ -277,10 +286,12 @@ async def _labels(context: Context, services: Sequence[str]) -> _Examined:
     found = await asyncio.gather(
         *(_exploded(context, service, name) for _, service, name in suspects)
     )
-    most = f"the most, {counted[0][0]} of {counted[0][2]}" if counted else "none"
+    if not counted:
+        return _Examined((), _NO_SERIES, empty=True)
     return _Examined(
         [problem for problems in found for problem in problems],
-        f"{sum(count for count, _, _ in counted)} series beside buckets, {most}",
+        f"{sum(count for count, _, _ in counted)} series beside buckets,"
+        f" the most, {counted[0][0]} of {counted[0][2]}",
     )
 
 
@@ -335,7 +346,10 @@ async def _clocks(context: Context, services: Sequence[str]) -> _Examined:
         problems.append(
             _Problem(service, seen, f"{libraries.TIMESTAMPS[service]}; {libraries.CLOCK}")
         )
-    return _Examined(problems, f"those of {_listed(services)} agree with Prometheus'")
+    told = [service for service in services if service in ahead]
+    if not told:
+        return _Examined(problems, "none tells by process_start_time_seconds", empty=True)
+    return _Examined(problems, f"those of {_listed(told)} agree with Prometheus'")
 
 
 async def _stamped(context: Context, services: Sequence[str]) -> Mapping[str, Mapping[str, float]]:

@@ -34,7 +34,7 @@ async def _load(context: Context) -> Finding:
     made = (await load.outcome()).made
     others = {what: number for what, number in made.answers.items() if what != "200"}
     return Finding(
-        not others,
+        made.answers["200"] >= load.requests,
         f"{load.requests} requests to {load.path}, {load.concurrency} at a time, are answered with 200",
         ", ".join(f"{number} times {what}" for what, number in others.items())
         or f"{made.answers['200']} times 200 in {made.seconds:.1f} s, run {load.run}",

@@ -6,6 +6,7 @@ demo's sink stands in its place and shows every message; of a real channel only 
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import functools
 import itertools
@@ -274,20 +275,25 @@ def _rendering(message: Message, service: str) -> list[str]:
 
 async def _refused_nothing(context: Context) -> Finding:
     window = grown("alertmanager_notifications_failed_total", _REFUSED_SECONDS)
-    sent = await context.prometheus.query("sum(alertmanager_notifications_total)")
+    sent, counted = await asyncio.gather(
+        context.prometheus.query("sum(alertmanager_notifications_total)"),
+        context.prometheus.query("sum(alertmanager_notifications_failed_total)"),
+    )
     samples = await context.prometheus.query(f"sum by (integration) ({window})")
     failed = [
         f"{one.metric.get('integration')}: {one.value[1]:.0f} failed"
         for one in samples
         if one.value[1] > 0
     ]
-    if not sent:
+    if not (sent and counted):
         failed.append("Prometheus has no counters of Alertmanager")
     return Finding(
         not failed,
         f"no channel has refused a notification in the last {_REFUSED_SECONDS / 60:.0f} minutes",
         ", ".join(failed) or f"{sent[0].value[1]:.0f} sent since its start, none failed of late",
-        "stackctl logs alertmanager" if sent else "stackctl verify prometheus.other-targets",
+        "stackctl logs alertmanager"
+        if sent and counted
+        else "stackctl verify prometheus.other-targets",
     )
 
 

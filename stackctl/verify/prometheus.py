@@ -12,7 +12,7 @@ from stackctl.clients.prometheus import Target
 from stackctl.services.catalog import SERVICES
 from stackctl.values.durations import format_duration
 from stackctl.verify.counters import grown
-from stackctl.verify.model import Check, Context, Finding
+from stackctl.verify.model import Check, Context, Finding, skipped
 
 _SCRAPE_SHARE = 0.5
 _CLOCK_SECONDS = 3.0
@@ -109,11 +109,13 @@ async def _rule_groups(context: Context) -> Finding:
 async def _rule_health(context: Context) -> Finding:
     rules = [rule for group in await context.prometheus.rule_groups() for rule in group.rules]
     wrong = [rule for rule in rules if rule.health not in {"ok", "unknown"}]
+    # One that was loaded just now is unknown until its group's turn; not all of them at once for long.
+    evaluated = [rule for rule in rules if rule.health != "unknown"]
     return Finding(
-        bool(rules) and not wrong,
+        bool(evaluated) and not wrong,
         "every rule evaluates without an error",
         "; ".join(f"{rule.name}: {rule.last_error}" for rule in wrong)
-        or f"{len(rules)} rules without an error",
+        or f"{len(rules)} rules without an error{'' if evaluated else ', and none evaluated yet'}",
         f"correct {wrong[0].name}: {wrong[0].query}" if wrong else "stackctl logs prometheus",
     )
 
@@ -158,9 +160,11 @@ async def _notifications(context: Context) -> Finding:
     # While either starts nothing can be delivered. Prometheus forgets its Alertmanagers at a reload too, looks for them
     # anew, and sends again later what it has dropped meanwhile.
     window = min(_DROPPED_SECONDS, max(1.0, age - _START_SECONDS))
-    lost = []
-    for what in ("dropped", "errors"):
-        query = f"sum({grown(f'prometheus_notifications_{what}_total', window)})"
+    counters = {what: f"prometheus_notifications_{what}_total" for what in _LOST}
+    lost = await _absent(context, counters.values())
+    for what, counter in counters.items():
+        query = f"sum({grown(counter, window)})"
+        # A window that is shorter than the interval of scrapes has no value.
         number = sum(sample.value[1] for sample in await context.prometheus.query(query))
         if number > 0:
             lost.append(f"{number:.0f} {_LOST[what]}")
@@ -172,7 +176,19 @@ async def _notifications(context: Context) -> Finding:
     )
 
 
+async def _absent(context: Context, metrics: Iterable[str]) -> list[str]:
+    """Return a description of each metric that Prometheus has no series of, whose absence is not a zero."""
+    metrics = tuple(metrics)
+    answers = await asyncio.gather(*(context.prometheus.query(metric) for metric in metrics))
+    return [
+        f"Prometheus has no {metric}"
+        for metric, samples in zip(metrics, answers, strict=True)
+        if not samples
+    ]
+
+
 async def _probes(context: Context) -> Finding:
+    wanted = "every probe of the blackbox exporter succeeds"
     samples, targets, configs = await asyncio.gather(
         context.prometheus.query("probe_success"),
         context.prometheus.targets(),
@@ -189,6 +205,8 @@ async def _probes(context: Context) -> Finding:
         if config.metrics_path == "/probe"
         for address in config.static_targets
     }
+    if not expected and not samples:
+        return skipped(wanted, "no probe is configured")
     probed = {(one.metric.get("job"), one.metric.get("instance")) for one in samples}
     failed = [sample.metric for sample in samples if sample.value[1] != 1]
     silent = [
@@ -196,7 +214,7 @@ async def _probes(context: Context) -> Finding:
     ]
     return Finding(
         not failed and not silent,
-        "every probe of the blackbox exporter succeeds",
+        wanted,
         ", ".join(
             [*(f"{one.get('job')} of {one.get('instance')} fails" for one in failed), *silent]
         )
@@ -242,7 +260,7 @@ async def _scrape_durations(context: Context) -> Finding:
 
 
 async def _storage(context: Context) -> Finding:
-    problems = []
+    problems = await _absent(context, _STORAGE_FAILURES)
     for metric in _STORAGE_FAILURES:
         failures = sum(sample.value[1] for sample in await context.prometheus.query(metric))
         if failures:

@@ -26,9 +26,12 @@ _PORT_OFFSETS = range(10_000, 17_000, 500)
 _UP_SECONDS = 900
 """`up` may have to build the images on a bare machine."""
 
+DISTRIBUTION_ENGINE = os.environ.get("DISTRIBUTION_ENGINE")
+"""The address of the distribution's engine, where the tests run on the newer one (scripts/newer-engine.sh)."""
 
 _ORDER = (
     "stack",
+    "engines",
     "dashboards",
     "commands",
     "security",
@@ -46,9 +49,14 @@ _ORDER = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that share the stack into their order."""
+    """Put the tests that share the stack into their order, and skip those of the newer engine on another."""
     places = {f"test_{name}.py": place for place, name in enumerate(_ORDER)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    if DISTRIBUTION_ENGINE is None:
+        skip = pytest.mark.skip(reason="not on the newer engine: make e2e ENGINE=newer")
+        for item in items:
+            if item.get_closest_marker("newer"):
+                item.add_marker(skip)
 
 
 @dataclass(frozen=True)
@@ -69,9 +77,11 @@ class Stack:
         """The stack's settings."""
         return load(project=PROJECT, env_file=self.env_file, environ={})
 
-    def run(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run stackctl for this stack."""
-        return _run(self.folder, self.env_file, *arguments, timeout=timeout)
+    def run(
+        self, *arguments: str, timeout: float = 120, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run stackctl for this stack, in a folder that may have a lock."""
+        return _run(self.folder, self.env_file, *arguments, timeout=timeout, cwd=cwd)
 
     def command(self, *arguments: str) -> list[str]:
         """Give the arguments of a call, for a test that starts the process itself."""
@@ -83,12 +93,11 @@ class Stack:
 
 
 def _run(
-    folder: Path, env_file: Path, *arguments: str, timeout: float
+    folder: Path, env_file: Path, *arguments: str, timeout: float, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     environment = {"STACKCTL_STATE_DIR": str(folder / "state")}
-    return stackctl(
-        "-p", PROJECT, "--env-file", str(env_file), *arguments, env=environment, timeout=timeout
-    )
+    words = ("-p", PROJECT, "--env-file", str(env_file), *arguments)
+    return stackctl(*words, cwd=cwd, env=environment, timeout=timeout)
 
 
 def free_offset() -> int:
@@ -132,8 +141,28 @@ def containers() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Bring the stack up once for all tests, and take it down with its data at the end."""
+def carried(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """On the newer engine: the folder with the distribution's lock and bundle of the local set, loaded here."""
+    if DISTRIBUTION_ENGINE is None:
+        return None
+    folder = tmp_path_factory.mktemp("carried")
+    for host, *words in (
+        (DISTRIBUTION_ENGINE, "lock", "--set", "local"),
+        (DISTRIBUTION_ENGINE, "save", "--set", "local", "team.bundle"),
+        (os.environ["DOCKER_HOST"], "load", "team.bundle"),
+    ):
+        env = {"DOCKER_HOST": host, "STACKCTL_STATE_DIR": str(folder / "state")}
+        done = stackctl("images", *words, cwd=folder, env=env, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, carried: Path | None) -> Iterator[Stack]:
+    """Bring the stack up once for all tests, and take it down with its data at the end.
+
+    Where its images were carried here, it is brought up by their lock.
+    """
     for name in list(os.environ):
         if name.startswith(("STACKCTL_", "COMPOSE_")):
             del os.environ[name]
@@ -149,7 +178,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     ]
     lines = [*ports, *(f"{name}={MARK}-{name.lower()}" for name in secrets)]
     env_file.write_text("\n".join(lines) + "\n")
-    done = _run(folder, env_file, "up", "--images", "local", timeout=_UP_SECONDS)
+    done = _run(folder, env_file, "up", "--images", "local", timeout=_UP_SECONDS, cwd=carried)
     try:
         assert done.returncode == 0, done.stdout + done.stderr
         yield Stack(folder, env_file, done)

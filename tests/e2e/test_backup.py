@@ -59,7 +59,7 @@ def content_of(volume: str, folder: Path) -> dict[str, tuple[int, int, int, byte
     """Give every file of a volume: its mode, its owner and group, and what is in it."""
     name = f"stackctl-test-{uuid.uuid4().hex}"
     docker(
-        "create", "--name", name, "--volume", f"{volume}:/volume:ro", "stackctl/base:local", "true"
+        "create", "--name", name, "--volume", f"{volume}:/volume:ro", "stackctl/redis:local", "true"
     )
     try:
         copied = subprocess.run(
@@ -89,6 +89,7 @@ def samples(stack: Stack) -> int:
     return asyncio.run(ask())
 
 
+@pytest.mark.core
 def test_a_backup_of_a_stack_that_is_up_and_a_restore_of_all_of_it(
     stack: Stack, other: None, tmp_path: Path
 ) -> None:

@@ -7,16 +7,19 @@ import gzip
 import json
 import subprocess
 import threading
+import uuid
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
 from stackctl.config.registry import SETTINGS
 from stackctl.services.catalog import PUBLISHED_PORTS, SERVICES
-from tests.e2e.conftest import MARK, PROJECT, Stack, docker, free_offset
+from tests.e2e.conftest import MARK, PROJECT, Stack, containers, docker, free_offset
 from tests.support.cli import stackctl
+from tests.support.http import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -41,6 +44,7 @@ def inspected(stack: Stack) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.core
 def test_containers_may_do_no_more_than_they_must(stack: Stack) -> None:
     found = inspected(stack)
     assert set(found) == set(SERVICES)
@@ -57,6 +61,7 @@ def test_containers_may_do_no_more_than_they_must(stack: Stack) -> None:
         assert host["NanoCpus"] > 0, service
 
 
+@pytest.mark.core
 def test_only_the_proxy_has_the_docker_socket(stack: Stack) -> None:
     holders = {
         service
@@ -68,6 +73,7 @@ def test_only_the_proxy_has_the_docker_socket(stack: Stack) -> None:
     assert holders == {"docker-socket-proxy"}
 
 
+@pytest.mark.core
 def test_who_has_the_hosts_files_cannot_call_the_docker_socket(stack: Stack) -> None:
     # A read-only mount would not keep anybody from it.
     script = (
@@ -86,6 +92,7 @@ def test_who_has_the_hosts_files_cannot_call_the_docker_socket(stack: Stack) -> 
         assert "reached" not in said, said
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -101,6 +108,25 @@ def test_who_has_the_hosts_files_cannot_call_the_docker_socket(stack: Stack) -> 
         ("POST", "/containers/json", 403),
         ("DELETE", "/containers/none", 403),
         ("PUT", "/containers/none/archive?path=/", 403),
+        # Of any API version, which is taken out before the path is judged.
+        ("GET", "/v1.24/_ping", 200),
+        ("GET", "/v1.41/containers/none/json", 404),
+        ("GET", "/v1.41/containers/none/archive?path=/", 403),
+        ("GET", "/v1.41/secrets", 403),
+        ("GET", "/v1.41/v1.44/containers/json", 403),
+        ("GET", "/v1.41/v1.44/secrets", 403),
+        ("GET", "http://docker-socket-proxy:2375/v1.41/secrets", 403),
+        ("POST", "/v1.41/containers/create", 403),
+        ("POST", "/v1.41/containers/none/exec", 403),
+        # The engine would take these for other paths than they seem.
+        ("GET", "//secrets", 403),
+        ("GET", "/v1.41//containers/json", 403),
+        ("GET", "/v1.41%2Fsecrets", 403),
+        ("GET", "/v1.41/containers/none%2Farchive/json", 403),
+        ("GET", "/v1.41/containers/none/../../secrets", 403),
+        ("GET", "/images/../secrets/none/json", 403),
+        ("GET", "/images/./none/json", 403),
+        ("GET", "/images/%2e%2e/secrets/json", 403),
     ],
 )
 def test_the_proxy_passes_on_reading_calls_only(
@@ -114,6 +140,52 @@ def test_the_proxy_passes_on_reading_calls_only(
     )
     promtail = stack.container("promtail")
     assert docker("exec", promtail, "python3", "-c", script, method, path).strip() == str(status)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("version", ["1.24", "1.41", "1.42"])
+def test_the_proxy_serves_clients_that_insist_on_a_version_whatever_the_engines_least_one_is(
+    stack: Stack, version: str
+) -> None:
+    script = (
+        "import http.client, json, sys, time\n"
+        "version, name = sys.argv[1:]\n"
+        "def get(path):\n"
+        "    connection = http.client.HTTPConnection('docker-socket-proxy', 2375, timeout=10)\n"
+        "    connection.request('GET', f'/v{version}{path}')\n"
+        "    answer = connection.getresponse()\n"
+        "    content = answer.read()\n"
+        "    assert answer.status == 200, (path, answer.status, content)\n"
+        "    return content\n"
+        "(id,) = [one['Id'] for one in json.loads(get('/containers/json')) if f'/{name}' in one['Names']]\n"
+        "assert json.loads(get(f'/containers/{id}/json'))['Name'] == f'/{name}'\n"
+        "assert b'GET /' in get(f'/containers/{id}/logs?stdout=1&stderr=1&tail=5')\n"
+        "events = get(f'/events?since=1&until={time.time():.0f}').splitlines()\n"
+        "assert id in {json.loads(one)['Actor']['ID'] for one in events}\n"
+        "print(id)\n"
+    )
+    service = stack.container("rust-core-engine")
+    said = docker("exec", stack.container("promtail"), "python3", "-c", script, version, service)
+    assert said.strip() == containers()[service]
+
+
+@pytest.mark.core
+def test_log_lines_arrive_from_a_collector_that_started_before_the_proxy(stack: Stack) -> None:
+    proxy, promtail = map(stack.container, ("docker-socket-proxy", "promtail"))
+    docker("stop", proxy)
+    try:
+        docker("restart", promtail)
+    finally:
+        docker("start", proxy)
+    run = uuid.uuid4().hex
+    url = f"{stack.settings.url('rust-core-engine')}/api/health"
+    assert httpx.get(url, params={"run": run}).status_code == 200
+
+    def arrived() -> bool:
+        done = stack.run("logs", "--from", "loki", "--filter", f'|= "{run}"', "rust-core-engine")
+        return run in done.stdout
+
+    assert wait_until(arrived, 60)
 
 
 def test_nothing_listens_beyond_loopback(stack: Stack) -> None:

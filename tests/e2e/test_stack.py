@@ -27,6 +27,7 @@ def running(stack: Stack, service: str) -> bool:
     )
 
 
+@pytest.mark.core
 def test_up_ends_with_every_service_ready_and_says_where_things_are(stack: Stack) -> None:
     out = stack.first_up.stdout
     assert f"{len(SERVICES)} services ready" in out
@@ -38,6 +39,7 @@ def test_up_ends_with_every_service_ready_and_says_where_things_are(stack: Stack
     assert len(containers()) == len(SERVICES)
 
 
+@pytest.mark.core
 def test_a_second_up_changes_nothing(stack: Stack) -> None:
     before = containers()
     done = stack.run("up")
@@ -47,6 +49,7 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
     assert containers() == before
 
 
+@pytest.mark.core
 def test_a_dry_run_agrees_with_what_up_does(stack: Stack) -> None:
     before = containers()
     done = stack.run("up", "--dry-run", "--format", "json")
@@ -64,6 +67,7 @@ def test_a_dry_run_agrees_with_what_up_does(stack: Stack) -> None:
     assert containers() == before
 
 
+@pytest.mark.core
 def test_status_shows_every_service_ready(stack: Stack) -> None:
     done = stack.run("status", "--format", "json")
     assert done.returncode == 0, done.stdout
@@ -76,6 +80,7 @@ def test_status_shows_every_service_ready(stack: Stack) -> None:
     assert not rows["prometheus"]["standin"]
 
 
+@pytest.mark.core
 def test_verify_passes_every_check(stack: Stack) -> None:
     done = stack.run("verify", "--format", "json", "--timeout", "60")
     report = json.loads(done.stdout)
@@ -137,6 +142,7 @@ def test_a_channel_that_refuses_fails_its_check(stack: Stack) -> None:
     assert "email [CRITICAL] was not told" not in said
 
 
+@pytest.mark.core
 def test_a_request_is_counted_and_its_log_line_comes_back_from_loki(stack: Stack) -> None:
     run = uuid.uuid4().hex
     url = stack.settings.url("rust-core-engine")
@@ -271,6 +277,7 @@ def test_reload_applies_a_setting_without_a_new_container(stack: Stack) -> None:
     assert containers() == before
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("kind", ["kill", "pause", "disconnect"])
 def test_a_fault_without_an_alert_is_healed_after_its_time(stack: Stack, kind: str) -> None:
     done = stack.run("chaos", kind, "nextjs-ui-dashboard", "--for", "1s")
@@ -355,6 +362,7 @@ def samples(stack: Stack, series: str, labels: str = "") -> list[tuple[float, fl
     return sorted((float(at), float(value)) for one in found for at, value in one["values"])
 
 
+@pytest.mark.core
 def test_service_down_fires_reaches_alertmanager_and_resolves(stack: Stack) -> None:
     done = stack.run("chaos", "stop", "rust-core-engine", "--expect", "ServiceDown", timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

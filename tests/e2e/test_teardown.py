@@ -10,7 +10,7 @@ import pytest
 from stackctl.services.catalog import PUBLISHED_PORTS
 from tests.e2e.conftest import PROJECT, Stack, containers, docker
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.core]
 
 
 def killed_since(began: float) -> list[str]:
@@ -38,9 +38,10 @@ def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
         )
     }
     network = docker("network", "create", f"{PROJECT}_theirs").strip()
-    image = "stackctl/base:local"
+    image = "stackctl/redis:local"
     beside = docker(
-        "run", "-d", "--network", network, "-v", f"{sorted(others)[0]}:/data", image, "sleep", "600"
+        *("run", "-d", "--network", network, "-v", f"{sorted(others)[0]}:/data"),
+        *("--entrypoint", "sleep", image, "600"),
     ).strip()
     labels = (
         "--label",

@@ -45,6 +45,11 @@ class FakeImage:
         return Content(f"sha256:{sha256(self.name.encode())}", layers)
 
     @property
+    def manifest(self) -> bytes:
+        """What containerd's store names it by, as far as `docker save` is read for it."""
+        return json.dumps({"config": {"digest": self.id}, "layers": []}).encode()
+
+    @property
     def digest(self) -> str:
         return f"sha256:{sha256(b'manifest of ' + self.config)}"
 
@@ -60,6 +65,9 @@ class Registry:
 class ImageEngine(MemoryEngine):
     """Keeps its images by reference; those pulled have a digest, as a loaded one has not."""
 
+    manifests = False
+    """Whether `docker save` has the images' manifests too."""
+
     def __init__(self, registry: Registry | None = None) -> None:
         super().__init__()
         self.images: dict[str, FakeImage] = {}
@@ -72,6 +80,9 @@ class ImageEngine(MemoryEngine):
         self.demo_arguments: dict[str, str] = {}
 
     def image_id(self, reference: str) -> str | None:
+        return self._config_id(reference)
+
+    def _config_id(self, reference: str) -> str | None:
         tag, _, digest = reference.partition("@")
         repository = tag.rpartition(":")[0]
         if digest:
@@ -90,7 +101,7 @@ class ImageEngine(MemoryEngine):
     def image_content(self, reference: str) -> Content | None:
         tag, _, digest = reference.partition("@")
         every = (*self.images.values(), *self.registry.images.values())
-        known = self.image_id(reference)
+        known = self._config_id(reference)
         if not digest:
             return self.images[tag].content if tag in self.images else None
         return next((image.content for image in every if image.id == known), None)
@@ -102,7 +113,7 @@ class ImageEngine(MemoryEngine):
         return {one: dict(self.images[one].labels) for one in references if one in self.images}
 
     def image_digests(self, reference: str) -> dict[str, str]:
-        return self.digests.get(self.image_id(reference) or "", {})
+        return self.digests.get(self._config_id(reference) or "", {})
 
     def pull(self, reference: str) -> None:
         self.pulls.append(reference)
@@ -141,7 +152,9 @@ class ImageEngine(MemoryEngine):
         by_id = {
             image.id: image for image in (*self.images.values(), *self.registry.images.values())
         }
-        yield docker_save({one: by_id[self.image_id(one) or ""] for one in references})
+        yield docker_save(
+            {one: by_id[self._config_id(one) or ""] for one in references}, self.manifests
+        )
 
     def load_image(self, archive: Iterable[bytes]) -> None:
         # As the engine does, it takes what is compressed, and ignores skippable frames and unknown members.
@@ -158,10 +171,29 @@ class ImageEngine(MemoryEngine):
                 self.loads.append(tag)
 
 
-def docker_save(images: dict[str, FakeImage]) -> bytes:
+class ContainerdEngine(ImageEngine):
+    """An engine with containerd's store: other IDs, which it also takes for the digests of what it loaded or built."""
+
+    manifests = True
+
+    def image_id(self, reference: str) -> str | None:
+        found = super().image_id(reference)
+        every = (*self.images.values(), *self.registry.images.values())
+        return next((f"sha256:{sha256(one.manifest)}" for one in every if one.id == found), None)
+
+    def image_digests(self, reference: str) -> dict[str, str]:
+        id_ = self.image_id(reference)
+        return super().image_digests(reference) or (
+            {reference.rpartition(":")[0]: id_} if id_ else {}
+        )
+
+
+def docker_save(images: dict[str, FakeImage], manifests: bool = False) -> bytes:
     """The tar that `docker save` gives of images by reference: every blob once, sorted, and then the list."""
     blobs = {sha256(image.config): image.config for image in images.values()}
     blobs |= {sha256(layer): layer for image in images.values() for layer in image.layers}
+    if manifests:
+        blobs |= {sha256(image.manifest): image.manifest for image in images.values()}
     by_image: dict[FakeImage, list[str]] = {}
     for reference, image in images.items():
         # One that is saved by digest has no tag in the list.

@@ -158,7 +158,9 @@ class Stack:
         self.refused_lines: dict[str, float] = {}
         self.dropped_lines: dict[str, float] = {}
         self.corruptions = 0.0
-        self.probe = 1.0
+        self.probes = {"api": 1.0}
+        self.missing: set[str] = set()
+        """Metrics that Prometheus has no series of."""
         self.lines = ["a line"]
         self.pushed: list[list[str]] = []
         self.keeps_pushed = True
@@ -184,6 +186,8 @@ class Stack:
         )
 
     def _query(self, request: Request) -> Reply:
+        if any(name.encode() in request.body for name in self.missing):
+            return as_json(success({"resultType": "vector", "result": []}))
         if b"alertmanager_notifications" in request.body:
             failed = b"_failed" in request.body
             counts = [self.refused] if failed else self.sent
@@ -211,8 +215,13 @@ class Stack:
             b"wal_corruptions": self.corruptions,
             b"_failed_total": 0.0,
             b"head_series": 100.0,
-            b"probe_success": self.probe,
         }
+        if b"probe_success" in request.body:
+            found = [
+                {"metric": {"instance": one}, "value": [0, str(value)]}
+                for one, value in self.probes.items()
+            ]
+            return as_json(success({"resultType": "vector", "result": found}))
         series: list[dict[str, Any]] = [
             {"metric": {}, "value": [0, str(value)]}
             for name, value in values.items()

@@ -309,3 +309,40 @@ def test_a_debian_that_has_the_engines_suite_already_gets_no_other(machine: Mach
     assert bare(machine).run("ensure-docker").returncode == 0
     assert "docker.io/trixie" in machine.installed
     assert machine.added == []
+
+
+@pytest.mark.parametrize(
+    ("user", "release", "mirror", "why"),
+    [
+        (1000, "debian", MIRROR, "it needs root"),
+        (0, "ubuntu", MIRROR, "it needs Debian"),
+        (0, "debian", "", "apt names no Debian mirror"),
+        (0, "debian", MIRROR, "apt-get download failed, as it says above"),
+    ],
+)
+def test_where_no_newer_engine_can_be_had_its_tests_are_skipped_and_fail_in_ci(
+    machine: Machine, tmp_path: Path, user: int, release: str, mirror: str, why: str
+) -> None:
+    machine.user(user)
+    machine.release(release, "any")
+    (machine.state / "mirror").write_text(f"{mirror} main\n" if mirror else "")
+    (machine.state / "apt-fails").touch()
+    machine.program("ip")
+    for name in ("mkdir", "dpkg", "flock"):
+        (machine.bin / name).symlink_to(shutil.which(name) or name)
+    # Its own options come before the word that says what to do.
+    drop_options = (
+        'while [ "${1#-}" != "$1" ]; do [ "$1" = -o ] && shift; shift; done\ncase "$1" in'
+    )
+    machine.program("apt-get", _APT_GET.replace('case "$1" in', drop_options))
+    for ci, code in (("", 0), ("true", 1)):
+        done = machine.run(
+            *("newer-engine", "touch", str(tmp_path / "ran")),
+            CI=ci,
+            XDG_CACHE_HOME=str(tmp_path / "cache"),
+        )
+        assert done.returncode == code, done.stderr
+        said = f"newer-engine: NO NEWER ENGINE ({why}): its tests are skipped"
+        assert done.stderr.splitlines()[-1] == said
+        assert not (tmp_path / "ran").exists()
+    assert machine.installed == []

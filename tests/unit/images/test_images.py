@@ -33,7 +33,7 @@ from stackctl.services.catalog import IMAGES, SetName, image_variable
 from stackctl.services.releases import PLAN
 from stackctl.util import paths
 from tests.support.http import wait_until
-from tests.support.images import FakeImage, ImageEngine, Registry
+from tests.support.images import ContainerdEngine, FakeImage, ImageEngine, Registry, sha256
 
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
 
@@ -471,13 +471,116 @@ def test_a_lock_is_sorted_written_whole_and_read_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", '{"format": 2}', '{"format": 1, "set": "other", "images": {}}', "\x00\xff"],
+    [
+        *(
+            "",
+            "{",
+            "[]",
+            '{"format": 2}',
+            '{"format": 1, "set": "other", "images": {}}',
+            "\x00\xff",
+        ),
+        *(
+            json.dumps(
+                {"format": number, "set": "local", "images": {"loki": {"reference": "x:1", **own}}}
+            )
+            for identity in [f"sha256:{0:064}"]
+            for number, own in (
+                (1, {"content": identity}),
+                (2, {"id": identity}),
+                (2, {"id": identity, "content": identity}),
+                (3, {"content": identity}),
+            )
+        ),
+    ],
 )
 def test_a_lock_that_is_none_is_one_line(content: str) -> None:
     Path("stackctl.lock").write_text(content, encoding="latin-1")
     with pytest.raises(StackctlError, match=r"stackctl\.lock is not a lock") as caught:
         lockfile.read()
     assert "\n" not in caught.value.message
+
+
+def carried(engine: ImageEngine, to: ImageEngine) -> ImageEngine:
+    """Put the images of one engine into another, as a bundle does: without the digests of registries."""
+    to.images = dict(engine.images)
+    return to
+
+
+@pytest.mark.parametrize(
+    "kinds", [(ImageEngine, ContainerdEngine), (ContainerdEngine, ImageEngine)]
+)
+def test_a_lock_of_the_local_set_holds_on_the_other_image_store(
+    kinds: tuple[type[ImageEngine], type[ImageEngine]],
+) -> None:
+    made, taken = kinds
+    engine = built(made())
+    lock = lock_of(engine, settings_of(), "local")
+    other = carried(engine, taken())
+    assert other.image_id("stackctl/loki:local") != engine.image_id("stackctl/loki:local")
+    assert list(lock.problems(other, settings_of(), "local", PLAN, here=True)) == []
+    assert lock_of(other, settings_of(), "local") == lock
+    other.images["stackctl/loki:local"] = FakeImage("another", (b"base",))
+    with pytest.raises(StackctlError, match=r"stackctl/loki:local is \w{12} here"):
+        resolved(other, lock=lock)
+
+
+def old(lock: Lock, engine: ImageEngine) -> Lock:
+    """The same lock as format 1 had it."""
+    return Lock.model_validate(
+        {
+            "format": 1,
+            "set": lock.set,
+            "images": {
+                name: {"reference": one.reference, "id": engine.image_id(one.reference)}
+                | ({"digest": one.digest} if one.digest else {})
+                for name, one in lock.images.items()
+            },
+        }
+    )
+
+
+def test_a_lock_of_format_1_holds_where_it_was_made_and_says_elsewhere_what_to_do() -> None:
+    engine = built(ImageEngine())
+    lock = lock_of(engine, settings_of(), "local")
+    lockfile.write(old(lock, engine))
+    first = lockfile.read()
+    assert first is not None
+    assert list(first.problems(engine, settings_of(), "local", PLAN, here=True)) == []
+    assert {first.status(engine, settings_of(), one) for one in sets.catalogue(PLAN)} == {"yes"}
+    problems = list(
+        first.problems(carried(engine, ContainerdEngine()), settings_of(), "local", here=True)
+    )
+    assert len(problems) == len(lock.images)
+    assert "has format 1, which knows stackctl/" in problems[0].message
+    assert "`stackctl images lock`" in (problems[0].remedy or "")
+    assert lockfile.take(engine, settings_of(), "local", PLAN, demo=True, previous=first) == lock
+
+
+def test_digests_of_a_lock_of_format_1_hold_on_every_engine() -> None:
+    settings = settings_of()
+    registry = upstream_registry(settings)
+    engine = pulled(ImageEngine(registry), settings)
+    lock = lock_of(engine, settings)
+    first = old(lock, engine)
+    other = pulled(ContainerdEngine(registry), settings, first)
+    assert list(first.problems(other, settings, "upstream", PLAN, here=True)) == []
+    assert lockfile.take(other, settings, "upstream", PLAN, demo=True, previous=first) == lock
+
+
+def test_a_digest_that_no_registry_knows_is_not_locked() -> None:
+    settings = settings_of()
+    laptop = pulled(ImageEngine(upstream_registry(settings)), settings)
+    lock = lock_of(laptop, settings)
+    laptop.images["stackctl/demo:upstream"] = FakeImage("demo", (b"base",))
+    save(laptop, "upstream")
+    other = ContainerdEngine()
+    assert load(other) == len(lock.images) + 1
+    assert {one.digest for one in lock_of(other, settings).images.values()} == {None}
+    # With the lock of the laptop that pulled them, their registry's digests stay.
+    assert lockfile.take(other, settings, "upstream", PLAN, demo=True, previous=lock) == lock
+    assert list(lock.problems(other, settings, "upstream", PLAN, here=True)) == []
+    assert lock.pins(other, settings, PLAN) == {}
 
 
 def test_no_lock_is_none() -> None:
@@ -669,14 +772,41 @@ def test_a_load_that_was_interrupted_is_not_taken_for_a_whole_one() -> None:
     assert not build.outdated(again, PLAN)
 
 
-def test_an_engine_that_gives_other_ids_has_the_same_images() -> None:
-    class Containerd(ImageEngine):
-        def image_id(self, reference: str) -> str | None:
-            found = super().image_id(reference)
-            return f"other-{found}" if found else None
+def test_what_containerds_store_has_by_digest_alone_is_saved_with_its_tag() -> None:
+    settings = settings_of()
+    registry = upstream_registry(settings)
+    lock = lock_of(pulled(ImageEngine(registry), settings), settings)
+    engine = pulled(ContainerdEngine(registry), settings, lock)
+    engine.images["stackctl/demo:upstream"] = FakeImage("demo", (b"base",))
+    save(engine, "upstream", lock=lock)
+    laptop = ImageEngine()
+    assert load(laptop) == len(lock.images) + 1
+    assert laptop.images[LOKI] == registry.images[LOKI]
+    assert list(lock.problems(laptop, settings, "upstream", PLAN, here=True)) == []
 
+
+def test_an_index_leads_to_the_configurations_of_its_platforms() -> None:
+    def blob(content: object) -> tuple[str, bytes]:
+        text = json.dumps(content).encode()
+        return sha256(text), text
+
+    configuration, text = blob({"config": {"Env": []}, "rootfs": {}})
+    manifest, described = blob({"config": {"digest": f"sha256:{configuration}"}, "layers": []})
+    # The other platform's manifest was not pulled.
+    index, listed = blob(
+        {"manifests": [{"digest": f"sha256:{manifest}"}, {"digest": f"sha256:{0:064}"}]}
+    )
+    name = "blobs/sha256/{}".format
+    small = {name(configuration): text, name(manifest): described, name(index): listed}
+    entry = {"Config": name(configuration), "RepoTags": None, "Layers": []}
+    for id_ in (configuration, manifest, index):
+        tagged = transfer._tagged([entry], {LOKI: f"sha256:{id_}"}, small)
+        assert tagged == [{**entry, "RepoTags": [LOKI]}]
+
+
+def test_an_engine_that_gives_other_ids_has_the_same_images() -> None:
     save(built(ImageEngine()), "local")
-    laptop = Containerd()
+    laptop = ContainerdEngine()
     assert load(laptop) == len(sets.catalogue(PLAN))
     laptop.loads.clear()
     assert load(laptop) == 0
@@ -872,7 +1002,7 @@ def test_the_check_names_an_upstream_image_of_another_digest(
     assert checked(engine, monkeypatch, lock) == (0, [])
 
 
-def test_the_check_takes_a_loaded_image_without_a_digest_by_its_id(
+def test_the_check_takes_a_loaded_image_without_a_digest_by_its_content(
     locked: tuple[Registry, Lock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry, lock = locked
@@ -881,7 +1011,7 @@ def test_the_check_takes_a_loaded_image_without_a_digest_by_its_id(
     assert checked(engine, monkeypatch, lock) == (0, [])
     engine.images[LOKI] = FakeImage("another", (b"other",))
     code, (line,) = checked(engine, monkeypatch, lock)
-    assert (code, "(its ID, for it has no digest)" in line) == (1, True)
+    assert (code, line.split(";")[0].endswith(", here one without a digest")) == (1, True)
 
 
 def test_the_check_names_an_image_that_was_locked_without_a_digest_and_is_not_here(

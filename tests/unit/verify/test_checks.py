@@ -7,6 +7,7 @@ import datetime as dt
 import re
 import socket
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -102,7 +103,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     ),
     "failing probe": (
         "prometheus.probes",
-        lambda s: setattr(s, "probe", 0.0),
+        lambda s: s.probes.update(api=0.0),
         "fails",
     ),
     "probe without a result": (
@@ -345,6 +346,108 @@ def test_what_is_dropped_at_a_reload_is_not_counted(
     assert counted
     # The clock goes on between the two readings of it.
     assert all(window <= seconds <= window + 20 for seconds in counted)
+
+
+NOTHING = {
+    "/api/v1/query": success({"resultType": "vector", "result": []}),
+    "/api/v1/targets": success({"activeTargets": []}),
+    "/api/v1/targets/metadata": success([]),
+    "/api/v1/rules": success({"groups": []}),
+    "/api/v1/alertmanagers": success({"activeAlertmanagers": []}),
+    "/api/v2/alerts": [],
+    "/api/v2/receivers": [],
+    "/api/datasources": [],
+    "/api/search": [],
+    "/loki/api/v1/labels": success([]),
+    "/loki/api/v1/query_range": success({"resultType": "streams", "result": []}),
+}
+"""What each service answers that has nothing of what it is asked for."""
+
+LOST = "loki.lost"
+"""The check that passes on an empty answer: its counters begin with the first line that is lost."""
+ALSO = {
+    # Each has another answer that it judges by.
+    "/api/v1/targets": {"prometheus.probes"},
+    "/api/v1/targets/metadata": {"applications.metrics"},
+}
+
+
+def passing(stack: Stack, path: str) -> set[str]:
+    """The checks that ask for a path and pass."""
+    return {
+        one.check.id
+        for one in verify(stack).results
+        if one.finding.state == "passed"
+        and any(urlsplit(exchange.request.split()[1]).path == path for exchange in one.exchanges)
+    }
+
+
+@pytest.mark.parametrize("path", NOTHING)
+def test_no_check_passes_on_an_empty_answer(stack: Stack, path: str) -> None:
+    asking = passing(stack, path)
+    assert asking
+    stack.set(path, NOTHING[path])
+    assert passing(stack, path) <= {LOST} | ALSO.get(path, set())
+
+
+def test_no_check_passes_where_everything_is_empty(stack: Stack) -> None:
+    for path, answer in NOTHING.items():
+        stack.set(path, answer)
+    passed = {one.check.id for one in verify(stack).results if one.finding.state == "passed"}
+    assert passed - {LOST} == {
+        "prometheus.ready",
+        "prometheus.clocks",
+        "grafana.health",
+        "grafana.login",
+        "alertmanager.status",
+        "end-to-end.dashboards",
+    }
+
+
+def test_no_probe_is_no_pass(stack: Stack) -> None:
+    stack.probes.clear()
+    (result,) = verify(stack, "prometheus.probes").results
+    assert result.finding.skipped
+    assert "no probe is configured" in result.finding.observed
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "prometheus_notifications_dropped_total",
+        "prometheus_notifications_errors_total",
+        "prometheus_tsdb_wal_corruptions_total",
+        "prometheus_tsdb_compactions_failed_total",
+        "alertmanager_notifications_failed_total",
+    ],
+)
+def test_a_counter_that_is_not_there_is_no_zero(stack: Stack, missing: str) -> None:
+    stack.missing.add(missing)
+    assert {one.check.id for one in verify(stack).failed} == {
+        {
+            "prometheus_n": "prometheus.notifications",
+            "prometheus_t": "prometheus.storage",
+            "alertmanager": "notifications.failures",
+        }[missing[:12]]
+    }
+
+
+def test_an_alertmanager_that_has_just_started_may_have_no_alert_yet(stack: Stack) -> None:
+    stack.set("/api/v2/alerts", [])
+    started = {**RIGHT["/api/v2/status"], "uptime": dt.datetime.now(dt.UTC).isoformat()}
+    stack.set("/api/v2/status", started)
+    (result,) = verify(stack, "alertmanager.alerts").results
+    assert result.finding.ok
+    assert result.finding.early
+
+
+def test_rules_that_were_not_evaluated_are_not_without_an_error(stack: Stack) -> None:
+    stack.set("/api/v1/rules", rules(rule("unknown"), rule("unknown")))
+    (result,) = verify(stack, "prometheus.rule-health").results
+    assert not result.finding.ok
+    assert "none evaluated yet" in result.finding.observed
+    stack.set("/api/v1/rules", rules(rule("unknown"), rule()))
+    assert verify(stack, "prometheus.rule-health").ok
 
 
 def test_every_check_is_spoiled_above() -> None:
