@@ -111,7 +111,7 @@ def up(
             for one in failure.progress:
                 display.note(f"{one.service}: {one.reason}")
                 if one.container is not None:
-                    display.note(_last_words(engine, one.container))
+                    display.note(project.redacted(_last_words(engine, one.container)))
             raise
     slowest = max(done.services, key=lambda one: one.seconds)
     if done.changed:
@@ -188,8 +188,14 @@ def _print_plan(session: Session, images: Choice, request: UpRequest, output: st
 
 
 def _last_words(engine: Engine, container: str) -> str:
-    """Return the last lines of a container's log, or why there are none: it may have been removed."""
+    """Return a container's failed health check and the last lines of its log, or why there are none.
+
+    It may have been removed.
+    """
     try:
-        return engine.last_logs(container, 15).rstrip() or "(it logged nothing)"
+        state = engine.container(container)
+        check = str(state.failed_check) if state and state.failed_check else ""
+        log = engine.last_logs(container, 15).rstrip()
     except EngineError as error:
         return f"(its log cannot be read: {error.message})"
+    return "\n".join(filter(None, (check, log))) or "(it logged nothing)"

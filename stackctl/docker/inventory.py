@@ -22,6 +22,7 @@ PROCESS_LABEL = "stackctl.process"
 
 _HASH_LABEL = "com.docker.compose.config-hash"
 _IMAGE_LABEL = "com.docker.compose.image"
+_COMPOSE_LABEL = "com.docker.compose.version"
 _ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
 _EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - they are read
 """What stands for all of a machine's addresses; the first is Podman's."""
@@ -38,6 +39,8 @@ class OwnContainer:
     """Hash of the service's configuration."""
     image: str | None
     """ID of the image."""
+    compose: str | None
+    """The version of Compose that created it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Inventory:
                 container["State"]["Running"] and not container["State"]["Paused"],
                 labels.get(_HASH_LABEL),
                 labels.get(_IMAGE_LABEL),
+                labels.get(_COMPOSE_LABEL),
             )
             for container in self._own()
             for labels in [labels_of(container)]

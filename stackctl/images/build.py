@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from stackctl.config.settings import Settings
@@ -34,12 +34,16 @@ _BYTES_LABEL = "stackctl.inputs.bytes"
 """What an image was built from, and the quick digest of the same."""
 
 
-def build(engine: Engine, progress: Callable[[str], None]) -> None:
+def build(
+    engine: Engine, progress: Callable[[str], None], *, only: Collection[str] | None = None
+) -> None:
     """Build the images of the local set that are not here as this stackctl makes them.
+
+    Of all, or of those with these names `only`.
 
     Raises StackctlError where mmdebstrap or its package mirror is missing, EngineError where a build fails.
     """
-    labels = outdated(engine)
+    labels = {name: own for name, own in outdated(engine).items() if only is None or name in only}
     if labels:
         base = _base_inputs()
         if engine.image_labels(BASE_IMAGE).get(_INPUTS_LABEL) != base:
@@ -179,6 +183,10 @@ def build_demo(engine: Engine, settings: Settings, progress: Callable[[str], Non
     arguments = {"BASE": base}
     if index := settings["STACKCTL_PYPI_MIRROR"]:
         arguments["PIP_INDEX_URL"] = index
+    bundle = settings["STACKCTL_CA_BUNDLE"]
+    lines = engine.build(
+        paths.build_file("demo"), arguments, authorities=Path(bundle) if bundle else None
+    )
     progress(f"building the demo's image on {base}")
-    for _ in reported(engine.build(paths.build_file("demo"), arguments), progress):
+    for _ in reported(lines, progress):
         pass

@@ -12,6 +12,8 @@ from stackctl.errors import StackctlError
 from stackctl.services.catalog import SetName
 from stackctl.util import paths, yaml_text
 
+_DIGEST = re.compile(r"sha[0-9]+:[0-9a-f]")
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -79,8 +81,11 @@ def mirrored(reference: str, mirror: str) -> str:
 
 
 def pinned(reference: str, pins: Mapping[str, str]) -> str:
-    """Return a reference with its digest, where it is pinned to one."""
-    return f"{reference}@{pins[reference]}" if reference in pins else reference
+    """Return a reference with its digest, where it is pinned to one, or the image that is in its place."""
+    taken = pins.get(reference)
+    if taken is None:
+        return reference
+    return f"{reference}@{taken}" if _DIGEST.match(taken) else taken
 
 
 def variables(

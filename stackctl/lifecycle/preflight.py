@@ -27,10 +27,12 @@ from stackctl.docker.requirements import (
     release,
 )
 from stackctl.errors import EngineError, SeveralErrors, StackctlError
+from stackctl.images import sets
+from stackctl.lifecycle import processor
 from stackctl.lifecycle.attach import Survey
 from stackctl.project import engine_overrides
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
-from stackctl.services.catalog import PUBLISHED_PORTS, Service
+from stackctl.services.catalog import PUBLISHED_PORTS, Service, SetName
 from stackctl.services.channels import CHANNELS
 
 _GIB = 1024**3
@@ -55,11 +57,16 @@ class Finding:
 
 
 def examine(
-    engine: Engine, settings: Settings, services: list[Service], app_services: Collection[str] = ()
+    engine: Engine,
+    settings: Settings,
+    services: list[Service],
+    app_services: Collection[str] = (),
+    images: SetName | None = None,
 ) -> list[Finding]:
     """Check everything that `up` needs. Without an engine that is the only finding.
 
-    `app_services` are those of bot-core's own Compose files, if the stack includes them.
+    `app_services` are those of bot-core's own Compose files, if the stack includes them; `images` is the set that the
+    project runs on, if it has run.
     """
     try:
         info = engine.info()
@@ -71,6 +78,7 @@ def examine(
         *_versions(info, ADAPTING_COMPOSE if adapts else MINIMUM_COMPOSE),
         *_engine(engine.endpoint, info, settings),
         *_resources(engine.endpoint, info),
+        *_processor(engine.endpoint, info, settings, services, images),
         *_clock(info),
         *foreign_containers(inventory, app_services),
         *_ports(engine, inventory, info, settings, services),
@@ -161,6 +169,13 @@ def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterato
             f"Podman speaks Docker's API, but not all of it: {_PODMAN_LACKS}",
             "take Docker Engine for all of it; the README says what was tried with Podman",
         )
+    if info.selinux:
+        yield Finding(
+            "engine",
+            "ok",
+            "it confines containers by SELinux: configuration and secrets are handed over in volumes, and"
+            " node-exporter and docker-socket-proxy, which read the host, run without a label",
+        )
     if not info.limits_cpu:
         yield Finding(
             "engine",
@@ -223,6 +238,30 @@ def _resources(endpoint: Endpoint, info: EngineInfo) -> Iterator[Finding]:
             yield Finding("disk", "warning", text, remedy)
         else:
             yield Finding("disk", "ok", text)
+
+
+def _processor(
+    endpoint: Endpoint,
+    info: EngineInfo,
+    settings: Settings,
+    services: Iterable[Service],
+    images: SetName | None,
+) -> Iterator[Finding]:
+    """Yield a warning where this processor cannot run the demo's MongoDB, which would die of an illegal instruction."""
+    image = settings["MONGODB_IMAGE"] or next(
+        one.upstream for one in sets.catalogue() if one.name == "mongodb"
+    )
+    wanted = any(one.name == "mongodb" and one.profile == "demo" for one in services)
+    # Of another machine, or of a virtual one, this one's processor says nothing.
+    if not wanted or images == "local" or endpoint.remote or info.is_docker_desktop:
+        return
+    if not processor.runs_mongodb(image):
+        yield Finding(
+            "processor",
+            "warning",
+            f"it has no {processor.MONGODB_NEEDS[processor.machine()]}, without which {image} does not start",
+            f"set MONGODB_IMAGE={processor.OLDER_MONGODB}, or use --images local",
+        )
 
 
 def _clock(info: EngineInfo) -> Iterator[Finding]:

@@ -162,6 +162,7 @@ def _reset_volumes(plan: UpPlan, project: Project, engine: Engine, observer: Obs
 def _start_containers(
     plan: UpPlan, project: Project, engine: Engine, resolved: Resolved, observer: Observer
 ) -> None:
+    _explain_replacement(plan, project, engine, observer)
     observer.step("starting the containers")
     for one in engine.containers().values():
         # Compose fails over a paused container.
@@ -169,6 +170,19 @@ def _start_containers(
             engine.unpause(one.id)
     engine.up(pull=resolved.name == "upstream" or bool(plan.state.app_files))
     reload.note_started(project.state)
+
+
+def _explain_replacement(
+    plan: UpPlan, project: Project, engine: Engine, observer: Observer
+) -> None:
+    """Note that every container is replaced because Compose was updated, where that is so."""
+    update = plan.facts.compose_update
+    if update is None:
+        return
+    configuration = attach.configuration(engine, project.choices)
+    hashes = engine.configuration_hashes(configuration)
+    if update.replaces(plan.facts.engine.inventory.services(), hashes):
+        observer.note(str(update))
 
 
 def _remove_stale_volumes(plan: UpPlan, engine: Engine, copies: Sequence[Copy]) -> None:

@@ -21,6 +21,7 @@ from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service, SetName
 from stackctl.util import environment, paths
+from stackctl.util.redaction import redacted
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
@@ -56,7 +57,7 @@ class ProjectState:
     demo: bool = True
     images: SetName | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
-    """Reference → the digest that stackctl.lock had for it."""
+    """Reference → the digest that stackctl.lock had for it, or the local image that runs in its place."""
     network: str | None = None
     """The network of a running bot-core that the stack has joined."""
     projects: tuple[str, ...] = ()
@@ -100,6 +101,12 @@ class Project:
     def secrets(self) -> Secrets:
         """The project's secrets, generated where they are not there yet."""
         return Secrets(self.settings, self.state)
+
+    def redacted(self, text: str) -> str:
+        """Return a text, such as a program's output, without this project's secrets."""
+        # Reading the generated ones makes them known.
+        _ = self.secrets
+        return redacted(text)
 
     def as_running(self) -> tuple[Project, str | None]:
         """Return this project at the addresses of its running stack, and a sentence where the settings differ."""

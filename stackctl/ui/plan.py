@@ -135,6 +135,8 @@ def _volumes(plan: UpPlan) -> Iterator[Text]:
 def _containers(plan: UpPlan) -> Iterator[Text]:
     containers = plan.containers
     assert containers is not None  # noqa: S101 - it was rehearsed
+    if plan.compose_update is not None:
+        yield Text(str(plan.compose_update), style="yellow")
     parts = [
         *_named("create", containers.create),
         *_named("recreate", containers.recreate or ()),
