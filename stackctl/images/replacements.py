@@ -41,9 +41,12 @@ def replace(
     failures: Mapping[str, EngineError],
     progress: Callable[[str], None],
     *,
+    pins: Mapping[str, str],
     has_run: bool,
 ) -> dict[str, str]:
     """Return the local image for each upstream one that could not be had, and build what is missing of them.
+
+    Those that an earlier `up` put among the `pins` are built, too.
 
     In a project that `has_run`, an image is replaced only where its registry refuses it and it has no data, which
     another version of the program might not read. Raises EngineError for any other, and where a local image cannot be
@@ -53,11 +56,12 @@ def replace(
     for one, error in failures.items():
         if has_run and (not is_refusal(error) or _has_data(images[one])):
             raise unavailable(one, error, images[one])
-    if failures:
+    wanted = [*failures, *kept(settings, pins)]
+    if wanted:
         try:
-            build(engine, progress, only=[images[one].name for one in failures])
+            build(engine, progress, only=[images[one].name for one in wanted])
         except StackctlError as error:
-            first = next(iter(failures))
+            first = wanted[0]
             raise EngineError(
                 f"{_sentence(first)}, and the local image in its place cannot be built: {error.message}",
                 remedy=f"set {images[first].variable} to an image that can be had",

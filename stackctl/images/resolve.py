@@ -59,9 +59,18 @@ def resolve(
     demo: bool,
     progress: Callable[[str], None],
     lock: Lock | None = None,
+    previous_pins: Mapping[str, str] = {},
 ) -> Resolved:
     """Decide on an image set and get its images: `decide`, then `obtain`, with the errors of both."""
-    decision = decide(engine, settings, choice=choice, previous=previous, demo=demo, lock=lock)
+    decision = decide(
+        engine,
+        settings,
+        choice=choice,
+        previous=previous,
+        demo=demo,
+        lock=lock,
+        previous_pins=previous_pins,
+    )
     return obtain(engine, settings, decision, demo=demo, progress=progress, lock=lock)
 
 
@@ -156,7 +165,12 @@ def obtain(
     if demo:
         failures |= _build_demo(engine, settings, decision, progress)
     replaced = replacements.replace(
-        engine, settings, failures, progress, has_run=not decision.falls_back
+        engine,
+        settings,
+        failures,
+        progress,
+        pins=decision.pins,
+        has_run=not decision.falls_back,
     )
     if lock is not None and missing:
         for problem in lock.problems(engine, settings, "upstream", demo=demo):
