@@ -73,7 +73,8 @@ def up(
 
     The JSON object has `ok` and `failures`, a list of objects with `message` and `remedy`. Where `ok` is true it also
     has `changes` (false if there is nothing to change), `warnings`, `request`, `images` (`set`, `reason`, `falls_back`,
-    `pull`, `build`), `files` (`added`, `changed`, `removed`, by path in the state folder), `containers` (`create`,
+    `pull`, `build`), `compose_update` (`before` and `now`, where another version of Docker Compose replaces every
+    container; else null), `files` (`added`, `changed`, `removed`, by path in the state folder), `containers` (`create`,
     `recreate`, `dependents`, `start`, `remove`, by service; `recreate` is null until images are built), `volumes`
     (`reset`, `remove`), `cleanup` (`unfinished_down`, `containers`), `grafana_password` (keep, set or unknown),
     `notifications` (`on`, `off` with the missing settings), `services`, and `not_monitored` (`services`, `missing`,

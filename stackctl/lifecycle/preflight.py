@@ -34,12 +34,14 @@ from stackctl.project import engine_overrides
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
 from stackctl.services.catalog import PUBLISHED_PORTS, Service, SetName
 from stackctl.services.channels import CHANNELS
+from stackctl.util.environment import shell
 
 _GIB = 1024**3
 _MEMORY_WANTED = 4 * _GIB
 _DISK_WANTED = 5 * _GIB
 _DISK_NEEDED = 1 * _GIB
 _PODMAN_LACKS = "health checks are run by systemd, every 30 s from the start, and `restore` cannot fill its volumes"
+_PROXIES = ("https_proxy", "http_proxy", "all_proxy")
 _CLOCK_TOLERANCE = dt.timedelta(seconds=30)
 
 Level = Literal["ok", "skipped", "warning", "failure"]
@@ -83,6 +85,7 @@ def examine(
         *foreign_containers(inventory, app_services),
         *_ports(engine, inventory, info, settings, services),
         *_channels(settings),
+        *_proxy(settings),
         *_names(settings),
     ]
 
@@ -387,6 +390,21 @@ def _channels(settings: Settings) -> Iterator[Finding]:
             yield Finding("notifications", "failure", conflict.message, conflict.remedy)
         else:
             yield Finding("notifications", "ok", f"{channel.name} is set up")
+
+
+def _proxy(settings: Settings) -> Iterator[Finding]:
+    """Yield a warning where this machine goes through a proxy, and the stack's messages to the internet do not."""
+    here = next(
+        (name for name in _PROXIES for name in (name, name.upper()) if shell().get(name)), None
+    )
+    sends = any(one.by_http and not settings.missing(one.required) for one in CHANNELS)
+    if here and settings["STACKCTL_PROXY"] is None and (sends or settings["BINANCE_API_URL"]):
+        yield Finding(
+            "proxy",
+            "warning",
+            f"{here} is set, and what the stack sends to the internet goes through no proxy",
+            "set STACKCTL_PROXY to one that containers reach, if there is no other way out",
+        )
 
 
 def _names(settings: Settings) -> Iterator[Finding]:

@@ -44,6 +44,7 @@ def as_json(plan: UpPlan, rehearsal: Rehearsal) -> dict[str, Any]:
             "pull": list(images.pull),
             "build": list(images.build),
         },
+        "compose_update": asdict(plan.compose_update) if plan.compose_update else None,
         "files": asdict(rehearsal.files),
         "containers": asdict(containers),
         "volumes": {

@@ -306,6 +306,7 @@ def test_a_plan_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
             "pull": ["loki:1", "redis:2"],
             "build": [],
         },
+        "compose_update": None,
         "files": {
             "added": ["a", "b", "c", "d", "e"],
             "changed": ["compose.env"],

@@ -480,3 +480,33 @@ def test_selinux_is_told_with_what_it_means() -> None:
     (found,) = [one for one in examine(replace(GOOD, selinux=True)) if "SELinux" in one.message]
     assert (found.subject, found.level) == ("engine", "ok")
     assert "node-exporter and docker-socket-proxy" in found.message
+
+
+@pytest.mark.parametrize(
+    ("shell", "environ", "warns"),
+    [
+        ({"HTTPS_PROXY": "http://p:1"}, {"ALERTMANAGER_PAGERDUTY_KEY": "key"}, "HTTPS_PROXY"),
+        ({"http_proxy": "http://p:1"}, {"BINANCE_API_URL": "https://api.example"}, "http_proxy"),
+        ({}, {"ALERTMANAGER_PAGERDUTY_KEY": "key"}, None),
+        # Nothing leaves the stack.
+        ({"HTTPS_PROXY": "http://p:1"}, {}, None),
+        (
+            {"HTTPS_PROXY": "http://p:1"},
+            {"ALERTMANAGER_PAGERDUTY_KEY": "key", "STACKCTL_PROXY": "http://p:1"},
+            None,
+        ),
+    ],
+)
+def test_a_proxy_of_the_shell_that_the_stack_does_not_use_is_a_warning(
+    shell: dict[str, str],
+    environ: dict[str, str],
+    warns: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("https_proxy", "http_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in shell.items():
+        monkeypatch.setenv(name, value)
+    found = [one.message for one in examine(**environ) if one.subject == "proxy"]
+    assert [one.partition(" ")[0] for one in found] == ([warns] if warns else [])
