@@ -65,7 +65,7 @@ def doctor(
         trouble = error
     engine = project.engine(chosen)
     findings = examination.examine(
-        engine, project.settings, project.services_of(chosen), chosen.app_services
+        engine, project.settings, project.services_of(chosen), chosen.app_services, chosen.images
     )
     if chosen.joined and findings[0].level != "failure":
         findings += (

@@ -61,6 +61,8 @@ class Row:
     memory: int | None
     memory_limit: int | None
     url: str | None
+    health_check: str | None
+    """The result of the container's last health check, where that failed."""
 
 
 def _rows(session: Session) -> list[Row]:
@@ -106,6 +108,9 @@ def _rows(session: Session) -> list[Row]:
                 url=project.settings.url(service.name)
                 if service.name in PUBLISHED_PORTS and service.profile in {"monitoring", "demo"}
                 else None,
+                health_check=project.redacted(str(state.failed_check))
+                if state and state.running and state.failed_check
+                else None,
             )
         )
     return rows
@@ -143,13 +148,13 @@ def _table(session: Session, rows: list[Row]) -> Table:
             (row.url or "").removeprefix("http://"),
             *((row.image,) if wide else ()),
         )
-    notes = (
-        ["* a stand-in in the place of the real program"]
-        if any(row.standin for row in rows)
-        else []
-    )
-    table.caption = "\n".join([*notes, *_windows(rows)]) or None
-    table.caption_justify = "left"
+    notes = [f"{row.service}: {row.health_check}" for row in rows if row.health_check]
+    if any(row.standin for row in rows):
+        notes.append("* a stand-in in the place of the real program")
+    notes += _windows(rows)
+    if notes:
+        table.caption = Text("\n".join(notes))
+        table.caption_justify = "left"
     return table
 
 

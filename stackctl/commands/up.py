@@ -76,7 +76,8 @@ def up(
 
     The JSON object has `ok` and `failures`, a list of objects with `message` and `remedy`. Where `ok` is true it also
     has `changes` (false if there is nothing to change), `warnings`, `request`, `images` (`set`, `releases` by image,
-    `reason`, `falls_back`, `pull`, `build`), `files` (`added`, `changed`, `removed`, by path in the state folder),
+    `reason`, `falls_back`, `pull`, `build`), `compose_update` (`before` and `now`, where another version of Docker
+    Compose replaces every container; else null), `files` (`added`, `changed`, `removed`, by path in the state folder),
     `containers` (`create`, `recreate`, `dependents`, `start`, `remove`, by service; `recreate` is null until images
     are built), `volumes` (`reset`, `upgrade`, `remove`), `cleanup` (`unfinished_down`, `containers`),
     `grafana_password` (keep, set or unknown), `notifications` (`on`, `off` with the missing settings), `services`,
@@ -115,7 +116,7 @@ def up(
             for one in failure.progress:
                 display.note(f"{one.service}: {one.reason}")
                 if one.container is not None:
-                    display.note(_last_words(engine, one.container))
+                    display.note(project.redacted(_last_words(engine, one.container)))
             raise
     slowest = max(done.services, key=lambda one: one.seconds)
     if done.changed:
@@ -200,8 +201,14 @@ def _print_plan(
 
 
 def _last_words(engine: Engine, container: str) -> str:
-    """Return the last lines of a container's log, or why there are none: it may have been removed."""
+    """Return a container's failed health check and the last lines of its log, or why there are none.
+
+    It may have been removed.
+    """
     try:
-        return engine.last_logs(container, 15).rstrip() or "(it logged nothing)"
+        state = engine.container(container)
+        check = str(state.failed_check) if state and state.failed_check else ""
+        log = engine.last_logs(container, 15).rstrip()
     except EngineError as error:
         return f"(its log cannot be read: {error.message})"
+    return "\n".join(filter(None, (check, log))) or "(it logged nothing)"

@@ -142,6 +142,24 @@ _STACK = (
         parsers.socket_path,
         "the engine's socket on its own machine, where it is an unusual one",
     ),
+    Setting(
+        "STACKCTL_PROXY",
+        None,
+        parsers.proxy,
+        "proxy that notifications and probes of the outside go through",
+    ),
+    Setting(
+        "STACKCTL_NO_PROXY",
+        None,
+        parsers.no_proxy,
+        "hosts, domains and networks that are reached without it, with commas between",
+    ),
+    Setting(
+        "STACKCTL_CA_BUNDLE",
+        None,
+        parsers.certificates,
+        "PEM file of further certificate authorities to trust",
+    ),
     Setting("PROMETHEUS_RETENTION_TIME", "90d", parsers.duration, "how long metrics are kept"),
     Setting("PROMETHEUS_RETENTION_SIZE", "50GB", parsers.size, "how much disk metrics may take"),
     Setting(

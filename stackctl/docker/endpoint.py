@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from stackctl.errors import UsageError
@@ -63,15 +63,26 @@ def known() -> Endpoint | None:
     if os.environ.get("DOCKER_CONTEXT"):
         return None
     try:
-        folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-        config = json.loads((folder / "config.json").read_bytes())
-    except FileNotFoundError:
-        return DEFAULT
+        config = client_config()
     except (OSError, ValueError, RuntimeError):
         # What a broken configuration means, or a user without a home, is Docker's to say.
         return None
-    in_use = config.get("currentContext") if isinstance(config, dict) else config
-    return DEFAULT if in_use in (None, "", "default") else None
+    return DEFAULT if config.get("currentContext") in (None, "", "default") else None
+
+
+def client_config() -> dict[str, Any]:
+    """Return the configuration of the docker command; empty where it has none.
+
+    Raises OSError, ValueError, or for a user without a home folder RuntimeError where it cannot be read.
+    """
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except FileNotFoundError:
+        return {}
+    if not isinstance(config, dict):
+        raise ValueError(f"{folder / 'config.json'} is not an object")
+    return config
 
 
 def parse(address: str, origin: str) -> Endpoint:

@@ -55,6 +55,8 @@ class EngineInfo:
     podman: bool = False
     """Whether it is Podman behind Docker's API."""
     rootless: bool = False
+    selinux: bool = False
+    """Whether it confines containers by SELinux labels, so that they read no folder of the host without one."""
     limits_cpu: bool = True
     """Whether it can limit processor time; a rootless engine may not."""
     containerd_store: bool = False
@@ -174,6 +176,7 @@ class Engine(Programs, Images):
             api=server.get("ApiVersion") or "0",
             podman=any(one["Name"] == "Podman Engine" for one in server.get("Components") or ()),
             rootless="name=rootless" in (info.get("SecurityOptions") or ()),
+            selinux="name=selinux" in (info.get("SecurityOptions") or ()),
             limits_cpu=info.get("CpuCfsQuota") is not False,
             containerd_store=_CONTAINERD_STORE in (info.get("DriverStatus") or ()),
             clock_offset=time(info["SystemTime"]) - asked if info.get("SystemTime") else None,

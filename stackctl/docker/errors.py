@@ -82,6 +82,11 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
         " (default-address-pools in daemon.json)",
     ),
     (
+        r"error setting rlimit",
+        "the engine may not let a container open as many files as the Compose files allow it",
+        "raise the engine's own limit (LimitNOFILE of its systemd unit), or set `ulimits` in stackctl.override.yml",
+    ),
+    (
         r"no matching manifest for|does not match the specified platform|does not provide the specified platform",
         "there is no such image for this engine's platform: {reason}",
         "set another image, or `platform: linux/amd64` in stackctl.override.yml if the engine can emulate that",

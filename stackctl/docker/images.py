@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stackctl.docker import build_network
 from stackctl.docker.command import Command
 from stackctl.docker.errors import NoImageError, failed, translated
 
@@ -159,18 +160,21 @@ class Images(Command):
         build_file: Path,
         arguments: Mapping[str, str] = {},
         labels: Mapping[str, Mapping[str, str]] | None = None,
+        *,
+        authorities: Path | None = None,
     ) -> Iterator[str]:
         """Build the images of a compose file with these build arguments, and yield the builder's lines.
 
-        With `labels`, by service, only the images of these services are built.
+        With `labels`, by service, only the images of these services are built. `authorities` is a PEM file with
+        certificate authorities, which the build gets as the secret `ca`.
         """
-        with translated("docker compose build"), tempfile.NamedTemporaryFile("w") as labelled:
-            builds = {name: {"build": {"labels": own}} for name, own in (labels or {}).items()}
-            json.dump({"services": builds}, labelled)
-            labelled.flush()
-            from python_on_whales import DockerClient
+        from python_on_whales import DockerClient
 
-            builder = DockerClient(compose_files=[build_file, labelled.name])
+        with translated("docker compose build"), tempfile.NamedTemporaryFile("w") as overlay:
+            # In a file of its owner's alone: a proxy's address may have a password, and a command line is everybody's.
+            json.dump(build_network.overlay(build_file, labels, authorities), overlay)
+            overlay.flush()
+            builder = DockerClient(compose_files=[build_file, overlay.name])
             lines = builder.compose.build(
                 services=None if labels is None else list(labels),
                 build_args=dict(arguments),

@@ -23,6 +23,7 @@ PROCESS_LABEL = "stackctl.process"
 HASH_LABEL = "com.docker.compose.config-hash"
 """Compose's digest of the configuration that it made a container from."""
 _IMAGE_LABEL = "com.docker.compose.image"
+_COMPOSE_LABEL = "com.docker.compose.version"
 _ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
 _EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - they are read
 """What stands for all of a machine's addresses; the first is Podman's."""
@@ -40,6 +41,8 @@ class OwnContainer:
     """Hash of the service's configuration."""
     image: str | None
     """ID of the image."""
+    compose: str | None
+    """The version of Compose that created it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Inventory:
                 container["State"]["Running"] and not container["State"]["Paused"],
                 labels.get(HASH_LABEL),
                 labels.get(_IMAGE_LABEL),
+                labels.get(_COMPOSE_LABEL),
             )
             for container in self._own()
             for labels in [labels_of(container)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +19,26 @@ Inspected = Mapping[str, Any]
 """What `docker container inspect` says (Engine API, ContainerInspect)."""
 
 Health = Literal["starting", "healthy", "unhealthy", "none"]
+
+
+_CHECK_LINES = 2
+_CHECK_CHARACTERS = 300
+"""How much of a health check's output is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """The result of a container's last health check, where that failed."""
+
+    exit_code: int
+    """-1 where the engine ended it, for its time was over."""
+    output: str
+    """The end of what it printed, both streams."""
+
+    def __str__(self) -> str:
+        """Return the exit code and the output in one line."""
+        code = "timed out" if self.exit_code == -1 else f"exit code {self.exit_code}"
+        return f"health check failed, {code}: {self.output or 'no output'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +60,8 @@ class ContainerState:
     """Whether it is another Compose project's, or nobody's, on a network that this stack has joined."""
     project: str | None = None
     """Its Compose project, where it has one."""
+    failed_check: FailedCheck | None = None
+    """The last health check, where it failed; None for one that passed or never ran."""
 
     @property
     def running(self) -> bool:
@@ -101,7 +123,8 @@ def state_of(container: Inspected) -> ContainerState:
     """Return the container's state, named after its Compose service if it has one."""
     labels = labels_of(container)
     state = container["State"]
-    health = (state.get("Health") or {}).get("Status")
+    checks = state.get("Health") or {}
+    health = checks.get("Status")
     started = time(state["StartedAt"])
     return ContainerState(
         id=container["Id"],
@@ -116,7 +139,19 @@ def state_of(container: Inspected) -> ContainerState:
         image=container["Config"]["Image"],
         standin=labels.get(_STANDIN_LABEL) == "true",
         project=labels.get(PROJECT_LABEL),
+        failed_check=_failed_check(checks.get("Log") or ()),
     )
+
+
+def _failed_check(log: Sequence[Mapping[str, Any]]) -> FailedCheck | None:
+    """Return the last result of a health check's log (Engine API, HealthcheckResult), where it is a failure."""
+    if not log or not log[-1].get("ExitCode"):
+        return None
+    said = str(log[-1].get("Output") or "")
+    # What is not printable would move the terminal's cursor.
+    lines = ["".join(filter(str.isprintable, line)).strip() for line in said.splitlines()]
+    output = "; ".join([line for line in lines if line][-_CHECK_LINES:])
+    return FailedCheck(int(log[-1]["ExitCode"]), output[-_CHECK_CHARACTERS:])
 
 
 def time(text: str) -> dt.datetime:

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,12 +90,24 @@ _PARTS = (
 )
 
 
-def build(engine: Engine, releases: Releases, progress: Callable[[str], None]) -> None:
+def build(
+    engine: Engine,
+    releases: Releases,
+    progress: Callable[[str], None],
+    *,
+    only: Collection[str] | None = None,
+) -> None:
     """Build the images of the local set, in these releases, that are not here as this stackctl makes them.
+
+    Of all, or of those with these names `only`.
 
     Raises StackctlError where mmdebstrap or its package mirror is missing, EngineError where a build fails.
     """
-    labels = outdated(engine, releases)
+    labels = {
+        name: own
+        for name, own in outdated(engine, releases).items()
+        if only is None or name in only
+    }
     for part in _PARTS:
         wanted = {name: labels[name] for name in part.images(releases) if name in labels}
         if not wanted:
@@ -227,6 +239,10 @@ def build_demo(engine: Engine, settings: Settings, progress: Callable[[str], Non
     arguments = {"BASE": base}
     if index := settings["STACKCTL_PYPI_MIRROR"]:
         arguments["PIP_INDEX_URL"] = index
+    bundle = settings["STACKCTL_CA_BUNDLE"]
+    lines = engine.build(
+        paths.build_file("demo"), arguments, authorities=Path(bundle) if bundle else None
+    )
     progress(f"building the demo's image on {base}")
-    for _ in reported(engine.build(paths.build_file("demo"), arguments), progress):
+    for _ in reported(lines, progress):
         pass

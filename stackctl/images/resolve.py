@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
+from stackctl.images import replacements
 from stackctl.images.build import RECORD, build, build_demo, outdated
 from stackctl.images.lockfile import Lock
 from stackctl.images.sets import catalogue, pinned, reference, variables
@@ -27,7 +28,7 @@ class Resolved:
     variables: Mapping[str, str]
     reason: str | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
-    """Reference → the digest that it is locked to."""
+    """Reference → the digest that it is locked to, or the local image in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,11 @@ class Decision:
     build: tuple[str, ...] = ()
     """References to build."""
     falls_back: bool = False
-    """Whether the local set is used instead if an upstream image cannot be pulled or built."""
+    """Whether the local set is used instead if no upstream image can be pulled."""
+    replaces: bool = False
+    """Whether a local image is used in the place of a single upstream one that cannot be pulled or built."""
     pins: Mapping[str, str] = field(default_factory=dict)
-    """Reference → the digest that it is locked to."""
+    """Reference → the digest that it is locked to, or the local image in its place."""
     own: Mapping[str, str] = field(default_factory=dict)
     """Those of `pull` that a setting names → the setting. They are pulled for any set."""
     releases: Releases = PLAN
@@ -60,6 +63,7 @@ def resolve(
     demo: bool,
     progress: Callable[[str], None],
     lock: Lock | None = None,
+    previous_pins: Mapping[str, str] = {},
 ) -> Resolved:
     """Decide on an image set and get its images: `decide`, then `obtain`, with the errors of both."""
     decision = decide(
@@ -70,6 +74,7 @@ def resolve(
         releases=releases,
         demo=demo,
         lock=lock,
+        previous_pins=previous_pins,
     )
     return obtain(engine, settings, decision, demo=demo, progress=progress, lock=lock)
 
@@ -83,14 +88,15 @@ def decide(
     releases: Releases,
     demo: bool,
     lock: Lock | None = None,
+    previous_pins: Mapping[str, str] = {},
 ) -> Decision:
     """Decide on an image set, without changing anything.
 
     `auto` keeps the set that the project runs on (`previous`), so that its volumes are not opened by other versions;
     without one it takes the set that stackctl.lock has. Without a lock either it takes upstream where its images are
     present, the local set where that was loaded from a bundle, upstream where a registry gives it and our own image of
-    it can be built, and else the local set, which is built where it is not there yet. Raises StackctlError where what
-    is here is not what is locked.
+    it can be built, and else the local set, which is built where it is not there yet. It keeps local images that are in
+    the place of upstream ones, too (`previous_pins`). Raises StackctlError where what is here is not what is locked.
     """
     settled = choice if choice != "auto" else previous or (lock.set if lock else None)
     pins: dict[str, str] = {}
@@ -104,12 +110,15 @@ def decide(
         # Locked images are here already, and what is built anew would have other IDs.
         build = () if lock is not None else _missing_local(engine, releases)
         return Decision("local", reason, tuple(own), build, pins=pins, own=own, releases=releases)
+    replaces = choice == "auto" and lock is None
+    if replaces:
+        pins = replacements.kept(settings, releases, previous_pins)
     missing = [
         one
         for image in catalogue(releases, demo=demo)
         if not image.built_here
         for one in [pinned(reference(image, settings, "upstream"), pins)]
-        if one not in own and engine.image_id(one) is None
+        if one not in {*own, *pins.values()} and engine.image_id(one) is None
     ]
     if (
         missing
@@ -119,11 +128,16 @@ def decide(
     ):
         reason = "using the local image set, which was loaded from a bundle"
         return Decision("local", reason, tuple(own), own=own, releases=releases)
+    local = (
+        [one for one in _missing_local(engine, releases) if one in pins.values()] if pins else []
+    )
     return Decision(
         "upstream",
+        replacements.reason(pins),
         pull=(*own, *missing),
-        build=_missing_demo(engine, settings, own) if demo else (),
+        build=(*(_missing_demo(engine, settings, own, pins) if demo else ()), *local),
         falls_back=settled is None,
+        replaces=replaces,
         pins=pins,
         own=own,
         releases=releases,
@@ -149,33 +163,80 @@ def obtain(
     if decision.set == "local":
         return _local(engine, settings, decision, progress, demo=demo)
     missing = [one for one in decision.pull if one not in decision.own]
-    try:
-        for one in missing:
-            what = f"no registry gives {one}"
-            progress(f"pulling {one}")
-            engine.pull(one)
-        if demo:
-            what = "the demo's image cannot be built"
-            build_demo(engine, settings, progress)
-    except EngineError as error:
-        if not decision.falls_back:
-            raise EngineError(
-                f"{what}: {error.message}",
-                remedy="check the network, set STACKCTL_REGISTRY_MIRROR (and for the demo"
-                " STACKCTL_PYPI_MIRROR), or use --images local",
-            ) from None
-        reason = f"{what}: using the local image set, built from Debian's packages"
+    most = len(catalogue(releases, demo=demo)) // 2
+    failures = _pull(engine, decision, missing, most, progress)
+    if decision.falls_back and len(failures) > most:
+        reason = (
+            f"no registry gives {next(iter(failures))}: using the local image set, built from"
+            " Debian's packages"
+        )
         fallback = Decision(
             "local", reason, build=_missing_local(engine, releases), releases=releases
         )
         return _local(engine, settings, fallback, progress, demo=demo)
+    if demo:
+        failures |= _build_demo(engine, settings, decision, progress)
+    replaced = replacements.replace(
+        engine,
+        settings,
+        releases,
+        failures,
+        progress,
+        pins=decision.pins,
+        has_run=not decision.falls_back,
+    )
     if lock is not None and missing:
         for problem in lock.problems(engine, settings, "upstream", releases, demo=demo):
             raise problem
-    pins = decision.pins
-    return Resolved(
-        "upstream", variables(settings, "upstream", releases, demo=demo, pins=pins), pins=pins
-    )
+    pins = {**decision.pins, **replaced}
+    chosen = variables(settings, "upstream", releases, demo=demo, pins=pins)
+    return Resolved("upstream", chosen, replacements.reason(pins, failures), pins)
+
+
+def _pull(
+    engine: Engine,
+    decision: Decision,
+    missing: Sequence[str],
+    most: int,
+    progress: Callable[[str], None],
+) -> dict[str, EngineError]:
+    """Pull images, and return why those that may be replaced cannot be pulled.
+
+    Where more than `most` are missing and the first is not even refused, nobody waits for the others. Raises
+    EngineError where none may be replaced.
+    """
+    failures: dict[str, EngineError] = {}
+    for number, one in enumerate(missing):
+        progress(f"pulling {one}")
+        try:
+            engine.pull(one)
+        except EngineError as error:
+            if not decision.replaces:
+                raise replacements.unavailable(one, error) from None
+            failures[one] = error
+            if number == 0 and len(missing) > most and not replacements.is_refusal(error):
+                return dict.fromkeys(missing, error)
+    return failures
+
+
+def _build_demo(
+    engine: Engine, settings: Settings, decision: Decision, progress: Callable[[str], None]
+) -> dict[str, EngineError]:
+    """Build our own image of the upstream set, and return why it cannot be built, if it may be replaced.
+
+    Raises EngineError where it may not.
+    """
+    (image,) = (one for one in catalogue(PLAN) if one.built_here)
+    name = reference(image, settings, "upstream")
+    if name in decision.pins:
+        return {}
+    try:
+        build_demo(engine, settings, progress)
+    except EngineError as error:
+        if not decision.replaces:
+            raise replacements.unavailable(name, error) from None
+        return {name: error}
+    return {}
 
 
 def _missing_own(
@@ -217,14 +278,16 @@ def _missing_local(engine: Engine, releases: Releases) -> tuple[str, ...]:
     return tuple(image.local for image in catalogue(releases) if image.name in wanted)
 
 
-def _missing_demo(engine: Engine, settings: Settings, own: Mapping[str, str]) -> tuple[str, ...]:
+def _missing_demo(
+    engine: Engine, settings: Settings, own: Mapping[str, str], pins: Mapping[str, str]
+) -> tuple[str, ...]:
     """Return our own image of the upstream set if it has to be built."""
     return tuple(
         taken
         for image in catalogue(PLAN)
         if image.built_here
         for taken in [reference(image, settings, "upstream")]
-        if taken not in own and engine.image_id(taken) is None
+        if taken not in own and taken not in pins and engine.image_id(taken) is None
     )
 
 

@@ -15,6 +15,7 @@ from stackctl.util import paths, yaml_text
 
 BUILT_HERE = "demo"
 """Our own image, which the upstream set builds from its Dockerfile too."""
+_DIGEST = re.compile(r"sha[0-9]+:[0-9a-f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,11 @@ def mirrored(reference: str, mirror: str) -> str:
 
 
 def pinned(reference: str, pins: Mapping[str, str]) -> str:
-    """Return a reference with its digest, where it is pinned to one."""
-    return f"{reference}@{pins[reference]}" if reference in pins else reference
+    """Return a reference with its digest, where it is pinned to one, or the image that is in its place."""
+    taken = pins.get(reference)
+    if taken is None:
+        return reference
+    return f"{reference}@{taken}" if _DIGEST.match(taken) else taken
 
 
 def variables(

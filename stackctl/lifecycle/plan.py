@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.inventory import Inventory, OwnContainer
+from stackctl.docker.requirements import release
 from stackctl.images import lockfile, releases, resolve, sets
 from stackctl.images.resolve import Choice, Decision
 from stackctl.lifecycle import attach, demo_data, preflight, stored_data
@@ -17,7 +18,7 @@ from stackctl.project import config_volumes
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
-from stackctl.services.catalog import Service
+from stackctl.services.catalog import Service, SetName
 from stackctl.services.releases import Versions
 
 
@@ -28,6 +29,28 @@ class Observed:
     inventory: Inventory
     volumes: frozenset[str]
     """The project's data volumes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeUpdate:
+    """Another version of Docker Compose than that which created the containers."""
+
+    before: str
+    now: str
+
+    def replaces(self, containers: Mapping[str, OwnContainer], hashes: Mapping[str, str]) -> bool:
+        """Return whether Compose replaces every container for its own sake.
+
+        It does so where it hashes services otherwise than the version before: then no hash is as it was.
+        """
+        kept = [
+            (one.configuration, hashes[name]) for name, one in containers.items() if name in hashes
+        ]
+        return bool(kept) and all(before != now for before, now in kept)
+
+    def __str__(self) -> str:
+        """Say what it means."""
+        return f"Docker Compose went from {self.before} to {self.now}, which replaces every container once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +78,17 @@ class Facts:
     down_cut_off: bool = False
     rehearsal: Rehearsal | None = None
     """Known to a dry run only; an `up` finds it out on its way."""
+
+    @property
+    def compose_update(self) -> ComposeUpdate | None:
+        """The change of Compose since the containers were created; None without one, or where it is unknown."""
+        existing = {} if self.down_cut_off else self.engine.inventory.services()
+        makers = {one.compose for one in existing.values()}
+        others = sorted(maker for maker in makers if maker and not self._is_current(maker))
+        return ComposeUpdate(others[0], self.info.compose) if others else None
+
+    def _is_current(self, compose: str) -> bool:
+        return release(compose.removeprefix("v")) == release(self.info.compose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +132,15 @@ class UpPlan:
     """Their names; None unless rehearsed."""
     containers: ContainerChanges | None
     """None unless rehearsed."""
+
+    @property
+    def compose_update(self) -> ComposeUpdate | None:
+        """The change of Compose that replaces every container; None unless rehearsed."""
+        rehearsal, update = self.facts.rehearsal, self.facts.compose_update
+        if rehearsal is None or update is None:
+            return None
+        existing = self.facts.engine.inventory.services()
+        return update if update.replaces(existing, rehearsal.hashes) else None
 
     @property
     def state(self) -> ProjectState:
@@ -246,7 +289,9 @@ def gather(
     services = project.services_of(state)
     step("checking this machine")
     own = [one for one in services if one.profile != "attached"]
-    findings = preflight.examine(engine, project.settings, own, state.app_services)
+    findings = preflight.examine(
+        engine, project.settings, own, state.app_services, _chosen_set(choice, state)
+    )
     preflight.refuse_failures(findings)
     step("choosing the images")
     images = resolve.decide(
@@ -257,6 +302,7 @@ def gather(
         releases=state.releases,
         demo=state.demo,
         lock=lock,
+        previous_pins=state.pins,
     )
     state = replace(state, images=images.set, pins=images.pins)
     observed = observe(engine)
@@ -297,6 +343,10 @@ def data_moves(project: Project, state: ProjectState, observed: Observed) -> tup
     )
     stored_data.refuse(found, project.choices)
     return found
+
+
+def _chosen_set(choice: Choice, state: ProjectState) -> SetName | None:
+    return state.images if choice == "auto" else choice
 
 
 def observe(engine: Engine) -> Observed:

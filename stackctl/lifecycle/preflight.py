@@ -27,17 +27,21 @@ from stackctl.docker.requirements import (
     release,
 )
 from stackctl.errors import EngineError, SeveralErrors, StackctlError
+from stackctl.images import sets
+from stackctl.lifecycle import processor
 from stackctl.lifecycle.attach import Survey
 from stackctl.project import engine_overrides
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
-from stackctl.services.catalog import PUBLISHED_PORTS, Service
+from stackctl.services.catalog import PUBLISHED_PORTS, Service, SetName
 from stackctl.services.channels import CHANNELS
+from stackctl.util.environment import shell
 
 _GIB = 1024**3
 _MEMORY_WANTED = 4 * _GIB
 _DISK_WANTED = 5 * _GIB
 _DISK_NEEDED = 1 * _GIB
 _PODMAN_LACKS = "health checks are run by systemd, every 30 s from the start, and `restore` cannot fill its volumes"
+_PROXIES = ("https_proxy", "http_proxy", "all_proxy")
 _CLOCK_TOLERANCE = dt.timedelta(seconds=30)
 
 Level = Literal["ok", "skipped", "warning", "failure"]
@@ -55,11 +59,16 @@ class Finding:
 
 
 def examine(
-    engine: Engine, settings: Settings, services: list[Service], app_services: Collection[str] = ()
+    engine: Engine,
+    settings: Settings,
+    services: list[Service],
+    app_services: Collection[str] = (),
+    images: SetName | None = None,
 ) -> list[Finding]:
     """Check everything that `up` needs. Without an engine that is the only finding.
 
-    `app_services` are those of bot-core's own Compose files, if the stack includes them.
+    `app_services` are those of bot-core's own Compose files, if the stack includes them; `images` is the set that the
+    project runs on, if it has run.
     """
     try:
         info = engine.info()
@@ -71,10 +80,12 @@ def examine(
         *_versions(info, ADAPTING_COMPOSE if adapts else MINIMUM_COMPOSE),
         *_engine(engine.endpoint, info, settings),
         *_resources(engine.endpoint, info),
+        *_processor(engine.endpoint, info, settings, services, images),
         *_clock(info),
         *foreign_containers(inventory, app_services),
         *_ports(engine, inventory, info, settings, services),
         *_channels(settings),
+        *_proxy(settings),
         *_names(settings),
     ]
 
@@ -161,6 +172,13 @@ def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterato
             f"Podman speaks Docker's API, but not all of it: {_PODMAN_LACKS}",
             "take Docker Engine for all of it; the README says what was tried with Podman",
         )
+    if info.selinux:
+        yield Finding(
+            "engine",
+            "ok",
+            "it confines containers by SELinux: configuration and secrets are handed over in volumes, and"
+            " node-exporter and docker-socket-proxy, which read the host, run without a label",
+        )
     if not info.limits_cpu:
         yield Finding(
             "engine",
@@ -223,6 +241,30 @@ def _resources(endpoint: Endpoint, info: EngineInfo) -> Iterator[Finding]:
             yield Finding("disk", "warning", text, remedy)
         else:
             yield Finding("disk", "ok", text)
+
+
+def _processor(
+    endpoint: Endpoint,
+    info: EngineInfo,
+    settings: Settings,
+    services: Iterable[Service],
+    images: SetName | None,
+) -> Iterator[Finding]:
+    """Yield a warning where this processor cannot run the demo's MongoDB, which would die of an illegal instruction."""
+    image = settings["MONGODB_IMAGE"] or next(
+        one.upstream for one in sets.catalogue() if one.name == "mongodb"
+    )
+    wanted = any(one.name == "mongodb" and one.profile == "demo" for one in services)
+    # Of another machine, or of a virtual one, this one's processor says nothing.
+    if not wanted or images == "local" or endpoint.remote or info.is_docker_desktop:
+        return
+    if not processor.runs_mongodb(image):
+        yield Finding(
+            "processor",
+            "warning",
+            f"it has no {processor.MONGODB_NEEDS[processor.machine()]}, without which {image} does not start",
+            f"set MONGODB_IMAGE={processor.OLDER_MONGODB}, or use --images local",
+        )
 
 
 def _clock(info: EngineInfo) -> Iterator[Finding]:
@@ -348,6 +390,21 @@ def _channels(settings: Settings) -> Iterator[Finding]:
             yield Finding("notifications", "failure", conflict.message, conflict.remedy)
         else:
             yield Finding("notifications", "ok", f"{channel.name} is set up")
+
+
+def _proxy(settings: Settings) -> Iterator[Finding]:
+    """Yield a warning where this machine goes through a proxy, and the stack's messages to the internet do not."""
+    here = next(
+        (name for name in _PROXIES for name in (name, name.upper()) if shell().get(name)), None
+    )
+    sends = any(one.by_http and not settings.missing(one.required) for one in CHANNELS)
+    if here and settings["STACKCTL_PROXY"] is None and (sends or settings["BINANCE_API_URL"]):
+        yield Finding(
+            "proxy",
+            "warning",
+            f"{here} is set, and what the stack sends to the internet goes through no proxy",
+            "set STACKCTL_PROXY to one that containers reach, if there is no other way out",
+        )
 
 
 def _names(settings: Settings) -> Iterator[Finding]:

@@ -214,6 +214,7 @@ def _reset_volumes(plan: UpPlan, project: Project, engine: Engine, observer: Obs
 def _start_containers(
     plan: UpPlan, project: Project, engine: Engine, resolved: Resolved, observer: Observer
 ) -> None:
+    _explain_replacement(plan, project, engine, observer)
     observer.step("starting the containers")
     for one in engine.containers().values():
         # Compose fails over a paused container.
@@ -229,6 +230,19 @@ def _start_containers(
             {name: one.image for name, one in engine.containers().items() if not one.attached},
         )
     reload.note_started(project.state)
+
+
+def _explain_replacement(
+    plan: UpPlan, project: Project, engine: Engine, observer: Observer
+) -> None:
+    """Note that every container is replaced because Compose was updated, where that is so."""
+    update = plan.facts.compose_update
+    if update is None:
+        return
+    configuration = attach.configuration(engine, project.choices)
+    hashes = engine.configuration_hashes(configuration)
+    if update.replaces(plan.facts.engine.inventory.services(), hashes):
+        observer.note(str(update))
 
 
 def _remove_stale_volumes(plan: UpPlan, engine: Engine, copies: Sequence[Copy]) -> None:

@@ -7,6 +7,7 @@ Compose file that is merged over all others. The usual engine, of this machine a
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from stackctl.project import compose_overlay, config_volumes
 from stackctl.project.compose_overlay import RESET
 from stackctl.project.config_volumes import Copy
 from stackctl.project.state import StateFolder, write_atomic
+from stackctl.services.catalog import SERVICES
 
 _COMPOSE_FILE = "engine.yml"
 _ENV_FILE = "engine.env"
@@ -25,14 +27,22 @@ _HEADER = "# Written by stackctl for the engine of the last `up`.\n"
 _SOCKET = "/var/run/docker.sock"
 
 
-def copies_files(endpoint: Endpoint, settings: Settings) -> bool:
-    """Return whether configuration and secrets are passed in volumes."""
-    return endpoint.remote or settings.enabled("STACKCTL_COPY_FILES")
+def copies_files(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> bool:
+    """Return whether configuration and secrets are passed in volumes.
+
+    With SELinux too, where containers may read the engine's volumes: Compose has no label for the file of a secret, and
+    a user's folder keeps its own.
+    """
+    return endpoint.remote or info.selinux or settings.enabled("STACKCTL_COPY_FILES")
 
 
 def replaces_settings(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> bool:
     """Return whether settings have to be removed from the compose files, for which Compose must support `!reset`."""
-    return copies_files(endpoint, settings) or not info.limits_cpu or not takes_start_interval(info)
+    return (
+        copies_files(endpoint, info, settings)
+        or not info.limits_cpu
+        or not takes_start_interval(info)
+    )
 
 
 def takes_start_interval(info: EngineInfo) -> bool:
@@ -85,7 +95,10 @@ def write_files(
     else:
         configuration = engine.configuration()
         services = _refused(configuration, info)
-        if copies_files(endpoint, settings):
+        if info.selinux:
+            for service in unlabelled(configuration, state.folder):
+                services.setdefault(service, {})["security_opt"] = ["label=disable"]
+        if copies_files(endpoint, info, settings):
             made, mounts = config_volumes.plan(configuration, state.folder)
             for service, mounted in mounts.items():
                 services[service] = {**services.get(service, {}), **mounted}
@@ -102,6 +115,21 @@ def _env(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> str:
     }
     lines = [f"{name}='{value}'\n" for name, value in values.items()]
     return "".join(lines)
+
+
+def unlabelled(configuration: Mapping[str, Any], folder: Path) -> list[str]:
+    """Return our services that mount files of the host, which SELinux denies to containers with its labels.
+
+    Labelling those, the root folder and the engine's socket, would change the host. What is below `folder` is copied,
+    and a privileged container has no label. Services of the user's own files are the user's business.
+    """
+    return [
+        name
+        for name, body in configuration["services"].items()
+        if name in SERVICES and not body.get("privileged")
+        for mounts in [[one for one in body.get("volumes") or () if one["type"] == "bind"]]
+        if any(not Path(one["source"]).is_relative_to(folder) for one in mounts)
+    ]
 
 
 def _refused(configuration: dict[str, Any], info: EngineInfo) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service, SetName
 from stackctl.services.releases import PLAN, Releases
 from stackctl.util import environment, paths
+from stackctl.util.redaction import redacted
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
@@ -58,7 +59,7 @@ class ProjectState:
     images: SetName | None = None
     releases: Releases = PLAN
     pins: Mapping[str, str] = field(default_factory=dict)
-    """Reference → the digest that stackctl.lock had for it."""
+    """Reference → the digest that stackctl.lock had for it, or the local image that runs in its place."""
     network: str | None = None
     """The network of a running bot-core that the stack has joined."""
     projects: tuple[str, ...] = ()
@@ -102,6 +103,12 @@ class Project:
     def secrets(self) -> Secrets:
         """The project's secrets, generated where they are not there yet."""
         return Secrets(self.settings, self.state)
+
+    def redacted(self, text: str) -> str:
+        """Return a text, such as a program's output, without this project's secrets."""
+        # Reading the generated ones makes them known.
+        _ = self.secrets
+        return redacted(text)
 
     def as_running(self) -> tuple[Project, str | None]:
         """Return this project at the addresses of its running stack, and a sentence where the settings differ."""

@@ -17,12 +17,16 @@ from stackctl.project.state import MOUNTED_FILE, PRIVATE_FILE, StateFolder, writ
 from stackctl.services import channels
 from stackctl.services.applications import MonitoredServices
 from stackctl.util.redaction import remember
+from stackctl.values.parsers import names_one_mongodb
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
 USER = "stackctl"
 """The user that the demo's RabbitMQ and MongoDB are set up with."""
+
+COMMA = r"\,"
+"""A comma in MongoDB's address, as the exporter takes it."""
 
 STORE = "secrets.json"
 """Where generated secrets are kept, in the state folder."""
@@ -54,6 +58,11 @@ class Secrets:
         return self._settings.secret(name) is None and name in self._generated
 
     @property
+    def names_one_mongodb(self) -> bool:
+        """Whether the address of MongoDB names one server, and not a cluster."""
+        return names_one_mongodb(self._mongodb_uri())
+
+    @property
     def fingerprint_key(self) -> bytes:
         """A key of this project's own, so that a fingerprint of a secret tells nothing about the secret."""
         return base64.b64encode(self._generated[_FINGERPRINT_KEY].encode())
@@ -73,7 +82,8 @@ class Secrets:
             write_atomic(state.secrets / name, content or defaults.get(name, ""), MOUNTED_FILE)
         write_atomic(
             state.secrets / "mongodb-exporter.env",
-            f"MONGODB_URI={_env_quoted(self._mongodb_uri())}\n",
+            # The exporter's command line parser (alecthomas/kong) would split it at its commas.
+            f"MONGODB_URI={_env_quoted(self._mongodb_uri().replace(',', COMMA))}\n",
             PRIVATE_FILE,
         )
 

@@ -26,6 +26,11 @@ from stackctl.services.channels import CHANNELS, Channel, StandIn
 from stackctl.services.releases import Releases
 from stackctl.util import paths, yaml_text
 
+_AUTHORITIES = "ca"
+"""The folder of further certificate authorities, which is there without any too."""
+_OUTSIDE = "http_2xx_outside"
+"""The module of blackbox-exporter for targets that are not on the stack's networks."""
+
 _CONFIG_FILE = 0o644
 _CONFIG_FOLDER = 0o755
 """The programs read it as users of their own, whatever umask stackctl runs with."""
@@ -127,6 +132,7 @@ def _configuration(
         "prometheus/prometheus.yml": lambda text: targets.prometheus(
             _own_containers(text, settings.project), releases, present
         ),
+        "blackbox/blackbox.yml": lambda text: _blackbox(text, settings),
         "prometheus/targets/binance.yml": lambda text: _binance(text, settings["BINANCE_API_URL"]),
     }
     for name, edit in edits.items():
@@ -138,8 +144,31 @@ def _configuration(
         files["prometheus/scrape-configs/kubernetes.yml"] = fragments[
             "prometheus/fragments/kubernetes.yml"
         ]
+    if bundle := settings["STACKCTL_CA_BUNDLE"]:
+        files[f"{_AUTHORITIES}/company.pem"] = Path(bundle).read_bytes()
     alerts, panels = targets.leave_out(files, present)
     return files, alerts, panels
+
+
+def _proxy(settings: Settings) -> dict[str, str]:
+    """Return the keys that lead a Go program's HTTP client through the proxy; none without one.
+
+    They are those of `http_config` in Alertmanager and of `http` in blackbox-exporter
+    (prometheus/common, config.ProxyConfig).
+    """
+    keys = {"proxy_url": settings["STACKCTL_PROXY"], "no_proxy": settings["STACKCTL_NO_PROXY"]}
+    return {key: value for key, value in keys.items() if value} if keys["proxy_url"] else {}
+
+
+def _blackbox(text: str, settings: Settings) -> str:
+    """Lead the probes of the outside through the proxy."""
+    proxy = _proxy(settings)
+    if not proxy:
+        return text
+    config: dict[str, Any] = yaml_text.load(text)
+    # Names of the outside may be known to the proxy alone.
+    config["modules"][_OUTSIDE]["http"] |= {**proxy, "skip_resolve_phase_with_proxy": True}
+    return targets.dumped(config)
 
 
 def _alertmanager(
@@ -163,9 +192,12 @@ def _set_up(config: dict[str, Any], channel: Channel, settings: Settings) -> Non
             shared.pop(key.name, None)
         elif (content := key.content(settings)) is not None:
             shared[key.name] = content
+    proxy = _proxy(settings) if channel.by_http else {}
     for receiver in config["receivers"]:
         for one in channel.configurations(receiver):
             one |= {key: value.format_map(settings) for key, value in channel.fields.items()}
+            if proxy:
+                one["http_config"] = dict(proxy)
 
 
 def _redirect_to_sink(shared: dict[str, Any], stand_in: StandIn) -> None:
@@ -225,8 +257,9 @@ def _synchronise(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
         if path.is_file() and name not in files:
             path.unlink()
             changed.append(name)
-    # The glob of prometheus.yml needs a folder, also an empty one.
-    (folder / "prometheus" / "scrape-configs").mkdir(parents=True, exist_ok=True)
+    # The glob of prometheus.yml needs a folder, also an empty one, and so does a mount.
+    for needed in ("prometheus/scrape-configs", _AUTHORITIES):
+        (folder / needed).mkdir(parents=True, exist_ok=True)
     for path in folder.rglob("*"):
         if path.is_dir() and path.stat().st_mode & 0o777 != _CONFIG_FOLDER:
             path.chmod(_CONFIG_FOLDER)
@@ -250,6 +283,7 @@ def _compose_env(
         # An IPv6 address is in brackets before a port.
         "STACKCTL_BIND_ADDRESS": f"[{bind}]" if ":" in bind else bind,
         **_ports(settings, present),
+        "MONGODB_DIRECT_CONNECT": "true" if secrets.names_one_mongodb else "false",
         "REDIS_ADDRESS": present.targets["redis"].address if "redis" in present.targets else None,
         "PROMETHEUS_RETENTION_TIME": settings["PROMETHEUS_RETENTION_TIME"],
         "PROMETHEUS_RETENTION_SIZE": settings["PROMETHEUS_RETENTION_SIZE"],

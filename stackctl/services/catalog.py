@@ -154,6 +154,9 @@ _PROMETHEUS_CHECKS = (
     ),
 )
 
+_AUTHORITIES = "config/ca"
+"""Further certificate authorities, which Go's programs read once."""
+
 _ALL = (
     Service(
         "prometheus",
@@ -176,7 +179,11 @@ _ALL = (
         HttpProbe("/-/ready"),
         page="/",
         port=Port("ALERTMANAGER_PORT", 9093),
-        reads=("config/alertmanager", *(f"secrets/{file}" for file, _ in channels.secret_files())),
+        reads=(
+            "config/alertmanager",
+            _AUTHORITIES,
+            *(f"secrets/{file}" for file, _ in channels.secret_files()),
+        ),
         checks=(
             ConfigCheck(
                 "alertmanager",
@@ -195,7 +202,7 @@ _ALL = (
         HttpProbe("/api/health"),
         page="/",
         port=Port("GRAFANA_PORT", 3001),
-        reads=("config/grafana/provisioning", "secrets/grafana_password"),
+        reads=("config/grafana/provisioning", _AUTHORITIES, "secrets/grafana_password"),
         watches="grafana/dashboards/",
         data=Data("grafana_data", "annotations, users, and dashboards of your own"),
     ),
@@ -271,7 +278,7 @@ _ALL = (
         "monitoring",
         HttpProbe("/-/healthy"),
         port=Port("BLACKBOX_EXPORTER_PORT", 9115),
-        reads=("config/blackbox",),
+        reads=("config/blackbox", _AUTHORITIES),
         checks=(
             ConfigCheck(
                 "blackbox",

@@ -102,6 +102,8 @@ class Channel:
     """Template over a message in the sink: its `target`, and the `mark` that its title begins with, such as [X]."""
     conflict: Callable[[Given], Conflict | None] = lambda _: None
     """Return which of its settings contradict each other, if any do."""
+    by_http: bool = True
+    """Whether its messages are requests, which can go through a proxy."""
     shows_summary: bool = True
     """Whether its messages contain the alert's summary."""
 
@@ -280,6 +282,7 @@ CHANNELS: tuple[Channel, ...] = (
         destination="e-mail ({ALERTMANAGER_EMAIL_TO})",
         counted_as="{mark} to {target}",
         conflict=_mail_conflict,
+        by_http=False,
     ),
     Channel(
         "dead man's switch",

@@ -46,6 +46,7 @@ def as_json(plan: UpPlan, rehearsal: Rehearsal) -> dict[str, Any]:
             "pull": list(images.pull),
             "build": list(images.build),
         },
+        "compose_update": asdict(plan.compose_update) if plan.compose_update else None,
         "files": asdict(rehearsal.files),
         "containers": asdict(containers),
         "volumes": {
@@ -151,6 +152,8 @@ def _volumes(plan: UpPlan) -> Iterator[Text]:
 def _containers(plan: UpPlan) -> Iterator[Text]:
     containers = plan.containers
     assert containers is not None  # noqa: S101 - it was rehearsed
+    if plan.compose_update is not None:
+        yield Text(str(plan.compose_update), style="yellow")
     parts = [
         *_named("create", containers.create),
         *_named("recreate", containers.recreate or ()),

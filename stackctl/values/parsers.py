@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from stackctl.values.durations import parse_duration
@@ -44,10 +45,15 @@ _MAILBOX = rf"(?:{_SPEC}|(?:{_PHRASE})?< *{_SPEC}>){_COMMENT}"
 # https://www.mongodb.com/docs/manual/reference/connection-string, as the Go driver reads it (its package connstring).
 _WORD = rf"(?:[^/:@%]|{_ESCAPE})*"
 _MONGODB_URI = re.compile(
-    rf"mongodb://(?P<user>{_WORD}(?::{_WORD})?@)?(?P<hosts>[^/?@]+)(?(user)(?:/.*)?|(?:/[^@]*)?)",
+    rf"mongodb(?P<srv>\+srv)?://(?P<user>{_WORD}(?::{_WORD})?@)?(?P<hosts>[^/?@]+)(?(user)(?:/.*)?|(?:/[^@]*)?)",
     re.DOTALL,
 )
 _MONGODB_HOST = re.compile(rf"(?:(?:[^:%\[\]]|{_ESCAPE})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+
+# https://www.rfc-editor.org/rfc/rfc7468, section 5
+_CERTIFICATE = re.compile(
+    r"-----BEGIN CERTIFICATE-----.*?(?:-----END CERTIFICATE-----|\Z)", re.DOTALL
+)
 
 # https://pkg.go.dev/github.com/distribution/reference
 _COMPONENT = "[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
@@ -109,6 +115,63 @@ def index(value: str) -> str:
         # It would stay in the image that is built with it.
         raise ValueError("an index without a user's name or password is expected")
     return value
+
+
+def proxy(value: str) -> str:
+    """Accept the URL of an HTTP proxy that containers can reach, without credentials.
+
+    It stands in rendered configuration, which has no secrets.
+    """
+    parts = urlsplit(url(value))
+    if parts.username is not None:
+        raise ValueError(
+            "a proxy without a user's name or password is expected, such as one of this machine that logs in"
+        )
+    name = parts.hostname or ""
+    if name.lower() == "localhost" or (_is_ip(name) and ipaddress.ip_address(name).is_loopback):
+        raise ValueError(
+            "containers do not reach this machine's loopback: give the proxy's address on a network"
+        )
+    return value
+
+
+def no_proxy(value: str) -> str:
+    """Accept hosts, domains, addresses and networks with commas between, as Go's httpproxy package reads them."""
+    if not re.fullmatch(r"[A-Za-z0-9.:_\[\]*/ -]+(,[A-Za-z0-9.:_\[\]*/ -]+)*", value):
+        raise ValueError(
+            "hosts, domains and networks with commas between are expected, such as corp.example,10.0.0.0/8"
+        )
+    return value
+
+
+def certificates(value: str) -> str:
+    """Accept the path of a PEM file with certificates and no private key, and return it whole."""
+    # It takes longer to load than all the rest of this module.
+    import ssl
+
+    try:
+        path = Path(text(value)).expanduser().absolute()
+        content = path.read_text(encoding="utf-8", errors="replace")
+    except (OSError, RuntimeError) as error:
+        # The latter for a ~ of a user who has no home folder.
+        why = error.strerror if isinstance(error, OSError) else None
+        raise ValueError(f"it cannot be read: {why or error}") from None
+    if "PRIVATE KEY-----" in content:
+        raise ValueError("it has a private key, which no container is to get")
+    try:
+        for found in _CERTIFICATE.findall(content) or [""]:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=found)
+    except (ssl.SSLError, ValueError):
+        raise ValueError("a file with certificates in PEM form is expected") from None
+    return str(path)
+
+
+def _is_ip(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
 
 
 def host(value: str) -> str:
@@ -217,32 +280,35 @@ def mirror(value: str) -> str:
 
 
 def mongodb_uri(value: str) -> str:
-    """Accept the connection string of one MongoDB server, as the driver of its exporter reads it.
-
-    The exporter connects directly, to tell each member of a replica set from the others; the driver then refuses
-    several hosts and mongodb+srv://.
-    """
-    if value.startswith("mongodb+srv://"):
-        raise ValueError(
-            "mongodb:// with one server is expected, as the exporter connects to one directly;"
-            " mongodb+srv:// names a whole cluster"
-        )
+    """Accept the connection string of a MongoDB server or cluster, as the driver of its exporter reads it."""
     found = _MONGODB_URI.fullmatch(value)
     if found is None:
         raise ValueError(
-            "mongodb://USER:PASSWORD@HOST:PORT/ is expected, with / : @ and % in the user and the password"
-            " written as %2F, %3A, %40 and %25"
+            "mongodb://USER:PASSWORD@HOST:PORT/ is expected, or mongodb+srv://USER:PASSWORD@HOST/, with / : @ and %"
+            " in the user and the password written as %2F, %3A, %40 and %25"
         )
-    hosts = [host for host in found["hosts"].split(",") if host]
-    if len(hosts) != 1:
+    hosts = _mongodb_hosts(value)
+    if found["srv"] and (found["hosts"] != hosts[0] or not re.fullmatch(r"[^:\[\]]+", hosts[0])):
         raise ValueError(
-            "one server is expected, as the exporter connects to one directly: take a member"
+            "mongodb+srv:// takes one host without a port, whose DNS names the servers"
         )
-    if not _MONGODB_HOST.fullmatch(hosts[0]):
-        raise ValueError("a host, with a port from 1 to 65535 or none, is expected after the @")
-    if ":" in hosts[0].rpartition("]")[2]:
-        port(hosts[0].rpartition(":")[2])
+    for one in hosts:
+        if not _MONGODB_HOST.fullmatch(one):
+            raise ValueError("a host, with a port from 1 to 65535 or none, is expected after the @")
+        if ":" in one.rpartition("]")[2]:
+            port(one.rpartition(":")[2])
     return text(value)
+
+
+def names_one_mongodb(value: str) -> bool:
+    """Return whether an accepted connection string names one server, to which a client can connect directly."""
+    return not value.startswith("mongodb+srv:") and len(_mongodb_hosts(value)) == 1
+
+
+def _mongodb_hosts(value: str) -> list[str]:
+    found = _MONGODB_URI.fullmatch(value)
+    # The driver passes over an empty one.
+    return [host for host in found["hosts"].split(",") if host] or [""] if found else []
 
 
 def path(value: str) -> str:

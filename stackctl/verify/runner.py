@@ -159,9 +159,12 @@ async def _ask(check: Check, context: Context, containers: Containers) -> Findin
         )
     if finding.ok or finding.final or finding.obstacle:
         return finding
-    found = await containers.obstacle(finding.blames or (check.service,), silent=silent)
+    services = finding.blames or (check.service,)
+    found = await containers.obstacle(services, silent=silent)
     if found is None:
-        return finding
+        unhealthy = await containers.failed_checks(services)
+        observed = f"{finding.observed} ({unhealthy})" if unhealthy else finding.observed
+        return replace(finding, observed=observed)
     obstacle, reason = found
     return replace(
         finding,

@@ -21,6 +21,7 @@ from stackctl.errors import NotRunning, NotSettled, StackctlError
 from stackctl.project import process_lock
 from stackctl.project.project import Project
 from stackctl.services.catalog import Alive, Service
+from stackctl.util.redaction import redacted
 from stackctl.verify.model import Obstacle
 
 START_SECONDS = 60.0
@@ -202,8 +203,18 @@ class Containers:
                 code = f", exit code {state.exit_code}" if state.status == "exited" else ""
                 return "not running", f"{name} is {state.status}{code}"
             if _is_starting(state, silent=silent):
-                return "still starting", f"{name} is still starting"
+                return "still starting", f"{name} is still starting{_failed_check(state)}"
         return None
+
+    async def failed_checks(self, services: Iterable[str]) -> str:
+        """Return, in words, which of these services' health checks fail, and what they printed; empty for none."""
+        states = await self._now()
+        found = [states[name] for name in services if name in states]
+        return "; ".join(
+            f"{state.service}'s {redacted(str(state.failed_check))}"
+            for state in found
+            if state.health == "unhealthy" and state.failed_check
+        )
 
     async def _now(self) -> Mapping[str, ContainerState]:
         async with self._lock:
@@ -215,6 +226,10 @@ class Containers:
                     self._states = {}
                 self._expires = time.monotonic() + _LISTING_SECONDS
         return self._states
+
+
+def _failed_check(state: ContainerState) -> str:
+    return f", its {redacted(str(state.failed_check))}" if state.failed_check else ""
 
 
 def _is_starting(state: ContainerState, *, silent: bool) -> bool:

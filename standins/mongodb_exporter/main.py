@@ -48,6 +48,8 @@ def main(arguments: list[str]) -> None:
     logs.configure(logs.logrus, sys.stderr)
     # The address holds the password: it comes by the environment, and no message shows it.
     address = str(values["mongodb.uri"]) or os.environ.get("MONGODB_URI", "")
+    # The original takes a list of addresses with commas between, where a backslash makes a comma part of one.
+    address = address.replace("\\,", ",")
     if not address:
         raise ConfigError("no MongoDB address: set MONGODB_URI")
     host, _, port = str(values["web.listen-address"]).rpartition(":")

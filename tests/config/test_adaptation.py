@@ -101,3 +101,21 @@ def test_a_remote_engine_is_given_no_path_of_this_machine(monkeypatch: pytest.Mo
     again, _ = adapted(USUAL, LOCAL, monkeypatch)
     assert again["services"]["grafana"]["secrets"]
     assert config_volumes.kept(state) == []
+
+
+def test_where_selinux_confines_no_folder_of_this_machine_is_mounted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, state = adapted(replace(USUAL, selinux=True), LOCAL, monkeypatch)
+    services = found["services"]
+    without_label = {
+        name for name, one in services.items() if "label=disable" in one["security_opt"]
+    }
+    # A privileged container has no label.
+    assert services["cadvisor"]["privileged"]
+    assert without_label == {"node-exporter", "docker-socket-proxy"}
+    for name, service in services.items():
+        assert not [one for one in binds(service).values() if one.startswith(str(state.folder))]
+        assert not service.get("secrets"), name
+        assert bool(binds(service)) == (name in {*without_label, "cadvisor"}), name
+        assert "no-new-privileges:true" in service["security_opt"], name

@@ -124,6 +124,47 @@ def test_every_container_gives_up_what_it_does_not_need(rendered: Path) -> None:
         assert service.get("read_only", False) or name in {"rabbitmq", "mongodb"}, name
 
 
+def test_every_container_has_a_user_and_a_limit_of_open_files(rendered: Path) -> None:
+    for name, service in config(rendered, demo=True)["services"].items():
+        # Only those that SECURITY.md names are root.
+        roots = {"cadvisor", "docker-socket-proxy", "promtail"}
+        assert (str(service["user"]).partition(":")[0] in {"0", "root"}) == (name in roots), name
+        limit = service["ulimits"]["nofile"]
+        # Redis needs 10032, and an engine may have little more than that to give.
+        assert limit == 16384 or set(limit.values()) == {16384}, name
+
+
+def test_what_talks_to_the_outside_trusts_the_companys_authorities(rendered: Path) -> None:
+    found = config(rendered)["services"]
+    trusting = {
+        name
+        for name, service in found.items()
+        if service["environment"].get("SSL_CERT_DIR") == "/etc/ssl/certs:/etc/stackctl/ca"
+    }
+    assert trusting == {"alertmanager", "blackbox-exporter", "grafana"}
+    for name in trusting:
+        mounts = {one["target"]: one["source"] for one in found[name]["volumes"]}
+        assert Path(mounts["/etc/stackctl/ca"]).is_dir()
+        assert "config/ca" in SERVICES[name].reads
+
+
+@pytest.mark.parametrize(
+    ("uri", "direct"),
+    [
+        ("mongodb://u:p@h/?replicaSet=rs", "true"),
+        ("mongodb://u:p@h1,h2:27018/?replicaSet=rs", "false"),
+        ("mongodb+srv://u:p@cluster.example/", "false"),
+    ],
+)
+def test_mongodb_is_asked_directly_where_its_address_names_one_server(
+    state_dir: Path, clean_environment: pytest.MonkeyPatch, uri: str, direct: str
+) -> None:
+    found = config(rendered_with(MONGODB_EXPORTER_URI=uri))["services"]["mongodb-exporter"]
+    assert f"--mongodb.direct-connect={direct}" in found["command"]
+    # The exporter takes a list with commas between.
+    assert found["environment"]["MONGODB_URI"] == uri.replace(",", "\\,")
+
+
 def test_no_service_goes_through_a_proxy_that_dockers_configuration_has(rendered: Path) -> None:
     """Compose gives each container the variables of config.json that it has not."""
     names = {f"{one}_proxy" for one in ("http", "https", "ftp", "all")}

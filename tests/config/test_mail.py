@@ -108,7 +108,9 @@ def arrived(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         alertmanager = (
             DockerContainer("stackctl/alertmanager:local")
             .with_volume_mapping(str(folder), "/run/secrets", "ro")
-            .with_env("SSL_CERT_FILE", "/run/secrets/cert.pem")
+            # As the compose file has it, with the servers' authority in its second folder.
+            .with_volume_mapping(str(folder / "ca"), "/etc/stackctl/ca", "ro")
+            .with_env("SSL_CERT_DIR", "/etc/ssl/certs:/etc/stackctl/ca")
             .with_command(
                 "--config.file=/run/secrets/alertmanager.yml --storage.path=/alertmanager"
                 " --cluster.listen-address="
@@ -146,6 +148,8 @@ def write(folder: Path, mails: list[dict[str, Any]]) -> None:
         check=False,
     )
     assert made.returncode == 0, made.stderr
+    (folder / "ca").mkdir()
+    shutil.copyfile(folder / "cert.pem", folder / "ca" / "company.pem")
     folder.chmod(0o755)
     for path in folder.iterdir():
         if path.is_file():

@@ -18,6 +18,7 @@ from tests.support.cli import stackctl
 pytestmark = pytest.mark.docker
 
 PROJECT = "stackctl-e2e-shell"
+METHODS = ("GET ", "HEAD ", "POST ", "PUT ", "CONNECT ")
 IN_THE_WAY = {
     "LOKI_PORT": "",
     "GRAFANA_IMAGE": "",
@@ -43,10 +44,37 @@ def loopback() -> str:
     return "[::1]"
 
 
-def write_docker_config(folder: Path) -> None:
-    """Write a configuration of the docker command with a proxy for every container, which there is not."""
+PROXY = "stackctl-e2e-shell-proxy"
+REFUSING = """
+import http.server
+class Refusing(http.server.BaseHTTPRequestHandler):
+    def refuse(self):
+        print(self.command, self.path, flush=True)
+        self.send_error(403)
+    do_GET = do_HEAD = do_POST = do_PUT = do_CONNECT = refuse
+http.server.ThreadingHTTPServer(("", 3128), Refusing).serve_forever()
+"""
+
+
+def refusing_proxy() -> str:
+    """Start a proxy that writes down each request and refuses it, and return its address for containers."""
+    docker(
+        *("run", "--detach", "--name", PROXY, "--publish", "3128", "--entrypoint", "python3"),
+        *("stackctl/demo:local", "-c", REFUSING),
+    )
+    (gateway,) = json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"]
+    port = docker("port", PROXY, "3128/tcp").splitlines()[0].rpartition(":")[2]
+    return f"http://{gateway['Gateway']}:{port}"
+
+
+def asked_of_the_proxy() -> list[str]:
+    """Return the requests that reached the proxy."""
+    return [line for line in docker("logs", PROXY).splitlines() if line.startswith(METHODS)]
+
+
+def write_docker_config(folder: Path, proxy: str) -> None:
+    """Write a configuration of the docker command with a proxy for every container."""
     folder.mkdir()
-    proxy = "http://proxy.corp.example:3128"
     proxies = {"default": {"httpProxy": proxy, "httpsProxy": proxy, "allProxy": proxy}}
     (folder / "config.json").write_text(json.dumps({"proxies": proxies}))
     plugins = Path.home() / ".docker" / "cli-plugins"
@@ -60,7 +88,7 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.docker_config = folder / "docker"
-        write_docker_config(self.docker_config)
+        write_docker_config(self.docker_config, refusing_proxy())
         self.env_file = folder / "shell.env"
         self.state = folder / "state: with a colon"
         self.address = loopback()
@@ -95,6 +123,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield made
     finally:
         ended = made.run("down", "--volumes", "--yes")
+        docker("rm", "--force", "--volumes", PROXY)
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -125,6 +154,28 @@ def test_a_second_up_changes_nothing_and_mends_the_folders(shell: Shell) -> None
     assert done.returncode == 0, done.stderr
     assert "nothing to change" in done.stdout
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o755}
+
+
+def test_nothing_inside_goes_through_the_proxy_that_every_other_container_gets(
+    shell: Shell,
+) -> None:
+    for arguments in (("verify",), ("reload",), ("render", "--check")):
+        done = shell.run(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert asked_of_the_proxy() == []
+    # The proxy is in reach, and a container that does not say otherwise asks it.
+    environ = {**os.environ, "DOCKER_CONFIG": str(shell.docker_config)}
+    command = [
+        "docker",
+        "run",
+        "--rm",
+        "--network",
+        f"{PROJECT}_bot-network",
+        "stackctl/base:local",
+    ]
+    asking = ["wget", "-q", "-T", "10", "-O", "-", "http://prometheus:9090/-/ready"]
+    subprocess.run([*command, *asking], env=environ, capture_output=True, check=False)
+    assert asked_of_the_proxy() == ["GET http://prometheus:9090/-/ready"]
 
 
 def test_grafanas_password_is_changed_or_refused_before_anything_is_done(shell: Shell) -> None:

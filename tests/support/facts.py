@@ -42,6 +42,7 @@ def inspected(
     image: str = "image",
     running: bool = True,
     paused: bool = False,
+    compose: str = "2.26.1",
     **labels: str,
 ) -> dict[str, Any]:
     """A container as `docker container inspect` describes it; without a service it is not Compose's."""
@@ -51,6 +52,7 @@ def inspected(
             "com.docker.compose.service": service,
             "com.docker.compose.config-hash": hash,
             "com.docker.compose.image": image,
+            "com.docker.compose.version": compose,
         }
     return {
         "Id": f"id-{name or service}",

@@ -136,6 +136,8 @@ class ImageEngine(MemoryEngine):
         build_file: Path,
         arguments: Mapping[str, str] = {},
         labels: Mapping[str, Mapping[str, str]] | None = None,
+        *,
+        authorities: Path | None = None,
     ) -> Iterator[str]:
         self.builds += 1
         for name, own in (labels or {}).items():

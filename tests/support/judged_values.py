@@ -108,11 +108,20 @@ MONGODB_URIS: Mapping[str, bool] = {
     "mongodb://u:p/s@h": False,
     "mongodb://u:p:s@h": False,
     "mongodb://u:100%@h": False,
-    "mongodb://h1,h2:27017": False,
-    "mongodb+srv://u:p@cluster.example": False,
+    "mongodb://h1,h2:27017": True,
+    "mongodb://u:p@h1,h2:27017,[::1]:1/db?replicaSet=rs&readPreferenceTags=dc:ny,rack:1": True,
+    "mongodb://h1,,h2": True,
+    "mongodb://h1,:27017": False,
+    "mongodb://h1,h2:0": False,
+    "mongodb+srv://u:p@cluster.example": True,
+    "mongodb+srv://u:p@cluster.example/?authSource=admin": True,
+    "mongodb+srv://u:p@cluster.example:27017": False,
+    "mongodb+srv://u:p@a.example,b.example": False,
+    "mongodb+srv://cluster.example,": False,
+    "mongodb+srv://": False,
     "http://h": False,
 }
-"""What the driver of MongoDB's exporter takes with a direct connection (mongo-driver 1.13, tried with it)."""
+"""What the driver of MongoDB's exporter takes (mongo-driver 1.13, tried with it; mongodb+srv:// by its source)."""
 
 IMAGES: Mapping[str, bool] = {
     "redis": True,

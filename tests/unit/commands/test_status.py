@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
 
-from stackctl.docker.models import Usage
+from stackctl.docker.models import FailedCheck, Usage
 from stackctl.project.project import Project
 from stackctl.services import catalog
 from tests.support.cli import run_here
@@ -77,3 +78,24 @@ def test_the_table_says_over_which_time_the_cpu_figures_are(
     monkeypatch.setattr(Project, "engine", lambda *_: RunningEngine(*states))
     lines = run_here("status").stdout.splitlines()
     assert [line for line in lines if line.startswith("CPU %")] == ([says] if says else [])
+
+
+def test_a_failing_health_check_is_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look(*_: object) -> dict[str, str]:
+        return {one.name: "ready" for one in catalog.select()}
+
+    monkeypatch.setenv("GRAFANA_PASSWORD", "marked-secret")
+    monkeypatch.setattr("stackctl.readiness.probes.probe_once", look)
+    check = FailedCheck(1, "refused marked-secret")
+    states = [container("loki", failed_check=check), container("redis", standin=True)]
+    monkeypatch.setattr(Project, "engine", lambda *_: RunningEngine(*states))
+    done = run_here("status")
+    assert done.stdout.splitlines()[-2:] == [
+        "loki: health check failed, exit code 1: refused ****",
+        "* a stand-in in the place of the real program",
+    ]
+    rows = {
+        one["service"]: one for one in json.loads(run_here("status", "--format", "json").stdout)
+    }
+    assert rows["loki"]["health_check"] == "health check failed, exit code 1: refused ****"
+    assert rows["redis"]["health_check"] is None

@@ -14,6 +14,7 @@ from stackctl.cli import cli
 from stackctl.clients.grafana import Login
 from stackctl.config.load import load
 from stackctl.docker.engine import EngineInfo
+from stackctl.docker.models import FailedCheck
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images.resolve import Decision, Resolved
 from stackctl.lifecycle import attach
@@ -144,6 +145,29 @@ def test_what_was_not_ready_is_told_although_its_container_has_gone(
     assert done.stderr.splitlines()[-2:] == [
         "loki: its container is gone",
         "(its log cannot be read: docker logs failed: No such container: loki)",
+    ]
+
+
+@pytest.mark.parametrize("log", ["", "its log"])
+def test_what_was_not_ready_shows_its_failed_health_check_without_secrets(
+    engine: StartingEngine, monkeypatch: pytest.MonkeyPatch, log: str
+) -> None:
+    async def unready(*_: object, **__: object) -> list[Progress]:
+        progress = Progress("loki", "failed", 3.0, "health check: unhealthy", container="id-loki")
+        raise NotReady([progress], 3.0)
+
+    monkeypatch.setenv("GRAFANA_PASSWORD", "marked-secret")
+    monkeypatch.setattr("stackctl.readiness.wait.wait", unready)
+    monkeypatch.setattr(engine, "last_logs", lambda *_: log)
+    check = FailedCheck(1, "wget: server returned error: marked-secret")
+    monkeypatch.setattr(engine, "container", lambda _: container("loki", failed_check=check))
+    done = up()
+    assert isinstance(done.exception, NotReady)
+    lines = done.stderr.splitlines()
+    start = lines.index("loki: health check: unhealthy")
+    assert lines[start + 1 :] == [
+        "health check failed, exit code 1: wget: server returned error: ****",
+        *([log] if log else []),
     ]
 
 
@@ -283,6 +307,7 @@ def test_a_plan_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
             "pull": ["loki:1", "redis:2"],
             "build": [],
         },
+        "compose_update": None,
         "files": {
             "added": ["a", "b", "c", "d", "e"],
             "changed": ["compose.env"],

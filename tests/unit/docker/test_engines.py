@@ -49,6 +49,10 @@ EXPECTED = {
         warnings=("it cannot limit processor time",),
         replaces=True,
     ),
+    "arm64": Expected("Docker Engine", "/var/run/docker.sock"),
+    "selinux": Expected("Docker Engine", "/var/run/docker.sock", replaces=True),
+    "wsl2": Expected("Docker Engine", "/var/run/docker.sock"),
+    "docker-desktop-arm64": Expected("Docker Desktop", "/var/run/docker.sock", "darwin"),
     "docker-desktop-macos": Expected("Docker Desktop", "/var/run/docker.sock", "darwin"),
     "docker-desktop-linux": Expected("Docker Desktop", "/var/run/docker.sock"),
     "docker-desktop-windows-wsl": Expected("Docker Desktop", "/var/run/docker.sock"),
@@ -438,6 +442,13 @@ def test_only_what_certainly_did_not_begin_is_a_refusal(
             " the network",
             "Docker has no range of addresses left for another network",
             "default-address-pools",
+        ),
+        (
+            "Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime"
+            " create failed: runc create failed: unable to start container process: error during container init:"
+            " error setting rlimits for ready process: error setting rlimit type 7: operation not permitted",
+            "the engine may not let a container open as many files",
+            "LimitNOFILE",
         ),
         (
             "no matching manifest for linux/arm64/v8 in the manifest list entries",

@@ -84,6 +84,7 @@ def resolved(
     choice: Choice = "auto",
     previous: SetName | None = None,
     lock: Lock | None = None,
+    previous_pins: Mapping[str, str] = {},
 ) -> Resolved:
     return resolve.resolve(
         engine,
@@ -94,6 +95,7 @@ def resolved(
         demo=True,
         progress=lambda _: None,
         lock=lock,
+        previous_pins=previous_pins,
     )
 
 
@@ -284,14 +286,110 @@ def test_the_demos_base_and_its_libraries_come_from_mirrors(
     assert engine.demo_arguments == arguments
 
 
-def test_where_the_demos_image_cannot_be_built_auto_takes_the_local_set() -> None:
+def test_where_the_demos_image_cannot_be_built_auto_takes_the_local_one_alone() -> None:
     engine = ImageEngine(upstream_registry(settings_of()))
     engine.demo_fails = True
     found = resolved(engine)
-    assert found.name == "local"
-    assert (found.reason or "").startswith("the demo's image cannot be built: using the local")
+    assert found.name == "upstream"
+    assert found.variables == {**UPSTREAM, "DEMO_IMAGE": "stackctl/demo:local"}
+    assert found.reason == (
+        "the demo's image cannot be built: using stackctl/demo:local in its place"
+    )
     with pytest.raises(EngineError, match=r"the demo's image cannot be built: .*failed to solve"):
         resolved(engine, choice="upstream")
+
+
+# One image that is missing
+
+CADVISOR = "gcr.io/cadvisor/cadvisor:v0.47.2"
+REFUSED = "manifest for gcr.io/cadvisor/cadvisor:v0.47.2 not found: manifest unknown"
+UNREACHABLE = "dial tcp: lookup gcr.io: no such host"
+
+
+def registry_without(reference: str, says: str = REFUSED, times: int = 9) -> Registry:
+    registry = upstream_registry(settings_of())
+    registry.says[reference] = [says] * times
+    return registry
+
+
+@pytest.mark.parametrize("says", [REFUSED, UNREACHABLE])
+def test_an_image_that_its_registry_does_not_give_is_replaced_alone(says: str) -> None:
+    engine = ImageEngine(registry_without(CADVISOR, says))
+    found = resolved(engine)
+    assert found.name == "upstream"
+    assert found.variables == {**UPSTREAM, "CADVISOR_IMAGE": "stackctl/cadvisor:local"}
+    assert {one for one in engine.images if one.endswith(":local")} == {"stackctl/cadvisor:local"}
+    assert found.reason == (
+        f"no registry gives {CADVISOR}: using stackctl/cadvisor:local in its place"
+    )
+    assert sets.references(settings_of(), "upstream", pins=found.pins)["cadvisor"] == (
+        "stackctl/cadvisor:local"
+    )
+
+
+def test_the_replaced_image_stays_until_upstream_is_asked_for() -> None:
+    engine = ImageEngine(registry_without(CADVISOR, times=1))
+    first = resolved(engine)
+    engine.pulls.clear()
+    again = resolved(engine, previous="upstream", previous_pins=first.pins)
+    assert (again.variables, engine.pulls) == (first.variables, [])
+    assert again.reason == (
+        f"keeping stackctl/cadvisor:local in the place of {CADVISOR} (--images upstream changes it)"
+    )
+    # It is built again where it is gone, and another release of the upstream one is tried.
+    del engine.images["stackctl/cadvisor:local"]
+    assert resolved(engine, previous="upstream", previous_pins=first.pins).pins == first.pins
+    assert "stackctl/cadvisor:local" in engine.images
+    asked = resolved(engine, choice="upstream", previous="upstream", previous_pins=first.pins)
+    assert (asked.variables, engine.pulls) == (UPSTREAM, [CADVISOR])
+
+
+@pytest.mark.parametrize(
+    ("reference", "says", "replaced"),
+    [
+        (CADVISOR, REFUSED, True),
+        # The network may be back in a moment, and a stand-in would stay.
+        (CADVISOR, UNREACHABLE, False),
+        # Its volume was written by the upstream program.
+        ("grafana/grafana:10.2.2", REFUSED, False),
+        ("redis:7.2-alpine", REFUSED, False),
+    ],
+)
+def test_in_a_project_that_has_run_no_image_with_data_is_replaced(
+    reference: str, says: str, replaced: bool
+) -> None:
+    engine = ImageEngine(registry_without(reference, says))
+    if replaced:
+        assert resolved(engine, previous="upstream").pins == {reference: "stackctl/cadvisor:local"}
+        return
+    with pytest.raises(EngineError) as caught:
+        resolved(engine, previous="upstream")
+    assert caught.value.message == f"no registry gives {reference}: {says}"
+    name = reference.partition(":")[0].rpartition("/")[2]
+    assert f"set {name.upper()}_IMAGE to where it is now" in (caught.value.remedy or "")
+
+
+def test_without_a_network_nobody_waits_for_every_image() -> None:
+    registry = upstream_registry(settings_of())
+    registry.says = {one: [UNREACHABLE] for one in registry.images}
+    engine = ImageEngine(registry)
+    found = resolved(engine)
+    assert (found.name, len(engine.pulls)) == ("local", 1)
+
+
+def test_a_local_image_that_cannot_be_built_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StackctlError("the local image set needs mmdebstrap, which is not installed")
+
+    monkeypatch.setattr("stackctl.images.build._build_base", refuse)
+    with pytest.raises(EngineError) as caught:
+        resolved(ImageEngine(registry_without(CADVISOR)))
+    assert caught.value.line == (
+        f"no registry gives {CADVISOR}, and the local image in its place cannot be built: the local image set needs"
+        " mmdebstrap, which is not installed; set CADVISOR_IMAGE to an image that can be had"
+    )
 
 
 def test_without_the_demo_its_image_is_not_built() -> None:
@@ -549,7 +647,7 @@ def test_a_lock_of_format_1_holds_where_it_was_made_and_says_elsewhere_what_to_d
     assert list(first.problems(engine, settings_of(), "local", PLAN, here=True)) == []
     assert {first.status(engine, settings_of(), one) for one in sets.catalogue(PLAN)} == {"yes"}
     problems = list(
-        first.problems(carried(engine, ContainerdEngine()), settings_of(), "local", here=True)
+        first.problems(carried(engine, ContainerdEngine()), settings_of(), "local", PLAN, here=True)
     )
     assert len(problems) == len(lock.images)
     assert "has format 1, which knows stackctl/" in problems[0].message

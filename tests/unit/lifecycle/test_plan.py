@@ -209,3 +209,33 @@ def test_only_warnings_are_passed_on() -> None:
     warning = Finding("memory", "warning", "little", "more")
     facts = replace(rehearsed(), findings=(Finding("docker", "ok", "26"), warning))
     assert plan_up(facts).warnings == (warning,)
+
+
+@pytest.mark.parametrize(
+    ("made_by", "hashes", "replaces"),
+    [
+        ("2.26.0", "other", True),
+        ("v2.26.0", "other", True),
+        # The same release of another packager, and a version that hashes as the one before did.
+        ("2.26.1-4", "other", False),
+        ("2.26.0", "hash", False),
+    ],
+)
+def test_an_update_of_compose_that_replaces_every_container_is_told(
+    made_by: str, hashes: str, replaces: bool
+) -> None:
+    containers = [inspected(name, compose=made_by) for name in REHEARSAL.hashes]
+    plan = plan_up(rehearsed(containers=containers, hashes=dict.fromkeys(REHEARSAL.hashes, hashes)))
+    said = str(plan.compose_update) if plan.compose_update else None
+    assert said == (
+        f"Docker Compose went from {made_by} to 2.26.1, which replaces every container once"
+        if replaces
+        else None
+    )
+
+
+def test_what_is_changed_beside_an_update_of_compose_is_not_put_down_to_it() -> None:
+    containers = [inspected(name, compose="2.26.0") for name in REHEARSAL.hashes]
+    hashes = {**REHEARSAL.hashes, "loki": "other"}
+    assert plan_up(rehearsed(containers=containers, hashes=hashes)).compose_update is None
+    assert plan_up(rehearsed(containers=[])).compose_update is None

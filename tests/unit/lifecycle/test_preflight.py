@@ -18,7 +18,7 @@ from stackctl.config.load import load as load_settings
 from stackctl.docker.endpoint import DEFAULT, Endpoint
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError, SeveralErrors
-from stackctl.lifecycle import preflight
+from stackctl.lifecycle import preflight, processor
 from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.preflight import Finding
 from stackctl.project.monitored import monitored_services
@@ -428,3 +428,85 @@ def test_the_holder_of_a_port_is_the_process_that_listens_there(
     message = of(examine(LOKI_PORT="1234"), "ports").message
     expected = f"(pid {os.getpid()})" if named else "a process that this user may not see"
     assert message.endswith(expected)
+
+
+OLD_X86 = "processor\t: 0\nflags\t\t: fpu sse4_2 aes\n\nprocessor\t: 1\nflags\t\t: fpu sse4_2 aes\n"
+NEW_X86 = OLD_X86.replace("aes", "aes avx avx2")
+OLD_ARM = "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\n"
+
+
+@pytest.mark.parametrize(
+    ("machine", "cpuinfo", "environ", "lacks"),
+    [
+        ("x86_64", OLD_X86, {}, "AVX"),
+        ("x86_64", OLD_X86, {"MONGODB_IMAGE": "mongo"}, "AVX"),
+        ("x86_64", OLD_X86, {"MONGODB_IMAGE": "mirror.example:5000/library/mongo:8"}, "AVX"),
+        ("x86_64", OLD_X86, {"MONGODB_IMAGE": "mongo:4.4"}, None),
+        ("x86_64", OLD_X86, {"MONGODB_IMAGE": "own/database:7"}, None),
+        ("x86_64", NEW_X86, {}, None),
+        ("aarch64", OLD_ARM, {}, "ARMv8.2-A"),
+        ("aarch64", OLD_ARM.replace("crc32", "crc32 atomics"), {}, None),
+        ("riscv64", OLD_X86, {}, None),
+        ("x86_64", "", {}, None),
+    ],
+)
+def test_a_processor_that_cannot_run_mongodb_is_a_warning(
+    machine: str,
+    cpuinfo: str,
+    environ: dict[str, str],
+    lacks: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(processor, "machine", lambda: machine)
+    found = [one for one in examine(**environ) if one.subject == "processor"]
+    assert [one.level for one in found] == (["warning"] if lacks else [])
+    for one in found:
+        assert one.message.startswith(f"it has no {lacks}, without which ")
+        assert "MONGODB_IMAGE=mongo:4.4" in (one.remedy or "")
+    # The local set has another program, and another machine another processor.
+    engine = MemoryEngine()
+    engine.engine_info = GOOD
+    settings = load_settings(environ={**free_port_settings(), **environ})
+    local = preflight.examine(engine, settings, catalog.select(), (), "local")
+    desktop = examine(replace(GOOD, operating_system="Docker Desktop"), **environ)
+    without = preflight.examine(engine, settings, catalog.select(demo=False))
+    assert not [one for one in (*local, *desktop, *without) if one.subject == "processor"]
+
+
+def test_selinux_is_told_with_what_it_means() -> None:
+    (found,) = [one for one in examine(replace(GOOD, selinux=True)) if "SELinux" in one.message]
+    assert (found.subject, found.level) == ("engine", "ok")
+    assert "node-exporter and docker-socket-proxy" in found.message
+
+
+@pytest.mark.parametrize(
+    ("shell", "environ", "warns"),
+    [
+        ({"HTTPS_PROXY": "http://p:1"}, {"ALERTMANAGER_PAGERDUTY_KEY": "key"}, "HTTPS_PROXY"),
+        ({"http_proxy": "http://p:1"}, {"BINANCE_API_URL": "https://api.example"}, "http_proxy"),
+        ({}, {"ALERTMANAGER_PAGERDUTY_KEY": "key"}, None),
+        # Nothing leaves the stack.
+        ({"HTTPS_PROXY": "http://p:1"}, {}, None),
+        (
+            {"HTTPS_PROXY": "http://p:1"},
+            {"ALERTMANAGER_PAGERDUTY_KEY": "key", "STACKCTL_PROXY": "http://p:1"},
+            None,
+        ),
+    ],
+)
+def test_a_proxy_of_the_shell_that_the_stack_does_not_use_is_a_warning(
+    shell: dict[str, str],
+    environ: dict[str, str],
+    warns: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("https_proxy", "http_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in shell.items():
+        monkeypatch.setenv(name, value)
+    found = [one.message for one in examine(**environ) if one.subject == "proxy"]
+    assert [one.partition(" ")[0] for one in found] == ([warns] if warns else [])

@@ -145,8 +145,11 @@ def stage(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
     stage = Stage(engine, open_project(name=None, env_file=None))
     steps = engine.steps
 
-    def examine(_: object, __: object, services: Sequence[Service], app: object) -> list[Finding]:
-        stage.asked["examine"] = {"services": [one.name for one in services], "app": app}
+    def examine(
+        _: object, __: object, services: Sequence[Service], app: object, images: object
+    ) -> list[Finding]:
+        names = [one.name for one in services]
+        stage.asked["examine"] = {"services": names, "app": app, "images": images}
         return [Finding("memory", "warning", "m", "r")]
 
     def decide(*_: object, **options: Any) -> Decision:
@@ -294,15 +297,18 @@ def test_the_upstream_set_and_bot_cores_own_files_are_pulled(stage: Stage) -> No
 
 
 def test_the_image_set_is_decided_and_obtained_for_the_same_stack(stage: Stage) -> None:
-    stage.project.keep(ProjectState(images="upstream"))
+    pins = {"gcr.io/cadvisor/cadvisor:v0.47.2": "stackctl/cadvisor:local"}
+    stage.project.keep(ProjectState(images="upstream", pins=pins))
     Path("stackctl.lock").write_text(LOCK.model_dump_json())
     stage.up(UpRequest(demo=False))
+    assert stage.asked["examine"]["images"] == "upstream"
     assert stage.asked["decide"] == {
         "choice": "auto",
         "previous": "upstream",
         "releases": PLAN,
         "demo": False,
         "lock": LOCK,
+        "previous_pins": pins,
     }
     progress = stage.asked["obtain"].pop("progress")
     progress("pulling")

@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 from hypothesis import strategies as st
 
 from stackctl.config.load import load as load_settings
-from stackctl.config.registry import GENERATED_SECRETS
+from stackctl.config.registry import GENERATED_SECRETS, SETTINGS
 from stackctl.docker.models import Neighbour
 from stackctl.errors import EngineError, UsageError
 from stackctl.project.monitored import monitored_services
@@ -131,6 +131,63 @@ def test_mail_is_encrypted_as_the_settings_say(
     )
     shared = rendered_alertmanager(state)["global"]
     assert (shared["smtp_smarthost"], shared["smtp_require_tls"]) == (smarthost, starttls)
+
+
+def test_only_real_channels_and_probes_of_the_outside_go_through_the_proxy() -> None:
+    proxy = {"STACKCTL_PROXY": "http://proxy.corp.example:3128"}
+    through = {"proxy_url": proxy["STACKCTL_PROXY"]}
+
+    def clients(environ: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        state, _ = run(environ)
+        receivers = rendered_alertmanager(state)["receivers"]
+        blackbox = yaml_text.load((state.config / "blackbox" / "blackbox.yml").read_text())
+        return {
+            key: one.get("http_config")
+            for receiver in receivers
+            for key, configurations in receiver.items()
+            if key != "name"
+            for one in configurations
+        }, {name: one.get("http") or {} for name, one in blackbox["modules"].items()}
+
+    plain, modules = clients({})
+    assert set(plain.values()) == {None}
+    assert modules["http_2xx_outside"] == modules["http_2xx"]
+    mail = {"SMTP_HOST": "mail.example", "EMAIL_FROM": "a@x.example", "EMAIL_TO": "b@x.example"}
+    real = {"ALERTMANAGER_SLACK_WEBHOOK_URL": SLACK} | {
+        f"ALERTMANAGER_{name}": value for name, value in mail.items()
+    }
+    some, outside = clients({**proxy, **real})
+    # PagerDuty is the demo's sink, and mail is no HTTP.
+    assert some == {
+        "slack_configs": through,
+        "pagerduty_configs": None,
+        "email_configs": None,
+    }
+    expected = {**through, "skip_resolve_phase_with_proxy": True}
+    assert outside == {**modules, "http_2xx_outside": {**modules["http_2xx"], **expected}}
+    exceptions, _ = clients({**proxy, **real, "STACKCTL_NO_PROXY": "corp.example"})
+    assert exceptions["slack_configs"] == {**through, "no_proxy": "corp.example"}
+    alone, _ = clients({**real, "STACKCTL_NO_PROXY": "corp.example"})
+    assert alone["slack_configs"] is None
+
+
+def test_the_companys_authorities_are_handed_over_and_taken_back(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(b"certificates")
+    found = {"STACKCTL_CA_BUNDLE": str(tmp_path / "ca.pem")}
+    with pytest.MonkeyPatch.context() as patch:
+        bundle = replace(SETTINGS["STACKCTL_CA_BUNDLE"], parse=str)
+        patch.setitem(SETTINGS, "STACKCTL_CA_BUNDLE", bundle)  # type: ignore[arg-type]
+        state, _ = run(found)
+    folder = state.config / "ca"
+    assert [one.read_bytes() for one in folder.iterdir()] == [b"certificates"]
+    before = dotenv_values(state.compose_env)
+    state, _ = run()
+    assert folder.is_dir()
+    assert list(folder.iterdir()) == []
+    after = dotenv_values(state.compose_env)
+    changed = {name for name in before if before[name] != after[name]}
+    names = ("ALERTMANAGER", "BLACKBOX_EXPORTER", "GRAFANA")
+    assert changed == {f"{name}_FINGERPRINT" for name in names}
 
 
 def test_settings_that_contradict_each_other_are_refused_before_anything_is_written() -> None:

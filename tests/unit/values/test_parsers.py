@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +88,90 @@ def test_a_way_to_encrypt_mail_is_one_of_four() -> None:
     ]
     with pytest.raises(ValueError, match="one of auto, starttls, implicit, none is expected"):
         parsers.smtp_tls("ssl")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("http://proxy.corp.example:3128", None),
+        ("https://10.1.2.3:8080/", None),
+        ("proxy:3128", "an http:// or https:// address"),
+        ("socks5://proxy:1080", "an http:// or https:// address"),
+        ("http://me:word@proxy:3128", "without a user's name or password"),
+        ("http://127.0.0.1:3128", "loopback"),
+        ("http://localhost:3128", "loopback"),
+        ("http://[::1]:3128", "loopback"),
+    ],
+)
+def test_a_proxy_is_one_that_containers_reach_and_no_secret(value: str, reason: str | None) -> None:
+    if reason is None:
+        assert parsers.proxy(value) == value
+        return
+    with pytest.raises(ValueError, match=reason):
+        parsers.proxy(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [("corp.example,.intra.example,10.0.0.0/8, [::1],*", True), ("a b;c", False), ("a,,b", False)],
+)
+def test_exceptions_from_the_proxy_are_a_list_of_hosts_and_networks(
+    value: str, taken: bool
+) -> None:
+    assert takes(parsers.no_proxy, value) == taken
+
+
+def certificate(folder: Path) -> str:
+    """Make a certificate and its key, and return the certificate."""
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=Company CA", "-keyout", "key.pem", "-out", "ca.pem"),
+        ],
+        cwd=folder,
+        capture_output=True,
+        check=True,
+    )
+    return (folder / "ca.pem").read_text()
+
+
+def test_authorities_are_a_file_of_certificates_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = certificate(tmp_path)
+    key = (tmp_path / "key.pem").read_text()
+    contents = {
+        "good.pem": f"# our own\n{pem}\n{pem}",
+        "empty.pem": "",
+        "text.pem": "no certificate",
+        "cut.pem": pem[: len(pem) // 2],
+        "broken.pem": pem + pem.replace("MII", "XXX", 1),
+        "both.pem": pem + key,
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    assert parsers.certificates("good.pem") == str(tmp_path / "good.pem")
+    for name in ("empty.pem", "text.pem", "cut.pem", "broken.pem"):
+        with pytest.raises(ValueError, match="a file with certificates in PEM form"):
+            parsers.certificates(name)
+    with pytest.raises(ValueError, match="it has a private key"):
+        parsers.certificates("both.pem")
+    with pytest.raises(ValueError, match="it cannot be read: No such file"):
+        parsers.certificates("none.pem")
+    with pytest.raises(ValueError, match="it cannot be read: Is a directory"):
+        parsers.certificates(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("uri", "one"),
+    [
+        ("mongodb://u:p@h:1/?readPreferenceTags=dc:ny,rack:1", True),
+        ("mongodb://u:p,q@h", True),
+        ("mongodb://h1,h2", False),
+        ("mongodb+srv://h.example", False),
+    ],
+)
+def test_an_address_of_mongodb_names_one_server_or_several(uri: str, one: bool) -> None:
+    assert parsers.mongodb_uri(uri) == uri
+    assert parsers.names_one_mongodb(uri) == one

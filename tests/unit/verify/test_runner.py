@@ -8,7 +8,7 @@ import time
 import pytest
 
 from stackctl.clients.grafana import REFUSED
-from stackctl.docker.models import ContainerState
+from stackctl.docker.models import ContainerState, FailedCheck
 from stackctl.errors import EngineError, UsageError
 from stackctl.verify import runner
 from stackctl.verify.model import Check, Context, Finding, skipped
@@ -137,6 +137,16 @@ def old(service: str, **changes: object) -> ContainerState:
     [
         (old("grafana"), "failed", "it answered 503"),
         (old("grafana", health="starting"), "still starting", "grafana is still starting ("),
+        (
+            old("grafana", health="unhealthy", failed_check=FailedCheck(1, "wget: refused")),
+            "failed",
+            "it answered 503 Service Unavailable (grafana's health check failed, exit code 1: wget: refused)",
+        ),
+        (
+            old("grafana", health="starting", failed_check=FailedCheck(1, "wget: refused")),
+            "still starting",
+            "grafana is still starting, its health check failed, exit code 1: wget: refused (",
+        ),
         (old("grafana", started=None), "still starting", "grafana is still starting ("),
         (old("grafana", status="paused"), "not running", "grafana is paused ("),
         (
