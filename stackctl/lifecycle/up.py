@@ -66,6 +66,9 @@ def up(
         plan = plan_up(gather(project, request, choice, versions, step=observer.step))
         for doubt, remedy in project.settings.doubts():
             observer.note(f"{doubt}; {remedy}")
+        newer = plan.state.releases.current - project.choices.releases.current
+        if newer:
+            observer.note(f"current release instead of the plan's: {', '.join(sorted(newer))}")
         return apply(plan, project, timeout=timeout, observer=observer)
 
 
