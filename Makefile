@@ -32,7 +32,8 @@ engine:
 
 local-set: $(VENV)/.runtime
 	@scripts/ensure-docker.sh --local-set
-	$(BIN)/stackctl images build
+	$(BIN)/stackctl images build --versions plan
+	$(BIN)/stackctl images build --versions current
 
 up: engine $(VENV)/.runtime ## Bring the stack up, whatever is missing for it first
 	$(BIN)/stackctl up

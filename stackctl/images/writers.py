@@ -6,7 +6,7 @@ The record is made by `up`, from the containers that it has started, and by `res
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Literal
@@ -85,13 +85,6 @@ def record(state: StateFolder, written: Mapping[str, Writer]) -> None:
     after = {**before, **written}
     if after != before:
         state.write_json(_RECORD, {volume: asdict(one) for volume, one in after.items()})
-
-
-def forget(state: StateFolder, volumes: Iterable[str]) -> None:
-    """Drop the record of volumes that are gone."""
-    gone = set(volumes)
-    kept = {volume: one for volume, one in recorded(state).items() if volume not in gone}
-    state.write_json(_RECORD, {volume: asdict(one) for volume, one in kept.items()})
 
 
 def _numbers(version: str) -> tuple[int, ...]:

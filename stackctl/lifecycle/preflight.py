@@ -34,6 +34,7 @@ from stackctl.project import engine_overrides
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
 from stackctl.services.catalog import PUBLISHED_PORTS, Service, SetName
 from stackctl.services.channels import CHANNELS
+from stackctl.services.releases import PLAN
 from stackctl.util.environment import shell
 
 _GIB = 1024**3
@@ -252,7 +253,7 @@ def _processor(
 ) -> Iterator[Finding]:
     """Yield a warning where this processor cannot run the demo's MongoDB, which would die of an illegal instruction."""
     image = settings["MONGODB_IMAGE"] or next(
-        one.upstream for one in sets.catalogue() if one.name == "mongodb"
+        one.upstream for one in sets.catalogue(PLAN) if one.name == "mongodb"
     )
     wanted = any(one.name == "mongodb" and one.profile == "demo" for one in services)
     # Of another machine, or of a virtual one, this one's processor says nothing.

@@ -69,6 +69,9 @@ def up(
             return _repeat(known, project, timeout=timeout, observer=observer)
         plan = plan_up(gather(project, request, choice, versions, step=observer.step))
         _tell_doubts(project, observer)
+        newer = plan.state.releases.current - project.choices.releases.current
+        if newer:
+            observer.note(f"current release instead of the plan's: {', '.join(sorted(newer))}")
         done = apply(plan, project, timeout=timeout, observer=observer)
         settled.record(project, asked, project.engine(), done.resolved, done.rendering)
         return done

@@ -193,7 +193,7 @@ _ALL = (
             ),
         ),
         reloads="alertmanager/",
-        # A new silence is one that an older release can neither read nor skip.
+        # Its authors promise nothing for an older release.
         data=Data("alertmanager_data", "silences and the log of notifications", forward=2),
     ),
     Service(

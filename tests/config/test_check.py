@@ -13,7 +13,8 @@ from stackctl.images import sets
 from stackctl.project.monitored import monitored_services
 from stackctl.render import validate
 from stackctl.render.configuration import write_configuration
-from stackctl.services.releases import PLAN
+from stackctl.services.releases import Releases
+from tests.support.tools import RELEASES
 
 pytestmark = pytest.mark.docker
 
@@ -29,28 +30,30 @@ BREAKS = {
 }
 
 
-def verdicts(folder: Path) -> dict[tuple[str, str], validate.Verdict]:
+def verdicts(folder: Path, releases: Releases) -> dict[tuple[str, str], validate.Verdict]:
     found = load_settings(environ={})
-    references = sets.references(found, "local", PLAN)
+    references = sets.references(found, "local", releases)
     given = validate.check(Engine(found.project), references, folder)
     return {(one.service, one.subject): one for one in given}
 
 
+@pytest.mark.parametrize("releases", RELEASES)
 def test_every_program_takes_the_configuration_as_it_is(
-    state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
+    state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path, releases: Releases
 ) -> None:
     defaults = load_settings(environ={})
-    write_configuration(defaults, tmp_path, PLAN, monitored_services(defaults, demo=True))
-    found = verdicts(tmp_path)
+    write_configuration(defaults, tmp_path, releases, monitored_services(defaults, demo=True))
+    found = verdicts(tmp_path, releases)
     assert {service for service, _ in found} == set(BREAKS)
     assert {one.output for one in found.values()} == {""}
 
 
+@pytest.mark.parametrize("releases", RELEASES)
 def test_each_program_refuses_its_own_broken_file(
-    state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
+    state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path, releases: Releases
 ) -> None:
     defaults = load_settings(environ={})
-    write_configuration(defaults, tmp_path, PLAN, monitored_services(defaults, demo=True))
+    write_configuration(defaults, tmp_path, releases, monitored_services(defaults, demo=True))
     for name, text in BREAKS.values():
         (tmp_path / name).write_text(text)
     rules = tmp_path / "prometheus" / "alerts" / "ai.yml"
@@ -59,7 +62,7 @@ def test_each_program_refuses_its_own_broken_file(
     text = yaml.safe_dump(document)
     number = next(n for n, line in enumerate(text.splitlines(), 1) if "expr: up ==" in line)
     rules.write_text(text)
-    found = verdicts(tmp_path)
+    found = verdicts(tmp_path, releases)
     assert [name for name, one in found.items() if one.ok] == []
     assert all(one.output for one in found.values())
     said = found["prometheus", "its rules"].output

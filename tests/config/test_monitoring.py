@@ -20,10 +20,10 @@ from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.render.configuration import render
 from stackctl.services.channels import Channel
-from stackctl.services.releases import PLAN
+from stackctl.services.releases import PLAN, Releases
 from stackctl.util import paths
 from tests.support.channels import SUBSETS, environment, names
-from tests.support.tools import tool
+from tests.support.tools import RELEASES, tool
 
 pytestmark = pytest.mark.docker
 
@@ -33,26 +33,31 @@ def _own_state(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> None:
     """A state folder and an environment of this test's own."""
 
 
-def rendered(environ: Mapping[str, str] | None = None, *, demo: bool = True) -> StateFolder:
+def rendered(
+    environ: Mapping[str, str] | None = None, *, demo: bool = True, releases: Releases = PLAN
+) -> StateFolder:
     found = load_settings(environ=environ or {})
     state = open_state(found.project)
     render(
         found,
         Secrets(found, state),
         state,
-        images=sets.variables(found, None, PLAN, demo=demo),
-        releases=PLAN,
+        images=sets.variables(found, None, releases, demo=demo),
+        releases=releases,
         present=monitored_services(found, demo=demo),
     )
     return state
 
 
+@pytest.mark.parametrize("releases", RELEASES)
 @pytest.mark.parametrize(
     "environ", [{}, {"STACKCTL_KUBERNETES": "true", "BINANCE_API_URL": "https://api.example.org"}]
 )
-def test_promtool_takes_the_rendered_prometheus_configuration(environ: dict[str, str]) -> None:
+def test_promtool_takes_the_rendered_prometheus_configuration(
+    environ: dict[str, str], releases: Releases
+) -> None:
     # The files that the kubernetes jobs name are there only inside a cluster, so its syntax alone is checked.
-    state = rendered(environ)
+    state = rendered(environ, releases=releases)
     done = tool(
         "promtool",
         "check",
@@ -60,6 +65,7 @@ def test_promtool_takes_the_rendered_prometheus_configuration(environ: dict[str,
         "--syntax-only",
         "prometheus.yml",
         folder=state.config / "prometheus",
+        releases=releases,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -78,9 +84,12 @@ def test_amtool_takes_the_configuration_with_any_channels(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_file_in_the_checkout_is_valid_as_it_is() -> None:
+@pytest.mark.parametrize("releases", RELEASES)
+def test_the_file_in_the_checkout_is_valid_as_it_is(releases: Releases) -> None:
     done = tool(
-        "amtool", "check-config", "alertmanager.yml", folder=paths.monitoring() / "alertmanager"
+        *("amtool", "check-config", "alertmanager.yml"),
+        folder=paths.monitoring() / "alertmanager",
+        releases=releases,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -103,9 +112,12 @@ COMPONENTS = sorted(
 """Every component that some alert carries."""
 
 
+@pytest.mark.parametrize("releases", RELEASES)
 @pytest.mark.parametrize("severity", BY_SEVERITY)
-def test_every_alert_reaches_its_severitys_and_its_teams_channel(severity: str) -> None:
-    folder = rendered().config / "alertmanager"
+def test_every_alert_reaches_its_severitys_and_its_teams_channel(
+    severity: str, releases: Releases
+) -> None:
+    folder = rendered(releases=releases).config / "alertmanager"
 
     def route(component: str) -> str:
         """Give what amtool says is wrong; nothing if it is right."""
@@ -122,6 +134,7 @@ def test_every_alert_reaches_its_severitys_and_its_teams_channel(severity: str) 
             f"severity={severity}",
             f"component={component}",
             folder=folder,
+            releases=releases,
         )
         return "" if done.returncode == 0 else f"{component}: {done.stdout}{done.stderr}"
 

@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from stackctl.render.promql import metric_names, selected_labels
+from stackctl.services.releases import Releases
 from tests.config.contract import EXPORTED, SERIES, TARGET_LABELS
-from tests.support.tools import tool
+from tests.support.tools import RELEASES, tool
 
 MONITORING = Path("infrastructure/monitoring")
 PROMETHEUS = MONITORING / "prometheus"
@@ -202,18 +203,24 @@ def test_every_record_has_a_unit_test() -> None:
 
 
 @pytest.mark.docker
-def test_promtool_takes_every_rule() -> None:
+@pytest.mark.parametrize("releases", RELEASES)
+def test_promtool_takes_every_rule(releases: Releases) -> None:
     files = [
         str(path.relative_to(PROMETHEUS))
         for folder in ("alerts", "recording-rules")
         for path in sorted((PROMETHEUS / folder).glob("*.yml"))
     ]
-    done = tool("promtool", "check", "rules", "--lint-fatal", *files, folder=PROMETHEUS.resolve())
+    done = tool(
+        *("promtool", "check", "rules", "--lint-fatal", *files),
+        folder=PROMETHEUS.resolve(),
+        releases=releases,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.docker
-def test_promtools_unit_tests_pass() -> None:
+@pytest.mark.parametrize("releases", RELEASES)
+def test_promtools_unit_tests_pass(releases: Releases) -> None:
     def run(path: Path) -> str:
         done = tool(
             "promtool",
@@ -221,6 +228,7 @@ def test_promtools_unit_tests_pass() -> None:
             "rules",
             f"tests/{path.name}",
             folder=PROMETHEUS.resolve(),
+            releases=releases,
         )
         return "" if done.returncode == 0 else f"{path.name}\n{done.stdout}{done.stderr}"
 

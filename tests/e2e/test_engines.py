@@ -14,6 +14,7 @@ import pytest
 
 from stackctl.images import sets
 from stackctl.services.catalog import IMAGES, image_variable
+from stackctl.services.releases import PLAN
 from tests.e2e.conftest import DISTRIBUTION_ENGINE, PROJECT, Stack, docker
 from tests.support.cli import stackctl
 
@@ -37,7 +38,7 @@ def done(process: subprocess.CompletedProcess[str]) -> str:
 
 
 def ids(host: str) -> dict[str, str]:
-    names = [image.local for image in sets.catalogue()]
+    names = [image.local for image in sets.catalogue(PLAN)]
     printed = docker("--host", host, "image", "inspect", *names)
     return {one["RepoTags"][0]: one["Id"] for one in json.loads(printed)}
 

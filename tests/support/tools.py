@@ -1,4 +1,4 @@
-"""promtool and amtool of the local image set: another release on PATH has its own opinions."""
+"""promtool and amtool of the local image set, in both releases: another one on PATH has its own opinions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import yaml
 
-_IMAGES = {"promtool": "stackctl/prometheus:local", "amtool": "stackctl/alertmanager:local"}
+from stackctl.config.load import load
+from stackctl.images import sets
+from stackctl.services.releases import PLAN, Releases, current
+
+_IMAGES = {"promtool": "prometheus", "amtool": "alertmanager"}
+RELEASES = [pytest.param(PLAN, id="plan"), pytest.param(current(), id="current")]
+"""For a test that both releases of a program have to pass."""
 
 
-def tool(name: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def tool(
+    name: str, *arguments: str, folder: Path, releases: Releases = PLAN
+) -> subprocess.CompletedProcess[str]:
     """Run promtool or amtool in a folder, read-only and without a network; paths are relative to the folder."""
-    return _run(name, name, arguments, folder)
+    return _run(name, name, arguments, folder, releases)
 
 
 def passing_folders(
@@ -33,12 +42,13 @@ def passing_folders(
 
 
 def _run(
-    program: str, name: str, arguments: Sequence[str], folder: Path
+    program: str, name: str, arguments: Sequence[str], folder: Path, releases: Releases = PLAN
 ) -> subprocess.CompletedProcess[str]:
+    image = sets.references(load(environ={}), "local", releases)[_IMAGES[name]]
     command = [
         *("docker", "run", "--rm", "--network", "none", "--user", "0:0"),
         *("-v", f"{folder}:/work:ro", "-w", "/work", "--entrypoint", program),
-        *(_IMAGES[name], *arguments),
+        *(image, *arguments),
     ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

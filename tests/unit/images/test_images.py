@@ -322,7 +322,7 @@ def test_an_image_that_its_registry_does_not_give_is_replaced_alone(says: str) -
     assert found.reason == (
         f"no registry gives {CADVISOR}: using stackctl/cadvisor:local in its place"
     )
-    assert sets.references(settings_of(), "upstream", pins=found.pins)["cadvisor"] == (
+    assert sets.references(settings_of(), "upstream", PLAN, pins=found.pins)["cadvisor"] == (
         "stackctl/cadvisor:local"
     )
 

@@ -137,7 +137,7 @@ def test_a_plan_renews_the_demos_data_and_names_what_is_opened(project: Project)
         VolumeReset(
             "bot-core_rabbitmq_data",
             "rabbitmq",
-            "version 4.1 (rabbitmq:4.1) cannot open what version 3.12 (rabbitmq:3.12) wrote",
+            "version 4.3 (rabbitmq:4.3) cannot open what version 3.12 (rabbitmq:3.12) wrote",
         )
     ]
     assert {one.service for one in planned.resets} == {"rabbitmq", "mongodb"}

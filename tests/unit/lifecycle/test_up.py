@@ -20,9 +20,10 @@ from stackctl.docker import named_volumes
 from stackctl.docker.engine import EngineInfo
 from stackctl.docker.inventory import Inventory
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
-from stackctl.images import resolve, sets
+from stackctl.images import resolve, sets, writers
 from stackctl.images.lockfile import Entry, Lock
 from stackctl.images.resolve import Decision, Resolved
+from stackctl.images.writers import writer
 from stackctl.lifecycle import attach, demo_data, down, grafana, preflight, rehearsal, reload, up
 from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.preflight import Finding
@@ -294,6 +295,44 @@ def test_the_upstream_set_and_bot_cores_own_files_are_pulled(stage: Stage) -> No
     stage.up()
     assert "up, pull=True" in stage.engine.steps
     assert "kept" not in stage.told
+
+
+def test_a_release_that_the_engine_decides_on_is_told_once_and_kept(stage: Stage) -> None:
+    stage.engine.engine_info = replace(stage.engine.engine_info, containerd_store=True)
+    stage.up()
+    told = "current release instead of the plan's: cadvisor"
+    assert told in stage.told
+    assert stage.asked["decide"]["releases"] == Releases(frozenset({"cadvisor"}))
+    assert stage.project.choices.releases == Releases(frozenset({"cadvisor"}))
+    stage.told.clear()
+    stage.up()
+    assert told not in stage.told
+    assert dry_run(stage).state.releases == Releases(frozenset({"cadvisor"}))
+
+
+def test_a_set_that_was_fallen_back_to_does_not_open_the_data_of_another(stage: Stage) -> None:
+    stage.engine.named = {"bot-core_loki_data"}
+    stage.project.keep(ProjectState(images="upstream"))
+    stage.decision = Decision("upstream", falls_back=True)
+    stage.resolved = Resolved("local", {}, "no registry")
+    with pytest.raises(StackctlError, match="loki_data has the log lines of version"):
+        stage.up()
+    assert stage.engine.steps == ["obtain images"]
+    assert stage.project.choices.images == "upstream"
+
+
+def test_what_was_started_is_on_record_although_not_all_was(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def up(**_: object) -> None:
+        raise EngineError("port taken")
+
+    monkeypatch.setattr(stage.engine, "up", up)
+    with pytest.raises(EngineError, match="port taken"):
+        stage.up()
+    found = writers.recorded(stage.project.state)
+    assert found["grafana_data"] == writer("stackctl/grafana:local")
+    assert "loki_data" not in found
 
 
 def test_the_image_set_is_decided_and_obtained_for_the_same_stack(stage: Stage) -> None:

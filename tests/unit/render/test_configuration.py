@@ -30,7 +30,7 @@ from stackctl.render import configuration
 from stackctl.render.configuration import Rendering, render
 from stackctl.render.validate import Verdict
 from stackctl.services.channels import CHANNELS, Channel, secret_files
-from stackctl.services.releases import PLAN
+from stackctl.services.releases import PLAN, Releases, current
 from stackctl.util import paths, yaml_text
 from tests.support.channels import SUBSETS, environment, example, names
 from tests.support.cli import run_here
@@ -46,7 +46,11 @@ PASSWORDS = {
 
 
 def run(
-    environ: Mapping[str, str] | None = None, project: str | None = None, *, demo: bool = True
+    environ: Mapping[str, str] | None = None,
+    project: str | None = None,
+    *,
+    demo: bool = True,
+    releases: Releases = PLAN,
 ) -> tuple[StateFolder, Rendering]:
     found = load_settings(project=project, environ=environ or {})
     state = open_state(found.project)
@@ -55,9 +59,23 @@ def run(
         Secrets(found, state),
         state,
         images={},
-        releases=PLAN,
+        releases=releases,
         present=monitored_services(found, demo=demo),
     )
+
+
+@pytest.mark.parametrize("demo", [True, False])
+def test_prometheus_3_reads_a_page_without_a_content_type_as_2_does(demo: bool) -> None:
+    def jobs(releases: Releases) -> list[dict[str, Any]]:
+        state, _ = run(demo=demo, releases=releases)
+        text = (state.config / "prometheus" / "prometheus.yml").read_text()
+        found: list[dict[str, Any]] = yaml_text.load(text)["scrape_configs"]
+        return found
+
+    plan, newer = jobs(PLAN), jobs(current())
+    assert all("fallback_scrape_protocol" not in job for job in plan)
+    fallback = {"fallback_scrape_protocol": "PrometheusText0.0.4"}
+    assert newer == [{**job, **fallback} for job in plan]
 
 
 @pytest.fixture(autouse=True)

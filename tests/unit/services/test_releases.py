@@ -118,7 +118,7 @@ def test_a_lock_says_which_releases_it_has_before_the_first_up(
         return Lock(
             set="upstream",
             images={
-                image.name: Entry(reference=image.upstream, id=f"sha256:{0:064}")
+                image.name: Entry(reference=image.upstream, content=f"sha256:{0:064}")
                 for image in sets.catalogue(releases)
                 if not image.built_here
             },
