@@ -252,7 +252,11 @@ def test_shared_sections_are_linked_once_and_written_in_the_readme(name: str) ->
         assert section(RUNBOOKS_README, title)
 
 
-def test_the_readme_names_the_sections() -> None:
+def test_the_readme_lists_the_runbooks_and_names_the_sections() -> None:
+    listed = re.findall(r"\[([^]]+)\]\((\w+_RUNBOOK\.md)\)", RUNBOOKS_README)
+    assert sorted((file, f"# {title}") for title, file in listed) == sorted(
+        (file, text.splitlines()[0]) for file, text in RUNBOOKS.items()
+    )
     shown = re.findall(r"^\| ([A-Z][a-z ]+) \| .+\? \|$", RUNBOOKS_README, re.MULTILINE)
     assert shown == [*SECTIONS, OPTIONAL]
 
@@ -269,10 +273,26 @@ def test_the_readmes_commands_exist_and_its_settings_are_valid() -> None:
         assert SETTINGS[name].parse(value) == value
 
 
-@each_runbook
-def test_links_lead_to_files_that_exist(name: str) -> None:
-    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", RUNBOOKS[name])
-    assert [link for link in links if not (ROOT / "docs" / "runbooks" / link).exists()] == []
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a text."""
+    outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", outside, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["MONITORING_GUIDE.md", "runbooks/README.md", *(f"runbooks/{name}" for name in RUNBOOKS)],
+)
+def test_links_lead_to_files_and_headings_that_exist(path: str) -> None:
+    file = ROOT / "docs" / path
+    links = re.findall(r"\]\(([^)]+)\)", file.read_text(encoding="utf-8"))
+    assert links
+    for link in links:
+        target, _, anchor = link.partition("#")
+        found = (file.parent / target).resolve() if target else file
+        assert found.exists(), link
+        assert not anchor or anchor in anchors(found.read_text(encoding="utf-8")), link
 
 
 @each_runbook
@@ -335,8 +355,6 @@ def test_the_guides_commands_and_files_exist() -> None:
     assert calls
     for words in calls:
         assert parsed(words).info_name, words
-    for link in re.findall(r"\]\(([^)#][^)]*)\)", GUIDE):
-        assert (ROOT / "docs" / link).exists(), link
     paths = re.findall(r"`((?:infrastructure|stackctl|tests|dashboards|compose)/[\w./-]+)`", GUIDE)
     assert paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
