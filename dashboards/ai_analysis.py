@@ -139,7 +139,7 @@ ALERTS_AND_MODELS = Section(
         active_alerts(SERVICE),
         rows(
             "Active Models",
-            "Which version of which model is active.",
+            "The active version of each model.",
             "A model with no active version, or with two, is a deployment that stopped half way.",
             {
                 "Active": Column(
@@ -157,7 +157,7 @@ PREDICTIONS = Section(
     [
         distribution(
             "Model Confidence",
-            "How often each model's confidence had which value within the time range.",
+            "Distribution of each model's confidence within the time range.",
             "Bars below 45 % mean that the market differs from what the models were trained on.",
             Query("ai:model_confidence:avg * 100", "{{model}}"),
             unit=units.Percent,
@@ -174,7 +174,7 @@ PREDICTIONS = Section(
         ),
         heat(
             "Confidence Scores",
-            "How many analyses ended with which confidence; the more a cell stands out from the background, the more "
+            "Number of analyses by confidence; the more a cell stands out from the background, the more "
             "analyses.",
             "If the band sinks, the models become unsure.",
             f"sum by (le) (rate(ai_confidence_score_bucket[{WINDOW}]))",

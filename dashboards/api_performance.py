@@ -129,7 +129,7 @@ ENDPOINTS = Section(
     [
         heat(
             "Latency Distribution",
-            "How many requests took how long; the more a cell stands out from the background, the more requests.",
+            "Number of requests by duration; the more a cell stands out from the background, the more requests.",
             "A second band above the first means that some requests wait for something that the others do not.",
             f"sum by (le) (rate(http_request_duration_seconds_bucket{JOB}[{WINDOW}]))",
             unit=units.Seconds,
@@ -146,7 +146,7 @@ ENDPOINTS = Section(
         rows(
             "Top Endpoints",
             "The ten endpoints with the most requests within the time range.",
-            "If an endpoint leads that should be rare, a client repeats itself.",
+            "If an endpoint that should be rare is at the top, a client is repeating its requests.",
             {
                 "Requests": Column(
                     f"topk(10, {counted('http_requests_total', by=ENDPOINT, where=JOB)})",

@@ -30,7 +30,7 @@ STATUS = Section(
         number(
             "Registrations (1h)",
             "Users that registered within the last hour.",
-            "Compare it with the usual: none at a busy time means that registration is broken.",
+            "Compare it with its usual value: none at a busy time means that registration is broken.",
             Query("business:user_registrations:1h", "registrations"),
             unit=units.Short,
             width=4,
@@ -40,7 +40,7 @@ STATUS = Section(
         number(
             "Trading Volume (24h)",
             "Volume traded within the last 24 hours.",
-            "If it is half of the usual, compare Trading Performance.",
+            "If it is half its usual value, compare Trading Performance.",
             Query("business:trading_volume:24h", "volume"),
             unit=units.Dollars,
             width=6,

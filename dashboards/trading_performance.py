@@ -31,7 +31,7 @@ STATUS = Section(
         number(
             "Trading",
             "Whether the engine is allowed to trade.",
-            "Halted without anybody's doing means that the engine stopped itself: its log says why.",
+            "If nobody switched it off, the engine stopped itself: its log says why.",
             Query("trading_enabled", "trading"),
             unit=units.NoUnit,
             width=3,

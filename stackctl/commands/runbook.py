@@ -6,25 +6,31 @@ import click
 
 from stackctl.commands import complete
 from stackctl.commands.session import Session, pass_session
-from stackctl.ui.console import print_markdown
+from stackctl.ui.console import print_document, print_markdown
 
 
-@click.command(epilog="\b\nExamples:\n  stackctl runbook ServiceDown\n  stackctl runbook")
+@click.command(
+    epilog="\b\nExamples:\n  stackctl runbook ServiceDown\n  stackctl runbook DISK_SPACE_LOW\n"
+    "  stackctl runbook"
+)
 @click.argument("alert", required=False, shell_complete=complete.alerts)
-@click.option("--raw", is_flag=True, help="Print the Markdown as it is.")
+@click.option("--raw", is_flag=True, help="Print the Markdown source.")
 @pass_session
 def runbook(session: Session, alert: str | None, raw: bool) -> None:
-    """Show what to do about ALERT; without one, list the runbooks with their alerts."""
+    """Show what to do about ALERT, how to stop trading, and who to call.
+
+    ALERT may also be the name of a runbook. Without it, list the runbooks and the alerts that each covers.
+    RUNBOOK_KILL_SWITCH and RUNBOOK_CONTACTS are the settings to fill in.
+    """
     from stackctl.alerts import runbooks
 
     if alert is None:
-        alerts: dict[str, list[str]] = {}
-        for name, file in runbooks.by_alert().items():
-            alerts.setdefault(file, []).append(name)
-        for file, names in sorted(alerts.items()):
-            session.out.print(f"{file}: {', '.join(names)}")
+        for one in runbooks.all_runbooks():
+            print_document(f"{one.name}: {one.title}\n  {', '.join(one.alerts)}")
         return
-    text = runbooks.text(alert)
+    settings = session.untouched_project.settings
+    on_call = runbooks.OnCall(settings["RUNBOOK_KILL_SWITCH"], settings["RUNBOOK_CONTACTS"])
+    text = runbooks.text(alert, on_call)
     if raw:
         click.echo(text, nl=False)
     else:

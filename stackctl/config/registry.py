@@ -34,6 +34,12 @@ GENERATED_SECRETS = (
 )
 """Passwords that stackctl generates on the first `up` where the user gave none."""
 
+DEFAULT_RUNBOOKS = "https://github.com/bot-core/bot-core/blob/main/docs/runbooks"
+"""Base URL of the runbooks in the rules of the checkout."""
+
+_ON_CALL_LENGTH = 300
+"""Characters: a message shows the whole text, and Slack's templates cut what is longer."""
+
 _IMAGES = (
     *(
         Setting(image_variable(name), None, parsers.image, "another image for this service")
@@ -114,6 +120,27 @@ _CREDENTIALS = (
             secret=True,
         )
         for name in GENERATED_SECRETS
+    ),
+)
+
+_ON_CALL = (
+    Setting(
+        "RUNBOOK_KILL_SWITCH",
+        None,
+        partial(parsers.command, longest=_ON_CALL_LENGTH),
+        "command or page that stops trading; shown in runbooks and critical trading alerts",
+    ),
+    Setting(
+        "RUNBOOK_CONTACTS",
+        None,
+        partial(parsers.line, longest=_ON_CALL_LENGTH),
+        "who to call; shown in runbooks and critical alerts",
+    ),
+    Setting(
+        "RUNBOOK_BASE_URL",
+        DEFAULT_RUNBOOKS,
+        parsers.base_url,
+        "base URL of the runbooks that alerts link to",
     ),
 )
 
@@ -200,6 +227,7 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
             for service, port in PUBLISHED_PORTS.items()
         ],
         "Notifications": [row for channel in CHANNELS for row in channel.settings],
+        "On call": _ON_CALL,
         "Images": _IMAGES,
         "Your own bot-core": tuple(_bot_core()),
         "Passwords and credentials": _CREDENTIALS,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackctl.config.registry import DEFAULT_PROJECT
+from stackctl.config.registry import DEFAULT_PROJECT, DEFAULT_RUNBOOKS
 from stackctl.config.settings import Settings
 from stackctl.errors import StackctlError, UsageError
 from stackctl.project.secrets import Secrets
@@ -125,6 +126,9 @@ def _configuration(
             text, settings, left_out, demo=present.demo
         ),
         "alertmanager/templates/common.tmpl": lambda text: _grafana(text, settings),
+        "alertmanager/templates/on_call.tmpl": lambda text: _on_call(
+            text, settings["RUNBOOK_CONTACTS"], settings["RUNBOOK_KILL_SWITCH"]
+        ),
         "loki/loki-config.yml": lambda text: _grafana(text, settings),
         "loki/promtail-config.yml": lambda text: targets.promtail(
             _own_logs(text, settings.project), present
@@ -137,6 +141,7 @@ def _configuration(
     }
     for name, edit in edits.items():
         files[name] = edit(files[name].decode()).encode()
+    _link_runbooks(files, settings["RUNBOOK_BASE_URL"] or DEFAULT_RUNBOOKS)
     fragments = {
         name: files.pop(name) for name in list(files) if name.startswith("prometheus/fragments/")
     }
@@ -228,6 +233,24 @@ def _sink_secrets(left_out: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 def _grafana(text: str, settings: Settings) -> str:
     port = PUBLISHED_PORTS["grafana"].default
     return text.replace(f"http://127.0.0.1:{port}", settings.url("grafana"))
+
+
+def _on_call(text: str, contacts: str | None, kill_switch: str | None) -> str:
+    """Write the on-call settings into Alertmanager's templates, as Go string literals.
+
+    JSON's notation of printable text is Go's, too (go.dev/ref/spec#String_literals), and a template reads no braces
+    within one.
+    """
+    for name, value in {"contacts": contacts, "killSwitch": kill_switch}.items():
+        literal = json.dumps(value or "", ensure_ascii=False)
+        text = text.replace(f'${name} := ""', f"${name} := {literal}")
+    return text
+
+
+def _link_runbooks(files: MutableMapping[str, bytes], base: str) -> None:
+    for name in files:
+        if name.startswith(targets.RULES):
+            files[name] = files[name].replace(f"{DEFAULT_RUNBOOKS}/".encode(), f"{base}/".encode())
 
 
 def _own_containers(text: str, project: str) -> str:

@@ -14,7 +14,8 @@ from stackctl.services.releases import Releases
 from stackctl.util import yaml_text
 
 _COMPOSE_SERVICE = "com_docker_compose_service"
-_RULES = ("prometheus/alerts/", "prometheus/recording-rules/", "loki/rules/")
+RULES = ("prometheus/alerts/", "prometheus/recording-rules/", "loki/rules/")
+"""Folders of the files with rules."""
 _DASHBOARDS = "grafana/dashboards/"
 
 _FALLBACK = "PrometheusText0.0.4"
@@ -162,7 +163,7 @@ def leave_out(
     """
     if not present.left_out:
         return [], []
-    rules = {name: yaml_text.load(files[name]) for name in files if name.startswith(_RULES)}
+    rules = {name: yaml_text.load(files[name]) for name in files if name.startswith(RULES)}
     records = prune.recorded(rules.values())
     alerts: list[str] = []
     kept_alerts: set[str] = set()

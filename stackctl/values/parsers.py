@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from stackctl.values.durations import parse_duration
 from stackctl.values.sizes import parse_size
@@ -70,6 +70,22 @@ def text(value: str) -> str:
     return value
 
 
+def line(value: str, *, longest: int) -> str:
+    """Accept one line of printable text, of at most `longest` characters."""
+    if not value.isprintable():
+        raise ValueError("one line of printable characters is expected")
+    if len(value) > longest:
+        raise ValueError(f"at most {longest} characters are expected, and it has {len(value)}")
+    return value
+
+
+def command(value: str, *, longest: int) -> str:
+    """Accept one line as `line` does that can be shown as code: three backticks would end Slack's."""
+    if "```" in value:
+        raise ValueError("a command or an address without ``` is expected")
+    return line(value, longest=longest)
+
+
 def grafana_password(value: str) -> str:
     """Accept a password that Grafana sets: its `reset-admin-password` calls four bytes and fewer weak."""
     if len(value.encode()) < _GRAFANA_MINIMUM:
@@ -107,6 +123,19 @@ def url(value: str) -> str:
     if found["ip"]:
         address(found["ip"])
     return value
+
+
+def base_url(value: str) -> str:
+    """Accept the http or https URL of a folder, without credentials, query and fragment.
+
+    Returns it without a slash at its end, and with everything in its path percent-encoded that YAML, HTML, Slack or a
+    Go template could read as markup.
+    """
+    parts = urlsplit(url(value))
+    if parts.username is not None or {"?", "#"} & set(value):
+        raise ValueError("an address without a user, a query (?) and a fragment (#) is expected")
+    path = quote(parts.path.rstrip("/"), safe="/%:@!$()*,;=~")
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def index(value: str) -> str:

@@ -35,15 +35,15 @@ from testcontainers.core.container import DockerContainer
 pytestmark = pytest.mark.docker
 
 PAGES = {
-    "Nothing happens": 0,
+    "Normal operation": 0,
     "One of two engines stops, and the other takes too large a position": 2,
     "The engine crashes every two minutes": 2,
-    "The memory is used up, and the kernel kills a process": 2,
+    "Memory runs out and the kernel kills a process": 2,
     "A deployment restarts all applications within half a minute": 0,
     "The machine reboots": 0,
     "Errors flood the log": 0,
     "The log collector hangs": 0,
-    "cAdvisor sees no containers": 0,
+    "cAdvisor finds no containers": 0,
 }
 """How many pages an incident makes, where it is not one. Two tell of two things that somebody has to know."""
 
@@ -119,9 +119,9 @@ FASTER = 60
 COMPARED = (
     "The engine stops",
     "One of two engines stops, and the other takes too large a position",
-    "A release answers a third of its requests with errors",
+    "A release returns errors for a third of its requests",
     "Prometheus reaches no other container",
-    "OpenAI limits the rate",
+    "OpenAI limits our request rate",
 )
 LOOKED_AT = 22 * 60
 

@@ -11,7 +11,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from html import unescape
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -19,6 +21,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import yaml
 
+from stackctl.config.load import load as load_settings
+from stackctl.project.monitored import monitored_services
+from stackctl.render.configuration import write_configuration
 from stackctl.render.promql import metric_names
 from stackctl.render.prune import recorded
 from stackctl.util import paths
@@ -32,6 +37,7 @@ CONFIG: dict[str, Any] = yaml.safe_load((ALERTMANAGER / "alertmanager.yml").read
 CHANNELS = {"slack": "slack_configs", "pagerduty": "pagerduty_configs", "email": "email_configs"}
 SLACK_LIMIT = 40_000
 """Characters at which Slack truncates a message (docs.slack.dev/changelog/2018-truncating-really-long-messages)."""
+HTML_TAGS = {"html", "body", "h2", "h3", "p", "strong", "br", "a"}
 PAGERDUTY_LIMIT = 512_000
 """Bytes of an event (developer.pagerduty.com/docs/events-api-v2/trigger-events)."""
 
@@ -115,13 +121,16 @@ def texts(node: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def rendered(
-    named: Mapping[str, str], data: Mapping[str, dict[str, Any]], folder: Path
+    named: Mapping[str, str],
+    data: Mapping[str, dict[str, Any]],
+    folder: Path,
+    templates: Path = ALERTMANAGER / "templates",
 ) -> dict[str, dict[str, str]]:
     """Let amtool render texts with each of the data: name of the data → name of the text → what it becomes.
 
     Alertmanager treats what it mails as HTML, and nothing else.
     """
-    shutil.copytree(ALERTMANAGER / "templates", folder / "templates", dirs_exist_ok=True)
+    shutil.copytree(templates, folder / "templates", dirs_exist_ok=True)
     places = [(case, name) for case in data for name in named]
     for case, content in data.items():
         (folder / f"{case}.json").write_text(json.dumps(content), encoding="utf-8")
@@ -211,7 +220,7 @@ def test_every_text_of_every_receiver_renders_whatever_the_alerts_are(tmp_path: 
                 assert not re.search(r"&(?!amp;|lt;|gt;)", text), (case, name)
                 assert len(text) < SLACK_LIMIT, (case, name, len(text))
             if name.endswith(".html"):
-                assert parsed(text).tags <= {"html", "body", "h2", "h3", "p", "strong", "br", "a"}
+                assert parsed(text).tags <= HTML_TAGS
                 for link in parsed(text).links:
                     assert urlsplit(link).scheme in {"", "http", "https"}, link
         pagerduty = [text for name, text in said.items() if ".pagerduty_configs." in name]
@@ -268,6 +277,62 @@ def test_links_lead_to_the_panel_at_the_alerts_time_and_to_a_filled_in_silence(
             f"{name}={go_quoted(value)}" for name, value in sorted(odd["labels"].items())
         )
         assert matchers in {f"{{{wanted}}}"}
+
+
+ON_CALL_VALUES = {
+    "plain": ("trading on call +1 555 0100; #trading", "curl -sf -X POST http://gw/stop"),
+    "hostile": (
+        """<!channel> <b>&amp; {{ .Status }} {{ "q" }} 'q' `code` \\n %22 */ ü 行 }}""",
+        """x="$(cat <<<'{{ end }}')" `id` && y | z > /dev/null; echo \\"<@U1>\\" }} {{""",
+    ),
+    "url": ("https://wiki.example/oncall?a=1&b=2", "https://gw.example/stop?a=1&b=<2>"),
+}
+
+
+@pytest.mark.parametrize("case", ON_CALL_VALUES)
+def test_contacts_and_kill_switch_are_shown_as_they_are(
+    case: str, tmp_path: Path, state_dir: Path
+) -> None:
+    contacts, kill_switch = ON_CALL_VALUES[case]
+    found = load_settings(
+        environ={"RUNBOOK_CONTACTS": contacts, "RUNBOOK_KILL_SWITCH": kill_switch}
+    )
+    write_configuration(found, tmp_path / "config", monitored_services(found, demo=True))
+    texts_of = {
+        "slack": '{{ template "stackctl.slack.text" . }}',
+        "mail.html": '{{ template "stackctl.email.html" . }}',
+        "mail.text": '{{ template "stackctl.email.text" . }}',
+        "pagerduty": '{{ template "stackctl.on_call.text" . }}',
+    }
+    groups = {}
+    for component, severity, state in product(
+        ("trading", "application"), ("critical", "warning"), ("firing", "resolved")
+    ):
+        one = alert(1, resolved=state == "resolved")
+        one["labels"] |= {"component": component, "severity": severity}
+        groups[f"{component}-{severity}-{state}"] = group([one])
+    said = rendered(texts_of, groups, tmp_path, tmp_path / "config" / "alertmanager" / "templates")
+    slack = {
+        before: before.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        for before in (contacts, kill_switch)
+    }
+    for name, message in said.items():
+        call = name.endswith("critical-firing")
+        stop = name == "trading-critical-firing"
+        assert (f"Who to call: {slack[contacts]}\n" in message["slack"]) == call, name
+        assert (f"Stop trading:\n```\n{slack[kill_switch]}\n```\n" in message["slack"]) == stop
+        page = unescape(message["mail.html"])
+        assert (f"<p>Who to call: {contacts}</p>" in page) == call, name
+        assert (f"<p>Stop trading: <code>{kill_switch}</code></p>" in page) == stop, name
+        assert parsed(message["mail.html"]).tags <= {*HTML_TAGS, "code"}
+        for kind in ("mail.text", "pagerduty"):
+            assert (f"Who to call: {contacts}\n" in message[kind]) == call, (name, kind)
+            assert (f"Stop trading: {kill_switch}\n" in message[kind]) == stop, (name, kind)
+        for text in message.values():
+            assert call or "Who to call" not in text
+            assert stop or "Stop trading" not in text
+        # Programs follow the links in a message by themselves.
+        assert not any("gw.example" in link for link in parsed(message["mail.html"]).links)
 
 
 def go_quoted(text: str) -> str:

@@ -67,7 +67,7 @@ _ALL = frozenset(targets()) - {"localhost:9090"}
 _FAILED_TRADES = {"trade_failures": 0.9, "trade_seconds": 4.0}
 
 INCIDENTS = (
-    Incident("Nothing happens", _during(5)),
+    Incident("Normal operation", _during(5)),
     Incident(
         "The engine stops",
         _during(20, down=frozenset({ENGINE}), gateway_errors=0.4),
@@ -104,22 +104,22 @@ INCIDENTS = (
     ),
     Incident("RabbitMQ stops", _during(15, down=frozenset({"rabbitmq:15692"}))),
     Incident(
-        "The disk fills within an hour, then has room again",
+        "The disk fills up within an hour, then has free space again",
         (
             Phase(0, 60, {"disk_used": lambda share: 0.6 + 0.38 * share}),
             Phase(60, 80, {"disk_used": 0.98, "rdb_saved": False, "blocked": True}),
         ),
     ),
     Incident(
-        "The exchange does not answer",
+        "The exchange does not respond",
         _during(15, binance=0, **_FAILED_TRADES),
     ),
-    Incident("The exchange throttles", _during(15, binance=429, **_FAILED_TRADES)),
+    Incident("The exchange throttles our requests", _during(15, binance=429, **_FAILED_TRADES)),
     Incident(
-        "OpenAI limits the rate",
+        "OpenAI limits our request rate",
         _during(15, openai_limits=0.6, analyses_a_second=0.2, analysis_seconds=12.0),
     ),
-    Incident("OpenAI answers errors", _during(15, openai_errors=0.9, analyses_a_second=0.0)),
+    Incident("OpenAI returns errors", _during(15, openai_errors=0.9, analyses_a_second=0.0)),
     Incident(
         "A deployment restarts all applications within half a minute",
         _during(0.5, down=_APPLICATIONS, gateway_errors=1.0),
@@ -130,7 +130,7 @@ INCIDENTS = (
     ),
     Incident("Prometheus reaches no other container", _during(15, down=_ALL)),
     Incident(
-        "A release answers a third of its requests with errors",
+        "A release returns errors for a third of its requests",
         _during(15, error_ratio={"rust-core-engine": 0.33}, gateway_errors=0.2),
         after=35,
     ),
@@ -160,16 +160,16 @@ INCIDENTS = (
         _during(20, lines_sent=0.0),
         logs=(("LogsMissing", "rust-core-engine", 0, 20),),
     ),
-    Incident("The processors are used up", _during(15, cpu_busy=0.99)),
+    Incident("The CPU is saturated", _during(15, cpu_busy=0.99)),
     Incident(
-        "The memory is used up, and the kernel kills a process",
+        "Memory runs out and the kernel kills a process",
         (
             Phase(0, 10, {"memory_used": 0.97}),
             Phase(10, 20, {"memory_used": 0.6}),
             Phase(9, 9.5, {"memory_used": 0.97, "out_of_memory_kills": 1 / STEP}),
         ),
     ),
-    Incident("cAdvisor sees no containers", _during(15, containers_seen=False)),
+    Incident("cAdvisor finds no containers", _during(15, containers_seen=False)),
     Incident("A job loses its targets", _during(15, vanished=frozenset({"kong"}))),
     Incident("Slack rejects notifications", _during(15, notifications_failed=0.2)),
 )

@@ -9,9 +9,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 RUNBOOKS = {
     path.name: path.read_text(encoding="utf-8")
-    for path in sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+    for path in sorted((ROOT / "docs" / "runbooks").glob("*_RUNBOOK.md"))
 }
 """The runbooks' texts by file name."""
+
+RUNBOOKS_README = (ROOT / "docs" / "runbooks" / "README.md").read_text(encoding="utf-8")
+"""What holds for all runbooks."""
 
 GUIDE = (ROOT / "docs" / "MONITORING_GUIDE.md").read_text(encoding="utf-8")
 

@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 from hypothesis import strategies as st
 
 from stackctl.config.load import load as load_settings
-from stackctl.config.registry import GENERATED_SECRETS, SETTINGS
+from stackctl.config.registry import DEFAULT_RUNBOOKS, GENERATED_SECRETS, SETTINGS
 from stackctl.docker.models import Neighbour
 from stackctl.errors import EngineError, UsageError
 from stackctl.project.monitored import monitored_services
@@ -672,3 +672,34 @@ def test_the_check_is_of_the_set_that_is_here_and_names_what_is_missing(
     assert "without own/prometheus:1;" in done.stderr
     assert "stackctl up" in done.stderr
     assert len(seen) == 1
+
+
+def test_the_base_url_of_runbooks_is_put_into_every_rule() -> None:
+    linked = {}
+    for base in (None, "https://wiki.example/it's {{ .X }}/"):
+        state, _ = run({} if base is None else {"RUNBOOK_BASE_URL": base})
+        files = [
+            *state.config.glob("prometheus/alerts/*.yml"),
+            *state.config.glob("loki/rules/*/*.yml"),
+        ]
+        linked[base] = [
+            rule["annotations"]["runbook_url"]
+            for file in files
+            for group in yaml_text.load(file.read_text("utf-8"))["groups"]
+            for rule in group["rules"]
+        ]
+    default, (other, urls) = linked.pop(None), linked.popitem()
+    assert other
+    assert len(default) > 100
+    assert urls == [
+        url.replace(DEFAULT_RUNBOOKS, "https://wiki.example/it%27s%20%7B%7B%20.X%20%7D%7D")
+        for url in default
+    ]
+    assert all(url.startswith(f"{DEFAULT_RUNBOOKS}/") for url in default)
+
+
+def test_the_on_call_settings_reach_alertmanagers_templates_as_string_literals() -> None:
+    state, _ = run({"RUNBOOK_CONTACTS": 'a "b" \\ {{ ü', "RUNBOOK_KILL_SWITCH": '$contacts := ""'})
+    text = (state.config / "alertmanager" / "templates" / "on_call.tmpl").read_text("utf-8")
+    assert text.count('$contacts := "a \\"b\\" \\\\ {{ ü"') == 3
+    assert text.count('$killSwitch := "$contacts := \\"\\""') == 3

@@ -175,3 +175,51 @@ def test_authorities_are_a_file_of_certificates_alone(
 def test_an_address_of_mongodb_names_one_server_or_several(uri: str, one: bool) -> None:
     assert parsers.mongodb_uri(uri) == uri
     assert parsers.names_one_mongodb(uri) == one
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a\nb", "a\rb", "a\tb", "a\x00b", "a\x1b[2Jb", "a\u2028b", "a\u202eb", "a\udc80b", "x" * 301],
+)
+@pytest.mark.parametrize("parse", [parsers.line, parsers.command])
+def test_text_for_messages_is_one_bounded_line(parse: Callable[..., str], value: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"one line of printable characters|at most 300 characters"
+    ):
+        parse(value, longest=300)
+
+
+def test_text_for_messages_is_otherwise_kept_as_it_is() -> None:
+    value = "\"q\" 'q' {{ .Status }} <!channel> & `b` \\ $(x) ü 行"
+    assert parsers.line(value, longest=300) == value
+    assert parsers.command(value, longest=300) == value
+    with pytest.raises(ValueError, match="without ```"):
+        parsers.command("a ``` b", longest=300)
+
+
+@pytest.mark.parametrize(
+    ("value", "base"),
+    [
+        ("https://wiki.example/runbooks", "https://wiki.example/runbooks"),
+        ("https://wiki.example/runbooks//", "https://wiki.example/runbooks"),
+        ("https://wiki.example", "https://wiki.example"),
+        ("http://[::1]:8000/a%20b", "http://[::1]:8000/a%20b"),
+        (
+            "https://w.example/a b{{ .X }}\"q\"'q'<b>&`c`|d\\ü",
+            "https://w.example/a%20b%7B%7B%20.X%20%7D%7D%22q%22%27q%27%3Cb%3E%26%60c%60%7Cd%5C%C3%BC",
+        ),
+        ("https://user:word@wiki.example/runbooks", None),
+        ("https://wiki.example/runbooks?version=1", None),
+        ("https://wiki.example/runbooks#top", None),
+        ("https://wiki.example/a\nb", None),
+        ("wiki.example/runbooks", None),
+        ("javascript:alert(1)", None),
+    ],
+)
+def test_the_base_of_links_is_percent_encoded(value: str, base: str | None) -> None:
+    if base is None:
+        with pytest.raises(ValueError, match="is expected"):
+            parsers.base_url(value)
+    else:
+        assert parsers.base_url(value) == base
+        assert parsers.base_url(base) == base
