@@ -40,6 +40,15 @@ class LogRoundTrip:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerSeries:
+    """Ready when its metrics have those of a container: cAdvisor can be healthy and see none."""
+
+    path: str = "/metrics"
+    metric: str = "container_start_time_seconds"
+    """A series that every container has from the first answer on."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerHealth:
     """Ready when the container's own health check says so, for a service that publishes no port."""
 
@@ -49,7 +58,7 @@ class Alive:
     """Ready when it runs and its health check, where it has one, agrees, or when it has ended well: bot-core's own."""
 
 
-Probe = HttpProbe | LogRoundTrip | ContainerHealth | Alive
+Probe = HttpProbe | LogRoundTrip | ContainerSeries | ContainerHealth | Alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +239,7 @@ _ALL = (
     Service(
         "cadvisor",
         "monitoring",
-        HttpProbe("/healthz"),
+        ContainerSeries(),
         port=Port("CADVISOR_PORT", 8081),
         expected_job=True,
     ),
