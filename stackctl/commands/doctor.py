@@ -51,6 +51,7 @@ def doctor(
 
     from stackctl.lifecycle import attach
     from stackctl.lifecycle import preflight as examination
+    from stackctl.lifecycle.plan import container_metrics_of
     from stackctl.project.project import UpRequest
     from stackctl.ui.marks import marks
 
@@ -67,6 +68,8 @@ def doctor(
     findings = examination.examine(
         engine, project.settings, project.services_of(chosen), chosen.app_services
     )
+    if findings[0].level != "failure":
+        findings.append(examination.containers_seen(container_metrics_of(project, engine, chosen)))
     if chosen.joined and findings[0].level != "failure":
         findings += (
             [examination.unjoined("failure", trouble)] if trouble else _bot_core(project, chosen)

@@ -134,6 +134,12 @@ _STACK = (
         parsers.socket_path,
         "the engine's socket on its own machine, where it is an unusual one",
     ),
+    Setting(
+        "STACKCTL_CONTAINERD_SOCKET",
+        None,
+        parsers.socket_path,
+        "containerd's socket on the engine's machine, where the engine does not say it",
+    ),
     Setting("PROMETHEUS_RETENTION_TIME", "90d", parsers.duration, "how long metrics are kept"),
     Setting("PROMETHEUS_RETENTION_SIZE", "50GB", parsers.size, "how much disk metrics may take"),
     Setting(

@@ -58,6 +58,8 @@ class EngineInfo:
     rootless: bool = False
     limits_cpu: bool = True
     """Whether it can limit processor time; a rootless engine may not."""
+    containerd_socket: str | None = None
+    """The socket of the containerd that it uses, on its own machine, where it says so; engines from 27 on do."""
     clock_offset: dt.timedelta | None = None
     """How far its clock is before this machine's, where it tells its time."""
 
@@ -174,6 +176,7 @@ class Engine(Programs, Images):
             podman=any(one["Name"] == "Podman Engine" for one in server.get("Components") or ()),
             rootless="name=rootless" in (info.get("SecurityOptions") or ()),
             limits_cpu=info.get("CpuCfsQuota") is not False,
+            containerd_socket=(info.get("Containerd") or {}).get("Address") or None,
             clock_offset=time(info["SystemTime"]) - asked if info.get("SystemTime") else None,
         )
 

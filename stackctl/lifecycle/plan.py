@@ -12,7 +12,8 @@ from stackctl.images.resolve import Choice, Decision
 from stackctl.lifecycle import attach, demo_data, preflight
 from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.rehearsal import Rehearsal, rehearse
-from stackctl.project import config_volumes
+from stackctl.project import config_volumes, container_metrics
+from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service
@@ -40,6 +41,7 @@ class Facts:
     findings: tuple[Finding, ...]
     images: Decision
     info: EngineInfo
+    metrics: ContainerMetrics
     engine: Observed
     recorded_copies: bool
     """Whether the last `up` put its configuration into volumes."""
@@ -225,15 +227,18 @@ def gather(
         lock=lockfile.read(),
     )
     state = replace(state, images=images.set, pins=images.pins)
-    rehearsal = rehearse(project, state) if rehearsed else None
+    metrics = container_metrics_of(project, engine, state)
+    state = replace(state, unseen=metrics.obstacle)
+    rehearsal = rehearse(project, state, metrics) if rehearsed else None
     return Facts(
         project=project.name,
         state=state,
         services=tuple(services),
         monitored=project.present(state),
-        findings=tuple(findings),
+        findings=(*findings, preflight.containers_seen(metrics)),
         images=images,
         info=engine.info(),
+        metrics=metrics,
         engine=observe(engine),
         recorded_copies=bool(config_volumes.kept(project.state)),
         recorded_fingerprint=demo_data.recorded_fingerprint(project.state),
@@ -242,6 +247,19 @@ def gather(
         else project.secrets.fingerprint(demo_data.PASSWORD),
         down_cut_off=down_cut_off,
         rehearsal=rehearsal,
+    )
+
+
+def container_metrics_of(
+    project: Project, engine: Engine, state: ProjectState
+) -> ContainerMetrics:
+    """Return what cAdvisor can see of the containers in this state. Raises EngineError if the engine does not answer."""
+    return container_metrics.decide(
+        engine.endpoint,
+        engine.info(),
+        project.settings,
+        release=state.releases["cadvisor"],
+        images=state.images,
     )
 
 

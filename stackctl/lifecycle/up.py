@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,9 +15,16 @@ from stackctl.images import lockfile, resolve
 from stackctl.images.resolve import Choice, Resolved
 from stackctl.lifecycle import attach, demo_data, down, grafana, reload
 from stackctl.lifecycle.attach import Missing
-from stackctl.lifecycle.plan import UpPlan, gather, observe, plan_up
-from stackctl.project import config_volumes, engine_overrides, process_lock, unfinished_restore
+from stackctl.lifecycle.plan import UpPlan, container_metrics_of, gather, observe, plan_up
+from stackctl.project import (
+    config_volumes,
+    container_metrics,
+    engine_overrides,
+    process_lock,
+    unfinished_restore,
+)
 from stackctl.project.config_volumes import Copy
+from stackctl.project.container_metrics import ContainerMetrics, Obstacle
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, UpRequest
 from stackctl.project.running import addresses
@@ -25,6 +33,7 @@ from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering, render
+from stackctl.services.catalog import image_variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,8 @@ class Up:
     """The services of bot-core that are not monitored while others are."""
     missing: tuple[Missing, ...]
     """Services of bot-core that are not where the settings expect them."""
+    unseen: Obstacle | None
+    """Why there are no metrics of containers; None where there are."""
 
 
 def up(
@@ -79,13 +90,16 @@ def dry_run(
 def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer) -> Up:
     """Carry out a plan, step by step. The caller holds the project's lock. Raises StackctlError as `up` does."""
     resolved = _obtain_images(plan, project, observer)
+    plan = _settle_container_metrics(plan, project, resolved)
     rendering = _render_configuration(plan, project, resolved)
     engine = _record_state(plan, project, resolved)
     if plan.facts.images.pull or plan.facts.images.build:
         # They may have taken minutes.
         plan = plan_up(replace(plan.facts, engine=observe(engine)))
     _remove_leftovers(plan, engine, observer)
-    copies = engine_overrides.adapt(engine, plan.facts.info, project.settings, project.state)
+    copies = engine_overrides.adapt(
+        engine, plan.facts.info, project.settings, project.state, plan.facts.metrics
+    )
     _reset_volumes(plan, project, engine, observer)
     _start_containers(plan, project, engine, resolved, observer)
     _remove_stale_volumes(plan, engine, copies)
@@ -99,6 +113,7 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
         _changed(plan, containers),
         plan.not_monitored,
         _missing(plan, project, observer),
+        plan.state.unseen,
     )
 
 
@@ -114,6 +129,26 @@ def _obtain_images(plan: UpPlan, project: Project, observer: Observer) -> Resolv
     if resolved.reason:
         observer.note(resolved.reason)
     return resolved
+
+
+def _settle_container_metrics(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan:
+    """Decide on container metrics for the image set that there is, and have the engine look for containerd's socket.
+
+    An engine of this machine was looked at already.
+    """
+    facts = plan.facts
+    state = replace(plan.state, images=resolved.name)
+    engine = project.engine(state)
+    metrics = container_metrics_of(project, engine, state)
+    if metrics.socket is not None and not container_metrics.is_local(
+        engine.endpoint, facts.info, sys.platform
+    ):
+        image = resolved.variables[image_variable("docker-socket-proxy")]
+        if not engine.has_socket(metrics.socket, image):
+            metrics = ContainerMetrics(obstacle="socket")
+    state = replace(state, unseen=metrics.obstacle)
+    monitored = project.present(state)
+    return plan_up(replace(facts, state=state, metrics=metrics, monitored=monitored))
 
 
 def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) -> Rendering:

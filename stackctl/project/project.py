@@ -13,6 +13,8 @@ from stackctl.config.load import load
 from stackctl.config.registry import SETTINGS
 from stackctl.config.settings import Settings
 from stackctl.docker import endpoint
+from stackctl.project import container_metrics
+from stackctl.project.container_metrics import Obstacle
 from stackctl.project.monitored import monitored_services
 from stackctl.project.running import with_addresses
 from stackctl.project.secrets import Secrets
@@ -55,6 +57,8 @@ class ProjectState:
     """The options given on the command line; `down` forgets them."""
     demo: bool = True
     images: SetName | None = None
+    unseen: Obstacle | None = None
+    """Why cAdvisor sees no containers of the engine; None where it does."""
     pins: Mapping[str, str] = field(default_factory=dict)
     """Reference → the digest that stackctl.lock had for it."""
     network: str | None = None
@@ -144,6 +148,7 @@ class Project:
             joined=state.joined,
             network=state.network,
             projects=state.projects,
+            container_metrics=state.unseen is None,
         )
 
     @property
@@ -156,6 +161,7 @@ class Project:
             request=_request(record.get("request") or record.get("wish")),
             demo=record.get("demo") is not False,
             images=images if images in {"upstream", "local"} else None,
+            unseen=container_metrics.recorded(record.get("unseen")),
             pins=record.get("pins") or {},
             network=_text(record.get("network")),
             projects=_texts(record.get("projects")),
@@ -186,6 +192,8 @@ class Project:
             *catalog.select(demo=state.demo),
             *map(catalog.application, state.override_services),
         ]
+        if state.unseen is not None:
+            services = list(map(catalog.without_container_series, services))
         if not state.joined:
             return services
         monitored = self.present(state)

@@ -6,7 +6,7 @@ What the row does not say is in the compose files: command, mounts, limits, `dep
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stackctl.errors import UsageError
@@ -46,6 +46,8 @@ class ContainerSeries:
     path: str = "/metrics"
     metric: str = "container_start_time_seconds"
     """A series that every container has from the first answer on."""
+    health: str = "/healthz"
+    """Answers 200 without containers too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +359,13 @@ def reads_of(image: str) -> tuple[str, ...]:
 def application(name: str, *, attached: bool = False) -> Service:
     """Return a service of bot-core itself, of which only its container is known."""
     return Service(name, "attached" if attached else "application", Alive())
+
+
+def without_container_series(service: Service) -> Service:
+    """Return a service as it is ready where nothing sees the engine's containers."""
+    if isinstance(service.probe, ContainerSeries):
+        return replace(service, probe=HttpProbe(service.probe.health))
+    return service
 
 
 def select(
