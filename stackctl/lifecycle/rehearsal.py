@@ -81,7 +81,10 @@ def rehearse(project: Project, state: ProjectState, metrics: ContainerMetrics) -
             settings,
             scratch.secrets,
             scratch.state,
-            images=sets.variables(settings, state.images, demo=state.demo, pins=state.pins),
+            images=sets.variables(
+                settings, state.images, state.releases, demo=state.demo, pins=state.pins
+            ),
+            releases=state.releases,
             present=monitored,
         )
         attach.write_join_file(scratch.state, state)
@@ -94,7 +97,7 @@ def rehearse(project: Project, state: ProjectState, metrics: ContainerMetrics) -
             engine, engine.info(), settings, project.state, metrics, into=scratch.state.folder
         )
         configuration = attach.configuration(engine, state)
-        references = sets.references(settings, state.images, pins=state.pins)
+        references = sets.references(settings, state.images, state.releases, pins=state.pins)
         ids = {one: engine.image_id(one) for one in {*references.values()}}
         return Rehearsal(
             rendering=rendering,

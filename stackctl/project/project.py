@@ -22,6 +22,7 @@ from stackctl.project.state import StateFolder, open_state
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service, SetName
+from stackctl.services.releases import PLAN, Releases
 from stackctl.util import environment, paths
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class ProjectState:
     """The options given on the command line; `down` forgets them."""
     demo: bool = True
     images: SetName | None = None
+    releases: Releases = PLAN
     unseen: Obstacle | None = None
     """Why cAdvisor sees no containers of the engine; None where it does."""
     pins: Mapping[str, str] = field(default_factory=dict)
@@ -161,6 +163,7 @@ class Project:
             request=_request(record.get("request") or record.get("wish")),
             demo=record.get("demo") is not False,
             images=images if images in {"upstream", "local"} else None,
+            releases=Releases.recorded(record.get("releases")),
             unseen=container_metrics.recorded(record.get("unseen")),
             pins=record.get("pins") or {},
             network=_text(record.get("network")),
@@ -179,6 +182,7 @@ class Project:
         """Record a state for later commands."""
         content = asdict(state)
         content["request"]["app_files"] = list(map(str, state.request.app_files))
+        content["releases"] = state.releases.record(catalog.IMAGES)
         self.state.write_json(_RECORD, content)
 
     @property
@@ -189,7 +193,7 @@ class Project:
     def services_of(self, state: ProjectState) -> list[Service]:
         """Return the services of a stack in this state."""
         services = [
-            *catalog.select(demo=state.demo),
+            *catalog.select(demo=state.demo, releases=state.releases),
             *map(catalog.application, state.override_services),
         ]
         if state.unseen is not None:

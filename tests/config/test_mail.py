@@ -19,6 +19,7 @@ from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
+from stackctl.services.releases import PLAN
 from stackctl.util import yaml_text
 from tests.support import mailroom
 from tests.support.judged_values import RECIPIENTS, SENDERS
@@ -65,7 +66,12 @@ def rendered(state_dir: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     )
     state = open_state(found.project)
     render(
-        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
+        found,
+        Secrets(found, state),
+        state,
+        images={},
+        releases=PLAN,
+        present=monitored_services(found, demo=True),
     )
     if environ.get("PASSWORD"):
         shutil.copyfile(state.secrets / "smtp_password", state_dir.parent / "smtp_password")

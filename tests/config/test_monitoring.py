@@ -19,6 +19,7 @@ from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.render.configuration import render
 from stackctl.services.channels import Channel
+from stackctl.services.releases import PLAN
 from stackctl.util import paths
 from tests.support.channels import SUBSETS, environment, names
 from tests.support.tools import tool
@@ -35,7 +36,12 @@ def rendered(environ: Mapping[str, str] | None = None, *, demo: bool = True) -> 
     found = load_settings(environ=environ or {})
     state = open_state(found.project)
     render(
-        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=demo)
+        found,
+        Secrets(found, state),
+        state,
+        images={},
+        releases=PLAN,
+        present=monitored_services(found, demo=demo),
     )
     return state
 
