@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
+    from stackctl.images import lockfile, releases
     from stackctl.lifecycle import attach
     from stackctl.lifecycle import preflight as examination
     from stackctl.lifecycle.plan import container_metrics_of
@@ -69,7 +70,9 @@ def doctor(
         engine, project.settings, project.services_of(chosen), chosen.app_services
     )
     if findings[0].level != "failure":
-        findings.append(examination.containers_seen(container_metrics_of(project, engine, chosen)))
+        upcoming = replace(chosen, releases=releases.settle(project, lock=lockfile.read()))
+        metrics = container_metrics_of(project, engine, upcoming)
+        findings.append(examination.containers_seen(metrics))
     if chosen.joined and findings[0].level != "failure":
         findings += (
             [examination.unjoined("failure", trouble)] if trouble else _bot_core(project, chosen)

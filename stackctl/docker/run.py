@@ -9,8 +9,8 @@ from typing import Any
 
 from stackctl.docker.containers import Containers
 from stackctl.docker.errors import translated
-from stackctl.errors import EngineError
 from stackctl.docker.inventory import PROCESS_LABEL, SCRATCH_LABEL, Inventory, is_abandoned
+from stackctl.errors import EngineError
 
 _NO_PROXY = {
     name: ""

@@ -257,10 +257,8 @@ def gather(
     )
 
 
-def container_metrics_of(
-    project: Project, engine: Engine, state: ProjectState
-) -> ContainerMetrics:
-    """Return what cAdvisor can see of the containers in this state. Raises EngineError if the engine does not answer."""
+def container_metrics_of(project: Project, engine: Engine, state: ProjectState) -> ContainerMetrics:
+    """Return what cAdvisor can see of the containers in this state. Raises EngineError without an engine."""
     return container_metrics.decide(
         engine.endpoint,
         engine.info(),

@@ -69,6 +69,18 @@ def reason(obstacle: Obstacle) -> tuple[str, str]:
     return _REASONS[obstacle]
 
 
+def remedy(metrics: ContainerMetrics) -> str:
+    """Return what to do where cAdvisor sees no container, although it was started with these."""
+    if metrics.obstacle is not None:
+        return reason(metrics.obstacle)[1]
+    if metrics.socket is not None:
+        return (
+            f"set STACKCTL_CONTAINERD_SOCKET if {metrics.socket} is not the socket of the engine's containerd, and"
+            " CADVISOR_IMAGE, if it is set, to release 0.60 or newer; then run `stackctl up`"
+        )
+    return "`stackctl logs cadvisor` says why it could not reach Docker through docker-socket-proxy"
+
+
 def decide(
     endpoint: Endpoint,
     info: EngineInfo,

@@ -62,7 +62,7 @@ class Containers(Collector):
         self,
         housekeeping: Housekeeping,
         root: Path = machine.ROOT,
-        selection: Selection = Selection(),  # noqa: B008 - it cannot be changed
+        selection: Selection = Selection(),
     ) -> None:
         self._housekeeping = housekeeping
         self._root = root

@@ -132,7 +132,10 @@ def test_a_container_that_ends_meanwhile_is_left_out() -> None:
 
 def test_the_flags_leave_out_labels_groups_and_single_cpus(root: Path) -> None:
     engine = one_container(RestartCount=1)
-    engine.listed["abc"]["Labels"] |= {"org.opencontainers.image.version": "1", "stackctl.reads": "2"}
+    engine.listed["abc"]["Labels"] |= {
+        "org.opencontainers.image.version": "1",
+        "stackctl.reads": "2",
+    }
     housekeeping, _ = looked_at(engine)
     registry = CollectorRegistry()
     kept = frozenset({"com.docker.compose.service", "restartcount"})

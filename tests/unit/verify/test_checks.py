@@ -7,11 +7,14 @@ import datetime as dt
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from stackctl.services.catalog import EXPECTED_JOBS
-from stackctl.verify.model import Report
+from stackctl.verify import container_metrics
+from stackctl.verify.model import Report, Result
+from tests.support.engine import container
 from tests.support.http import Reply
 from tests.support.right_stack import (
     JOBS,
@@ -104,6 +107,11 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
         "prometheus.probes",
         lambda s: setattr(s, "probe", 0.0),
         "fails",
+    ),
+    "no container seen": (
+        "prometheus.containers",
+        lambda s: setattr(s, "seen", []),
+        "it is up, and has no container",
     ),
     "probe without a result": (
         "prometheus.probes",
@@ -345,6 +353,47 @@ def test_what_is_dropped_at_a_reload_is_not_counted(
     assert counted
     # The clock goes on between the two readings of it.
     assert all(window <= seconds <= window + 20 for seconds in counted)
+
+
+def test_every_running_container_of_the_stack_has_to_be_seen(stack: Stack) -> None:
+    states = {
+        "grafana": container("grafana"),
+        "redis": container("redis", name="other-redis"),
+        "loki": container("loki", status="exited"),
+        "kong": container("kong", attached=True),
+    }
+
+    def found() -> Result:
+        (result,) = verify(stack, "prometheus.containers", containers=lambda: states).results
+        return result
+
+    assert found().finding.observed == "it does not see redis"
+    stack.seen = ["grafana", "other-redis"]
+    assert found().finding.observed == "2 containers"
+
+
+def test_containers_that_nothing_can_see_are_not_asked_for(stack: Stack) -> None:
+    async def run() -> Report:
+        async with context_of(stack.server.url) as context:
+            unseen = replace(context, unseen="rootless")
+            return await run_in(unseen, container_metrics.CHECKS)
+
+    stack.seen = []
+    (result,) = asyncio.run(run()).results
+    assert result.finding.state == "skipped"
+    assert "rootless" in result.finding.observed
+
+
+def test_without_any_container_the_next_step_is_for_this_engine(stack: Stack) -> None:
+    async def run() -> Report:
+        async with context_of(stack.server.url) as context:
+            told = replace(context, remedy_for_unseen=lambda: "set it")
+            return await run_in(told, container_metrics.CHECKS)
+
+    stack.seen = []
+    (result,) = asyncio.run(run()).results
+    assert result.finding.state == "failed"
+    assert result.finding.next_step == "set it"
 
 
 def test_every_check_is_spoiled_above() -> None:
