@@ -140,15 +140,16 @@ def _refused(configuration: dict[str, Any], info: EngineInfo) -> dict[str, Any]:
         changes: dict[str, Any] = {}
         if not takes_start_interval(info) and body.get("healthcheck", {}).get("start_interval"):
             changes["healthcheck"] = {"start_interval": RESET}
-        waits = {
-            other: {"condition": "service_started"}
-            for other, one in (body.get("depends_on") or {}).items()
-            if one["condition"] == "service_healthy"
-        }
-        if not takes_start_interval(info) and waits:
-            changes["depends_on"] = waits
+        if not takes_start_interval(info) and (waits := _health_waits(body)):
+            changes["depends_on"] = {other: {"condition": "service_started"} for other in waits}
         if not info.limits_cpu and body.get("deploy"):
             changes["deploy"] = RESET
         if changes:
             services[name] = changes
     return services
+
+
+def _health_waits(body: dict[str, Any]) -> list[str]:
+    """Return the services for whose health a service waits."""
+    waits = body.get("depends_on") or {}
+    return [name for name, one in waits.items() if one["condition"] == "service_healthy"]

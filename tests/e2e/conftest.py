@@ -34,6 +34,7 @@ _ORDER = (
     "security",
     "alerts",
     "chaos",
+    "container_metrics",
     "applications",
     "backup",
     "interruption",
