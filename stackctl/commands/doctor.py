@@ -52,7 +52,6 @@ def doctor(
     from stackctl.images import lockfile, releases
     from stackctl.lifecycle import attach
     from stackctl.lifecycle import preflight as examination
-    from stackctl.lifecycle.plan import container_metrics_of
     from stackctl.project.project import UpRequest
     from stackctl.ui.marks import marks
 
@@ -71,7 +70,7 @@ def doctor(
     )
     if findings[0].level != "failure":
         upcoming = replace(chosen, releases=releases.settle(project, lock=lockfile.read()))
-        metrics = container_metrics_of(project, engine, upcoming)
+        metrics = project.container_metrics(engine, upcoming)
         findings.append(examination.containers_seen(metrics))
     if chosen.joined and findings[0].level != "failure":
         findings += (

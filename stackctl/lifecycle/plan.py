@@ -12,7 +12,7 @@ from stackctl.images.resolve import Choice, Decision
 from stackctl.lifecycle import attach, demo_data, preflight
 from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.rehearsal import Rehearsal, rehearse
-from stackctl.project import config_volumes, container_metrics
+from stackctl.project import config_volumes
 from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.services.applications import MonitoredServices
@@ -234,7 +234,7 @@ def gather(
         lock=lock,
     )
     state = replace(state, images=images.set, pins=images.pins)
-    metrics = container_metrics_of(project, engine, state)
+    metrics = project.container_metrics(engine, state)
     state = replace(state, unseen=metrics.obstacle)
     rehearsal = rehearse(project, state, metrics) if rehearsed else None
     return Facts(
@@ -254,17 +254,6 @@ def gather(
         else project.secrets.fingerprint(demo_data.PASSWORD),
         down_cut_off=down_cut_off,
         rehearsal=rehearsal,
-    )
-
-
-def container_metrics_of(project: Project, engine: Engine, state: ProjectState) -> ContainerMetrics:
-    """Return what cAdvisor can see of the containers in this state. Raises EngineError without an engine."""
-    return container_metrics.decide(
-        engine.endpoint,
-        engine.info(),
-        project.settings,
-        release=state.releases["cadvisor"],
-        images=state.images,
     )
 
 

@@ -15,7 +15,7 @@ from stackctl.images import lockfile, resolve
 from stackctl.images.resolve import Choice, Resolved
 from stackctl.lifecycle import attach, demo_data, down, grafana, reload
 from stackctl.lifecycle.attach import Missing
-from stackctl.lifecycle.plan import UpPlan, container_metrics_of, gather, observe, plan_up
+from stackctl.lifecycle.plan import UpPlan, gather, observe, plan_up
 from stackctl.project import (
     config_volumes,
     container_metrics,
@@ -158,7 +158,7 @@ def _settle_container_metrics(plan: UpPlan, project: Project, resolved: Resolved
     facts = plan.facts
     state = replace(plan.state, images=resolved.name)
     engine = project.engine(state)
-    metrics = container_metrics_of(project, engine, state)
+    metrics = project.container_metrics(engine, state)
     if metrics.socket is not None and not container_metrics.is_local(
         engine.endpoint, facts.info, sys.platform
     ):

@@ -14,7 +14,7 @@ from stackctl.config.registry import SETTINGS
 from stackctl.config.settings import Settings
 from stackctl.docker import endpoint
 from stackctl.project import container_metrics
-from stackctl.project.container_metrics import Obstacle
+from stackctl.project.container_metrics import ContainerMetrics, Obstacle
 from stackctl.project.monitored import monitored_services
 from stackctl.project.running import with_addresses
 from stackctl.project.secrets import Secrets
@@ -151,6 +151,16 @@ class Project:
             network=state.network,
             projects=state.projects,
             container_metrics=state.unseen is None,
+        )
+
+    def container_metrics(self, engine: Engine, state: ProjectState) -> ContainerMetrics:
+        """Return what cAdvisor can see of the containers. Raises EngineError if the engine does not answer."""
+        return container_metrics.decide(
+            engine.endpoint,
+            engine.info(),
+            self.settings,
+            release=state.releases["cadvisor"],
+            images=state.images,
         )
 
     @property

@@ -77,14 +77,7 @@ async def open_context(
 
 def _remedy_for_unseen(project: Project) -> str:
     """Return what to do where cAdvisor sees no container. Raises EngineError if the engine does not answer."""
-    engine, state = project.engine(), project.choices
-    metrics = container_metrics.decide(
-        engine.endpoint,
-        engine.info(),
-        project.settings,
-        release=state.releases["cadvisor"],
-        images=state.images,
-    )
+    metrics = project.container_metrics(project.engine(), project.choices)
     return container_metrics.remedy(metrics)
 
 
