@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
+    from stackctl.images import lockfile, releases
     from stackctl.lifecycle import attach
     from stackctl.lifecycle import preflight as examination
     from stackctl.project.project import UpRequest
@@ -67,6 +68,10 @@ def doctor(
     findings = examination.examine(
         engine, project.settings, project.services_of(chosen), chosen.app_services, chosen.images
     )
+    if findings[0].level != "failure":
+        upcoming = replace(chosen, releases=releases.settle(project, lock=lockfile.read()))
+        metrics = project.container_metrics(engine, upcoming)
+        findings.append(examination.containers_seen(metrics))
     if chosen.joined and findings[0].level != "failure":
         findings += (
             [examination.unjoined("failure", trouble)] if trouble else _bot_core(project, chosen)

@@ -84,6 +84,7 @@ def up(
     and `not_monitored` (`services`, `missing`, `alerts`, `panels`).
     """
     from stackctl.lifecycle import up
+    from stackctl.project import container_metrics
     from stackctl.project.project import UpRequest
     from stackctl.readiness.observer import Observer
     from stackctl.readiness.wait import NotReady
@@ -147,6 +148,13 @@ def up(
             f"Left out, as not there: {', '.join(done.left_out)}, with {len(done.rendering.alerts_left_out)}"
             f" alerts and {len(done.rendering.panels_left_out)} panels.",
             style="yellow",
+        )
+    if done.unseen is not None:
+        reason, remedy = container_metrics.reason(done.unseen)
+        session.err.print(
+            f"No container metrics: {reason}; {remedy}. Their alerts and panels are left out.",
+            style="yellow",
+            markup=False,
         )
     session.out.print()
     print_urls(session)

@@ -170,6 +170,12 @@ _STACK = (
         "the engine's socket on its own machine, where it is an unusual one",
     ),
     Setting(
+        "STACKCTL_CONTAINERD_SOCKET",
+        None,
+        parsers.socket_path,
+        "containerd's socket on the engine's machine, where the engine does not say it",
+    ),
+    Setting(
         "STACKCTL_PROXY",
         None,
         parsers.proxy,

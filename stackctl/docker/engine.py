@@ -61,6 +61,8 @@ class EngineInfo:
     """Whether it can limit processor time; a rootless engine may not."""
     containerd_store: bool = False
     """Whether it keeps images in containerd's store."""
+    containerd_socket: str | None = None
+    """The socket of the containerd that it uses, on its own machine, where it says so; engines from 27 on do."""
     clock_offset: dt.timedelta | None = None
     """How far its clock is before this machine's, where it tells its time."""
 
@@ -179,6 +181,7 @@ class Engine(Programs, Images):
             selinux="name=selinux" in (info.get("SecurityOptions") or ()),
             limits_cpu=info.get("CpuCfsQuota") is not False,
             containerd_store=_CONTAINERD_STORE in (info.get("DriverStatus") or ()),
+            containerd_socket=(info.get("Containerd") or {}).get("Address") or None,
             clock_offset=time(info["SystemTime"]) - asked if info.get("SystemTime") else None,
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 from stackctl.docker.containers import Containers
 from stackctl.docker.errors import translated
 from stackctl.docker.inventory import PROCESS_LABEL, SCRATCH_LABEL, Inventory, is_abandoned
+from stackctl.errors import EngineError
 
 _NO_PROXY = {
     name: ""
@@ -60,6 +61,22 @@ class Programs(Containers):
             volumes=[(volume, "/volume")],
             networks=["none"],
         )
+
+    def has_socket(self, path: str, image: str) -> bool:
+        """Return whether the engine can mount a socket of its own machine; `image` has to have `test`."""
+        mount = f"type=bind,source={path},target=/socket,readonly"
+        try:
+            self._run_once(
+                image,
+                ["test", "-S", "/socket"],
+                mounts=[[mount]],
+                networks=["none"],
+                cap_drop=["ALL"],
+                labels=scratch_labels(self.project),
+            )
+        except EngineError:
+            return False
+        return True
 
     def try_program(
         self, image: str, command: Sequence[str], *, entrypoint: str | None, folder: Path, at: str

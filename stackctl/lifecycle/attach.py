@@ -87,8 +87,8 @@ def _located(monitored: MonitoredServices) -> Mapping[str, Target]:
 def requested_state(settings: Settings, request: UpRequest, previous: ProjectState) -> ProjectState:
     """Return the state that a request asks for: the request first, then the previous request, then the settings.
 
-    The images and their releases stay those of `previous`. Raises UsageError if the demo is requested beside bot-core,
-    or a file does not exist.
+    The images, their releases and what cAdvisor sees stay those of `previous`. Raises UsageError if the demo is
+    requested beside bot-core, or a file does not exist.
     """
     absolute = replace(request, app_files=tuple(path.absolute() for path in request.app_files))
     request = absolute.after(previous.request)
@@ -112,6 +112,7 @@ def requested_state(settings: Settings, request: UpRequest, previous: ProjectSta
         demo=not joined and request.demo is not False,
         images=previous.images,
         releases=previous.releases,
+        unseen=previous.unseen,
         pins=previous.pins,
         network=network,
         app_files=tuple(map(str, files)),

@@ -15,6 +15,7 @@ from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.rehearsal import Rehearsal, rehearse
 from stackctl.lifecycle.stored_data import Move
 from stackctl.project import config_volumes
+from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
@@ -66,6 +67,7 @@ class Facts:
     findings: tuple[Finding, ...]
     images: Decision
     info: EngineInfo
+    metrics: ContainerMetrics
     engine: Observed
     recorded_copies: bool
     """Whether the last `up` put its configuration into volumes."""
@@ -305,17 +307,20 @@ def gather(
         previous_pins=state.pins,
     )
     state = replace(state, images=images.set, pins=images.pins)
+    metrics = project.container_metrics(engine, state)
+    state = replace(state, unseen=metrics.obstacle)
     observed = observe(engine)
     moves = data_moves(project, state, observed)
-    rehearsal = rehearse(project, state) if rehearsed else None
+    rehearsal = rehearse(project, state, metrics) if rehearsed else None
     return Facts(
         project=project.name,
         state=state,
         services=tuple(services),
         monitored=project.present(state),
-        findings=tuple(findings),
+        findings=(*findings, preflight.containers_seen(metrics)),
         images=images,
         info=engine.info(),
+        metrics=metrics,
         engine=observed,
         moves=moves,
         recorded_copies=bool(config_volumes.kept(project.state)),

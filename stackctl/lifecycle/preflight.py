@@ -30,7 +30,8 @@ from stackctl.errors import EngineError, SeveralErrors, StackctlError
 from stackctl.images import sets
 from stackctl.lifecycle import processor
 from stackctl.lifecycle.attach import Survey
-from stackctl.project import engine_overrides
+from stackctl.project import container_metrics, engine_overrides
+from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
 from stackctl.services.catalog import PUBLISHED_PORTS, Service, SetName
 from stackctl.services.channels import CHANNELS
@@ -114,6 +115,15 @@ def foreign_containers(
             f"the project {inventory.project} has containers that are not stackctl's: {', '.join(names)}",
             "give the monitoring another name with -p, or bot-core's own file with --app-file",
         )
+
+
+def containers_seen(metrics: ContainerMetrics) -> Finding:
+    """Return whether cAdvisor can see the engine's containers, and what would help if it cannot."""
+    if metrics.obstacle is None:
+        where = f" through containerd's socket, {metrics.socket}" if metrics.socket else ""
+        return Finding("containers", "ok", f"cAdvisor can see them{where}")
+    reason, remedy = container_metrics.reason(metrics.obstacle)
+    return Finding("containers", "warning", f"no container metrics: {reason}", remedy)
 
 
 def unjoined(level: Level, error: EngineError) -> Finding:

@@ -21,6 +21,7 @@ from stackctl.images import sets
 from stackctl.lifecycle import attach, demo_data, grafana
 from stackctl.lifecycle.attach import Missing
 from stackctl.project import engine_overrides
+from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.project import Project, ProjectState
 from stackctl.project.secrets import STORE
 from stackctl.project.state import StateFolder, write_atomic
@@ -67,7 +68,7 @@ class Rehearsal:
     """Fingerprint of the password that the demo's MongoDB would get."""
 
 
-def rehearse(project: Project, state: ProjectState) -> Rehearsal:
+def rehearse(project: Project, state: ProjectState, metrics: ContainerMetrics) -> Rehearsal:
     """Render the configuration of a state aside, and ask what can be asked without changing anything.
 
     Raises StackctlError if the configuration cannot be rendered, if Compose cannot read it, or if the engine does not
@@ -93,7 +94,7 @@ def rehearse(project: Project, state: ProjectState) -> Rehearsal:
         _name_paths(scratch.state, config=project.state.config, secrets=scratch.state.secrets)
         engine = scratch.engine(state)
         copies = engine_overrides.write_files(
-            engine, engine.info(), settings, project.state, into=scratch.state.folder
+            engine, engine.info(), settings, project.state, metrics, into=scratch.state.folder
         )
         configuration = attach.configuration(engine, state)
         references = sets.references(settings, state.images, state.releases, pins=state.pins)

@@ -110,8 +110,11 @@ def record(
 
 
 def _comparable(project: Project, state: ProjectState) -> bool:
-    """Return whether all that decides is known: what bot-core's own files and some overrides refer to is not."""
-    if state.joined or config_volumes.kept(project.state):
+    """Return whether all that decides is known: what bot-core's own files and some overrides refer to is not.
+
+    Nor is whether what kept cAdvisor from the containers is still in its way.
+    """
+    if state.joined or state.unseen or config_volumes.kept(project.state):
         return False
     override = _text(Path(state.override)) if state.override else b""
     return override is not None and not _READS_MORE.search(override.decode(errors="replace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,8 +17,15 @@ from stackctl.lifecycle import attach, demo_data, down, grafana, reload, settled
 from stackctl.lifecycle.attach import Missing
 from stackctl.lifecycle.plan import UpPlan, data_moves, gather, observe, plan_up
 from stackctl.lifecycle.settled import Asked, Settled
-from stackctl.project import config_volumes, engine_overrides, process_lock, unfinished_restore
+from stackctl.project import (
+    config_volumes,
+    container_metrics,
+    engine_overrides,
+    process_lock,
+    unfinished_restore,
+)
 from stackctl.project.config_volumes import Copy
+from stackctl.project.container_metrics import ContainerMetrics, Obstacle
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, UpRequest
 from stackctl.project.running import addresses
@@ -26,6 +34,7 @@ from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering, render
+from stackctl.services.catalog import image_variable
 from stackctl.services.releases import Versions
 
 
@@ -42,6 +51,8 @@ class Up:
     """The services of bot-core that are not monitored while others are."""
     missing: tuple[Missing, ...]
     """Services of bot-core that are not where the settings expect them."""
+    unseen: Obstacle | None
+    """Why there are no metrics of containers; None where there are."""
 
 
 def up(
@@ -111,13 +122,16 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
         state = replace(plan.state, images=resolved.name, pins=resolved.pins)
         moves = data_moves(project, state, plan.facts.engine)
         plan = plan_up(replace(plan.facts, state=state, moves=moves))
+    plan = _settle_container_metrics(plan, project, resolved)
     rendering = _render_configuration(plan, project, resolved)
     engine = _record_state(plan, project, resolved)
     if plan.facts.images.pull or plan.facts.images.build:
         # They may have taken minutes.
         plan = plan_up(replace(plan.facts, engine=observe(engine)))
     _remove_leftovers(plan, engine, observer)
-    copies = engine_overrides.adapt(engine, plan.facts.info, project.settings, project.state)
+    copies = engine_overrides.adapt(
+        engine, plan.facts.info, project.settings, project.state, plan.facts.metrics
+    )
     _reset_volumes(plan, project, engine, observer)
     _start_containers(plan, project, engine, resolved, observer)
     _remove_stale_volumes(plan, engine, copies)
@@ -131,6 +145,7 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
         _changed(plan, containers),
         plan.not_monitored,
         _missing(plan, project, observer),
+        plan.state.unseen,
     )
 
 
@@ -141,7 +156,9 @@ def _repeat(known: Settled, project: Project, *, timeout: float, observer: Obser
     containers = engine.containers()
     ready = _wait_for_readiness(project, engine, containers, timeout, observer)
     _set_grafana_password(project, engine, containers, observer)
-    return Up(known.resolved, known.rendering, ready, changed=(), left_out=(), missing=())
+    return Up(
+        known.resolved, known.rendering, ready, changed=(), left_out=(), missing=(), unseen=None
+    )
 
 
 def _tell_doubts(project: Project, observer: Observer) -> None:
@@ -161,6 +178,26 @@ def _obtain_images(plan: UpPlan, project: Project, observer: Observer) -> Resolv
     if resolved.reason:
         observer.note(resolved.reason)
     return resolved
+
+
+def _settle_container_metrics(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan:
+    """Decide on container metrics for the image set that there is, and have the engine look for containerd's socket.
+
+    An engine of this machine was looked at already.
+    """
+    facts = plan.facts
+    state = replace(plan.state, images=resolved.name)
+    engine = project.engine(state)
+    metrics = project.container_metrics(engine, state)
+    if metrics.socket is not None and not container_metrics.is_local(
+        engine.endpoint, facts.info, sys.platform
+    ):
+        image = resolved.variables[image_variable("docker-socket-proxy")]
+        if not engine.has_socket(metrics.socket, image):
+            metrics = ContainerMetrics(obstacle="socket")
+    state = replace(state, unseen=metrics.obstacle)
+    monitored = project.present(state)
+    return plan_up(replace(facts, state=state, metrics=metrics, monitored=monitored))
 
 
 def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) -> Rendering:

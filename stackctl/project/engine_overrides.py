@@ -2,12 +2,13 @@
 
 Two files of the state folder say it: a .env with paths of the engine's machine, and, where that is not enough, a
 Compose file that is merged over all others. The usual engine, of this machine and run by root, needs no second one.
+What cAdvisor needs where it is not the usual is in compose files of their own.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from stackctl.docker.requirements import START_INTERVAL_API, release
 from stackctl.project import compose_overlay, config_volumes
 from stackctl.project.compose_overlay import RESET
 from stackctl.project.config_volumes import Copy
+from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.state import StateFolder, write_atomic
 from stackctl.services.catalog import SERVICES
+from stackctl.util import paths
 
 _COMPOSE_FILE = "engine.yml"
 _ENV_FILE = "engine.env"
@@ -66,19 +69,31 @@ def socket(endpoint: Endpoint, info: EngineInfo, settings: Settings, system: str
     return "/run/podman/podman.sock" if info.podman else _SOCKET
 
 
-def adapt(engine: Engine, info: EngineInfo, settings: Settings, state: StateFolder) -> list[Copy]:
+def adapt(
+    engine: Engine,
+    info: EngineInfo,
+    settings: Settings,
+    state: StateFolder,
+    metrics: ContainerMetrics,
+) -> list[Copy]:
     """Write both files for this engine, have Compose take them, fill the volumes of copies, and return those.
 
     Raises StackctlError where the engine does not answer, or something cannot be handed over to it.
     """
-    made = write_files(engine, info, settings, state, into=state.folder)
+    made = write_files(engine, info, settings, state, metrics, into=state.folder)
     config_volumes.keep(state, made)
     config_volumes.refresh(engine, state, made)
     return made
 
 
 def write_files(
-    engine: Engine, info: EngineInfo, settings: Settings, state: StateFolder, *, into: Path
+    engine: Engine,
+    info: EngineInfo,
+    settings: Settings,
+    state: StateFolder,
+    metrics: ContainerMetrics,
+    *,
+    into: Path,
 ) -> list[Copy]:
     """Write both files into a folder, have Compose take them, and return the volumes of copies that are needed.
 
@@ -87,8 +102,8 @@ def write_files(
     """
     endpoint = engine.endpoint
     env, merged = into / _ENV_FILE, into / _COMPOSE_FILE
-    write_atomic(env, _HEADER + _env(endpoint, info, settings))
-    engine.merge_over([], [env])
+    write_atomic(env, _HEADER + _env(endpoint, info, settings, metrics))
+    engine.merge_over([paths.compose() / name for name in _files(metrics)], [env])
     made: list[Copy] = []
     if not replaces_settings(endpoint, info, settings):
         merged.unlink(missing_ok=True)
@@ -108,10 +123,20 @@ def write_files(
     return made
 
 
-def _env(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> str:
+def _files(metrics: ContainerMetrics) -> Iterator[str]:
+    if metrics.socket is not None:
+        yield "containerd.yml"
+    if metrics.obstacle is not None:
+        yield "no-container-metrics.yml"
+
+
+def _env(
+    endpoint: Endpoint, info: EngineInfo, settings: Settings, metrics: ContainerMetrics
+) -> str:
     values = {
         "STACKCTL_DOCKER_SOCKET": socket(endpoint, info, settings, sys.platform) or _SOCKET,
         "STACKCTL_DOCKER_ROOT": str(info.root),
+        **({"STACKCTL_CONTAINERD_SOCKET": metrics.socket} if metrics.socket else {}),
     }
     lines = [f"{name}='{value}'\n" for name, value in values.items()]
     return "".join(lines)
@@ -133,14 +158,25 @@ def unlabelled(configuration: Mapping[str, Any], folder: Path) -> list[str]:
 
 
 def _refused(configuration: dict[str, Any], info: EngineInfo) -> dict[str, Any]:
-    """Take out what the engine refuses: a start_interval, limits."""
+    """Take out what the engine refuses: a start_interval, limits.
+
+    Without a start_interval a health check runs after half a minute, or never: no service waits for another's.
+    """
     services: dict[str, Any] = {}
     for name, body in configuration["services"].items():
         changes: dict[str, Any] = {}
         if not takes_start_interval(info) and body.get("healthcheck", {}).get("start_interval"):
             changes["healthcheck"] = {"start_interval": RESET}
+        if not takes_start_interval(info) and (waits := _health_waits(body)):
+            changes["depends_on"] = {other: {"condition": "service_started"} for other in waits}
         if not info.limits_cpu and body.get("deploy"):
             changes["deploy"] = RESET
         if changes:
             services[name] = changes
     return services
+
+
+def _health_waits(body: dict[str, Any]) -> list[str]:
+    """Return the services for whose health a service waits."""
+    waits = body.get("depends_on") or {}
+    return [name for name, one in waits.items() if one["condition"] == "service_healthy"]

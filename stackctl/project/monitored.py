@@ -22,20 +22,23 @@ def monitored_services(
     joined: bool = False,
     network: str | None = None,
     projects: Iterable[str] = (),
+    container_metrics: bool = True,
 ) -> MonitoredServices:
     """Return the services of bot-core that a stack monitors.
 
     With the demo all of them, where the compose file has them. Without it those that the settings name, if the stack
     is `joined` to where they run; else none. MongoDB is there where its exporter is told how to log in.
+    `container_metrics` says whether cAdvisor can see the engine's containers.
     """
     if demo:
         return MonitoredServices(
             True,
             {one.name: split(one.target) for one in APPLICATIONS.values()},
             {one.name: one.health for one in APPLICATIONS.values() if one.health},
+            container_metrics=container_metrics,
         )
     if not joined:
-        return MonitoredServices(False, {}, {})
+        return MonitoredServices(False, {}, {}, container_metrics=container_metrics)
     given = {one.name: _target(settings, one) for one in APPLICATIONS.values()}
     targets = {name: split(text) for name, text in given.items() if text and text != NONE}
     health = {
@@ -43,7 +46,9 @@ def monitored_services(
         for name in WITH_HEALTH
         if name in targets
     }
-    return MonitoredServices(False, targets, health, network, tuple(sorted(projects)))
+    return MonitoredServices(
+        False, targets, health, network, tuple(sorted(projects)), container_metrics
+    )
 
 
 def _target(settings: Settings, application: Application) -> str | None:

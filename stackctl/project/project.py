@@ -13,6 +13,8 @@ from stackctl.config.load import load
 from stackctl.config.registry import SETTINGS
 from stackctl.config.settings import Settings
 from stackctl.docker import endpoint
+from stackctl.project import container_metrics
+from stackctl.project.container_metrics import ContainerMetrics, Obstacle
 from stackctl.project.monitored import monitored_services
 from stackctl.project.running import with_addresses
 from stackctl.project.secrets import Secrets
@@ -58,6 +60,8 @@ class ProjectState:
     demo: bool = True
     images: SetName | None = None
     releases: Releases = PLAN
+    unseen: Obstacle | None = None
+    """Why cAdvisor sees no containers of the engine; None where it does."""
     pins: Mapping[str, str] = field(default_factory=dict)
     """Reference → the digest that stackctl.lock had for it, or the local image that runs in its place."""
     network: str | None = None
@@ -153,6 +157,17 @@ class Project:
             joined=state.joined,
             network=state.network,
             projects=state.projects,
+            container_metrics=state.unseen is None,
+        )
+
+    def container_metrics(self, engine: Engine, state: ProjectState) -> ContainerMetrics:
+        """Return what cAdvisor can see of the containers. Raises EngineError if the engine does not answer."""
+        return container_metrics.decide(
+            engine.endpoint,
+            engine.info(),
+            self.settings,
+            release=state.releases["cadvisor"],
+            images=state.images,
         )
 
     @property
@@ -166,6 +181,7 @@ class Project:
             demo=record.get("demo") is not False,
             images=images if images in {"upstream", "local"} else None,
             releases=Releases.recorded(record.get("releases")),
+            unseen=container_metrics.recorded(record.get("unseen")),
             pins=record.get("pins") or {},
             network=_text(record.get("network")),
             projects=_texts(record.get("projects")),
@@ -197,6 +213,8 @@ class Project:
             *catalog.select(demo=state.demo, releases=state.releases),
             *map(catalog.application, state.override_services),
         ]
+        if state.unseen is not None:
+            services = list(map(catalog.without_container_series, services))
         if not state.joined:
             return services
         monitored = self.present(state)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
+import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 import httpx
 
@@ -16,7 +18,14 @@ from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
 from stackctl.errors import ServiceError, StackctlError
-from stackctl.services.catalog import Alive, ContainerHealth, HttpProbe, LogRoundTrip, Service
+from stackctl.services.catalog import (
+    Alive,
+    ContainerHealth,
+    ContainerSeries,
+    HttpProbe,
+    LogRoundTrip,
+    Service,
+)
 
 TIMEOUT = 3.0
 """Seconds that each step of a request may take."""
@@ -61,6 +70,8 @@ class Prober:
                 match service.probe:
                     case HttpProbe():
                         await self._http(service, service.probe)
+                    case ContainerSeries():
+                        await self._container_series(service, service.probe)
                     case LogRoundTrip():
                         await self._round_trip(service)
                     case ContainerHealth():
@@ -73,13 +84,27 @@ class Prober:
             raise NotYet(str(reason) or "it does not answer in time") from None
 
     async def _http(self, service: Service, probe: HttpProbe) -> None:
-        url = self._settings.url(probe.via or service.name) + probe.path
+        async with self._answer(probe.via or service.name, probe.path) as answer:
+            if probe.metric is not None:
+                _raise_unless_equal(await _text(answer), probe.path, probe.metric, probe.value)
+
+    async def _container_series(self, service: Service, probe: ContainerSeries) -> None:
+        async with self._answer(service.name, probe.path) as answer:
+            # cAdvisor gives the machine as a whole an empty name.
+            of_container = re.compile(
+                rf'^{re.escape(probe.metric)}\{{(?:.*,)?name="[^"]', re.MULTILINE
+            )
+            if not of_container.search(await _text(answer)):
+                raise NotYet("it sees no containers")
+
+    @contextlib.asynccontextmanager
+    async def _answer(self, service: str, path: str) -> AsyncIterator[httpx.Response]:
+        """Open a service's answer. Raises NotYet if there is none with status 200."""
         try:
-            async with self._client.stream("GET", url) as answer:
+            async with self._client.stream("GET", self._settings.url(service) + path) as answer:
                 if answer.status_code != httpx.codes.OK:
-                    raise NotYet(f"{probe.path} answers {answer.status_code}")
-                if probe.metric is not None:
-                    _raise_unless_equal(await _text(answer), probe.path, probe.metric, probe.value)
+                    raise NotYet(f"{path} answers {answer.status_code}")
+                yield answer
         except httpx.HTTPError as error:
             raise NotYet(_reason(error)) from None
 

@@ -156,19 +156,19 @@ def _on_network(own: dict[str, Any], network: str) -> dict[str, Any]:
 def leave_out(
     files: MutableMapping[str, bytes], present: MonitoredServices
 ) -> tuple[list[str], list[str]]:
-    """Take the rules and panels about absent services alone out of the files.
+    """Take the rules and panels about absent services alone, or about containers nobody sees, out of the files.
 
     Returns the names of the removed alerts, and of the removed panels with their dashboards. An alert counts as removed
     only if none of its rules is left.
     """
-    if not present.left_out:
+    if not present.left_out and present.container_metrics:
         return [], []
     rules = {name: yaml_text.load(files[name]) for name in files if name.startswith(RULES)}
     records = prune.recorded(rules.values())
     alerts: list[str] = []
     kept_alerts: set[str] = set()
     for name, content in rules.items():
-        rest, removed = prune.without(content, present.targets, records)
+        rest, removed = prune.without(content, present.subjects, records)
         alerts += removed
         kept_alerts |= prune.alert_names(rest)
         if not rest["groups"]:
@@ -178,7 +178,7 @@ def leave_out(
     panels: list[str] = []
     for name in [name for name in files if name.startswith(_DASHBOARDS)]:
         board = json.loads(files[name])
-        kept, titles = prune.board_without(board, present.targets, records)
+        kept, titles = prune.board_without(board, present.subjects, records)
         panels += [f"{board['title']}: {title}" for title in titles]
         if kept is None:
             del files[name]

@@ -14,6 +14,9 @@ from stackctl.values import parsers
 
 NONE = "none"
 
+CONTAINERS = "containers"
+"""What series of cAdvisor are about that are not of the machine as a whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Application:
@@ -71,6 +74,8 @@ WITH_HEALTH = tuple(one.name for one in _ALL if one.health is not None)
 """The three that answer requests of users: they share the series of their HTTP servers."""
 
 _SHARED = re.compile(r"http_request.+")
+# Of the network, only the machine's own series are read.
+_OF_CONTAINERS = re.compile(r"container_(?!network_).+")
 _PROBES: Mapping[str, tuple[str, ...]] = {
     "blackbox-http": WITH_HEALTH,
     "blackbox-websocket": ("rust-core-engine",),
@@ -103,6 +108,13 @@ class MonitoredServices:
     """The network of somebody else's that they are on."""
     projects: tuple[str, ...] = ()
     """The Compose projects of others that they belong to."""
+    container_metrics: bool = True
+    """Whether cAdvisor can see the containers of this engine."""
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """What there are series of: the services that are there, and the containers."""
+        return frozenset((*self.targets, *((CONTAINERS,) if self.container_metrics else ())))
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -144,9 +156,14 @@ def split(target: str) -> Target:
 
 
 def owners(metric_names: Iterable[str], selected_jobs: Iterable[str] = ()) -> set[str]:
-    """Give the services that series of these names, or of these jobs, tell about; none for anybody's series."""
+    """Give the services that series of these names, or of these jobs, tell about; none for anybody's series.
+
+    CONTAINERS is among them for series of containers.
+    """
     found: set[str] = set()
     for name in metric_names:
+        if _OF_CONTAINERS.fullmatch(name):
+            found.add(CONTAINERS)
         if _SHARED.fullmatch(name):
             found |= set(WITH_HEALTH)
         found |= {one.name for one in _ALL if re.fullmatch(one.series, name)}

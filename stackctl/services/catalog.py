@@ -6,7 +6,7 @@ What the row does not say is in the compose files: command, mounts, limits, `dep
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from stackctl.errors import UsageError
@@ -41,6 +41,17 @@ class LogRoundTrip:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerSeries:
+    """Ready when its metrics have those of a container: cAdvisor can be healthy and see none."""
+
+    path: str = "/metrics"
+    metric: str = "container_start_time_seconds"
+    """A series that every container has from the first answer on."""
+    health: str = "/healthz"
+    """Answers 200 without containers too."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerHealth:
     """Ready when the container's own health check says so, for a service that publishes no port."""
 
@@ -50,7 +61,7 @@ class Alive:
     """Ready when it runs and its health check, where it has one, agrees, or when it has ended well: bot-core's own."""
 
 
-Probe = HttpProbe | LogRoundTrip | ContainerHealth | Alive
+Probe = HttpProbe | LogRoundTrip | ContainerSeries | ContainerHealth | Alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +264,7 @@ _ALL = (
     Service(
         "cadvisor",
         "monitoring",
-        HttpProbe("/healthz"),
+        ContainerSeries(),
         port=Port("CADVISOR_PORT", 8081),
         expected_job=True,
     ),
@@ -396,6 +407,13 @@ def _is_in(service: Service, releases: Releases) -> bool:
 def application(name: str, *, attached: bool = False) -> Service:
     """Return a service of bot-core itself, of which only its container is known."""
     return Service(name, "attached" if attached else "application", Alive())
+
+
+def without_container_series(service: Service) -> Service:
+    """Return a service as it is ready where nothing sees the engine's containers."""
+    if isinstance(service.probe, ContainerSeries):
+        return replace(service, probe=HttpProbe(service.probe.health))
+    return service
 
 
 def select(

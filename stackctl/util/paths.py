@@ -26,10 +26,10 @@ def build_file(name: str) -> Path:
 
 
 def volumes() -> set[str]:
-    """Return the keys of the volumes in the compose files, those of the demo among them."""
+    """Return the keys of the volumes in the compose files, those of the demo and for containerd among them."""
     return {
         key
-        for name in ("docker-compose.yml", "demo.yml")
+        for name in ("docker-compose.yml", "demo.yml", "containerd.yml")
         for key in yaml_text.load((compose() / name).read_text(encoding="utf-8"))["volumes"]
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from stackctl.chaos.journal import Journal
 from stackctl.clients.alertmanager import AlertmanagerClient
@@ -13,6 +14,7 @@ from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.config.settings import Settings
+from stackctl.project import container_metrics
 from stackctl.project.project import Project
 from stackctl.project.state import StateFolder
 from stackctl.services.applications import WITH_HEALTH, MonitoredServices, Target
@@ -68,7 +70,15 @@ async def open_context(
             ),
             blackbox=blackbox,
             containers=project.engine().containers,
+            unseen=project.choices.unseen,
+            remedy_for_unseen=partial(_remedy_for_unseen, project),
         )
+
+
+def _remedy_for_unseen(project: Project) -> str:
+    """Return what to do where cAdvisor sees no container. Raises EngineError if the engine does not answer."""
+    metrics = project.container_metrics(project.engine(), project.choices)
+    return container_metrics.remedy(metrics)
 
 
 def real_channels(settings: Settings) -> frozenset[str]:

@@ -18,6 +18,7 @@ from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EXIT_NOT_RUNNING, EXIT_NOT_SETTLED, EXIT_TOO_YOUNG
+from stackctl.project import container_metrics
 from stackctl.services.applications import WITH_HEALTH
 from stackctl.verify.tally import DeliveryCounter
 
@@ -73,6 +74,10 @@ class Context:
     tally: DeliveryCounter = field(default_factory=DeliveryCounter)
     containers: Callable[[], Mapping[str, ContainerState]] = _no_containers
     """The stack's containers by service, as they are now."""
+    unseen: container_metrics.Obstacle | None = None
+    """Why cAdvisor sees no containers on this engine; None where it does."""
+    remedy_for_unseen: Callable[[], str] = lambda: "stackctl logs cadvisor"
+    """Says what to do where it sees none all the same."""
 
     @property
     def applications(self) -> tuple[str, ...]:

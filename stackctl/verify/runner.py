@@ -16,6 +16,7 @@ from stackctl.util.suggest import nearest
 from stackctl.verify import (
     alertmanager,
     applications,
+    container_metrics,
     dashboards,
     drills,
     end_to_end,
@@ -30,6 +31,7 @@ from stackctl.verify.standing import Containers
 
 CHECKS: tuple[Check, ...] = (
     *prometheus.CHECKS,
+    *container_metrics.CHECKS,
     *applications.CHECKS,
     *gateway.CHECKS,
     *grafana.CHECKS,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,20 @@ Sample = tuple[dict[str, str], float]
 
 
 @dataclass(frozen=True)
+class Selection:
+    """What the flags leave of the metrics."""
+
+    labels: frozenset[str] | None = None
+    """The labels of containers that are made labels of their series; None for all."""
+    metrics: frozenset[str] | None = None
+    """The groups of metrics, by their names in the flags; None for all."""
+
+    def includes(self, group: str) -> bool:
+        """Return whether a group is exposed."""
+        return self.metrics is None or group in self.metrics
+
+
+@dataclass(frozen=True)
 class _Family:
     name: str
     help: str
@@ -34,23 +48,42 @@ class _Family:
     type: Literal["counter", "gauge"] = "gauge"
     timed: bool = True
 
+    @property
+    def group(self) -> str | None:
+        """The group of metrics that it belongs to; None for what every container has."""
+        _, kind, *_ = self.name.split("_")
+        return kind if kind in {"cpu", "memory", "network"} else None
+
 
 class Containers(Collector):
     """One family a kind of figure, one sample a container, or several."""
 
-    def __init__(self, housekeeping: Housekeeping, root: Path = machine.ROOT) -> None:
+    def __init__(
+        self,
+        housekeeping: Housekeeping,
+        root: Path = machine.ROOT,
+        selection: Selection = Selection(),
+    ) -> None:
         self._housekeeping = housekeeping
         self._root = root
+        self._selection = selection
+        self._families = [
+            family for family in _FAMILIES if not family.group or selection.includes(family.group)
+        ]
 
     def describe(self) -> list[Metric]:
         """Return the families without samples, so that registering asks no engine."""
-        return [_metric(family) for family in _FAMILIES]
+        return [_metric(family) for family in self._families]
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families with what the last look found."""
-        containers = [(one, _labels(one)) for one in self._housekeeping.containers]
-        of_machine, now = _machine(self._root), time.time()
-        for family in _FAMILIES:
+        of_each_cpu = self._selection.includes("percpu")
+        containers = [
+            (one if of_each_cpu else _summed(one), _labels(one, self._selection))
+            for one in self._housekeeping.containers
+        ]
+        of_machine, now = _machine(self._root, of_each_cpu=of_each_cpu), time.time()
+        for family in self._families:
             metric = _metric(family)
             found = [
                 ({**labels, **extra}, value, container.seen)
@@ -68,7 +101,7 @@ class Containers(Collector):
                 yield metric
 
 
-def _machine(root: Path) -> dict[str, list[Sample]]:
+def _machine(root: Path, *, of_each_cpu: bool) -> dict[str, list[Sample]]:
     """Return what there is of the machine, by the family's name; nothing where its files cannot be read."""
     found: dict[str, list[Sample]] = {}
     networks = machine.networks(root)
@@ -76,7 +109,9 @@ def _machine(root: Path) -> dict[str, list[Sample]]:
         for name, (figure, _) in _NETWORK.items():
             found[name] = _by_interface(networks, figure)
     if cpu := machine.cpu(root):
-        found["container_cpu_usage_seconds_total"] = _by_cpu(cpu.usage)
+        found["container_cpu_usage_seconds_total"] = _by_cpu(
+            cpu.usage if of_each_cpu else {"total": sum(cpu.usage.values())}
+        )
         figures = {
             "container_cpu_user_seconds_total": cpu.user,
             "container_cpu_system_seconds_total": cpu.system,
@@ -106,12 +141,23 @@ def _metric(family: _Family) -> Metric:
     return Metric(family.name.removesuffix("_total"), family.help, family.type)
 
 
-def _labels(container: Container) -> dict[str, str]:
+def _summed(container: Container) -> Container:
+    """Return a container without the time of each CPU."""
+    usage = {**container.stats["cpu_stats"]["cpu_usage"], "percpu_usage": None}
+    cpu = {**container.stats["cpu_stats"], "cpu_usage": usage}
+    return replace(container, stats={**container.stats, "cpu_stats": cpu})
+
+
+def _labels(container: Container, selection: Selection) -> dict[str, str]:
     own = dict(container.labels)
     if container.restarts:
         # Every restart so begins new series (container/docker/handler.go).
         own["restartcount"] = str(container.restarts)
-    return {f"container_label_{label_name(key)}": value for key, value in own.items()} | {
+    return {
+        f"container_label_{label_name(key)}": value
+        for key, value in own.items()
+        if selection.labels is None or key in selection.labels
+    } | {
         "id": f"/docker/{container.id}",
         "image": container.image,
         "name": container.name,

@@ -52,6 +52,7 @@ class Container:
 
 @dataclass(frozen=True)
 class _Inspected:
+    image: str
     created: float
     restarts: int
     limits: Limits
@@ -61,7 +62,8 @@ class Housekeeping:
     """The containers as of the last look. Raises ValueError for a host that cannot be parsed.
 
     An engine that does not answer changes nothing: cAdvisor reads the figures of the containers that it knows from
-    their cgroups, and asks the engine only about new ones.
+    their cgroups, and asks the engine only about new ones. One that does not answer when cAdvisor starts is never asked
+    again.
     """
 
     def __init__(self, host: str) -> None:
@@ -70,6 +72,7 @@ class Housekeeping:
         self.containers: list[Container] = []
         self.problem = ""
         """Why the last look failed; empty if it did not."""
+        self._registered = True
 
     async def __aenter__(self) -> Housekeeping:
         await self._docker.__aenter__()
@@ -83,8 +86,17 @@ class Housekeeping:
     ) -> None:
         await self._docker.__aexit__(kind, error, trace)
 
+    async def register(self) -> None:
+        """Look for the first time. If the engine does not answer, no later look finds a container."""
+        await self.look()
+        self._registered = not self.problem
+        if not self._registered:
+            _log.warning("Registration of the docker container factory failed: %s", self.problem)
+
     async def look(self) -> None:
         """Ask the engine for the containers and their figures; one that ends meanwhile is left out."""
+        if not self._registered:
+            return
         try:
             listed = await self._docker.containers()
             found = await asyncio.gather(*(self._one(one) for one in listed))
@@ -96,6 +108,8 @@ class Housekeeping:
 
     async def refresh(self) -> None:
         """Drop the containers that have ended since the last look, and look if there are others."""
+        if not self._registered:
+            return
         try:
             async with asyncio.timeout(_SOON):
                 listed = {one["Id"] for one in await self._docker.containers()}
@@ -128,7 +142,7 @@ class Housekeeping:
         return Container(
             id=identity,
             name=str(listed["Names"][0]).removeprefix("/"),
-            image=str(listed["Image"]),
+            image=inspected.image,
             labels=listed.get("Labels") or {},
             created=inspected.created,
             restarts=inspected.restarts,
@@ -138,7 +152,10 @@ class Housekeeping:
         )
 
     async def _inspect(self, identity: str) -> _Inspected:
-        """Return when it was created, its restarts, and its limits, which `docker update` can change."""
+        """Return its image, creation, restarts, and limits, which `docker update` can change.
+
+        The image is as it was asked for. The list has its ID instead once the tag names another image.
+        """
         container = await self._docker.get(f"/containers/{identity}/json")
         host = container["HostConfig"]
         cpus = host.get("NanoCpus") or 0
@@ -150,4 +167,5 @@ class Housekeeping:
             memory_swap=max(host.get("MemorySwap") or 0, 0),
         )
         created = datetime.fromisoformat(container["Created"]).timestamp()
-        return _Inspected(created, container.get("RestartCount") or 0, limits)
+        image = str(container["Config"]["Image"])
+        return _Inspected(image, created, container.get("RestartCount") or 0, limits)

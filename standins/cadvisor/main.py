@@ -6,13 +6,14 @@ import asyncio
 import logging
 import platform
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import Gauge
 
 from standins.cadvisor import VERSION, machine
-from standins.cadvisor.collector import Containers
+from standins.cadvisor.collector import Containers, Selection
 from standins.cadvisor.housekeeping import Housekeeping
 from standins.shared import flags, logs, metrics, server, units
 from standins.shared.docker import DEFAULT_HOST
@@ -23,10 +24,13 @@ from standins.shared.units import NANOSECONDS
 _FLAGS: dict[str, str | bool] = {
     "docker_only": False,
     "docker": DEFAULT_HOST,
+    "enable_metrics": "",
     "housekeeping_interval": "1s",
     "listen_ip": "",
     "port": "8080",
+    "store_container_labels": True,
     "version": False,
+    "whitelisted_container_labels": "",
 }
 _MAX_BODY = 1 << 16
 _TIMEOUT = 10.0
@@ -52,14 +56,31 @@ def main(arguments: list[str]) -> None:
     if not values["docker_only"]:
         _log.warning("the stand-in knows Docker's containers only, as with -docker_only")
     _log.info("Starting cAdvisor", extra=fields(version=VERSION, standin=True))
-    app = application(housekeeping, interval)
+    selection = Selection(
+        None
+        if values["store_container_labels"]
+        else _listed(str(values["whitelisted_container_labels"])),
+        _listed(str(values["enable_metrics"])) or None,
+    )
+    app = application(housekeeping, interval, selection=selection)
     server.serve(app, str(values["listen_ip"]) or "0.0.0.0", int(port))  # noqa: S104
 
 
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(filter(None, map(str.strip, text.split(","))))
+
+
 def application(
-    housekeeping: Housekeeping, interval: float, root: Path = machine.ROOT
+    housekeeping: Housekeeping,
+    interval: float,
+    root: Path = machine.ROOT,
+    *,
+    selection: Selection = Selection(),  # noqa: B008 - it cannot be changed
 ) -> web.Application:
-    """Return the application; it asks the engine every `interval` seconds while it runs."""
+    """Return the application; it asks the engine every `interval` seconds while it runs.
+
+    It listens once it has looked for containers, as the original does.
+    """
     registry = metrics.registry("cadvisor", None)
     versions = {
         "cadvisorRevision": "stackctl stand-in",
@@ -74,7 +95,7 @@ def application(
         list(versions),
         registry=registry,
     ).labels(**versions).set(1)
-    registry.register(Containers(housekeeping, root))
+    registry.register(Containers(housekeeping, root, selection))
 
     async def refresh(_request: web.Request) -> str:
         await housekeeping.refresh()
@@ -88,15 +109,20 @@ def application(
         more=refresh,
     )
 
-    async def work() -> None:
+    async def registered(_app: web.Application) -> AsyncIterator[None]:
         async with housekeeping:
-            while True:
-                await housekeeping.look()
-                await asyncio.sleep(interval)
+            await housekeeping.register()
+            yield
+
+    async def work() -> None:
+        while True:
+            await asyncio.sleep(interval)
+            await housekeeping.look()
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.Response(text="ok")  # the original says so even if it never finds a container
 
     app.router.add_get("/healthz", healthz)
+    app.cleanup_ctx.append(registered)
     server.background(app, work)
     return app

@@ -13,11 +13,13 @@ from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.images import sets
 from stackctl.project import config_volumes, engine_overrides
+from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.render.configuration import render
 from stackctl.services.releases import PLAN
+from stackctl.util import paths
 
 pytestmark = pytest.mark.docker
 
@@ -26,9 +28,12 @@ LOCAL = Endpoint("unix", socket=Path("/run/user/1000/docker.sock"))
 
 
 def adapted(
-    info: EngineInfo, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+    info: EngineInfo,
+    endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    metrics: ContainerMetrics = ContainerMetrics(),  # noqa: B008 - it cannot be changed
 ) -> tuple[dict[str, Any], StateFolder]:
-    """Give what Compose makes of the files for an engine, with the demo, and the state folder."""
+    """Return what Compose makes of the files for an engine, with the demo, and the state folder."""
     found = load_settings(environ={})
     state = open_state(found.project)
     render(
@@ -42,7 +47,7 @@ def adapted(
     engine = Engine(found.project, [state.compose_env])
     engine.endpoint = endpoint
     monkeypatch.setattr(config_volumes, "refresh", lambda *_: [])
-    engine_overrides.adapt(engine, info, found, state)
+    engine_overrides.adapt(engine, info, found, state, metrics)
     return engine.configuration(), state
 
 
@@ -83,6 +88,55 @@ def test_what_an_engine_refuses_is_taken_out_and_the_rest_stays(
             expected = {k: v for k, v in before["healthcheck"].items() if k != "start_interval"}
             assert service["healthcheck"] == expected
         assert service.get("secrets") == before.get("secrets")
+
+
+def test_a_service_waits_for_anothers_health_only_where_it_shows_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    conditions = []
+    for info in (USUAL, replace(USUAL, api="1.41")):
+        found, _ = adapted(info, LOCAL, monkeypatch)
+        waits = found["services"]["cadvisor"]["depends_on"]
+        conditions.append({name: one["condition"] for name, one in waits.items()})
+    assert conditions == [
+        {"docker-socket-proxy": "service_healthy"},
+        {"docker-socket-proxy": "service_started"},
+    ]
+
+
+def test_containerds_socket_is_the_proxys_alone_and_cadvisor_has_what_that_passes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual, _ = adapted(USUAL, LOCAL, monkeypatch)
+    path = "/run/k3s/containerd/containerd.sock"
+    found, _ = adapted(USUAL, LOCAL, monkeypatch, ContainerMetrics(path))
+    have = {name for name, one in found["services"].items() if path in binds(one).values()}
+    assert have == {"docker-socket-proxy"}
+    proxy, cadvisor = (found["services"][one] for one in ("docker-socket-proxy", "cadvisor"))
+    assert binds(proxy)["/run/containerd/containerd.sock"] == path
+    shared = {
+        name: [one for one in service["volumes"] if one.get("source") == "containerd_api"]
+        for name, service in (("proxy", proxy), ("cadvisor", cadvisor))
+    }
+    assert [one["target"] for one in shared["proxy"]] == ["/run/containerd-api"]
+    assert [(one["target"], one["read_only"]) for one in shared["cadvisor"]] == [
+        ("/run/containerd", True)
+    ]
+    before = usual["services"]["docker-socket-proxy"]["command"]
+    assert proxy["command"][: len(before)] == before
+    assert cadvisor["command"] == usual["services"]["cadvisor"]["command"]
+    assert "containerd_api" not in usual["volumes"]
+    assert set(found["volumes"]) - set(usual["volumes"]) == {"containerd_api"} <= paths.volumes()
+
+
+def test_where_no_container_can_be_seen_cadvisor_does_not_end_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual, _ = adapted(USUAL, LOCAL, monkeypatch)
+    found, _ = adapted(USUAL, LOCAL, monkeypatch, ContainerMetrics(obstacle="rootless"))
+    checks = [one["services"]["cadvisor"]["healthcheck"] for one in (usual, found)]
+    assert ["kill" in str(one["test"]) for one in checks] == [True, False]
+    assert checks[1] == {**checks[0], "test": checks[1]["test"]}
 
 
 def test_a_remote_engine_is_given_no_path_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

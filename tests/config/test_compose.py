@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
+from stackctl.render.promql import metric_names
 from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, SERVICES, image_variable
 from stackctl.services.releases import PLAN
 from stackctl.util import paths
 from stackctl.values.durations import parse_duration
+from tests.config.contract import EXPORTED
+from tests.config.test_rule_lint import ALL
 
 pytestmark = pytest.mark.docker
 
@@ -226,6 +230,27 @@ def test_compose_gives_the_address_of_mongodb_on_byte_for_byte(
     given = config(state.compose_env)["services"]["mongodb-exporter"]["environment"]["MONGODB_URI"]
     # `config` writes a dollar sign as one would have to write it into a compose file.
     assert given.replace("$$", "$") == uri
+
+
+def test_cadvisor_is_told_to_expose_what_is_read(rendered: Path) -> None:
+    given = dict(
+        flag.lstrip("-").split("=", 1)
+        for flag in config(rendered)["services"]["cadvisor"]["command"]
+    )
+    assert given["store_container_labels"] == "false"
+    labels = {
+        "container_label_" + one.replace(".", "_")
+        for one in given["whitelisted_container_labels"].split(",")
+    }
+    sources = (rendered.parent / "config/prometheus/prometheus.yml").read_text()
+    read = set(re.findall(r"\bcontainer_label_\w+", " ".join([*ALL.values(), sources])))
+    # A restart begins another series by it.
+    assert labels == read | {"container_label_restartcount"}
+    groups = set(given["enable_metrics"].split(","))
+    names = {name for expr in ALL.values() for name in metric_names(expr)} | EXPORTED
+    metrics = {name for name in names if re.match(r"container_(?!label_)", name)}
+    always = re.compile(r"container_(last_seen|start_time_seconds|spec_\w+)")
+    assert groups == {name.split("_")[1] for name in metrics if not always.fullmatch(name)}
 
 
 def test_the_plans_corrections_of_flags(rendered: Path) -> None:

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from stackctl.render.promql import metric_names, selected_labels
-from stackctl.services.catalog import SERVICES, HttpProbe
+from stackctl.services.catalog import SERVICES, ContainerSeries, HttpProbe
 from stackctl.values.durations import parse_duration
 from tests.config.contract import EXPORTED, TARGET_LABELS
 from tests.config.test_rules import ALERTS, EXPRESSIONS, MONITORING, PROMETHEUS, cases, rules
@@ -24,7 +24,7 @@ PREFIXES = {
 CHECKED = {
     service.probe.metric
     for service in SERVICES.values()
-    if isinstance(service.probe, HttpProbe) and service.probe.metric
+    if isinstance(service.probe, HttpProbe | ContainerSeries) and service.probe.metric
 }
 """The series that readiness reads."""
 SCRAPE_INTERVAL = 15

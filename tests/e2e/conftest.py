@@ -37,6 +37,7 @@ _ORDER = (
     "security",
     "alerts",
     "chaos",
+    "container_metrics",
     "applications",
     "backup",
     "interruption",

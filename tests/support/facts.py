@@ -13,6 +13,7 @@ from stackctl.docker.inventory import Inventory
 from stackctl.images.resolve import Decision
 from stackctl.lifecycle.plan import Facts, Observed
 from stackctl.lifecycle.rehearsal import FileChanges, GrafanaPassword, Rehearsal
+from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.monitored import monitored_services
 from stackctl.project.project import ProjectState
 from stackctl.render.configuration import Rendering
@@ -75,6 +76,7 @@ FACTS = Facts(
     findings=(),
     images=Decision("local"),
     info=EngineInfo("26.1.5", "2.26.1", "Debian", 8 * 1024**3, 2, Path("/")),
+    metrics=ContainerMetrics(),
     engine=Observed(Inventory("bot-core", running()), frozenset()),
     recorded_copies=False,
     recorded_fingerprint="now",

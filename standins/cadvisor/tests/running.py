@@ -15,10 +15,11 @@ from prometheus_client.samples import Sample
 
 LISTED = {
     "Names": ["/redis"],
-    "Image": "redis:7",
+    "Image": "sha256:5c9b9cc6",
     "Labels": {"com.docker.compose.service": "redis", "com.docker.compose.project": "bot-core"},
 }
 INSPECTED = {
+    "Config": {"Image": "redis:7"},
     "Created": "2026-11-23T10:00:00.123456789Z",
     "RestartCount": 0,
     "HostConfig": {"NanoCpus": 250_000_000, "Memory": 128 << 20, "MemorySwap": 256 << 20},

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
 from standins.cadvisor import machine, main
-from standins.cadvisor.collector import Containers
+from standins.cadvisor.collector import Containers, Selection
 from standins.cadvisor.housekeeping import Housekeeping
 from standins.cadvisor.tests.running import CGROUP_2, STATS, Engine, parsed
 from standins.shared import metrics
@@ -130,6 +130,34 @@ def test_a_container_that_ends_meanwhile_is_left_out() -> None:
         assert samples == []
 
 
+def test_the_flags_leave_out_labels_groups_and_single_cpus(root: Path) -> None:
+    engine = one_container(RestartCount=1)
+    engine.listed["abc"]["Labels"] |= {
+        "org.opencontainers.image.version": "1",
+        "stackctl.reads": "2",
+    }
+    housekeeping, _ = looked_at(engine)
+    registry = CollectorRegistry()
+    kept = frozenset({"com.docker.compose.service", "restartcount"})
+    selection = Selection(kept, frozenset({"cpu", "network"}))
+    registry.register(Containers(housekeeping, root, selection))
+    samples = parsed(metrics.render(registry).decode())
+    labels = {label for one in samples for label in one.labels if label.startswith("container_")}
+    assert labels == {
+        "container_label_com_docker_compose_service",
+        "container_label_restartcount",
+    }
+    assert {one.labels["cpu"] for one in samples if "cpu" in one.labels} == {"total"}
+    names = values(samples).keys()
+    assert not {name for name in names if name.startswith("container_memory_")}
+    assert {
+        "container_cpu_usage_seconds_total",
+        "container_network_receive_bytes_total",
+        "container_spec_memory_limit_bytes",
+        "container_start_time_seconds",
+    } <= names
+
+
 def scraped(scenario: Callable[[Engine, Scrape], Awaitable[None]]) -> None:
     """Run a scenario before the whole program, whose housekeeping is a minute away from the second look."""
 
@@ -187,6 +215,20 @@ def test_an_engine_that_fails_is_told(caplog: pytest.LogCaptureFixture) -> None:
     assert "answers 500" in housekeeping.problem
     assert "answers 500" in caplog.text
     assert samples == []
+
+
+def test_an_engine_that_is_late_is_never_found() -> None:
+    async def run() -> list[Sample]:
+        engine = one_container()
+        engine.status = 503
+        async with engine.serving() as host, Housekeeping(host) as housekeeping:
+            await housekeeping.register()
+            engine.status = 200
+            await housekeeping.look()
+            await housekeeping.refresh()
+            return exposed(housekeeping)
+
+    assert asyncio.run(run()) == []
 
 
 NET_DEV = """Inter-| Receive                                        | Transmit

@@ -22,6 +22,8 @@ from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.plan import Facts, plan_up
 from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.rehearsal import FileChanges
+from stackctl.project import container_metrics
+from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.monitored import monitored_services
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, ProjectState
@@ -107,6 +109,23 @@ def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
         " docker run failed (exit 125): no such thing; try again"
     )
     assert "docker run failed" not in done.stdout
+
+
+def test_an_up_says_in_a_line_that_containers_cannot_be_seen_and_what_would_help(
+    engine: StartingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attach, "survey", lambda *_: Survey((), frozenset(), ""))
+    assert "No container metrics" not in up().stderr
+    monkeypatch.setattr(
+        container_metrics, "decide", lambda *_, **__: ContainerMetrics(obstacle="podman")
+    )
+    done = up()
+    assert done.exit_code == 0, done.output
+    (line,) = [one for one in done.stderr.splitlines() if "No container metrics" in one]
+    reason, remedy = container_metrics.reason("podman")
+    assert line == (
+        f"No container metrics: {reason}; {remedy}. Their alerts and panels are left out."
+    )
 
 
 def test_the_rest_of_a_down_that_was_cut_off_is_not_done_to_containers_of_somebody_else(

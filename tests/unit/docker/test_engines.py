@@ -184,6 +184,26 @@ def test_without_compose_it_is_said_what_to_install(
     assert "docker-compose-plugin" in (caught.value.remedy or "")
 
 
+def test_where_containerd_is_comes_from_the_engine_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = engine("rootful", tmp_path, monkeypatch)
+    path = tmp_path / "bin" / "info.json"
+    told = json.loads(path.read_text())
+    told["DriverStatus"] = [["driver-type", "io.containerd.snapshotter.v1"]]
+    told["Containerd"] = {"Address": "/run/c.sock", "Namespaces": {"Containers": "moby"}}
+    path.write_text(json.dumps(told))
+    info = found.info()
+    assert (info.containerd_store, info.containerd_socket) == (True, "/run/c.sock")
+
+
+def test_an_engine_that_does_not_say_where_containerd_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = engine("rootful", tmp_path, monkeypatch).info()
+    assert (info.containerd_store, info.containerd_socket) == (False, None)
+
+
 def test_a_daemon_that_does_not_say_what_it_is_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

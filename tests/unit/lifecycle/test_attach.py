@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -195,6 +196,43 @@ def test_rules_and_panels_go_with_the_service_they_tell_of_and_no_others() -> No
     assert any(title.startswith("Database Performance: ") for title in done.panels_left_out)
     boards = state.config / "grafana" / "dashboards"
     assert (boards / "trading-performance.json").is_file()
+
+
+def test_without_container_metrics_what_reads_them_goes_and_the_machine_stays() -> None:
+    everything = monitored_services(load_settings(environ={}), demo=True)
+    whole, _ = rendered(everything)
+    all_alerts = alerts(whole)
+    state, done = rendered(replace(everything, container_metrics=False))
+    assert set(done.alerts_left_out) == all_alerts - alerts(state)
+    assert set(done.alerts_left_out) == {
+        "ContainerCPUNearLimit",
+        "ContainerMemoryNearLimit",
+        "ContainerMetricsMissing",
+        "ContainerRestartLoop",
+    }
+    rules = "".join(
+        path.read_text() for path in (state.config / "prometheus").rglob("*.yml")
+    ) + "".join(path.read_text() for path in (state.config / "grafana").rglob("*.json"))
+    assert not re.findall(r"\bcontainer:\w+|\bcontainer_(?:cpu|memory|spec)_\w+", rules)
+    assert "container_network_receive_bytes_total" in rules
+    # What is rendered again with everything is whole again.
+    state, done = rendered(everything)
+    assert done.alerts_left_out == ()
+    assert alerts(state) == all_alerts
+
+
+def test_of_containers_networks_only_the_machines_own_is_read() -> None:
+    """The machine's series stay where containers have none."""
+    selectors = re.findall(
+        r"container_network_\w+(\{[^}]*\})?",
+        "".join(
+            path.read_text().replace('\\"', '"')
+            for path in paths.monitoring().rglob("*")
+            if path.suffix in {".yml", ".json"} and "tests" not in path.parts
+        ),
+    )
+    assert selectors
+    assert all('id="/"' in one for one in selectors)
 
 
 def test_without_any_application_only_the_machine_is_left() -> None:
@@ -496,6 +534,7 @@ def test_doctor_finds_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatc
     assert done.returncode == 1
     assert [(one["subject"], one["message"]) for one in json.loads(done.stdout)] == [
         ("docker", "26.1"),
+        ("containers", "cAdvisor can see them"),
         ("bot-core", "there is no network 'net'"),
     ]
 

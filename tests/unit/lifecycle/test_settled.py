@@ -217,8 +217,14 @@ def test_an_engine_that_cannot_be_asked_at_once_is_looked_at(
     assert stage.project.state.read_json("settled.json") == {}
 
 
-def test_beside_bot_core_and_with_copies_everything_is_looked_at(stage: Stage) -> None:
-    for state in (ProjectState(network="net"), ProjectState(app_files=("/a.yml",))):
+def test_beside_bot_core_with_copies_or_unseen_containers_everything_is_looked_at(
+    stage: Stage,
+) -> None:
+    for state in (
+        ProjectState(network="net"),
+        ProjectState(app_files=("/a.yml",)),
+        ProjectState(unseen="socket"),
+    ):
         stage.project.keep(state)
         stage.record()
         assert stage.recall() is None

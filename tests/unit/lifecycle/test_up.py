@@ -17,6 +17,7 @@ from stackctl.config.load import load
 from stackctl.config.registry import OVERRIDE_FILE
 from stackctl.config.settings import Settings
 from stackctl.docker import named_volumes
+from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import EngineInfo
 from stackctl.docker.inventory import Inventory
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
@@ -30,6 +31,7 @@ from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.up import Up
 from stackctl.project import config_volumes, engine_overrides, process_lock
 from stackctl.project.config_volumes import Copy
+from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, ProjectState, UpRequest, open_project
 from stackctl.project.running import addresses
@@ -40,7 +42,7 @@ from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering, render
 from stackctl.services.applications import MonitoredServices
-from stackctl.services.catalog import Service
+from stackctl.services.catalog import HttpProbe, Service
 from stackctl.services.releases import PLAN, Releases
 from tests.support.engine import MemoryEngine, container
 from tests.support.facts import inspected
@@ -59,6 +61,12 @@ class Machine(MemoryEngine):
         self.named: set[str] = set()
         self.extra: list[Mapping[str, Any]] = []
         self.steps: list[str] = []
+        self.sockets: set[str] = set()
+        self.looked_for: list[tuple[str, str]] = []
+
+    def has_socket(self, path: str, image: str) -> bool:
+        self.looked_for.append((path, image))
+        return path in self.sockets
 
     def inventory(self) -> Inventory:
         return Inventory(self.project, [*super().inventory().containers, *self.extra])
@@ -118,8 +126,8 @@ class Stage:
     resolved: Resolved = field(default_factory=lambda: Resolved("local", {}, "kept"))
     waits_for: set[str] = field(default_factory=lambda: {"grafana", "mongodb", "loki"})
     told: list[str] = field(default_factory=list)
-    asked: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What the image set was decided on and obtained with."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """What the image set was decided on and obtained with, and what cAdvisor was given."""
     obtaining: Callable[[], None] = lambda: None
 
     @property
@@ -164,7 +172,8 @@ def stage(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
         stage.obtaining()
         return stage.resolved
 
-    def adapt(*_: object) -> list[Copy]:
+    def adapt(*arguments: object) -> list[Copy]:
+        stage.asked["adapt"] = arguments[-1]
         assert stage.project.state.compose_env.is_file()
         assert stage.project.choices.images == stage.resolved.name
         steps.append("adapt")
@@ -406,6 +415,59 @@ def test_what_was_resolved_is_kept_and_not_what_was_decided(stage: Stage) -> Non
     stage.up()
     assert (stage.project.choices.images, stage.project.choices.pins) == ("local", {"a": "b"})
     assert "up, pull=False" in stage.engine.steps
+
+
+def on_containerd(stage: Stage, **changes: Any) -> None:
+    """Have an engine with containerd's store, elsewhere, whose containerd has its socket at /c.sock."""
+    assert isinstance(stage.engine.engine_info, EngineInfo)
+    stage.engine.engine_info = replace(
+        stage.engine.engine_info, containerd_store=True, containerd_socket="/c.sock", **changes
+    )
+    stage.engine.endpoint = Endpoint("ssh", host="server.example")
+    stage.resolved = Resolved("upstream", {"DOCKER_SOCKET_PROXY_IMAGE": "haproxy:1"})
+
+
+def test_containerds_socket_is_looked_for_on_the_engines_machine_and_handed_over(
+    stage: Stage,
+) -> None:
+    on_containerd(stage)
+    stage.engine.sockets = {"/c.sock"}
+    assert stage.up().unseen is None
+    assert stage.engine.looked_for == [("/c.sock", "haproxy:1")]
+    assert stage.asked["adapt"] == ContainerMetrics("/c.sock")
+    assert stage.project.present().container_metrics
+
+
+def test_without_containerds_socket_there_are_no_container_metrics(stage: Stage) -> None:
+    on_containerd(stage)
+    assert stage.up().unseen == "socket"
+    assert stage.asked["adapt"] == ContainerMetrics(obstacle="socket")
+    assert not stage.project.present().container_metrics
+    (cadvisor,) = (one for one in stage.project.services if one.name == "cadvisor")
+    assert cadvisor.probe == HttpProbe("/healthz")
+    # With the socket they are there again.
+    stage.engine.sockets = {"/c.sock"}
+    assert stage.up().unseen is None
+    assert stage.project.present().container_metrics
+
+
+def test_what_the_engine_cannot_show_goes_by_the_image_set_that_was_obtained(
+    stage: Stage,
+) -> None:
+    on_containerd(stage)
+    stage.decision = Decision("upstream", pull=("loki:1",), falls_back=True)
+    stage.resolved = Resolved("local", {})
+    assert stage.up().unseen is None
+    assert stage.asked["adapt"] == ContainerMetrics()
+
+
+def test_a_dry_run_warns_that_containers_cannot_be_seen(stage: Stage) -> None:
+    on_containerd(stage, rootless=True)
+    stage.decision = Decision("upstream")
+    plan = dry_run(stage)
+    assert "containers" in {one.subject for one in plan.warnings}
+    assert plan.state.unseen == "rootless"
+    assert stage.engine.looked_for == []
 
 
 @pytest.mark.parametrize(

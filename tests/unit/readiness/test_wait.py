@@ -25,9 +25,11 @@ from stackctl.services.catalog import (
     PUBLISHED_PORTS,
     SERVICES,
     ContainerHealth,
+    ContainerSeries,
     HttpProbe,
     Service,
     application,
+    without_container_series,
 )
 from tests.support.engine import MemoryEngine, container
 from tests.support.http import Reply, Request, serving
@@ -41,7 +43,7 @@ HEALTH = Service("redis", "demo", ContainerHealth())
 
 def at(url: str) -> Settings:
     port = url.rsplit(":", 1)[1]
-    return load(environ={"PROMETHEUS_PORT": port, "LOKI_PORT": port})
+    return load(environ={"PROMETHEUS_PORT": port, "LOKI_PORT": port, "CADVISOR_PORT": port})
 
 
 def wait(url: str, engine: MemoryEngine, *services: Service, timeout: float = 5) -> list[Progress]:
@@ -159,6 +161,31 @@ def test_the_deadline_holds_and_the_last_reason_is_kept(
     assert "gave up after 0 s" in caught.value.progress[0].reason
 
 
+CADVISOR = SERVICES["cadvisor"]
+OF_THE_MACHINE = b'container_start_time_seconds{id="/",image="",name=""} 1.7e+09\n'
+BY_ITS_ID = b'container_start_time_seconds{id="/docker/abc"} 1.7e+09\n'
+OF_A_CONTAINER = (
+    b'container_start_time_seconds{container_label_x="y",id="/docker/abc",name="redis"} 1.7e+09\n'
+)
+
+
+def test_cadvisor_is_ready_once_it_has_a_container() -> None:
+    engine = MemoryEngine(container("cadvisor"))
+    with serving({"/metrics": Reply(OF_THE_MACHINE + OF_A_CONTAINER)}) as server:
+        wait(server.url, engine, CADVISOR)
+    for page in (b"", OF_THE_MACHINE, OF_THE_MACHINE + BY_ITS_ID):
+        with serving({"/metrics": Reply(page)}) as server, pytest.raises(NotReady) as caught:
+            wait(server.url, engine, CADVISOR, timeout=0)
+        assert caught.value.progress[0].reason.startswith("it sees no containers")
+
+
+def test_where_no_container_can_be_seen_cadvisor_is_ready_without() -> None:
+    engine = MemoryEngine(container("cadvisor"))
+    with serving({"/healthz": Reply(), "/metrics": Reply(OF_THE_MACHINE)}) as server:
+        wait(server.url, engine, without_container_series(CADVISOR))
+    assert without_container_series(HTTP) is HTTP
+
+
 def test_all_are_asked_at_once() -> None:
     all_there = threading.Barrier(10)
 
@@ -210,6 +237,8 @@ def test_one_round_of_probes_returns_a_word_for_every_service() -> None:
 
 def test_every_http_probe_asks_a_published_port() -> None:
     for service in SERVICES.values():
+        if isinstance(service.probe, ContainerSeries):
+            assert service.name in PUBLISHED_PORTS
         if isinstance(service.probe, HttpProbe):
             assert (service.probe.via or service.name) in PUBLISHED_PORTS
 

@@ -7,12 +7,15 @@ import datetime as dt
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
 
 from stackctl.services.catalog import EXPECTED_JOBS
-from stackctl.verify.model import Report
+from stackctl.verify import container_metrics
+from stackctl.verify.model import Report, Result
+from tests.support.engine import container
 from tests.support.http import Reply
 from tests.support.right_stack import (
     JOBS,
@@ -105,6 +108,11 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
         "prometheus.probes",
         lambda s: s.probes.update(api=0.0),
         "fails",
+    ),
+    "no container seen": (
+        "prometheus.containers",
+        lambda s: setattr(s, "seen", []),
+        "it is up, and has no container",
     ),
     "probe without a result": (
         "prometheus.probes",
@@ -448,6 +456,47 @@ def test_rules_that_were_not_evaluated_are_not_without_an_error(stack: Stack) ->
     assert "none evaluated yet" in result.finding.observed
     stack.set("/api/v1/rules", rules(rule("unknown"), rule()))
     assert verify(stack, "prometheus.rule-health").ok
+
+
+def test_every_running_container_of_the_stack_has_to_be_seen(stack: Stack) -> None:
+    states = {
+        "grafana": container("grafana"),
+        "redis": container("redis", name="other-redis"),
+        "loki": container("loki", status="exited"),
+        "kong": container("kong", attached=True),
+    }
+
+    def found() -> Result:
+        (result,) = verify(stack, "prometheus.containers", containers=lambda: states).results
+        return result
+
+    assert found().finding.observed == "it does not see redis"
+    stack.seen = ["grafana", "other-redis"]
+    assert found().finding.observed == "2 containers"
+
+
+def test_containers_that_nothing_can_see_are_not_asked_for(stack: Stack) -> None:
+    async def run() -> Report:
+        async with context_of(stack.server.url) as context:
+            unseen = replace(context, unseen="rootless")
+            return await run_in(unseen, container_metrics.CHECKS)
+
+    stack.seen = []
+    (result,) = asyncio.run(run()).results
+    assert result.finding.state == "skipped"
+    assert "rootless" in result.finding.observed
+
+
+def test_without_any_container_the_next_step_is_for_this_engine(stack: Stack) -> None:
+    async def run() -> Report:
+        async with context_of(stack.server.url) as context:
+            told = replace(context, remedy_for_unseen=lambda: "set it")
+            return await run_in(told, container_metrics.CHECKS)
+
+    stack.seen = []
+    (result,) = asyncio.run(run()).results
+    assert result.finding.state == "failed"
+    assert result.finding.next_step == "set it"
 
 
 def test_every_check_is_spoiled_above() -> None:
