@@ -137,6 +137,9 @@ halt() {
 remove() {
   halt
   [ ! -e "/run/netns/$NAMESPACE" ] || ip netns del "$NAMESPACE"
+  # One that was killed leaves its mounts, which also keep their folders from being removed.
+  awk -v data="$DATA/" -v runtime="$RUNTIME/" 'index($2, data) == 1 || index($2, runtime) == 1 { print $2 }' /proc/mounts |
+    sort -r | xargs --no-run-if-empty umount
   rm -rf --one-file-system "$DATA" "$RUNTIME"
 }
 

@@ -74,7 +74,7 @@ class Lock(BaseModel):
     def _has_the_members_of_its_format(self) -> Self:
         wanted = "id" if self.format == 1 else "content"
         for name, entry in self.images.items():
-            if entry.model_fields_set & {"id", "content"} != {wanted}:
+            if {one for one in ("id", "content") if getattr(entry, one)} != {wanted}:
                 raise ValueError(f"{name} must have {wanted!r} in format {self.format}")
         return self
 

@@ -55,6 +55,7 @@ _TRANSIENT = re.compile(
 """Errors of a registry, or of the network before it, after which the next attempt may succeed."""
 
 _MAX_MANIFEST = 256 * 1024
+"""Bytes. One of a hundred layers has 20 KiB."""
 _LIST = "manifest.json"
 """The member of a `docker save` that names its images, with their references and layers."""
 

@@ -47,7 +47,9 @@ from stackctl.services.releases import PLAN, Releases
 from tests.support.engine import MemoryEngine, container
 from tests.support.facts import inspected
 
-LOCK = Lock(set="upstream", images={"loki": Entry(reference="loki:1", id=f"sha256:{'0' * 64}")})
+LOCK = Lock(
+    set="upstream", images={"loki": Entry(reference="loki:1", content=f"sha256:{'0' * 64}")}
+)
 VOLUME = "bot-core_mongodb_data"
 COPIED = Copy("config_loki", {"": "config/loki"}, "image")
 
