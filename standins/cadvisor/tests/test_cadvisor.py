@@ -16,7 +16,7 @@ from prometheus_client.samples import Sample
 from standins.cadvisor import machine, main
 from standins.cadvisor.collector import Containers, Selection
 from standins.cadvisor.housekeeping import Housekeeping
-from standins.cadvisor.tests.running import CGROUP_2, STATS, Engine, parsed
+from standins.cadvisor.tests.running import CGROUP_2, LISTED, STATS, Engine, parsed
 from standins.shared import metrics
 
 NOWHERE = Path("/nowhere")
@@ -132,10 +132,8 @@ def test_a_container_that_ends_meanwhile_is_left_out() -> None:
 
 def test_the_flags_leave_out_labels_groups_and_single_cpus(root: Path) -> None:
     engine = one_container(RestartCount=1)
-    engine.listed["abc"]["Labels"] |= {
-        "org.opencontainers.image.version": "1",
-        "stackctl.reads": "2",
-    }
+    more = {"org.opencontainers.image.version": "1", "stackctl.reads": "2"}
+    engine.listed["abc"] |= {"Labels": {**LISTED["Labels"], **more}}
     housekeeping, _ = looked_at(engine)
     registry = CollectorRegistry()
     kept = frozenset({"com.docker.compose.service", "restartcount"})
