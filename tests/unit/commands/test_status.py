@@ -90,9 +90,10 @@ def test_a_failing_health_check_is_shown_without_secrets(monkeypatch: pytest.Mon
     states = [container("loki", failed_check=check), container("redis", standin=True)]
     monkeypatch.setattr(Project, "engine", lambda *_: RunningEngine(*states))
     done = run_here("status")
-    assert done.stdout.splitlines()[-2:] == [
+    assert done.stdout.splitlines()[-3:] == [
         "loki: health check failed, exit code 1: refused ****",
         "* a stand-in in the place of the real program",
+        "CPU %: mean of the last minute",
     ]
     rows = {
         one["service"]: one for one in json.loads(run_here("status", "--format", "json").stdout)
