@@ -22,6 +22,9 @@ from stackctl.util import paths
 BASE_IMAGE = "stackctl/base:local"
 """The base of the stand-ins, of the demo, and of the plan's releases."""
 
+BASE_SUITE = "trixie"
+"""Debian's release that it is made of: its Prometheus is the first there with scrape_config_files."""
+
 RECORD = "local-images.json"
 """Whether the local set was `loaded` from a bundle."""
 
@@ -76,8 +79,7 @@ class _Part:
 _BASE, _PYTHON = "base-packages.txt", "python-packages.txt"
 
 _PARTS = (
-    # Its Prometheus is the first of Debian's with scrape_config_files.
-    _Part("local", BASE_IMAGE, "trixie", (_BASE, _PYTHON)),
+    _Part("local", BASE_IMAGE, BASE_SUITE, (_BASE, _PYTHON)),
     # Debian's next release, on which no program in Python is built. What a mirror has of it is valid for a week only:
     # one that is kept at a date would be refused. Its signature is checked all the same.
     _Part(

@@ -18,7 +18,8 @@ from stackctl.util import paths, yaml_text
 _RECORD = "volumes.json"
 
 Step = Literal["none", "forward", "back", "across", "unknown"]
-"""From what wrote a volume to what would open it: to the same release, a newer or an older one, another program's."""
+"""From what wrote a volume to what would open it: `none` where the data stays as it is, `forward` where it is then a
+newer release's, `back` and `across` where it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def step(data: Data, before: Writer, after: Writer) -> Step:
         return "back"
     if new[: data.fixed] > old[: data.fixed]:
         return "across"
-    return "none" if new == old else "forward"
+    return "forward" if new[: data.forward] > old[: data.forward] else "none"
 
 
 def recorded(state: StateFolder) -> dict[str, Writer]:

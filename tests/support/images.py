@@ -14,6 +14,7 @@ import zstandard
 
 from stackctl.docker.images import Content
 from stackctl.errors import EngineError
+from stackctl.images import sets
 from tests.support.engine import MemoryEngine
 
 
@@ -141,7 +142,7 @@ class ImageEngine(MemoryEngine):
     ) -> Iterator[str]:
         self.builds += 1
         for name, own in (labels or {}).items():
-            reference = f"stackctl/{name}:local"
+            reference = sets.built(build_file.stem)[name]
             self.images[reference] = FakeImage(reference, (b"base",), tuple(own.items()))
         if build_file.stem == "demo":
             self.demo_arguments = dict(arguments)

@@ -13,7 +13,7 @@ import pytest
 from stackctl.config.load import load as load_settings
 from stackctl.images import build, inputs, resolve
 from stackctl.images.sets import catalogue
-from stackctl.services.releases import PLAN
+from stackctl.services.releases import PLAN, Releases, current
 from stackctl.util import paths, yaml_text
 from tests.support.images import FakeImage, ImageEngine
 
@@ -122,6 +122,7 @@ def test_code_of_a_standin_rebuilds_its_image_only(
         ("demo/requirements.txt", {"demo"}),
         ("images/debian/apt-install", FROM_DEBIAN),
         ("images/debian/base-packages.txt", EVERY),
+        ("images/debian/python-packages.txt", EVERY),
         ("images/nettools/Dockerfile", set()),
     ],
 )
@@ -173,6 +174,27 @@ def test_the_quick_digest_of_bytes_decides_where_it_is_the_same(
     monkeypatch.setattr(inputs, "running", running)
     assert changed() == set()
     assert read == []
+
+
+def test_the_current_set_has_its_own_base_and_the_same_stand_ins(
+    state_dir: Path, checkout: Path
+) -> None:
+    engine = ImageEngine()
+    build.build(engine, PLAN, lambda _: None)
+    debian = {
+        *("prometheus", "alertmanager", "node-exporter", "redis-exporter", "blackbox-exporter"),
+        *("docker-socket-proxy", "redis", "rabbitmq"),
+    }
+    assert set(build.outdated(engine, current())) == debian
+    assert set(build.outdated(engine, Releases(frozenset({"redis"})))) == {"redis"}
+    build.build(engine, current(), lambda _: None)
+    assert not build.outdated(engine, current())
+    assert not build.outdated(engine, PLAN)
+    # No program of Debian's next release is in Python.
+    packages = checkout / "images" / "debian" / "python-packages.txt"
+    packages.write_text(packages.read_text() + "python3-more\n")
+    assert set(build.outdated(engine, PLAN)) == EVERY
+    assert set(build.outdated(engine, current())) == EVERY - debian
 
 
 def test_an_image_of_another_build_is_outdated(state_dir: Path) -> None:

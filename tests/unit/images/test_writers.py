@@ -50,7 +50,7 @@ def data_of(service: str) -> Data:
         ("prometheus", "prom/prometheus:v2.48.0", "mirror:5/prom/prometheus:v2.48.0", "none"),
         ("prometheus", "prom/prometheus:latest", "prom/prometheus:v2.48.0", "unknown"),
         # Both are real programs of one major release.
-        ("prometheus", "stackctl/prometheus:local", "prom/prometheus:v2.48.0", "forward"),
+        ("prometheus", "stackctl/prometheus:local", "prom/prometheus:v2.48.0", "none"),
         ("prometheus", "stackctl/prometheus:local", "stackctl/prometheus:local-current", "forward"),
         ("prometheus", "stackctl/prometheus:local-current", "prom/prometheus:v2.48.0", "back"),
         ("grafana", "grafana/grafana:10.2.2", "grafana/grafana:13.1.2", "forward"),

@@ -57,7 +57,7 @@ def renew(project: Project, engine: DataEngine) -> bool:
         current=current,
     )
     if volume is not None:
-        demo_data.remove(engine, volume)
+        demo_data.remove(engine, demo_data.SERVICE, volume)
     demo_data.record_fingerprint(project.state, current)
     return volume is not None
 
