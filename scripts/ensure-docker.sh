@@ -82,7 +82,7 @@ has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 # One image stands for all: where a registry gives it, `up` needs no local set.
 upstream_answers() {
   local image
-  image=$(sed -n 's/.*{PROMETHEUS_IMAGE:-\([^}]*\)}.*/\1/p' compose/docker-compose.yml)
+  image=$(sed -n 's/^prometheus: { plan: "\([^"]*\)".*/\1/p' compose/images.yml)
   has_image "$image" || timeout "$PULL_SECONDS" docker pull --quiet "$image" >/dev/null 2>&1
 }
 

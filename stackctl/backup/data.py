@@ -36,4 +36,5 @@ def trial_name(project: str, volume: str) -> str:
 
 def image_of(project: Project, service: str) -> str:
     """Return the image that the project uses for a service, from its settings and the image set that `up` chose."""
-    return sets.references(project.settings, project.choices.images)[service]
+    state = project.choices
+    return sets.references(project.settings, state.images, state.releases)[service]

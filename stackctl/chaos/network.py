@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from stackctl.chaos.journal import Details, OpenFault
 from stackctl.errors import EngineError, StackctlError
+from stackctl.services.releases import PLAN, current
 from stackctl.util import paths
 
 if TYPE_CHECKING:
@@ -85,10 +86,11 @@ def _image(engine: Engine) -> str:
     """Return an image with tc: our own, or else an available one of the local set, whose base image has tc."""
     from stackctl.images import build, sets
 
-    if engine.image_id(IMAGE) is None and not build.outdated(engine):
-        local = (one.local for one in sets.catalogue())
-        return next((one for one in local if engine.image_id(one) is not None), IMAGE)
-    return IMAGE
+    if engine.image_id(IMAGE) is not None:
+        return IMAGE
+    built = (one for one in (PLAN, current()) if not build.outdated(engine, one))
+    local = (image.local for releases in built for image in sets.catalogue(releases))
+    return next((one for one in local if engine.image_id(one) is not None), IMAGE)
 
 
 def provide(engine: Engine, details: Details) -> None:

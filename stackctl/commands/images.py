@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.options import FILE, FORMAT
+from stackctl.commands.options import FILE, FORMAT, VERSIONS
 from stackctl.commands.session import Session, pass_session
 from stackctl.ui.console import print_json
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stackctl.images.lockfile import Lock
     from stackctl.project.project import Project
     from stackctl.services.catalog import SetName
+    from stackctl.services.releases import Releases, Versions
 
 _SET = click.option(
     "--set",
@@ -35,18 +36,20 @@ def images() -> None:
 @images.command(
     "list", epilog="\b\nExamples:\n  stackctl images list\n  stackctl images list --format json"
 )
+@VERSIONS
 @FORMAT
 @pass_session
-def list_(session: Session, output: str) -> None:
+def list_(session: Session, output: str, versions: Versions | None) -> None:
     """Show every image of both sets, whether it is on this machine, and whether stackctl.lock has it."""
     from rich.table import Table
 
-    from stackctl.images import lockfile
+    from stackctl.images import lockfile, releases
     from stackctl.images.resolve import inventory
 
     project = session.project
     lock = lockfile.read()
-    rows = inventory(project.whole_engine(), project.settings, lock)
+    chosen = releases.settle(project, versions, lock=lock)
+    rows = inventory(project.whole_engine(), project.settings, chosen, lock)
     if output == "json":
         print_json(rows)
         return
@@ -67,39 +70,50 @@ def list_(session: Session, output: str) -> None:
     session.out.print(table)
 
 
-@images.command(epilog="\b\nExamples:\n  stackctl images build")
+@images.command(
+    epilog="\b\nExamples:\n  stackctl images build\n  stackctl images build --versions current"
+)
+@VERSIONS
 @pass_session
-def build(session: Session) -> None:
-    """Build the local set from Debian's packages. What has not changed is not built again."""
-    from stackctl.images import build, sets
+def build(session: Session, versions: Versions | None) -> None:
+    """Build the local set from Debian's packages. What has not changed is not built again.
+
+    The current releases come from Debian's next suite.
+    """
+    from stackctl.images import build, lockfile, releases, sets
     from stackctl.ui.progress import Display
 
+    project = session.project
+    chosen = releases.settle(project, versions, lock=lockfile.read())
     with Display(session.err) as display:
-        build.build(session.project.whole_engine(), display.step)
-    session.out.print(f"{len(sets.catalogue())} images built.")
+        build.build(project.whole_engine(), chosen, display.step)
+    session.out.print(f"{len(sets.catalogue(chosen))} images built.")
 
 
 @images.command(
     epilog="\b\nExamples:\n  stackctl images pull\n"
     "  STACKCTL_REGISTRY_MIRROR=mirror.example:5000 stackctl images pull"
 )
+@VERSIONS
 @pass_session
 @click.pass_context
-def pull(ctx: click.Context, session: Session) -> None:
+def pull(ctx: click.Context, session: Session, versions: Versions | None) -> None:
     """Pull the upstream set, three images at once, by the digests of stackctl.lock where there is one.
 
     What fails and may pass is tried again. Exit 1 if an image could not be had.
     """
-    from stackctl.images import lockfile, transfer
+    from stackctl.images import lockfile, releases, transfer
     from stackctl.ui.progress import Display
 
     project = session.project
+    lock = lockfile.read()
     with Display(session.err) as display:
         done = transfer.pull(
             project.whole_engine(),
             project.settings,
+            releases.settle(project, versions, lock=lock),
             demo=project.choices.demo,
-            lock=lockfile.read(),
+            lock=lock,
             say=display.step,
         )
     failed = [one for one in done if one.failure]
@@ -124,9 +138,16 @@ def pull(ctx: click.Context, session: Session) -> None:
 )
 @click.argument("file", type=FILE)
 @_SET
+@VERSIONS
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
 @pass_session
-def save(session: Session, file: Path, set_name: SetName | None, force: bool) -> None:
+def save(
+    session: Session,
+    file: Path,
+    set_name: SetName | None,
+    versions: Versions | None,
+    force: bool,
+) -> None:
     """Write the images of a set to FILE, for a laptop without a registry.
 
     Layers that images share are in it once. FILE is a `docker save` compressed with zstd: `docker load` reads it too.
@@ -135,18 +156,20 @@ def save(session: Session, file: Path, set_name: SetName | None, force: bool) ->
     from rich.filesize import decimal
 
     from stackctl.backup.archive import refuse_existing
-    from stackctl.images import lockfile, transfer
+    from stackctl.images import lockfile, releases, transfer
     from stackctl.ui.progress import Display
 
     refuse_existing(file, force=force)
     project = session.project
     lock = lockfile.read()
+    chosen = releases.settle(project, versions, lock=lock)
     with Display(session.err) as display:
         manifest = transfer.save(
             project.whole_engine(),
             project.settings,
             file,
-            name=set_name or _set_in_use(project, lock),
+            name=set_name or _set_in_use(project, chosen, lock),
+            releases=chosen,
             demo=project.choices.demo,
             lock=lock,
             say=display.step,
@@ -174,7 +197,7 @@ def load(session: Session, file: Path) -> None:
     session.out.print(
         f"{loaded} images of the {manifest.set} set loaded, {present} were here already."
     )
-    if manifest.set == "local" and manifest.inputs != build.inputs_digest():
+    if manifest.set == "local" and manifest.inputs not in build.known_inputs():
         session.err.print(
             f"Its images are those of stackctl {manifest.stackctl} as it was when they were built. This one"
             " would build its own: use that stackctl here, or lock these with `stackctl images lock --set local`.",
@@ -188,12 +211,19 @@ def load(session: Session, file: Path) -> None:
     "  stackctl images lock --check"
 )
 @_SET
+@VERSIONS
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit 1 unless all is here as it is locked."
 )
 @pass_session
 @click.pass_context
-def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: bool) -> None:
+def lock(
+    ctx: click.Context,
+    session: Session,
+    set_name: SetName | None,
+    versions: Versions | None,
+    check: bool,
+) -> None:
     """Record the digest of each image in stackctl.lock, in this folder, for the team to commit.
 
     With that file `stackctl up` takes pulled images by digest, whatever becomes of their tags, and refuses an image
@@ -201,15 +231,16 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
     and `images pull` and `images lock` again.
     """
     from stackctl.errors import StackctlError
-    from stackctl.images import lockfile
+    from stackctl.images import lockfile, releases
 
     project = session.project
     engine = project.whole_engine()
     demo = project.choices.demo
     kept = lockfile.read()
+    chosen = releases.settle(project, versions, lock=kept)
     if not check:
-        name = set_name or _set_in_use(project, kept)
-        taken = lockfile.take(engine, project.settings, name, demo=demo, previous=kept)
+        name = set_name or _set_in_use(project, chosen, kept)
+        taken = lockfile.take(engine, project.settings, name, chosen, demo=demo, previous=kept)
         changed = lockfile.write(taken)
         session.out.print(
             f"{lockfile.FILE}: {len(taken.images)} images of the {name} set"
@@ -222,7 +253,7 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
             remedy="`stackctl images lock` writes it",
         )
     problems = list(
-        kept.problems(engine, project.settings, set_name or kept.set, demo=demo, here=True)
+        kept.problems(engine, project.settings, set_name or kept.set, chosen, demo=demo, here=True)
     )
     for problem in problems:
         session.err.print(problem.line, style="red", markup=False, soft_wrap=True)
@@ -231,9 +262,11 @@ def lock(ctx: click.Context, session: Session, set_name: SetName | None, check: 
     session.out.print(f"{len(kept.images)} images of the {kept.set} set are as they are locked.")
 
 
-def _set_in_use(project: Project, lock: Lock | None) -> SetName:
+def _set_in_use(project: Project, releases: Releases, lock: Lock | None) -> SetName:
     from stackctl.images.resolve import present_set
 
     choices = project.choices
     settled = choices.images or (lock.set if lock else None)
-    return settled or present_set(project.whole_engine(), project.settings, demo=choices.demo)
+    return settled or present_set(
+        project.whole_engine(), project.settings, releases, demo=choices.demo
+    )

@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from stackctl.errors import StackctlError
+from stackctl.services.releases import Versions
 from stackctl.values.durations import format_duration, parse_duration
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -68,6 +69,14 @@ def confirm(question: str) -> None:
         agreed = False
     if not agreed:
         raise StackctlError("nothing was changed", remedy="--yes goes on without asking")
+
+
+VERSIONS = click.option(
+    "--versions",
+    type=click.Choice(get_args(Versions)),
+    help="Release of each image: the plan's, the current one, or the plan's where it can serve"
+    " (default: STACKCTL_VERSIONS, and what runs).",
+)
 
 
 JOIN_OPTIONS: tuple[Callable[[_F], _F], ...] = (

@@ -41,8 +41,13 @@ def reload(session: Session) -> None:
             project.secrets,
             project.state,
             images=sets.variables(
-                project.settings, choices.images, demo=choices.demo, pins=choices.pins
+                project.settings,
+                choices.images,
+                choices.releases,
+                demo=choices.demo,
+                pins=choices.pins,
             ),
+            releases=choices.releases,
             present=project.present(),
         )
         config_volumes.refresh(project.engine(), project.state, config_volumes.kept(project.state))

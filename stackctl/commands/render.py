@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from stackctl.commands.options import VERSIONS
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import StackctlError
 
 if TYPE_CHECKING:
     from stackctl.project.project import ProjectState
+    from stackctl.services.releases import Versions
 
 
 @click.command(
@@ -21,27 +24,35 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Write nothing: have every program check what would be written. Exit 1 if one refuses it.",
 )
+@VERSIONS
 @pass_session
 @click.pass_context
-def render(ctx: click.Context, session: Session, check: bool) -> None:
+def render(ctx: click.Context, session: Session, check: bool, versions: Versions | None) -> None:
     """Write the configuration, the secrets and compose.env of the next `up` without starting anything.
 
     Prints the folder that has them: compose.env in it is the --env-file of the compose files.
     """
-    from stackctl.images import sets
+    from stackctl.images import lockfile, releases, sets
     from stackctl.lifecycle import attach
     from stackctl.project.process_lock import exclusive
     from stackctl.project.project import UpRequest
     from stackctl.render.configuration import render as write
 
     project = session.project
-    choices = attach.next_state(project, UpRequest())
+    choices = replace(
+        attach.next_state(project, UpRequest()),
+        releases=releases.settle(project, versions, lock=lockfile.read()),
+    )
     if check:
         if not passes_checks(session, choices):
             ctx.exit(1)
         return
     variables = sets.variables(
-        project.settings, choices.images, demo=choices.demo, pins=choices.pins
+        project.settings,
+        choices.images,
+        choices.releases,
+        demo=choices.demo,
+        pins=choices.pins,
     )
     with exclusive(project.state, "render"):
         done = write(
@@ -49,6 +60,7 @@ def render(ctx: click.Context, session: Session, check: bool) -> None:
             project.secrets,
             project.state,
             images=variables,
+            releases=choices.releases,
             present=project.present(choices),
         )
     for channel, missing in done.left_out.items():
@@ -72,8 +84,11 @@ def passes_checks(session: Session, choices: ProjectState) -> bool:
 
     project = session.project
     engine = project.whole_engine()
-    used = choices.images or resolve.present_set(engine, project.settings, demo=choices.demo)
-    references = sets.references(project.settings, used, pins=choices.pins)
+    releases = choices.releases
+    used = choices.images or resolve.present_set(
+        engine, project.settings, releases, demo=choices.demo
+    )
+    references = sets.references(project.settings, used, releases, pins=choices.pins)
     missing = [one for one in sorted(validate.images(references)) if engine.image_id(one) is None]
     if missing:
         raise StackctlError(
@@ -83,7 +98,7 @@ def passes_checks(session: Session, choices: ProjectState) -> bool:
     passed = True
     with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
         folder = Path(name)
-        write_configuration(project.settings, folder, project.present(choices))
+        write_configuration(project.settings, folder, releases, project.present(choices))
         for verdict in validate.check(engine, references, folder):
             passed &= verdict.ok
             if verdict.ok:

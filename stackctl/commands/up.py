@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackctl.commands.options import Finite, join_options
+from stackctl.commands.options import VERSIONS, Finite, join_options
 from stackctl.commands.session import Session, pass_session
 from stackctl.commands.urls import print_urls
 from stackctl.errors import EngineError, SeveralErrors, StackctlError, UsageError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
     from stackctl.images.resolve import Choice
     from stackctl.project.project import UpRequest
+    from stackctl.services.releases import Versions
 
 
 @click.command(
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Image set: upstream where it can be had, else local; or one of them.",
 )
+@VERSIONS
 @join_options
 @click.option(
     "--timeout",
@@ -56,6 +58,7 @@ def up(
     ctx: click.Context,
     session: Session,
     images: Choice,
+    versions: Versions | None,
     demo: bool | None,
     network: str | None,
     app_files: tuple[Path, ...],
@@ -91,7 +94,7 @@ def up(
             raise UsageError(
                 "--dry-run starts nothing to verify", remedy="leave --verify or --dry-run out"
             )
-        _print_plan(session, images, request, output)
+        _print_plan(session, images, versions, request, output)
         return
     if output != "text":
         raise UsageError("--format is for --dry-run", remedy="add --dry-run")
@@ -102,6 +105,7 @@ def up(
             done = up.up(
                 project,
                 choice=images,
+                versions=versions,
                 request=request,
                 timeout=timeout,
                 observer=observer,
@@ -151,7 +155,13 @@ def up(
         ctx.invoke(verify)
 
 
-def _print_plan(session: Session, images: Choice, request: UpRequest, output: str) -> None:
+def _print_plan(
+    session: Session,
+    images: Choice,
+    versions: Versions | None,
+    request: UpRequest,
+    output: str,
+) -> None:
     """Print what `up` would do. Raises StackctlError if it would refuse to start."""
 
     from stackctl.lifecycle import up
@@ -161,7 +171,9 @@ def _print_plan(session: Session, images: Choice, request: UpRequest, output: st
     project = session.untouched_project
     try:
         with Display(session.err) as display:
-            plan = up.dry_run(project, choice=images, request=request, step=display.step)
+            plan = up.dry_run(
+                project, choice=images, versions=versions, request=request, step=display.step
+            )
     except UsageError:
         raise
     except StackctlError as error:

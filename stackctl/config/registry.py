@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from typing import get_args
 
 from stackctl.services.applications import APPLICATIONS, parse_target
 from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, image_variable
 from stackctl.services.channels import CHANNELS
+from stackctl.services.releases import Versions
 from stackctl.values import parsers
 from stackctl.values.setting import Setting
 
@@ -36,6 +38,12 @@ _IMAGES = (
     *(
         Setting(image_variable(name), None, parsers.image, "another image for this service")
         for name in IMAGES
+    ),
+    Setting(
+        "STACKCTL_VERSIONS",
+        "auto",
+        partial(parsers.one_of, get_args(Versions)),
+        "release of each image: the plan's, the current one, or auto, the plan's where it can serve",
     ),
     Setting(
         "STACKCTL_REGISTRY_MIRROR",

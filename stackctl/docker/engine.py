@@ -38,6 +38,7 @@ COPY_LABEL = "stackctl.copy"
 """Marks a volume that holds copies of the project's configuration or secrets, and no data."""
 
 _NETWORK_LABEL = "com.docker.compose.network"
+_CONTAINERD_STORE = ["driver-type", "io.containerd.snapshotter.v1"]
 # The engine labels a volume that it names itself, but not one that Compose asks for.
 _UNNAMED = re.compile(r"[0-9a-f]{64}")
 
@@ -58,6 +59,8 @@ class EngineInfo:
     rootless: bool = False
     limits_cpu: bool = True
     """Whether it can limit processor time; a rootless engine may not."""
+    containerd_store: bool = False
+    """Whether it keeps images in containerd's store."""
     clock_offset: dt.timedelta | None = None
     """How far its clock is before this machine's, where it tells its time."""
 
@@ -174,6 +177,7 @@ class Engine(Programs, Images):
             podman=any(one["Name"] == "Podman Engine" for one in server.get("Components") or ()),
             rootless="name=rootless" in (info.get("SecurityOptions") or ()),
             limits_cpu=info.get("CpuCfsQuota") is not False,
+            containerd_store=_CONTAINERD_STORE in (info.get("DriverStatus") or ()),
             clock_offset=time(info["SystemTime"]) - asked if info.get("SystemTime") else None,
         )
 

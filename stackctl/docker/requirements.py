@@ -1,6 +1,6 @@
 """The releases that stackctl needs of the engine and of Compose, and how a version that they print is compared.
 
-The images' own versions are the tags in the compose files.
+The images' own versions are in compose/images.yml.
 """
 
 from __future__ import annotations

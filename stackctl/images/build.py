@@ -7,22 +7,20 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images import inputs
-from stackctl.images.sets import catalogue, mirrored, reference
+from stackctl.images.sets import built, catalogue, mirrored, reference
 from stackctl.project import state
+from stackctl.services.releases import PLAN, Releases, current
 from stackctl.util import paths
 
 BASE_IMAGE = "stackctl/base:local"
-
-
-BASE_SUITE = "trixie"
-"""Debian's release of the local set: its Prometheus is the first there with scrape_config_files."""
-
+"""The base of the stand-ins, of the demo, and of the plan's releases."""
 
 RECORD = "local-images.json"
 """Whether the local set was `loaded` from a bundle."""
@@ -34,20 +32,71 @@ _BYTES_LABEL = "stackctl.inputs.bytes"
 """What an image was built from, and the quick digest of the same."""
 
 
-def build(engine: Engine, progress: Callable[[str], None]) -> None:
-    """Build the images of the local set that are not here as this stackctl makes them.
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of the local set: the images of one compose file, and the base file system that they are built on."""
+
+    name: str
+    """That of the compose file."""
+    base: str
+    suite: str
+    """The release of Debian that the packages come from."""
+    packages: tuple[str, ...]
+    """Files below images/debian with the packages of the base."""
+
+    def images(self, releases: Releases) -> list[str]:
+        """Return the names of the images of these releases that this part builds."""
+        own = built(self.name)
+        return [image.name for image in catalogue(releases) if own.get(image.name) == image.local]
+
+    def base_inputs(self) -> str:
+        """Return the digest of what the base is made from."""
+        return inputs.digest(self.base_recipe())
+
+    def base_recipe(self) -> list[str]:
+        """Return what mmdebstrap is to make, whatever mirror it takes the packages from."""
+        folder = paths.root() / "images" / "debian"
+        texts = [(folder / name).read_text(encoding="utf-8") for name in self.packages]
+        return [
+            "--variant=apt",
+            f"--include={','.join(package for text in texts for package in text.split())}",
+            *(
+                f"--dpkgopt=path-exclude=/usr/share/{name}/*"
+                for name in ("doc", "man", "info", "locale")
+            ),
+            # The health checks of the compose files call wget, as the upstream images have it.
+            '--customize-hook=ln -s /bin/busybox "$1/usr/bin/wget"',
+            self.suite,
+        ]
+
+
+_BASE, _PYTHON = "base-packages.txt", "python-packages.txt"
+
+_PARTS = (
+    # Its Prometheus is the first of Debian's with scrape_config_files.
+    _Part("local", BASE_IMAGE, "trixie", (_BASE, _PYTHON)),
+    # Debian's next release. What is built on it is no program in Python.
+    _Part("current", "stackctl/base:local-current", "forky", (_BASE,)),
+)
+
+
+def build(engine: Engine, releases: Releases, progress: Callable[[str], None]) -> None:
+    """Build the images of the local set, in these releases, that are not here as this stackctl makes them.
 
     Raises StackctlError where mmdebstrap or its package mirror is missing, EngineError where a build fails.
     """
-    labels = outdated(engine)
-    if labels:
-        base = _base_inputs()
-        if engine.image_labels(BASE_IMAGE).get(_INPUTS_LABEL) != base:
-            progress(f"making the base file system (Debian {BASE_SUITE}, mmdebstrap)")
-            _build_base(engine, base)
+    labels = outdated(engine, releases)
+    for part in _PARTS:
+        wanted = {name: labels[name] for name in part.images(releases) if name in labels}
+        if not wanted:
+            continue
+        base = part.base_inputs()
+        if engine.image_labels(part.base).get(_INPUTS_LABEL) != base:
+            progress(f"making the base file system (Debian {part.suite}, mmdebstrap)")
+            _build_base(engine, part, base)
         tail: list[str] = []
         try:
-            lines = engine.build(paths.build_file("local"), labels=labels)
+            lines = engine.build(paths.build_file(part.name), labels=wanted)
             for line in reported(lines, progress):
                 tail = [*tail[-9:], line]
         except EngineError as error:
@@ -65,25 +114,31 @@ def reported(lines: Iterable[str], progress: Callable[[str], None]) -> Iterator[
         yield line
 
 
-def inputs_digest() -> str:
-    """Return the digest of everything that the local images are built from."""
-    return inputs.digest(f"{name}={one}" for name, one in sorted(_inputs().items()))
+def inputs_digest(releases: Releases) -> str:
+    """Return the digest of everything that the local images of these releases are built from."""
+    return inputs.digest(f"{name}={one}" for name, one in sorted(_inputs(releases).items()))
 
 
-def outdated(engine: Engine) -> dict[str, dict[str, str]]:
+def known_inputs() -> set[str]:
+    """Return the digests of the local sets that this stackctl builds."""
+    return {inputs_digest(PLAN), inputs_digest(current())}
+
+
+def outdated(engine: Engine, releases: Releases) -> dict[str, dict[str, str]]:
     """Return the images of the local set that are missing here or were built from something else.
 
-    By the names of the catalogue; each has the labels that it is to be built with. Empty where the set is here as this
-    stackctl makes it.
+    By the names of the catalogue; each has the labels that it is to be built with. Empty where the set is here, in
+    these releases, as this stackctl makes it.
     """
-    here = engine.labels_of_images([image.local for image in catalogue()])
-    of_bytes = _inputs(quick=True)
+    images = catalogue(releases)
+    here = engine.labels_of_images([image.local for image in images])
+    of_bytes = _inputs(releases, quick=True)
     differ = [
         image
-        for image in catalogue()
+        for image in images
         if here.get(image.local, {}).get(_BYTES_LABEL) != of_bytes[image.name]
     ]
-    wanted = _inputs() if differ else {}
+    wanted = _inputs(releases) if differ else {}
     return {
         image.name: {_INPUTS_LABEL: wanted[image.name], _BYTES_LABEL: of_bytes[image.name]}
         for image in differ
@@ -91,15 +146,18 @@ def outdated(engine: Engine) -> dict[str, dict[str, str]]:
     }
 
 
-def _inputs(*, quick: bool = False) -> dict[str, str]:
-    return inputs.of_images(paths.build_file("local"), _base_inputs(), quick=quick)
+def _inputs(releases: Releases, *, quick: bool = False) -> dict[str, str]:
+    """Return the digest of what each image of the local set is built from in these releases, by its name."""
+    found: dict[str, str] = {}
+    for part in _PARTS:
+        names = part.images(releases)
+        if names:
+            of_part = inputs.of_images(paths.build_file(part.name), part.base_inputs(), quick=quick)
+            found |= {name: of_part[name] for name in names}
+    return found
 
 
-def _base_inputs() -> str:
-    return inputs.digest(_base_recipe())
-
-
-def _build_base(engine: Engine, digest: str) -> None:
+def _build_base(engine: Engine, part: _Part, digest: str) -> None:
     if shutil.which("mmdebstrap") is None:
         raise StackctlError(
             "the local image set needs mmdebstrap, which is not installed",
@@ -107,9 +165,9 @@ def _build_base(engine: Engine, digest: str) -> None:
         )
     with tempfile.TemporaryDirectory(prefix="stackctl-base-") as folder:
         archive = Path(folder) / "base.tar"
-        source = f"deb {_debian_mirror()} {BASE_SUITE} main"
+        source = f"deb {_debian_mirror()} {part.suite} main"
         done = subprocess.run(
-            ["mmdebstrap", "--quiet", *_base_recipe(), str(archive), source],
+            ["mmdebstrap", "--quiet", *part.base_recipe(), str(archive), source],
             capture_output=True,
             encoding="utf-8",
             errors="replace",
@@ -120,27 +178,7 @@ def _build_base(engine: Engine, digest: str) -> None:
         if done.returncode != 0:
             said = [line for line in done.stderr.splitlines() if line.strip()][-3:]
             raise StackctlError("\n".join(["mmdebstrap failed", *said]))
-        engine.import_image(archive, BASE_IMAGE, {_SET_LABEL: "local", _INPUTS_LABEL: digest})
-
-
-def _base_recipe() -> list[str]:
-    """Return what mmdebstrap is to make, whatever mirror it takes the packages from."""
-    packages = (
-        (paths.root() / "images" / "debian" / "base-packages.txt")
-        .read_text(encoding="utf-8")
-        .split()
-    )
-    return [
-        "--variant=apt",
-        f"--include={','.join(packages)}",
-        *(
-            f"--dpkgopt=path-exclude=/usr/share/{folder}/*"
-            for folder in ("doc", "man", "info", "locale")
-        ),
-        # The health checks of the compose files call wget, as the upstream images have it.
-        '--customize-hook=ln -s /bin/busybox "$1/usr/bin/wget"',
-        BASE_SUITE,
-    ]
+        engine.import_image(archive, part.base, {_SET_LABEL: "local", _INPUTS_LABEL: digest})
 
 
 def _debian_mirror() -> str:
@@ -170,7 +208,7 @@ def _debian_mirror() -> str:
 
 def build_demo(engine: Engine, settings: Settings, progress: Callable[[str], None]) -> None:
     """Build our own image of the upstream set where it is not here. Raises EngineError where that fails."""
-    (image,) = (one for one in catalogue() if one.built_here)
+    (image,) = (one for one in catalogue(PLAN) if one.built_here)
     if engine.image_id(reference(image, settings, "upstream")) is not None:
         return
     base, mirror = settings["DEMO_BASE_IMAGE"] or "", settings["STACKCTL_REGISTRY_MIRROR"]

@@ -21,6 +21,7 @@ from stackctl.errors import StackctlError
 from stackctl.images.sets import Image, catalogue, pinned, plain_reference, reference
 from stackctl.project.state import write_atomic
 from stackctl.services.catalog import SetName
+from stackctl.services.releases import PLAN, Releases, current
 
 FILE = Path("stackctl.lock")
 _FILE_MODE = 0o644
@@ -54,6 +55,7 @@ class Lock(BaseModel):
         engine: Engine,
         settings: Settings,
         name: SetName,
+        releases: Releases,
         *,
         demo: bool = True,
         here: bool = False,
@@ -68,7 +70,7 @@ class Lock(BaseModel):
                 remedy=f"use --images {self.set}, or `stackctl images lock --set {name}`",
             )
             return
-        for image in _lockable(name, demo=demo):
+        for image in _lockable(name, releases, demo=demo):
             plain = plain_reference(image, settings, name)
             entry = self.images.get(image.name)
             if entry is None:
@@ -99,13 +101,15 @@ class Lock(BaseModel):
                     remedy=_AGAIN,
                 )
 
-    def pins(self, engine: Engine, settings: Settings, *, demo: bool = True) -> dict[str, str]:
+    def pins(
+        self, engine: Engine, settings: Settings, releases: Releases, *, demo: bool = True
+    ) -> dict[str, str]:
         """Return the digest of each reference that is pinned to one.
 
         An image that was loaded from a bundle has no digest here: its tag is used, if its ID is as locked.
         """
         pins: dict[str, str] = {}
-        for image in _lockable(self.set, demo=demo):
+        for image in _lockable(self.set, releases, demo=demo):
             entry = self.images.get(image.name)
             taken = reference(image, settings, self.set)
             if entry is None or entry.digest is None or "@" in taken:
@@ -115,6 +119,20 @@ class Lock(BaseModel):
                 continue
             pins[taken] = entry.digest
         return pins
+
+    def releases(self) -> Releases:
+        """Return the releases that are locked: an image is the current one where its reference is that of it alone."""
+        plan, newer = (
+            {image.name: {image.upstream, image.local} for image in catalogue(one)}
+            for one in (PLAN, current())
+        )
+        return Releases(
+            frozenset(
+                name
+                for name, entry in self.images.items()
+                if entry.reference in newer.get(name, set()) - plan.get(name, set())
+            )
+        )
 
     def status(self, engine: Engine, settings: Settings, image: Image) -> str:
         """Return whether an image is locked: `yes`, `no`, or `differs` where the image here is not the locked one.
@@ -153,7 +171,13 @@ def read(path: Path = FILE) -> Lock | None:
 
 
 def take(
-    engine: Engine, settings: Settings, name: SetName, *, demo: bool, previous: Lock | None
+    engine: Engine,
+    settings: Settings,
+    name: SetName,
+    releases: Releases,
+    *,
+    demo: bool,
+    previous: Lock | None,
 ) -> Lock:
     """Return the lock of a set as its images are here. Raises StackctlError where an image is missing.
 
@@ -161,7 +185,7 @@ def take(
     """
     entries: dict[str, Entry] = {}
     missing: list[str] = []
-    for image in _lockable(name, demo=demo):
+    for image in _lockable(name, releases, demo=demo):
         plain = plain_reference(image, settings, name)
         taken = reference(image, settings, name)
         here = engine.image_id(taken)
@@ -202,8 +226,8 @@ def write(lock: Lock, path: Path = FILE) -> bool:
         ) from None
 
 
-def _lockable(name: SetName, *, demo: bool) -> list[Image]:
-    return [one for one in catalogue(demo=demo) if name == "local" or not one.built_here]
+def _lockable(name: SetName, releases: Releases, *, demo: bool) -> list[Image]:
+    return [one for one in catalogue(releases, demo=demo) if name == "local" or not one.built_here]
 
 
 def _pulled_by(

@@ -14,6 +14,7 @@ from stackctl.images.lockfile import Lock
 from stackctl.images.sets import catalogue, pinned, reference, variables
 from stackctl.project import state
 from stackctl.services.catalog import SetName
+from stackctl.services.releases import PLAN, Releases
 
 Choice = Literal["auto", "upstream", "local"]
 
@@ -45,6 +46,8 @@ class Decision:
     """Reference → the digest that it is locked to."""
     own: Mapping[str, str] = field(default_factory=dict)
     """Those of `pull` that a setting names → the setting. They are pulled for any set."""
+    releases: Releases = PLAN
+    """Which release of each image it is."""
 
 
 def resolve(
@@ -53,12 +56,21 @@ def resolve(
     *,
     choice: Choice,
     previous: SetName | None,
+    releases: Releases,
     demo: bool,
     progress: Callable[[str], None],
     lock: Lock | None = None,
 ) -> Resolved:
     """Decide on an image set and get its images: `decide`, then `obtain`, with the errors of both."""
-    decision = decide(engine, settings, choice=choice, previous=previous, demo=demo, lock=lock)
+    decision = decide(
+        engine,
+        settings,
+        choice=choice,
+        previous=previous,
+        releases=releases,
+        demo=demo,
+        lock=lock,
+    )
     return obtain(engine, settings, decision, demo=demo, progress=progress, lock=lock)
 
 
@@ -68,6 +80,7 @@ def decide(
     *,
     choice: Choice,
     previous: SetName | None,
+    releases: Releases,
     demo: bool,
     lock: Lock | None = None,
 ) -> Decision:
@@ -82,18 +95,18 @@ def decide(
     settled = choice if choice != "auto" else previous or (lock.set if lock else None)
     pins: dict[str, str] = {}
     if lock is not None and settled is not None:
-        for problem in lock.problems(engine, settings, settled, demo=demo):
+        for problem in lock.problems(engine, settings, settled, releases, demo=demo):
             raise problem
-        pins = lock.pins(engine, settings, demo=demo)
-    own = _missing_own(engine, settings, pins, demo=demo)
+        pins = lock.pins(engine, settings, releases, demo=demo)
+    own = _missing_own(engine, settings, releases, pins, demo=demo)
     if settled == "local":
         reason = _kept_reason() if choice == "auto" and previous else None
         # Locked images are here already, and what is built anew would have other IDs.
-        build = () if lock is not None else _missing_local(engine)
-        return Decision("local", reason, tuple(own), build, pins=pins, own=own)
+        build = () if lock is not None else _missing_local(engine, releases)
+        return Decision("local", reason, tuple(own), build, pins=pins, own=own, releases=releases)
     missing = [
         one
-        for image in catalogue(demo=demo)
+        for image in catalogue(releases, demo=demo)
         if not image.built_here
         for one in [pinned(reference(image, settings, "upstream"), pins)]
         if one not in own and engine.image_id(one) is None
@@ -102,10 +115,10 @@ def decide(
         missing
         and settled is None
         and state.read_shared_json(RECORD).get("loaded")
-        and not outdated(engine)
+        and not outdated(engine, releases)
     ):
         reason = "using the local image set, which was loaded from a bundle"
-        return Decision("local", reason, tuple(own), own=own)
+        return Decision("local", reason, tuple(own), own=own, releases=releases)
     return Decision(
         "upstream",
         pull=(*own, *missing),
@@ -113,6 +126,7 @@ def decide(
         falls_back=settled is None,
         pins=pins,
         own=own,
+        releases=releases,
     )
 
 
@@ -129,6 +143,7 @@ def obtain(
 
     Raises EngineError where the chosen set cannot be had, StackctlError where what was pulled is not what is locked.
     """
+    releases = decision.releases
     for one, setting in decision.own.items():
         _pull_own(engine, settings, one, setting, progress)
     if decision.set == "local":
@@ -150,22 +165,26 @@ def obtain(
                 " STACKCTL_PYPI_MIRROR), or use --images local",
             ) from None
         reason = f"{what}: using the local image set, built from Debian's packages"
-        fallback = Decision("local", reason, build=_missing_local(engine))
+        fallback = Decision(
+            "local", reason, build=_missing_local(engine, releases), releases=releases
+        )
         return _local(engine, settings, fallback, progress, demo=demo)
     if lock is not None and missing:
-        for problem in lock.problems(engine, settings, "upstream", demo=demo):
+        for problem in lock.problems(engine, settings, "upstream", releases, demo=demo):
             raise problem
     pins = decision.pins
-    return Resolved("upstream", variables(settings, "upstream", demo=demo, pins=pins), pins=pins)
+    return Resolved(
+        "upstream", variables(settings, "upstream", releases, demo=demo, pins=pins), pins=pins
+    )
 
 
 def _missing_own(
-    engine: Engine, settings: Settings, pins: Mapping[str, str], *, demo: bool
+    engine: Engine, settings: Settings, releases: Releases, pins: Mapping[str, str], *, demo: bool
 ) -> dict[str, str]:
     """Return the images that the settings name themselves and that are not here → the setting."""
     return {
         taken: image.variable
-        for image in catalogue(demo=demo)
+        for image in catalogue(releases, demo=demo)
         for own in [settings[image.variable]]
         # One of the local set is built.
         if own is not None and own != image.local
@@ -192,17 +211,17 @@ def _pull_own(
         ) from None
 
 
-def _missing_local(engine: Engine) -> tuple[str, ...]:
+def _missing_local(engine: Engine, releases: Releases) -> tuple[str, ...]:
     """Return the images of the local set that have to be built."""
-    wanted = outdated(engine)
-    return tuple(image.local for image in catalogue() if image.name in wanted)
+    wanted = outdated(engine, releases)
+    return tuple(image.local for image in catalogue(releases) if image.name in wanted)
 
 
 def _missing_demo(engine: Engine, settings: Settings, own: Mapping[str, str]) -> tuple[str, ...]:
     """Return our own image of the upstream set if it has to be built."""
     return tuple(
         taken
-        for image in catalogue()
+        for image in catalogue(PLAN)
         if image.built_here
         for taken in [reference(image, settings, "upstream")]
         if taken not in own and engine.image_id(taken) is None
@@ -222,32 +241,38 @@ def _local(
     demo: bool,
 ) -> Resolved:
     if decision.build:
-        build(engine, progress)
+        build(engine, decision.releases, progress)
     pins = decision.pins
     return Resolved(
-        "local", variables(settings, "local", demo=demo, pins=pins), decision.reason, pins
+        "local",
+        variables(settings, "local", decision.releases, demo=demo, pins=pins),
+        decision.reason,
+        pins,
     )
 
 
-def present_set(engine: Engine, settings: Settings, *, demo: bool) -> SetName:
+def present_set(engine: Engine, settings: Settings, releases: Releases, *, demo: bool) -> SetName:
     """Give the set that is here: upstream if all of it is, else local."""
     there = all(
         engine.image_id(reference(image, settings, "upstream")) is not None
-        for image in catalogue(demo=demo)
+        for image in catalogue(releases, demo=demo)
         if not image.built_here
     )
     return "upstream" if there else "local"
 
 
-def inventory(engine: Engine, settings: Settings, lock: Lock | None) -> list[dict[str, str | bool]]:
+def inventory(
+    engine: Engine, settings: Settings, releases: Releases, lock: Lock | None
+) -> list[dict[str, str | bool]]:
     """Give every image of both sets: whether it is here, whether the local one is a stand-in, how it is locked."""
     rows: list[dict[str, str | bool]] = []
-    pins = lock.pins(engine, settings) if lock and lock.set == "upstream" else {}
-    for image in catalogue():
+    pins = lock.pins(engine, settings, releases) if lock and lock.set == "upstream" else {}
+    for image in catalogue(releases):
         upstream = reference(image, settings, "upstream")
         rows.append(
             {
                 "name": image.name,
+                "release": image.release,
                 "upstream": upstream,
                 "upstream_present": engine.image_id(pinned(upstream, pins)) is not None,
                 "local": image.local,

@@ -1,4 +1,4 @@
-"""The images of the stack and their references in the two sets: the plan's upstream images, and the local set."""
+"""The images of the stack and their references in the two sets, upstream and local, by the release of each."""
 
 from __future__ import annotations
 
@@ -8,45 +8,66 @@ from dataclasses import dataclass
 from functools import cache
 
 from stackctl.config.settings import Settings
-from stackctl.errors import StackctlError
+from stackctl.services import catalog
 from stackctl.services.catalog import SetName
+from stackctl.services.releases import Release, Releases, table
 from stackctl.util import paths, yaml_text
+
+BUILT_HERE = "demo"
+"""Our own image, which the upstream set builds from its Dockerfile too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of the stack: the variable that overrides it, and its reference in each set."""
+    """An image of the stack in one release: the variable that overrides it, and its reference in each set."""
 
     name: str
     variable: str
+    release: Release
     upstream: str
     local: str
     services: tuple[str, ...]
     built_here: bool
-    """True for our own image, which the upstream set builds from its Dockerfile too."""
+    """Whether the upstream set builds it too."""
 
 
 @cache
-def catalogue(*, demo: bool = True) -> tuple[Image, ...]:
-    """Return every image of the stack, read from the compose files and compose/build/local.yml."""
-    local = {
-        name: service["image"] for name, service in _load("build/local.yml")["services"].items()
-    }
-    uses: dict[str, tuple[str, bool, list[str]]] = {}
-    for file in ("docker-compose.yml", *(["demo.yml"] if demo else [])):
-        for service, body in _load(file)["services"].items():
-            found = re.fullmatch(r"\$\{(\w+)_IMAGE:-(.+)\}", body["image"])
-            if found is None:
-                raise StackctlError(
-                    f"{file}: the image of {service} is not ${{NAME_IMAGE:-reference}}"
-                )
-            _, _, services = uses.setdefault(found[1], (found[2], "build" in body, []))
-            services.append(service)
+def catalogue(releases: Releases, *, demo: bool = True) -> tuple[Image, ...]:
+    """Return the images that a stack of these releases runs, without the demo's unless they are asked for.
+
+    Read from compose/images.yml and from the compose files in compose/build.
+    """
+    local = _local()
+    services: dict[str, list[str]] = {}
+    for service in catalog.select(demo=demo, releases=releases):
+        services.setdefault(service.image_name, []).append(service.name)
     return tuple(
-        Image(name, f"{variable}_IMAGE", upstream, local[name], tuple(services), built)
-        for variable, (upstream, built, services) in uses.items()
-        for name in [variable.lower().replace("_", "-")]
+        Image(
+            name,
+            catalog.image_variable(name),
+            release,
+            table()[name][release],
+            local[release][name],
+            tuple(used_by),
+            built_here=name == BUILT_HERE,
+        )
+        for name, used_by in services.items()
+        for release in [releases[name]]
     )
+
+
+@cache
+def _local() -> Mapping[Release, Mapping[str, str]]:
+    """Return the references of the local set: release → image → reference."""
+    both, current = built("local"), built("current")
+    return {"plan": both, "current": {**both, **current}}
+
+
+@cache
+def built(name: str) -> Mapping[str, str]:
+    """Return what a compose file of compose/build builds: image → reference."""
+    services = yaml_text.load(paths.build_file(name).read_text(encoding="utf-8"))["services"]
+    return {image: service["image"] for image, service in services.items()}
 
 
 def plain_reference(image: Image, settings: Settings, name: SetName | None) -> str:
@@ -84,31 +105,34 @@ def pinned(reference: str, pins: Mapping[str, str]) -> str:
 
 
 def variables(
-    settings: Settings, name: SetName | None, *, demo: bool, pins: Mapping[str, str] = {}
+    settings: Settings,
+    name: SetName | None,
+    releases: Releases,
+    *,
+    demo: bool,
+    pins: Mapping[str, str] = {},
 ) -> dict[str, str]:
-    """Return the variables that select a set.
+    """Return the variables that select a set in these releases.
 
-    All of them: for one that is left out Compose would take what bot-core's own .env has by that name.
+    All of them: for one that is left out Compose would take what bot-core's own .env has by that name, and a service
+    that these releases do without is in the compose files all the same.
     """
+    chosen = catalogue(releases, demo=demo)
     return {
-        image.variable: pinned(reference(image, settings, name), pins)
-        for image in catalogue(demo=demo)
+        **{
+            catalog.image_variable(one.image_name): next(iter(table()[one.image_name].values()))
+            for one in catalog.select(demo=demo)
+        },
+        **{image.variable: pinned(reference(image, settings, name), pins) for image in chosen},
     }
 
 
 def references(
-    settings: Settings, name: SetName | None, *, pins: Mapping[str, str] = {}
+    settings: Settings, name: SetName | None, releases: Releases, *, pins: Mapping[str, str] = {}
 ) -> dict[str, str]:
     """Return the image of every service, as `up` would run it with this set; no set yet is the upstream one."""
     return {
         service: pinned(reference(image, settings, name), pins)
-        for image in catalogue()
+        for image in catalogue(releases)
         for service in image.services
     }
-
-
-def _load(name: str) -> dict[str, dict[str, dict[str, str]]]:
-    content: dict[str, dict[str, dict[str, str]]] = yaml_text.load(
-        (paths.compose() / name).read_text(encoding="utf-8")
-    )
-    return content

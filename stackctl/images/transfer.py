@@ -37,6 +37,7 @@ from stackctl.images.bundle import Bundled, Manifest
 from stackctl.images.lockfile import Lock
 from stackctl.project import state
 from stackctl.services.catalog import SetName
+from stackctl.services.releases import Releases
 
 _AT_ONCE = 3
 _ATTEMPTS = 4
@@ -68,17 +69,25 @@ class Pulled:
 
 
 def pull(
-    engine: Engine, settings: Settings, *, demo: bool, lock: Lock | None, say: Say
+    engine: Engine,
+    settings: Settings,
+    releases: Releases,
+    *,
+    demo: bool,
+    lock: Lock | None,
+    say: Say,
 ) -> list[Pulled]:
     """Pull the upstream set, at most three images at once, and return the outcome of each.
 
     Transient failures are retried with a pause. What stackctl builds itself is left out. With a lock of the upstream
     set each image is pulled by its digest.
     """
-    pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == "upstream" else {}
+    pins = (
+        lock.pins(engine, settings, releases, demo=demo) if lock and lock.set == "upstream" else {}
+    )
     wanted = [
         sets.pinned(sets.reference(image, settings, "upstream"), pins)
-        for image in sets.catalogue(demo=demo)
+        for image in sets.catalogue(releases, demo=demo)
         if not image.built_here or settings[image.variable] is not None
     ]
     ended = threading.Event()
@@ -153,6 +162,7 @@ def save(
     path: Path,
     *,
     name: SetName,
+    releases: Releases,
     demo: bool,
     lock: Lock | None,
     say: Say,
@@ -161,13 +171,13 @@ def save(
 
     Raises StackctlError where an image is missing here or the file cannot be written; then no file is left.
     """
-    if name == "local" and build.outdated(engine):
+    if name == "local" and build.outdated(engine, releases):
         raise StackctlError(
             "the local image set is not here as this stackctl makes it",
             remedy="`stackctl images build` makes it",
         )
-    taken = _references(settings, name, demo=demo)
-    pins = lock.pins(engine, settings, demo=demo) if lock and lock.set == name else {}
+    taken = _references(settings, name, releases, demo=demo)
+    pins = lock.pins(engine, settings, releases, demo=demo) if lock and lock.set == name else {}
     sources = {reference: sets.pinned(reference, pins) for reference in taken}
     ids = {reference: engine.image_id(source) for reference, source in sources.items()}
     contents = {reference: engine.image_content(source) for reference, source in sources.items()}
@@ -178,7 +188,7 @@ def save(
         format=bundle.FORMAT,
         stackctl=__version__,
         set=name,
-        inputs=build.inputs_digest() if name == "local" else None,
+        inputs=build.inputs_digest(releases) if name == "local" else None,
         images=tuple(
             Bundled(
                 name=taken[reference],
@@ -232,14 +242,16 @@ def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
     return found, missing
 
 
-def _references(settings: Settings, name: SetName, *, demo: bool) -> dict[str, str]:
+def _references(
+    settings: Settings, name: SetName, releases: Releases, *, demo: bool
+) -> dict[str, str]:
     """Return the references to save, each with its image's name.
 
     The local set is saved as a whole, or else it would be built: images that the settings replace, and the demo's,
     belong to it.
     """
     taken: dict[str, str] = {}
-    for image in sets.catalogue(demo=demo or name == "local"):
+    for image in sets.catalogue(releases, demo=demo or name == "local"):
         reference = sets.reference(image, settings, name)
         if "@" in reference:
             raise StackctlError(

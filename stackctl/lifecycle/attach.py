@@ -87,8 +87,8 @@ def _located(monitored: MonitoredServices) -> Mapping[str, Target]:
 def requested_state(settings: Settings, request: UpRequest, previous: ProjectState) -> ProjectState:
     """Return the state that a request asks for: the request first, then the previous request, then the settings.
 
-    The images stay those of `previous`. Raises UsageError if the demo is requested beside bot-core, or a file does not
-    exist.
+    The images and their releases stay those of `previous`. Raises UsageError if the demo is requested beside bot-core,
+    or a file does not exist.
     """
     absolute = replace(request, app_files=tuple(path.absolute() for path in request.app_files))
     request = absolute.after(previous.request)
@@ -111,6 +111,7 @@ def requested_state(settings: Settings, request: UpRequest, previous: ProjectSta
         request=request,
         demo=not joined and request.demo is not False,
         images=previous.images,
+        releases=previous.releases,
         pins=previous.pins,
         network=network,
         app_files=tuple(map(str, files)),
@@ -302,8 +303,10 @@ def _runner(project: Project, state: ProjectState, engine: Engine) -> _Run | Non
 
 def _image_with_busybox(project: Project, state: ProjectState, engine: Engine) -> str | None:
     """Return a local image that has busybox: Prometheus from the set in use, else from the other set."""
-    usual = sets.references(project.settings, state.images, pins=state.pins)["prometheus"]
-    (image,) = (one for one in sets.catalogue() if one.name == "prometheus")
+    usual = sets.references(project.settings, state.images, state.releases, pins=state.pins)[
+        "prometheus"
+    ]
+    (image,) = (one for one in sets.catalogue(state.releases) if one.name == "prometheus")
     mirrored = sets.reference(image, project.settings, "upstream")
     candidates = (usual, mirrored, image.upstream, image.local)
     return next((one for one in candidates if engine.image_id(one) is not None), None)

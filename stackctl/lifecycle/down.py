@@ -8,6 +8,7 @@ from stackctl.chaos import faults
 from stackctl.chaos.journal import Journal
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import Engine
+from stackctl.images import sets
 from stackctl.lifecycle import preflight
 from stackctl.project import config_volumes
 from stackctl.project.process_lock import exclusive
@@ -63,11 +64,15 @@ def finish(project: Project, observer: Observer) -> None:
 def _ensure_compose_env(project: Project) -> None:
     """Render the configuration if there is none: Compose cannot read its files without compose.env."""
     if not project.state.compose_env.is_file():
+        state = project.choices
         render(
             project.settings,
             project.secrets,
             project.state,
-            images={},
+            images=sets.variables(
+                project.settings, state.images, state.releases, demo=state.demo, pins=state.pins
+            ),
+            releases=state.releases,
             present=project.present(),
         )
 

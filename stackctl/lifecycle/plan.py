@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.inventory import Inventory, OwnContainer
-from stackctl.images import lockfile, resolve
+from stackctl.images import lockfile, releases, resolve
 from stackctl.images.resolve import Choice, Decision
 from stackctl.lifecycle import attach, demo_data, preflight
 from stackctl.lifecycle.preflight import Finding
@@ -16,6 +16,7 @@ from stackctl.project import config_volumes
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service
+from stackctl.services.releases import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,7 @@ def gather(
     project: Project,
     request: UpRequest,
     choice: Choice,
+    versions: Versions | None,
     *,
     step: Callable[[str], None],
     rehearsed: bool = False,
@@ -208,7 +210,11 @@ def gather(
     `step` is called with what begins. Raises StackctlError for what stands against an `up`: each failure of the
     preflight checks, an image lock that does not fit.
     """
-    state = attach.next_state(project, request)
+    lock = lockfile.read()
+    state = replace(
+        attach.next_state(project, request),
+        releases=releases.settle(project, versions, lock=lock),
+    )
     engine = project.engine(state)
     services = project.services_of(state)
     step("checking this machine")
@@ -221,8 +227,9 @@ def gather(
         project.settings,
         choice=choice,
         previous=state.images,
+        releases=state.releases,
         demo=state.demo,
-        lock=lockfile.read(),
+        lock=lock,
     )
     state = replace(state, images=images.set, pins=images.pins)
     rehearsal = rehearse(project, state) if rehearsed else None

@@ -80,7 +80,10 @@ def rehearse(project: Project, state: ProjectState) -> Rehearsal:
             settings,
             scratch.secrets,
             scratch.state,
-            images=sets.variables(settings, state.images, demo=state.demo, pins=state.pins),
+            images=sets.variables(
+                settings, state.images, state.releases, demo=state.demo, pins=state.pins
+            ),
+            releases=state.releases,
             present=monitored,
         )
         attach.write_join_file(scratch.state, state)
@@ -93,7 +96,7 @@ def rehearse(project: Project, state: ProjectState) -> Rehearsal:
             engine, engine.info(), settings, project.state, into=scratch.state.folder
         )
         configuration = attach.configuration(engine, state)
-        references = sets.references(settings, state.images, pins=state.pins)
+        references = sets.references(settings, state.images, state.releases, pins=state.pins)
         ids = {one: engine.image_id(one) for one in {*references.values()}}
         return Rehearsal(
             rendering=rendering,

@@ -25,6 +25,7 @@ from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering, render
+from stackctl.services.releases import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +44,38 @@ class Up:
 
 
 def up(
-    project: Project, *, choice: Choice, request: UpRequest, timeout: float, observer: Observer
+    project: Project,
+    *,
+    choice: Choice,
+    versions: Versions | None,
+    request: UpRequest,
+    timeout: float,
+    observer: Observer,
 ) -> Up:
     """Bring the stack up and wait until every service is ready.
 
-    `timeout` is the deadline for readiness in seconds. Raises StackctlError: with the failures of the preflight checks,
-    if an image cannot be obtained, if Compose fails, or NotReady.
+    Without `versions` those of the settings count. `timeout` is the deadline for readiness in seconds. Raises
+    StackctlError: with the failures of the preflight checks, if an image cannot be obtained, if Compose fails, or
+    NotReady.
     """
     with exclusive(project.state, "up") as hold:
         unfinished_restore.refuse(project.state)
         if hold.down_cut_off:
             down.finish(project, observer)
             hold.settle()
-        plan = plan_up(gather(project, request, choice, step=observer.step))
+        plan = plan_up(gather(project, request, choice, versions, step=observer.step))
         for doubt, remedy in project.settings.doubts():
             observer.note(f"{doubt}; {remedy}")
         return apply(plan, project, timeout=timeout, observer=observer)
 
 
 def dry_run(
-    project: Project, *, choice: Choice, request: UpRequest, step: Callable[[str], None]
+    project: Project,
+    *,
+    choice: Choice,
+    versions: Versions | None,
+    request: UpRequest,
+    step: Callable[[str], None],
 ) -> UpPlan:
     """Return what `up` would do, without changing anything. Raises StackctlError if `up` would refuse to start."""
     refuse_unwritable(project.state)
@@ -71,7 +84,13 @@ def dry_run(
     if standing.holder is not None:
         raise process_lock.busy(standing.holder)
     facts = gather(
-        project, request, choice, step=step, rehearsed=True, down_cut_off=standing.down_cut_off
+        project,
+        request,
+        choice,
+        versions,
+        step=step,
+        rehearsed=True,
+        down_cut_off=standing.down_cut_off,
     )
     return plan_up(facts)
 
@@ -122,6 +141,7 @@ def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) ->
         project.secrets,
         project.state,
         images=resolved.variables,
+        releases=plan.state.releases,
         present=plan.facts.monitored,
     )
     attach.write_join_file(project.state, plan.state)

@@ -20,6 +20,7 @@ from stackctl.project.state import StateFolder, open_state
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service, SetName
+from stackctl.services.releases import PLAN, Releases
 from stackctl.util import environment, paths
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class ProjectState:
     """The options given on the command line; `down` forgets them."""
     demo: bool = True
     images: SetName | None = None
+    releases: Releases = PLAN
     pins: Mapping[str, str] = field(default_factory=dict)
     """Reference → the digest that stackctl.lock had for it."""
     network: str | None = None
@@ -156,6 +158,7 @@ class Project:
             request=_request(record.get("request") or record.get("wish")),
             demo=record.get("demo") is not False,
             images=images if images in {"upstream", "local"} else None,
+            releases=Releases.recorded(record.get("releases")),
             pins=record.get("pins") or {},
             network=_text(record.get("network")),
             projects=_texts(record.get("projects")),
@@ -173,6 +176,7 @@ class Project:
         """Record a state for later commands."""
         content = asdict(state)
         content["request"]["app_files"] = list(map(str, state.request.app_files))
+        content["releases"] = state.releases.record(catalog.IMAGES)
         self.state.write_json(_RECORD, content)
 
     @property
@@ -183,7 +187,7 @@ class Project:
     def services_of(self, state: ProjectState) -> list[Service]:
         """Return the services of a stack in this state."""
         services = [
-            *catalog.select(demo=state.demo),
+            *catalog.select(demo=state.demo, releases=state.releases),
             *map(catalog.application, state.override_services),
         ]
         if not state.joined:

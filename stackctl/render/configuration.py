@@ -23,6 +23,7 @@ from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import PUBLISHED_PORTS
 from stackctl.services.channels import CHANNELS, Channel, StandIn
+from stackctl.services.releases import Releases
 from stackctl.util import paths, yaml_text
 
 _CONFIG_FILE = 0o644
@@ -51,20 +52,23 @@ def render(
     state: StateFolder,
     *,
     images: Mapping[str, str],
+    releases: Releases,
     present: MonitoredServices,
 ) -> Rendering:
     """Write the configuration, the secret files and compose.env into the project's state folder.
 
-    `images` are image variables and references for compose.env, as `images.variables` gives them. What only tells of
+    `images` are image variables and references for compose.env, as `sets.variables` gives them; `releases` says which
+    release of each program the configuration is for. What only tells of
     services that are not `present` is left out. Raises StackctlError where a file cannot be read or written, UsageError
     where settings contradict each other.
     """
     left_out = _missing_settings(settings)
     try:
-        files, alerts, panels = _configuration(settings, left_out, present)
+        files, alerts, panels = _configuration(settings, left_out, releases, present)
         changed = _synchronise(state.config, files)
         secrets.write_files(state, _sink_secrets(left_out) if present.demo else {}, present)
-        write_atomic(state.compose_env, _compose_env(settings, secrets, state, images, present))
+        values = {**images, **catalog.profile_variables(releases)}
+        write_atomic(state.compose_env, _compose_env(settings, secrets, state, values, present))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise StackctlError(
@@ -80,13 +84,13 @@ def render(
 
 
 def write_configuration(
-    settings: Settings, folder: Path, present: MonitoredServices
+    settings: Settings, folder: Path, releases: Releases, present: MonitoredServices
 ) -> tuple[str, ...]:
-    """Make `folder` hold the configuration of every program, and give the files that changed.
+    """Make `folder` hold the configuration of every program in these releases, and return the files that changed.
 
     Raises OSError where a file cannot be read or written.
     """
-    files, _, _ = _configuration(settings, _missing_settings(settings), present)
+    files, _, _ = _configuration(settings, _missing_settings(settings), releases, present)
     return _synchronise(folder, files)
 
 
@@ -100,7 +104,10 @@ def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def _configuration(
-    settings: Settings, left_out: Mapping[str, tuple[str, ...]], present: MonitoredServices
+    settings: Settings,
+    left_out: Mapping[str, tuple[str, ...]],
+    releases: Releases,
+    present: MonitoredServices,
 ) -> tuple[dict[str, bytes], list[str], list[str]]:
     source = paths.monitoring()
     files = {
@@ -118,7 +125,7 @@ def _configuration(
             _own_logs(text, settings.project), present
         ),
         "prometheus/prometheus.yml": lambda text: targets.prometheus(
-            _own_containers(text, settings.project), present
+            _own_containers(text, settings.project), releases, present
         ),
         "prometheus/targets/binance.yml": lambda text: _binance(text, settings["BINANCE_API_URL"]),
     }
@@ -230,7 +237,7 @@ def _compose_env(
     settings: Settings,
     secrets: Secrets,
     state: StateFolder,
-    images: Mapping[str, str],
+    chosen: Mapping[str, str],
     present: MonitoredServices,
 ) -> str:
     prefix = "" if settings.project == DEFAULT_PROJECT else f"{settings.project}-"
@@ -248,7 +255,7 @@ def _compose_env(
         "PROMETHEUS_RETENTION_SIZE": settings["PROMETHEUS_RETENTION_SIZE"],
         # Put before the flag's name it switches the flag off.
         "PROMETHEUS_ADMIN_API_OFF": "" if settings.enabled("PROMETHEUS_ADMIN_API") else "no-",
-        **images,
+        **chosen,
         **{
             catalog.fingerprint_variable(image): _fingerprint(state.folder, reads, secrets)
             for image in catalog.IMAGES

@@ -10,11 +10,15 @@ from typing import Any
 
 from stackctl.render import prune
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
+from stackctl.services.releases import Releases
 from stackctl.util import yaml_text
 
 _COMPOSE_SERVICE = "com_docker_compose_service"
 _RULES = ("prometheus/alerts/", "prometheus/recording-rules/", "loki/rules/")
 _DASHBOARDS = "grafana/dashboards/"
+
+_FALLBACK = "PrometheusText0.0.4"
+"""What Prometheus 3 is to take an answer without a Content-Type for, as 2 did; without it the scrape fails."""
 
 
 def dumped(config: dict[str, Any]) -> str:
@@ -25,13 +29,23 @@ def dumped(config: dict[str, Any]) -> str:
     return head + yaml_text.dump(config)
 
 
-def prometheus(text: str, present: MonitoredServices) -> str:
+def prometheus(text: str, releases: Releases, present: MonitoredServices) -> str:
     """Point every job at its service, and leave out every target that tells of an absent one."""
-    if present.demo:
+    current = releases["prometheus"] == "current"
+    if present.demo and not current:
         return text
     config: dict[str, Any] = yaml_text.load(text)
+    if not present.demo:
+        config["scrape_configs"] = _present_jobs(config["scrape_configs"], present)
+    if current:
+        for job in config["scrape_configs"]:
+            job["fallback_scrape_protocol"] = _FALLBACK
+    return dumped(config)
+
+
+def _present_jobs(jobs: list[dict[str, Any]], present: MonitoredServices) -> list[dict[str, Any]]:
     kept = []
-    for job in config["scrape_configs"]:
+    for job in jobs:
         static = job.pop("static_configs", None)
         if static is not None:
             monitored = [
@@ -45,8 +59,7 @@ def prometheus(text: str, present: MonitoredServices) -> str:
         if job["job_name"] == "cadvisor":
             _containers(job["metric_relabel_configs"], present)
         kept.append(job)
-    config["scrape_configs"] = kept
-    return dumped(config)
+    return kept
 
 
 def _pointed(

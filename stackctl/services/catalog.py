@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from stackctl.errors import UsageError
 from stackctl.services import channels
+from stackctl.services.releases import Release, Releases, table
 from stackctl.util.suggest import nearest
 
 Profile = Literal["monitoring", "demo", "application", "attached"]
@@ -345,17 +346,37 @@ def reads_of(image: str) -> tuple[str, ...]:
     return tuple(path for one in _ALL if one.image_name == image for path in one.reads)
 
 
+def profile_variables(releases: Releases) -> dict[str, str]:
+    """Return the variables by which the compose files leave out services that these releases do without."""
+    return {
+        _variable(one.name, "PROFILE"): one.profile if _is_in(one, releases) else "not-in-release"
+        for one in _ALL
+        if len(table()[one.image_name]) < len(get_args(Release))
+    }
+
+
+def _is_in(service: Service, releases: Releases) -> bool:
+    """Return whether a service exists in the release of its image that runs."""
+    image = service.image_name
+    return image not in table() or releases[image] in table()[image]
+
+
 def application(name: str, *, attached: bool = False) -> Service:
     """Return a service of bot-core itself, of which only its container is known."""
     return Service(name, "attached" if attached else "application", Alive())
 
 
 def select(
-    names: Iterable[str] = (), *, demo: bool = True, among: Iterable[Service] = _ALL
+    names: Iterable[str] = (),
+    *,
+    demo: bool = True,
+    releases: Releases | None = None,
+    among: Iterable[Service] = _ALL,
 ) -> list[Service]:
     """Return the services by these names, or all of the chosen profiles, in the order of the plan.
 
-    Raises UsageError for an unknown name, with the nearest known one.
+    With `releases` those are left out that these do without. Raises UsageError for an unknown name, with the nearest
+    known one.
     """
     wanted = list(names)
     known: dict[str, Service] = {}
@@ -366,4 +387,8 @@ def select(
             raise UsageError(f"there is no service {name!r}", remedy=nearest(name, list(known)))
     if wanted:
         return [service for service in known.values() if service.name in wanted]
-    return [service for service in known.values() if demo or service.profile != "demo"]
+    return [
+        service
+        for service in known.values()
+        if (demo or service.profile != "demo") and (releases is None or _is_in(service, releases))
+    ]

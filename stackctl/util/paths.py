@@ -21,7 +21,7 @@ def compose() -> Path:
 
 
 def build_file(name: str) -> Path:
-    """Return the compose file that builds images: those of the `local` set, the `demo`'s, or `nettools`."""
+    """Return the compose file that builds images: `local` and `current` of the local set, `demo`, or `nettools`."""
     return compose() / "build" / f"{name}.yml"
 
 

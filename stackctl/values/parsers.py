@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from stackctl.values.durations import parse_duration
@@ -149,8 +150,13 @@ def recipients(value: str) -> str:
 
 def smtp_tls(value: str) -> str:
     """Accept a way in which mail is encrypted on its way to the server."""
-    if value.lower() not in SMTP_TLS:
-        raise ValueError(f"one of {', '.join(SMTP_TLS)} is expected")
+    return one_of(SMTP_TLS, value)
+
+
+def one_of(choices: Sequence[str], value: str) -> str:
+    """Accept one of these words, in capitals too."""
+    if value.lower() not in choices:
+        raise ValueError(f"one of {', '.join(choices)} is expected")
     return value.lower()
 
 

@@ -11,11 +11,13 @@ import pytest
 from stackctl.config.load import load as load_settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import Engine, EngineInfo
+from stackctl.images import sets
 from stackctl.project import config_volumes, engine_overrides
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.render.configuration import render
+from stackctl.services.releases import PLAN
 
 pytestmark = pytest.mark.docker
 
@@ -30,7 +32,12 @@ def adapted(
     found = load_settings(environ={})
     state = open_state(found.project)
     render(
-        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
+        found,
+        Secrets(found, state),
+        state,
+        images=sets.variables(found, None, PLAN, demo=True),
+        releases=PLAN,
+        present=monitored_services(found, demo=True),
     )
     engine = Engine(found.project, [state.compose_env])
     engine.endpoint = endpoint

@@ -13,6 +13,7 @@ from stackctl.images import sets
 from stackctl.project.monitored import monitored_services
 from stackctl.render import validate
 from stackctl.render.configuration import write_configuration
+from stackctl.services.releases import PLAN
 
 pytestmark = pytest.mark.docker
 
@@ -30,7 +31,7 @@ BREAKS = {
 
 def verdicts(folder: Path) -> dict[tuple[str, str], validate.Verdict]:
     found = load_settings(environ={})
-    references = sets.references(found, "local")
+    references = sets.references(found, "local", PLAN)
     given = validate.check(Engine(found.project), references, folder)
     return {(one.service, one.subject): one for one in given}
 
@@ -39,7 +40,7 @@ def test_every_program_takes_the_configuration_as_it_is(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     defaults = load_settings(environ={})
-    write_configuration(defaults, tmp_path, monitored_services(defaults, demo=True))
+    write_configuration(defaults, tmp_path, PLAN, monitored_services(defaults, demo=True))
     found = verdicts(tmp_path)
     assert {service for service, _ in found} == set(BREAKS)
     assert {one.output for one in found.values()} == {""}
@@ -49,7 +50,7 @@ def test_each_program_refuses_its_own_broken_file(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     defaults = load_settings(environ={})
-    write_configuration(defaults, tmp_path, monitored_services(defaults, demo=True))
+    write_configuration(defaults, tmp_path, PLAN, monitored_services(defaults, demo=True))
     for name, text in BREAKS.values():
         (tmp_path / name).write_text(text)
     rules = tmp_path / "prometheus" / "alerts" / "ai.yml"

@@ -17,6 +17,7 @@ from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
 from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, SERVICES, image_variable
+from stackctl.services.releases import PLAN
 from stackctl.util import paths
 from stackctl.values.durations import parse_duration
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.docker
 
 MIB = 1024 * 1024
 
-PLAN: dict[str, tuple[str, str | None, int, float]] = {
+SECTION: dict[str, tuple[str, str | None, int, float]] = {
     "prometheus": ("prom/prometheus:v2.48.0", "9090:9090", 2048, 1),
     "alertmanager": ("prom/alertmanager:v0.26.0", "9093:9093", 512, 0.5),
     "grafana": ("grafana/grafana:10.2.2", "3001:3000", 512, 0.5),
@@ -49,7 +50,12 @@ def rendered_with(**environ: str) -> Path:
     found = load_settings(environ=environ)
     state = open_state(found.project)
     render(
-        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
+        found,
+        Secrets(found, state),
+        state,
+        images=sets.variables(found, None, PLAN, demo=True),
+        releases=PLAN,
+        present=monitored_services(found, demo=True),
     )
     return state.compose_env
 
@@ -73,8 +79,8 @@ def config(env_file: Path, *, demo: bool = False) -> dict[str, Any]:
 def test_the_monitoring_profile_is_the_plans_services(rendered: Path) -> None:
     found = config(rendered)
     # The plan gives Promtail and cAdvisor the Docker socket; here a proxy has it.
-    assert set(found["services"]) == {*PLAN, "docker-socket-proxy"}
-    for name, (image, ports, memory, cpus) in PLAN.items():
+    assert set(found["services"]) == {*SECTION, "docker-socket-proxy"}
+    for name, (image, ports, memory, cpus) in SECTION.items():
         service = found["services"][name]
         assert service["image"] == image
         limits = service["deploy"]["resources"]["limits"]
@@ -169,7 +175,12 @@ def test_compose_gives_the_address_of_mongodb_on_byte_for_byte(
     found = load_settings(environ={"MONGODB_EXPORTER_URI": uri})
     state = open_state(found.project)
     render(
-        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
+        found,
+        Secrets(found, state),
+        state,
+        images=sets.variables(found, None, PLAN, demo=True),
+        releases=PLAN,
+        present=monitored_services(found, demo=True),
     )
     given = config(state.compose_env)["services"]["mongodb-exporter"]["environment"]["MONGODB_URI"]
     # `config` writes a dollar sign as one would have to write it into a compose file.
@@ -206,11 +217,11 @@ def test_without_its_env_compose_says_what_to_run() -> None:
         cwd="/",
     )
     assert done.returncode != 0
-    assert 'run "stackctl render" first' in done.stderr
+    assert "run stackctl render first" in done.stderr
 
 
 def test_every_image_has_both_sets_and_one_variable() -> None:
-    found = sets.catalogue()
+    found = sets.catalogue(PLAN)
     assert {service for image in found for service in image.services} == set(SERVICES)
     assert {image.variable for image in found} == set(map(image_variable, IMAGES))
     assert all(

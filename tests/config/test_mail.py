@@ -15,10 +15,12 @@ import yaml
 from testcontainers.core.container import DockerContainer
 
 from stackctl.config.load import load as load_settings
+from stackctl.images import sets
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
+from stackctl.services.releases import PLAN
 from stackctl.util import yaml_text
 from tests.support import mailroom
 from tests.support.judged_values import RECIPIENTS, SENDERS
@@ -65,7 +67,12 @@ def rendered(state_dir: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     )
     state = open_state(found.project)
     render(
-        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
+        found,
+        Secrets(found, state),
+        state,
+        images=sets.variables(found, None, PLAN, demo=True),
+        releases=PLAN,
+        present=monitored_services(found, demo=True),
     )
     if environ.get("PASSWORD"):
         shutil.copyfile(state.secrets / "smtp_password", state_dir.parent / "smtp_password")

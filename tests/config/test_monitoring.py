@@ -14,11 +14,13 @@ import pytest
 import yaml
 
 from stackctl.config.load import load as load_settings
+from stackctl.images import sets
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.render.configuration import render
 from stackctl.services.channels import Channel
+from stackctl.services.releases import PLAN
 from stackctl.util import paths
 from tests.support.channels import SUBSETS, environment, names
 from tests.support.tools import tool
@@ -35,7 +37,12 @@ def rendered(environ: Mapping[str, str] | None = None, *, demo: bool = True) -> 
     found = load_settings(environ=environ or {})
     state = open_state(found.project)
     render(
-        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=demo)
+        found,
+        Secrets(found, state),
+        state,
+        images=sets.variables(found, None, PLAN, demo=demo),
+        releases=PLAN,
+        present=monitored_services(found, demo=demo),
     )
     return state
 

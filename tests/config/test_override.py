@@ -12,10 +12,12 @@ import pytest
 
 from stackctl.config import registry, starter
 from stackctl.config.load import load as load_settings
+from stackctl.images import sets
 from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
+from stackctl.services.releases import PLAN
 from stackctl.util import paths
 
 pytestmark = pytest.mark.docker
@@ -27,7 +29,12 @@ def merged(state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Pat
     found = load_settings(environ={})
     state = open_state(found.project)
     render(
-        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=True)
+        found,
+        Secrets(found, state),
+        state,
+        images=sets.variables(found, None, PLAN, demo=True),
+        releases=PLAN,
+        present=monitored_services(found, demo=True),
     )
 
     def config(override: str | None) -> dict[str, Any]:

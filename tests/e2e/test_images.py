@@ -21,6 +21,7 @@ from stackctl.errors import EngineError
 from stackctl.images import build, lockfile, resolve, sets
 from stackctl.images.bundle import BadBundle
 from stackctl.services.catalog import IMAGES, image_variable
+from stackctl.services.releases import PLAN
 from stackctl.util import paths
 from tests.e2e.conftest import docker
 from tests.support.cli import stackctl
@@ -132,7 +133,7 @@ def mirrored(address: str) -> dict[str, str]:
     settings = load(environ={"STACKCTL_REGISTRY_MIRROR": address})
     return {
         image.name: sets.reference(image, settings, "upstream")
-        for image in sets.catalogue()
+        for image in sets.catalogue(PLAN)
         if not image.built_here
     }
 
@@ -170,6 +171,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
         load(environ=dict(laptop.values)),
         choice="auto",
         previous=None,
+        releases=PLAN,
         demo=False,
         progress=lambda _: None,
         lock=lock,
@@ -195,6 +197,7 @@ def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: st
             settings,
             choice=choice,
             previous=None,
+            releases=PLAN,
             demo=True,
             progress=said.append,
         )
@@ -432,7 +435,7 @@ def sources(tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
     file.write_text(file.read_text().replace("image: stackctl/", f"image: {PROJECT}/"))
     monkeypatch.setattr(paths, "root", lambda: tmp_path)
     sets.catalogue.cache_clear()
-    built = [image.local for image in sets.catalogue()]
+    built = [image.local for image in sets.catalogue(PLAN)]
     yield tmp_path
     sets.catalogue.cache_clear()
     subprocess.run(["docker", "rmi", "--force", *built], capture_output=True, check=False)
@@ -442,9 +445,9 @@ def test_an_edit_builds_the_image_that_it_goes_into_and_leaves_the_others(source
     engine = Engine(PROJECT)
 
     def built() -> dict[str, str | None]:
-        build.build(engine, lambda _: None)
-        assert not build.outdated(engine)
-        return {image.name: image_id(image.local) for image in sets.catalogue()}
+        build.build(engine, PLAN, lambda _: None)
+        assert not build.outdated(engine, PLAN)
+        return {image.name: image_id(image.local) for image in sets.catalogue(PLAN)}
 
     before = built()
     assert None not in before.values()

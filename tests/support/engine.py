@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from stackctl.docker.endpoint import DEFAULT
@@ -46,7 +47,9 @@ class MemoryEngine(Engine):
         self.endpoint = DEFAULT
         self.others: list[str] = []
         self.published_ports: dict[int, str] = {}
-        self.engine_info: EngineInfo | EngineError | None = None
+        self.engine_info: EngineInfo | EngineError = EngineInfo(
+            "26.1.5", "2.26.1", "Debian", 8 * 1024**3, 2, Path("/var/lib/docker")
+        )
 
     def _do(self, verb: str, id_: str, status: str) -> None:
         self.done.append((verb, id_))
@@ -94,8 +97,6 @@ class MemoryEngine(Engine):
         pass
 
     def info(self) -> EngineInfo:
-        if self.engine_info is None:
-            raise AssertionError("the test set no engine_info")
         if isinstance(self.engine_info, EngineError):
             raise self.engine_info
         return self.engine_info

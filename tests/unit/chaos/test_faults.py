@@ -397,7 +397,7 @@ def test_the_image_with_tc_is_built_before_the_fault_where_none_is_here(journal:
 def test_an_image_of_the_local_set_serves_for_tc_without_a_build(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stackctl.images.build.outdated", lambda _: {})
+    monkeypatch.setattr("stackctl.images.build.outdated", lambda *_: {})
     engine = ChaosEngine(container("loki"))
     engine.images = {"stackctl/grafana:local"}
     with injected(engine, journal, FAULTS["slow"], "loki") as fault:

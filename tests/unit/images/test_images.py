@@ -30,6 +30,7 @@ from stackctl.images.resolve import Choice, Resolved
 from stackctl.project import state
 from stackctl.project.project import Project, ProjectState, open_project
 from stackctl.services.catalog import IMAGES, SetName, image_variable
+from stackctl.services.releases import PLAN
 from stackctl.util import paths
 from tests.support.http import wait_until
 from tests.support.images import FakeImage, ImageEngine, Registry
@@ -37,7 +38,7 @@ from tests.support.images import FakeImage, ImageEngine, Registry
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
 
 MIRROR = "mirror.example:5000/hub"
-UPSTREAM = {image.variable: image.upstream for image in sets.catalogue()}
+UPSTREAM = {image.variable: image.upstream for image in sets.catalogue(PLAN)}
 """What names every image of the upstream set, where nothing else is said."""
 
 
@@ -56,7 +57,7 @@ def upstream_registry(settings: Settings) -> Registry:
     return Registry(
         {
             reference: FakeImage(reference, (b"base", reference.encode()))
-            for image in sets.catalogue()
+            for image in sets.catalogue(PLAN)
             if not image.built_here
             for reference in [sets.reference(image, settings, "upstream")]
         }
@@ -65,13 +66,13 @@ def upstream_registry(settings: Settings) -> Registry:
 
 def built(engine: ImageEngine) -> ImageEngine:
     """Have the local set here, as a build leaves it."""
-    build.build(engine, lambda _: None)
+    build.build(engine, PLAN, lambda _: None)
     engine.builds = 0
     return engine
 
 
 def pulled(engine: ImageEngine, settings: Settings, lock: Lock | None = None) -> ImageEngine:
-    done = transfer.pull(engine, settings, demo=True, lock=lock, say=lambda _: None)
+    done = transfer.pull(engine, settings, PLAN, demo=True, lock=lock, say=lambda _: None)
     assert [one.failure for one in done] == [None] * len(done)
     return engine
 
@@ -89,6 +90,7 @@ def resolved(
         settings or settings_of(),
         choice=choice,
         previous=previous,
+        releases=PLAN,
         demo=True,
         progress=lambda _: None,
         lock=lock,
@@ -96,7 +98,7 @@ def resolved(
 
 
 def lock_of(engine: ImageEngine, settings: Settings, name: SetName = "upstream") -> Lock:
-    return lockfile.take(engine, settings, name, demo=True, previous=None)
+    return lockfile.take(engine, settings, name, PLAN, demo=True, previous=None)
 
 
 # References and the mirror
@@ -121,7 +123,10 @@ def test_a_mirror_has_an_image_by_its_path(reference: str, path: str) -> None:
 
 def test_every_upstream_image_is_taken_from_the_mirror_but_those_that_are_set_or_built() -> None:
     found = sets.variables(
-        settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR, LOKI_IMAGE="own/loki:1"), "upstream", demo=True
+        settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR, LOKI_IMAGE="own/loki:1"),
+        "upstream",
+        PLAN,
+        demo=True,
     )
     assert found.pop("LOKI_IMAGE") == "own/loki:1"
     assert found["REDIS_IMAGE"] == f"{MIRROR}/library/redis:7.2-alpine"
@@ -131,16 +136,16 @@ def test_every_upstream_image_is_taken_from_the_mirror_but_those_that_are_set_or
 
 
 def test_every_image_is_named_so_that_no_other_env_file_names_one() -> None:
-    assert sets.variables(settings_of(), "upstream", demo=True) == UPSTREAM
+    assert sets.variables(settings_of(), "upstream", PLAN, demo=True) == UPSTREAM
     # Without the demo Redis and the like are those of bot-core's own files, and so are their variables.
-    without = sets.variables(settings_of(), "upstream", demo=False)
-    assert without == {image.variable: image.upstream for image in sets.catalogue(demo=False)}
+    without = sets.variables(settings_of(), "upstream", PLAN, demo=False)
+    assert without == {image.variable: image.upstream for image in sets.catalogue(PLAN, demo=False)}
     assert "REDIS_IMAGE" not in without
 
 
 def test_the_local_set_is_in_no_mirror() -> None:
-    found = sets.variables(settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR), "local", demo=True)
-    assert found == {image.variable: image.local for image in sets.catalogue()}
+    found = sets.variables(settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR), "local", PLAN, demo=True)
+    assert found == {image.variable: image.local for image in sets.catalogue(PLAN)}
 
 
 @pytest.mark.parametrize("value", ["mirror.example", "localhost/a", "m:5000", "10.0.0.1:80/a/b-c"])
@@ -174,6 +179,7 @@ def test_auto_takes_a_loaded_set_without_asking_a_registry() -> None:
         settings_of(),
         Path("team.bundle"),
         name="local",
+        releases=PLAN,
         demo=True,
         lock=None,
         say=lambda _: None,
@@ -295,6 +301,7 @@ def test_without_the_demo_its_image_is_not_built() -> None:
         settings_of(),
         choice="auto",
         previous=None,
+        releases=PLAN,
         demo=False,
         progress=lambda _: None,
     )
@@ -335,15 +342,15 @@ def test_later_commands_take_what_up_has_pinned() -> None:
     settings = settings_of()
     pins = {"prom/prometheus:v2.48.0": "sha256:0"}
     assert (
-        sets.references(settings, "upstream", pins=pins)["prometheus"]
+        sets.references(settings, "upstream", PLAN, pins=pins)["prometheus"]
         == "prom/prometheus:v2.48.0@sha256:0"
     )
-    assert sets.variables(settings, "upstream", demo=True, pins=pins) == {
+    assert sets.variables(settings, "upstream", PLAN, demo=True, pins=pins) == {
         **UPSTREAM,
         "PROMETHEUS_IMAGE": "prom/prometheus:v2.48.0@sha256:0",
     }
     own = settings_of(PROMETHEUS_IMAGE="own:1")
-    assert sets.references(own, "upstream", pins=pins)["prometheus"] == "own:1"
+    assert sets.references(own, "upstream", PLAN, pins=pins)["prometheus"] == "own:1"
 
 
 def test_a_lock_holds_through_any_mirror() -> None:
@@ -440,16 +447,16 @@ def test_what_was_pulled_by_digest_alone_can_be_locked_again() -> None:
     lock = lock_of(pulled(ImageEngine(registry), settings), settings)
     laptop = pulled(ImageEngine(registry), settings, lock)
     assert laptop.images == {}
-    assert lockfile.take(laptop, settings, "upstream", demo=True, previous=lock) == lock
+    assert lockfile.take(laptop, settings, "upstream", PLAN, demo=True, previous=lock) == lock
     with pytest.raises(StackctlError, match="not here, of the upstream image set"):
-        lockfile.take(laptop, settings, "upstream", demo=True, previous=None)
+        lockfile.take(laptop, settings, "upstream", PLAN, demo=True, previous=None)
 
 
 def test_our_own_image_of_the_upstream_set_is_not_locked() -> None:
     settings = settings_of()
     lock = lock_of(pulled(ImageEngine(upstream_registry(settings)), settings), settings)
     assert "demo" not in lock.images
-    assert {image.name for image in sets.catalogue()} == {*lock.images, "demo"}
+    assert {image.name for image in sets.catalogue(PLAN)} == {*lock.images, "demo"}
 
 
 def test_a_lock_is_sorted_written_whole_and_read_again(tmp_path: Path) -> None:
@@ -494,7 +501,7 @@ def test_what_may_pass_is_tried_again_and_what_may_not_is_not(
     del registry.images["redis:7.2-alpine"]
     engine = ImageEngine(registry)
     said: list[str] = []
-    done = transfer.pull(engine, settings, demo=True, lock=None, say=said.append)
+    done = transfer.pull(engine, settings, PLAN, demo=True, lock=None, say=said.append)
     assert {one.reference: one.failure for one in done if one.failure} == {
         "mongo:7.0": "unexpected EOF",
         "rabbitmq:3.12": "no basic auth credentials",
@@ -521,7 +528,7 @@ def test_an_interrupt_ends_the_pulls_that_run_and_begins_no_other() -> None:
 
     engine = Slow()
     with pytest.raises(KeyboardInterrupt):
-        transfer.pull(engine, settings_of(), demo=True, lock=None, say=lambda _: None)
+        transfer.pull(engine, settings_of(), PLAN, demo=True, lock=None, say=lambda _: None)
     # A thread that was just being started then is in none of the pool's lists.
     assert wait_until(lambda: ends == [-signal.SIGTERM] * 3)
     assert len(engine.pulls) == 3
@@ -542,7 +549,7 @@ def test_an_interrupt_ends_the_waits_between_attempts_and_there_are_no_more(
             all_wait.wait(timeout=60)
 
     with pytest.raises(KeyboardInterrupt):
-        transfer.pull(engine, settings, demo=True, lock=None, say=say)
+        transfer.pull(engine, settings, PLAN, demo=True, lock=None, say=say)
     assert len(engine.pulls) == 3
 
 
@@ -595,6 +602,7 @@ def save(
         settings_of(**values),
         Path("team.bundle"),
         name=name,
+        releases=PLAN,
         demo=True,
         lock=lock,
         say=lambda _: None,
@@ -608,14 +616,14 @@ def load(engine: ImageEngine) -> int:
 def test_the_local_set_arrives_as_a_set_that_is_built() -> None:
     engine = built(ImageEngine())
     manifest = save(engine, "local")
-    assert len(manifest.images) == len(sets.catalogue())
+    assert len(manifest.images) == len(sets.catalogue(PLAN))
     state.write_shared_json(build.RECORD, {})
     laptop = ImageEngine()
-    assert load(laptop) == len(sets.catalogue())
+    assert load(laptop) == len(sets.catalogue(PLAN))
     assert {reference: image.id for reference, image in laptop.images.items()} == {
         reference: image.id for reference, image in engine.images.items()
     }
-    assert not build.outdated(laptop)
+    assert not build.outdated(laptop, PLAN)
 
 
 def test_an_image_of_ones_own_goes_along_with_the_whole_local_set() -> None:
@@ -625,13 +633,13 @@ def test_an_image_of_ones_own_goes_along_with_the_whole_local_set() -> None:
     names = [one.reference for one in manifest.images if one.name == "loki"]
     assert sorted(names) == ["own/loki:1", "stackctl/loki:local"]
     load(laptop := ImageEngine())
-    assert not build.outdated(laptop)
+    assert not build.outdated(laptop, PLAN)
 
 
 def test_what_is_here_is_not_loaded() -> None:
     save(built(ImageEngine()), "local")
     laptop = ImageEngine()
-    assert load(laptop) == len(sets.catalogue())
+    assert load(laptop) == len(sets.catalogue(PLAN))
     laptop.loads.clear()
     assert load(laptop) == 0
     assert laptop.loads == []
@@ -654,11 +662,11 @@ def test_a_load_that_was_interrupted_is_not_taken_for_a_whole_one() -> None:
     laptop = Interrupted()
     with pytest.raises(KeyboardInterrupt):
         load(laptop)
-    assert build.outdated(laptop)
+    assert build.outdated(laptop, PLAN)
     again = ImageEngine()
     again.images = laptop.images
-    assert load(again) == len(sets.catalogue()) - 4
-    assert not build.outdated(again)
+    assert load(again) == len(sets.catalogue(PLAN)) - 4
+    assert not build.outdated(again, PLAN)
 
 
 def test_an_engine_that_gives_other_ids_has_the_same_images() -> None:
@@ -669,11 +677,11 @@ def test_an_engine_that_gives_other_ids_has_the_same_images() -> None:
 
     save(built(ImageEngine()), "local")
     laptop = Containerd()
-    assert load(laptop) == len(sets.catalogue())
+    assert load(laptop) == len(sets.catalogue(PLAN))
     laptop.loads.clear()
     assert load(laptop) == 0
     assert laptop.loads == []
-    assert not build.outdated(laptop)
+    assert not build.outdated(laptop, PLAN)
 
 
 def test_of_a_damaged_bundle_the_engine_gets_nothing() -> None:
@@ -712,7 +720,7 @@ def test_a_locked_upstream_set_is_the_locked_one_where_it_was_loaded() -> None:
     load(laptop)
     found = resolved(laptop, lock=lock)
     assert (found.name, laptop.pulls, dict(found.variables)) == ("upstream", [], UPSTREAM)
-    assert list(lock.problems(laptop, settings, "upstream")) == []
+    assert list(lock.problems(laptop, settings, "upstream", PLAN)) == []
 
 
 def test_an_engine_whose_save_is_laid_out_otherwise_is_refused() -> None:
@@ -752,7 +760,7 @@ def test_save_replaces_a_file_only_when_told(monkeypatch: pytest.MonkeyPatch) ->
     engine = built(ImageEngine())
     done = run(engine, monkeypatch, "save", "team.bundle")
     assert done.exit_code == 0, done.output
-    assert f"{len(sets.catalogue())} images of the local set" in done.output
+    assert f"{len(sets.catalogue(PLAN))} images of the local set" in done.output
     again = run(engine, monkeypatch, "save", "team.bundle")
     assert isinstance(again.exception, UsageError)
     assert run(engine, monkeypatch, "save", "--force", "team.bundle").exit_code == 0
@@ -763,7 +771,7 @@ def test_load_says_where_the_bundle_is_another_stackctls(monkeypatch: pytest.Mon
     done = run(ImageEngine(), monkeypatch, "load", "team.bundle")
     assert "15 images of the local set loaded, 0 were here already." in done.output
     assert "would build its own" not in done.output
-    monkeypatch.setattr("stackctl.images.build.inputs_digest", lambda: "another")
+    monkeypatch.setattr("stackctl.images.build.inputs_digest", lambda _: "another")
     assert "would build its own" in run(ImageEngine(), monkeypatch, "load", "team.bundle").output
 
 
@@ -786,7 +794,7 @@ def test_lock_check_and_list_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     checked = run(engine, monkeypatch, "lock", "--check")
     assert checked.exit_code == 1
     assert "stackctl/loki:local is" in checked.output
-    assert locked() == {image.name: "yes" for image in sets.catalogue()} | {"loki": "differs"}
+    assert locked() == {image.name: "yes" for image in sets.catalogue(PLAN)} | {"loki": "differs"}
     Path("stackctl.lock").unlink()
     assert set(locked().values()) == {"no"}
 

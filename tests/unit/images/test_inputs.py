@@ -13,11 +13,12 @@ import pytest
 from stackctl.config.load import load as load_settings
 from stackctl.images import build, inputs, resolve
 from stackctl.images.sets import catalogue
+from stackctl.services.releases import PLAN
 from stackctl.util import paths, yaml_text
 from tests.support.images import FakeImage, ImageEngine
 
 STANDINS = {"cadvisor", "grafana", "loki", "mongodb", "mongodb-exporter", "promtail"}
-EVERY = {image.name for image in catalogue()}
+EVERY = {image.name for image in catalogue(PLAN)}
 FROM_DEBIAN = EVERY - STANDINS - {"demo"}
 SOURCES = sorted(
     path
@@ -46,7 +47,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def as_shipped() -> Mapping[str, FakeImage]:
     """The images of the local set, built from the sources as they are."""
     engine = ImageEngine()
-    build.build(engine, lambda _: None)
+    build.build(engine, PLAN, lambda _: None)
     return engine.images
 
 
@@ -58,10 +59,10 @@ def changed(state_dir: Path, request: pytest.FixtureRequest) -> Callable[[], set
     request.getfixturevalue("checkout")
 
     def changed() -> set[str]:
-        build.build(engine, lambda _: None)
+        build.build(engine, PLAN, lambda _: None)
         return {
             image.name
-            for image in catalogue()
+            for image in catalogue(PLAN)
             if engine.images[image.local] != as_shipped()[image.local]
         }
 
@@ -176,16 +177,16 @@ def test_the_quick_digest_of_bytes_decides_where_it_is_the_same(
 
 def test_an_image_of_another_build_is_outdated(state_dir: Path) -> None:
     engine = ImageEngine()
-    build.build(engine, lambda _: None)
-    assert not build.outdated(engine)
+    build.build(engine, PLAN, lambda _: None)
+    assert not build.outdated(engine, PLAN)
     loki = engine.images.pop("stackctl/loki:local")
-    assert build.outdated(engine)
+    assert build.outdated(engine, PLAN)
     engine.images["stackctl/loki:local"] = loki
-    assert not build.outdated(engine)
+    assert not build.outdated(engine, PLAN)
     engine.images["stackctl/loki:local"] = engine.images["stackctl/grafana:local"]
-    assert list(build.outdated(engine)) == ["loki"]
+    assert list(build.outdated(engine, PLAN)) == ["loki"]
     decision = resolve.decide(
-        engine, load_settings(environ={}), choice="local", previous=None, demo=True
+        engine, load_settings(environ={}), choice="local", previous=None, releases=PLAN, demo=True
     )
     assert decision.build == ("stackctl/loki:local",)
 
@@ -193,7 +194,7 @@ def test_an_image_of_another_build_is_outdated(state_dir: Path) -> None:
 def test_a_dockerfile_that_copies_what_is_not_there_is_no_silent_nothing(checkout: Path) -> None:
     (checkout / "demo" / "requirements.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"requirements\.txt"):
-        build.inputs_digest()
+        build.inputs_digest(PLAN)
 
 
 # What runs

@@ -27,6 +27,7 @@ from stackctl.render.configuration import Rendering, render
 from stackctl.render.promql import metric_names, selected_jobs
 from stackctl.services import catalog
 from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, MonitoredServices, owners
+from stackctl.services.releases import PLAN
 from stackctl.util import paths, yaml_text
 from stackctl.verify.context import application_load
 from tests.config.contract import SERIES
@@ -57,7 +58,9 @@ def joined(**environ: str) -> MonitoredServices:
 def rendered(there: MonitoredServices, **environ: str) -> tuple[StateFolder, Rendering]:
     found = load_settings(environ=environ)
     state = open_state(found.project)
-    return state, render(found, Secrets(found, state), state, images={}, present=there)
+    return state, render(
+        found, Secrets(found, state), state, images={}, releases=PLAN, present=there
+    )
 
 
 def jobs(state: StateFolder) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering, render
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service
+from stackctl.services.releases import PLAN, Releases
 from tests.support.engine import MemoryEngine, container
 from tests.support.facts import inspected
 
@@ -128,6 +129,7 @@ class Stage:
         return up.up(
             self.project,
             choice="auto",
+            versions=None,
             request=request or UpRequest(),
             timeout=7.0,
             observer=self.observer,
@@ -200,6 +202,7 @@ def render_little(
     state: StateFolder,
     *,
     images: Mapping[str, str],
+    releases: Releases,
     present: MonitoredServices,
 ) -> Rendering:
     """Render what is enough for a test that is not about the files: the whole takes half a second."""
@@ -212,7 +215,9 @@ def rendering(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole configuration, for the local set."""
     for module in (up, rehearsal):
         monkeypatch.setattr(module, "render", render)
-    stage.resolved = Resolved("local", sets.variables(stage.project.settings, "local", demo=True))
+    stage.resolved = Resolved(
+        "local", sets.variables(stage.project.settings, "local", PLAN, demo=True)
+    )
 
 
 def fingerprint(stage: Stage) -> str:
@@ -295,6 +300,7 @@ def test_the_image_set_is_decided_and_obtained_for_the_same_stack(stage: Stage) 
     assert stage.asked["decide"] == {
         "choice": "auto",
         "previous": "upstream",
+        "releases": PLAN,
         "demo": False,
         "lock": LOCK,
     }
@@ -448,7 +454,11 @@ def project_files(stage: Stage) -> dict[str, bytes]:
 
 def dry_run(stage: Stage, request: UpRequest | None = None) -> up.UpPlan:
     return up.dry_run(
-        stage.project, choice="auto", request=request or UpRequest(), step=stage.told.append
+        stage.project,
+        choice="auto",
+        versions=None,
+        request=request or UpRequest(),
+        step=stage.told.append,
     )
 
 

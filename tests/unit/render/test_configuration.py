@@ -30,6 +30,7 @@ from stackctl.render import configuration
 from stackctl.render.configuration import Rendering, render
 from stackctl.render.validate import Verdict
 from stackctl.services.channels import CHANNELS, Channel, secret_files
+from stackctl.services.releases import PLAN
 from stackctl.util import paths, yaml_text
 from tests.support.channels import SUBSETS, environment, example, names
 from tests.support.cli import run_here
@@ -50,7 +51,12 @@ def run(
     found = load_settings(project=project, environ=environ or {})
     state = open_state(found.project)
     return state, render(
-        found, Secrets(found, state), state, images={}, present=monitored_services(found, demo=demo)
+        found,
+        Secrets(found, state),
+        state,
+        images={},
+        releases=PLAN,
+        present=monitored_services(found, demo=demo),
     )
 
 

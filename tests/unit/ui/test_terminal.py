@@ -27,6 +27,7 @@ from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering
 from stackctl.services.catalog import SERVICES
+from stackctl.services.releases import PLAN
 from stackctl.verify import runner
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.cli import run_here
@@ -104,7 +105,7 @@ def build(patch: pytest.MonkeyPatch) -> str:
             time.sleep(REFRESH)
 
     patch.setattr("stackctl.images.build.build", done)
-    return f"{len(sets.catalogue())} images built."
+    return f"{len(sets.catalogue(PLAN))} images built."
 
 
 def verify(patch: pytest.MonkeyPatch) -> str:
