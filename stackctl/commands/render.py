@@ -98,7 +98,9 @@ def passes_checks(session: Session, choices: ProjectState) -> bool:
     passed = True
     with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
         folder = Path(name)
-        write_configuration(project.settings, folder, releases, project.present(choices))
+        write_configuration(
+            project.settings, project.state, folder, releases, project.present(choices)
+        )
         for verdict in validate.check(engine, references, folder):
             passed &= verdict.ok
             if verdict.ok:

@@ -86,15 +86,21 @@ def verify(
     or puts load on the stack; `--all` adds that. A warning is no failure.
     """
     import asyncio
+    from dataclasses import replace
 
     from stackctl.report import html, json, junit
     from stackctl.report.terminal import overview, print_report
+    from stackctl.services.catalog import LOG_COLLECTORS, log_collector
     from stackctl.ui.progress import Waiting
     from stackctl.verify import runner, standing
     from stackctl.verify.context import destinations, open_context
     from stackctl.verify.model import Report, Result
 
-    checks = runner.select(names, slow=slow, drill=drill)
+    collector = log_collector(session.project.choices.releases)
+    checks = tuple(
+        replace(check, service=collector) if check.service in LOG_COLLECTORS else check
+        for check in runner.select(names, slow=slow, drill=drill)
+    )
     if every is not None and (report or any(check.slow or check.drill for check in checks)):
         raise UsageError(
             "--watch is for the quick checks, which put nothing on the stack",

@@ -13,7 +13,16 @@ from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError, StackctlError
 from stackctl.images import lockfile, resolve
 from stackctl.images.resolve import Choice, Resolved
-from stackctl.lifecycle import attach, demo_data, down, grafana, reload, settled, stored_data
+from stackctl.lifecycle import (
+    attach,
+    demo_data,
+    down,
+    grafana,
+    log_positions,
+    reload,
+    settled,
+    stored_data,
+)
 from stackctl.lifecycle.attach import Missing
 from stackctl.lifecycle.plan import UpPlan, data_moves, gather, observe, plan_up
 from stackctl.lifecycle.settled import Asked, Settled
@@ -33,9 +42,14 @@ from stackctl.project.state import refuse_unwritable
 from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
+from stackctl.render import logs
 from stackctl.render.configuration import Rendering, render
+from stackctl.services import catalog
 from stackctl.services.catalog import image_variable
 from stackctl.services.releases import Versions
+
+_COLLECTOR_SECONDS = 20
+"""How long a log collector may take to stop: it tries to send what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,7 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
         engine, plan.facts.info, project.settings, project.state, plan.facts.metrics
     )
     _reset_volumes(plan, project, engine, observer)
+    _replace_log_collector(plan, project, engine, observer)
     _start_containers(plan, project, engine, resolved, observer)
     _remove_stale_volumes(plan, engine, copies)
     containers = engine.containers()
@@ -201,6 +216,7 @@ def _settle_container_metrics(plan: UpPlan, project: Project, resolved: Resolved
 
 
 def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) -> Rendering:
+    logs.settle_tsdb(project.state, plan.state.releases["loki"])
     rendering = render(
         project.settings,
         project.secrets,
@@ -249,6 +265,30 @@ def _reset_volumes(plan: UpPlan, project: Project, engine: Engine, observer: Obs
     if plan.state.demo:
         # Last: a removal that is cut off is done again.
         demo_data.record_fingerprint(project.state, plan.facts.fingerprint)
+
+
+def _replace_log_collector(
+    plan: UpPlan, project: Project, engine: Engine, observer: Observer
+) -> None:
+    """Remove the log collector of the other releases, and have this one go on where it stopped.
+
+    Compose keeps the container of a service that its profiles leave out. Both at once would send every line twice.
+    """
+    collector = catalog.log_collector(plan.state.releases)
+    inventory = plan.facts.engine.inventory
+    for other in catalog.LOG_COLLECTORS:
+        container = engine.containers().get(other)
+        if other == collector or container is None:
+            continue
+        observer.step(f"replacing {other} by {collector}")
+        if container.status == "paused":
+            engine.unpause(container.id)
+        engine.stop(container.id, timeout=_COLLECTOR_SECONDS)
+        number = log_positions.hand_over(
+            project.name, other, collector, inventory.containers, plan.facts.monitored
+        )
+        engine.remove(container.name)
+        observer.note(f"{collector} goes on with {number} logs where {other} stopped")
 
 
 def _start_containers(

@@ -4,7 +4,8 @@ Layout: `config/` (rendered configuration), `secrets/` (files that containers mo
 generated), `compose.env`, `join.yml` (bot-core's networks), `engine.env` and `engine.yml` (what the compose files are
 told of the engine), `copies.json` (volumes of copies), `project.json` (choices that later commands need),
 `volumes.json` (what each volume was last written by), `mongodb.json` (what tells the password that MongoDB's data was
-made with), `chaos.json` (open faults), `loaded.json` (what the programs have read of `config/`), `lock`, `format` (the
+made with), `loki.json` (the day on which Loki 3's index begins), `chaos.json` (open faults), `loaded.json` (what the
+programs have read of `config/`), `settled.json` (what the last `up` that ended well left), `lock`, `format` (the
 number of this layout).
 """
 

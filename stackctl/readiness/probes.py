@@ -23,6 +23,7 @@ from stackctl.services.catalog import (
     ContainerHealth,
     ContainerSeries,
     HttpProbe,
+    LinesSent,
     LogRoundTrip,
     Service,
 )
@@ -31,6 +32,7 @@ TIMEOUT = 3.0
 """Seconds that each step of a request may take."""
 _LISTING_SECONDS = 1.0
 """How long a listing of the containers is used."""
+_METRICS = "/metrics"
 _LOOP_RESTARTS = 3
 _ALIVE_SECONDS = 3.0
 """How long a container without a health check has to run before it counts as ready."""
@@ -74,6 +76,8 @@ class Prober:
                         await self._container_series(service, service.probe)
                     case LogRoundTrip():
                         await self._round_trip(service)
+                    case LinesSent():
+                        await self._lines_sent(service, service.probe)
                     case ContainerHealth():
                         await self._health(container)
                     case Alive():
@@ -116,6 +120,22 @@ class Prober:
                 await loki.round_trip(marker)
         except ServiceError as error:
             raise NotYet(error.message) from None
+
+    async def _lines_sent(self, service: Service, probe: LinesSent) -> None:
+        url = self._settings.url(service.name) + _METRICS
+        try:
+            async with self._client.stream("GET", url) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    raise NotYet(f"{_METRICS} answers {answer.status_code}")
+                text = await _text(answer)
+        except httpx.HTTPError as error:
+            raise NotYet(_reason(error)) from None
+        if not _total(text, probe.read):
+            raise NotYet(
+                "it has not read a line of any container: docker-socket-proxy may refuse it"
+            )
+        if not _total(text, probe.sent):
+            raise NotYet("Loki has not taken a line of it")
 
     async def _health(self, container: str) -> None:
         state = await asyncio.to_thread(self._engine.container, container)
@@ -216,6 +236,14 @@ def _raise_unless_equal(text: str, path: str, metric: str, value: float) -> None
     for other in found:
         if other != value:
             raise NotYet(f"{metric} is {other:g}, not {value:g}")
+
+
+def _total(text: str, metric: str) -> float:
+    """Return the sum of a page's series of a metric, 0 without any. Raises NotYet for a page that is none."""
+    try:
+        return sum(sample.value for sample in samples(text, metric))
+    except ValueError as error:
+        raise NotYet(f"{_METRICS}: {error}") from None
 
 
 def _reason(error: httpx.HTTPError) -> str:

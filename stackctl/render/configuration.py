@@ -6,6 +6,7 @@ puts in what is this project's own.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import hmac
 import json
@@ -19,12 +20,12 @@ from stackctl.config.settings import Settings
 from stackctl.errors import StackctlError, UsageError
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, write_atomic
-from stackctl.render import targets
+from stackctl.render import logs, targets
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import PUBLISHED_PORTS
 from stackctl.services.channels import CHANNELS, Channel, StandIn
-from stackctl.services.releases import Releases
+from stackctl.services.releases import Release, Releases
 from stackctl.util import paths, yaml_text
 
 _AUTHORITIES = "ca"
@@ -70,10 +71,16 @@ def render(
     """
     left_out = _missing_settings(settings)
     try:
-        files, alerts, panels = _configuration(settings, left_out, releases, present)
+        files, alerts, panels = _configuration(
+            settings, left_out, releases, present, logs.tsdb_from(state)
+        )
         changed = _synchronise(state.config, files)
         secrets.write_files(state, _sink_secrets(left_out) if present.demo else {}, present)
-        values = {**images, **catalog.profile_variables(releases)}
+        values = {
+            **images,
+            **catalog.profile_variables(releases),
+            **logs.loki_health(releases["loki"]),
+        }
         write_atomic(state.compose_env, _compose_env(settings, secrets, state, values, present))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -90,13 +97,18 @@ def render(
 
 
 def write_configuration(
-    settings: Settings, folder: Path, releases: Releases, present: MonitoredServices
+    settings: Settings,
+    state: StateFolder,
+    folder: Path,
+    releases: Releases,
+    present: MonitoredServices,
 ) -> tuple[str, ...]:
     """Make `folder` hold the configuration of every program in these releases, and return the files that changed.
 
     Raises OSError where a file cannot be read or written.
     """
-    files, _, _ = _configuration(settings, _missing_settings(settings), releases, present)
+    missing = _missing_settings(settings)
+    files, _, _ = _configuration(settings, missing, releases, present, logs.tsdb_from(state))
     return _synchronise(folder, files)
 
 
@@ -114,6 +126,7 @@ def _configuration(
     left_out: Mapping[str, tuple[str, ...]],
     releases: Releases,
     present: MonitoredServices,
+    tsdb_from: dt.date,
 ) -> tuple[dict[str, bytes], list[str], list[str]]:
     source = paths.monitoring()
     files = {
@@ -129,10 +142,13 @@ def _configuration(
         "alertmanager/templates/on_call.tmpl": lambda text: _on_call(
             text, settings["RUNBOOK_CONTACTS"], settings["RUNBOOK_KILL_SWITCH"]
         ),
-        "loki/loki-config.yml": lambda text: _grafana(text, settings),
-        "loki/promtail-config.yml": lambda text: targets.promtail(
+        "loki/loki-config.yml": lambda text: _loki(
+            _grafana(text, settings), releases["loki"], tsdb_from
+        ),
+        "loki/promtail-config.yml": lambda text: _promtail(
             _own_logs(text, settings.project), present
         ),
+        "loki/config.alloy": lambda text: logs.alloy(_own_logs(text, settings.project), present),
         "prometheus/prometheus.yml": lambda text: targets.prometheus(
             _own_containers(text, settings.project), releases, present
         ),
@@ -251,6 +267,22 @@ def _link_runbooks(files: MutableMapping[str, bytes], base: str) -> None:
     for name in files:
         if name.startswith(targets.RULES):
             files[name] = files[name].replace(f"{DEFAULT_RUNBOOKS}/".encode(), f"{base}/".encode())
+
+
+def _loki(text: str, release: Release, tsdb_from: dt.date) -> str:
+    if release == "plan":
+        return text
+    config: dict[str, Any] = yaml_text.load(text)
+    logs.loki(config, tsdb_from)
+    return targets.dumped(config)
+
+
+def _promtail(text: str, present: MonitoredServices) -> str:
+    if present.demo or not present.targets:
+        return text
+    config: dict[str, Any] = yaml_text.load(text)
+    logs.promtail(config, present)
+    return targets.dumped(config)
 
 
 def _own_containers(text: str, project: str) -> str:

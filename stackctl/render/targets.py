@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import MutableMapping
 from typing import Any
 
 from stackctl.render import prune
+from stackctl.render.logs import COMPOSE_SERVICE
+from stackctl.services import catalog
 from stackctl.services.applications import APPLICATIONS, MonitoredServices
 from stackctl.services.releases import Releases
 from stackctl.util import yaml_text
 
-_COMPOSE_SERVICE = "com_docker_compose_service"
 RULES = ("prometheus/alerts/", "prometheus/recording-rules/", "loki/rules/")
 """Folders of the files with rules."""
 _DASHBOARDS = "grafana/dashboards/"
@@ -32,13 +32,14 @@ def dumped(config: dict[str, Any]) -> str:
 
 def prometheus(text: str, releases: Releases, present: MonitoredServices) -> str:
     """Point every job at its service, and leave out every target that tells of an absent one."""
-    current = releases["prometheus"] == "current"
-    if present.demo and not current:
-        return text
     config: dict[str, Any] = yaml_text.load(text)
+    absent = set(catalog.LOG_COLLECTORS) - {catalog.log_collector(releases)}
+    config["scrape_configs"] = [
+        job for job in config["scrape_configs"] if job["job_name"] not in absent
+    ]
     if not present.demo:
         config["scrape_configs"] = _present_jobs(config["scrape_configs"], present)
-    if current:
+    if releases["prometheus"] == "current":
         for job in config["scrape_configs"]:
             job["fallback_scrape_protocol"] = _FALLBACK
     return dumped(config)
@@ -86,7 +87,7 @@ def _containers(rules: list[dict[str, Any]], present: MonitoredServices) -> None
     for rule in rules:
         if rule["action"] == "keep":
             rule["regex"] = "|".join((rule["regex"], *present.projects))
-    label = f"container_label_{_COMPOSE_SERVICE}"
+    label = f"container_label_{COMPOSE_SERVICE}"
     rules.extend(
         {
             "source_labels": [label, "name"],
@@ -96,61 +97,6 @@ def _containers(rules: list[dict[str, Any]], present: MonitoredServices) -> None
         }
         for host, service in present.hosts().items()
     )
-
-
-def promtail(text: str, present: MonitoredServices) -> str:
-    """Read the logs of bot-core's containers too, under the names that they have here."""
-    if present.demo or not present.targets:
-        return text
-    config: dict[str, Any] = yaml_text.load(text)
-    (own,) = config["scrape_configs"]
-    label, container = (
-        f"__meta_docker_container_label_{_COMPOSE_SERVICE}",
-        "__meta_docker_container_name",
-    )
-    for host, service in present.hosts().items():
-        regex = f"(?:{re.escape(host)};.*|.*;/{re.escape(host)})"
-        own["relabel_configs"].extend(
-            {
-                "source_labels": [label, container],
-                "regex": regex,
-                "target_label": target,
-                "replacement": service,
-            }
-            for target in ("job", "service")
-        )
-    if present.network is not None:
-        config["scrape_configs"].append(_on_network(own, present.network))
-    return dumped(config)
-
-
-def _on_network(own: dict[str, Any], network: str) -> dict[str, Any]:
-    """Make a job of the containers on a network that are not this project's: those `own` has already."""
-    other: dict[str, Any] = copy.deepcopy(own)
-    other["job_name"] = "docker-attached"
-    (discovery,) = other["docker_sd_configs"]
-    ((name, project),) = [
-        value.split("=") for one in discovery["filters"] for value in one["values"]
-    ]
-    discovery["filters"] = [{"name": "network", "values": [network]}]
-    label = name.replace(".", "_")
-    drop = {
-        "source_labels": [f"__meta_docker_container_label_{label}"],
-        "regex": re.escape(project),
-        "action": "drop",
-    }
-    # A container that no Compose file made has its own name only.
-    unnamed = [
-        {
-            "source_labels": [target, "container_name"],
-            "regex": ";(.+)",
-            "target_label": target,
-            "replacement": "$1",
-        }
-        for target in ("job", "service")
-    ]
-    other["relabel_configs"] = [drop, *other["relabel_configs"], *unnamed]
-    return other
 
 
 def leave_out(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ class Verdict:
 
 def images(references: Mapping[str, str]) -> set[str]:
     """Return those of the references by service whose programs check their configuration."""
-    return {references[service] for service, _ in _checks()}
+    return {references[service] for service, _ in _checks(references)}
 
 
 def check(engine: Engine, images: Mapping[str, str], config: Path) -> Iterator[Verdict]:
@@ -48,8 +48,13 @@ def check(engine: Engine, images: Mapping[str, str], config: Path) -> Iterator[V
         return Verdict(service, one.subject, code == 0, "" if code == 0 else output.strip())
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(run, *zip(*_checks(), strict=True))
+        yield from pool.map(run, *zip(*_checks(images), strict=True))
 
 
-def _checks() -> list[tuple[str, ConfigCheck]]:
-    return [(service.name, one) for service in SERVICES.values() for one in service.checks]
+def _checks(services: Container[str]) -> list[tuple[str, ConfigCheck]]:
+    return [
+        (service.name, one)
+        for service in SERVICES.values()
+        if service.name in services
+        for one in service.checks
+    ]

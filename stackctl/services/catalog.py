@@ -52,6 +52,19 @@ class ContainerSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class LinesSent:
+    """Ready when a log collector has sent lines to Loki, as its own counters say.
+
+    Its /ready answers 200 whether or not it can read anything: with Docker's API out of reach, or refusing it, too.
+    """
+
+    read: str
+    """The counter of lines read from containers."""
+    sent: str
+    """The counter of lines that Loki took."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerHealth:
     """Ready when the container's own health check says so, for a service that publishes no port."""
 
@@ -61,7 +74,7 @@ class Alive:
     """Ready when it runs and its health check, where it has one, agrees, or when it has ended well: bot-core's own."""
 
 
-Probe = HttpProbe | LogRoundTrip | ContainerSeries | ContainerHealth | Alive
+Probe = HttpProbe | LogRoundTrip | LinesSent | ContainerSeries | ContainerHealth | Alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +255,7 @@ _ALL = (
     Service(
         "promtail",
         "monitoring",
-        HttpProbe("/ready"),
+        LinesSent("promtail_docker_target_entries_total", "promtail_sent_entries_total"),
         port=Port("PROMTAIL_PORT", 9080),
         reads=("config/loki/promtail-config.yml",),
         checks=(
@@ -251,6 +264,21 @@ _ALL = (
                 "/etc/promtail",
                 None,
                 ("-config.file=/etc/promtail/promtail-config.yml", "-check-syntax"),
+            ),
+        ),
+    ),
+    Service(
+        "alloy",
+        "monitoring",
+        LinesSent("loki_source_docker_target_entries_total", "loki_write_sent_entries_total"),
+        port=Port("ALLOY_PORT", 12345),
+        reads=("config/loki/config.alloy",),
+        checks=(
+            ConfigCheck(
+                "loki",
+                "/etc/alloy",
+                None,
+                ("validate", "--stability.level=experimental", "/etc/alloy/config.alloy"),
             ),
         ),
     ),
@@ -402,6 +430,16 @@ def _is_in(service: Service, releases: Releases) -> bool:
     """Return whether a service exists in the release of its image that runs."""
     image = service.image_name
     return image not in table() or releases[image] in table()[image]
+
+
+LOG_COLLECTORS = ("promtail", "alloy")
+"""The services that read the containers' logs; a stack has one of them."""
+
+
+def log_collector(releases: Releases) -> str:
+    """Return the service that reads the containers' logs in these releases."""
+    (found,) = (one for one in LOG_COLLECTORS if _is_in(SERVICES[one], releases))
+    return found
 
 
 def application(name: str, *, attached: bool = False) -> Service:

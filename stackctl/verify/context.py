@@ -18,7 +18,7 @@ from stackctl.project import container_metrics
 from stackctl.project.project import Project
 from stackctl.project.state import StateFolder
 from stackctl.services.applications import WITH_HEALTH, MonitoredServices, Target
-from stackctl.services.catalog import EXPECTED_JOBS
+from stackctl.services.catalog import EXPECTED_JOBS, log_collector
 from stackctl.services.channels import CHANNELS, Channel
 from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.load_runner import LoadRunner
@@ -57,6 +57,7 @@ async def open_context(
             left_out=present.left_out,
             expected_dashboards=_dashboards(project.state),
             dashboards=project.state.dashboards,
+            log_collector=log_collector(project.choices.releases),
             log_job=talking,
             load=application_load(project, present),
             sink=sink if present.demo else None,

@@ -83,7 +83,7 @@ async def _logs(context: Context) -> Finding:
         lines == load.requests,
         f"{load.requests} log lines with `health` and this run's id in Loki",
         f"{lines} lines of {query}",
-        "stackctl logs promtail",
+        f"stackctl logs {context.log_collector}",
     )
 
 

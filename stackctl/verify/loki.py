@@ -10,15 +10,16 @@ from stackctl.verify.model import Check, Context, Finding, skipped
 
 _LAST_MINUTES = 5
 _LOST_MINUTES = 15
-_LOST = {
-    "refused by Loki": "loki_discarded_samples_total",
-    "dropped by Promtail": "promtail_dropped_entries_total",
-}
+_REFUSED = "loki_discarded_samples_total"
+_DROPPED = "instance_reason:log_collector_dropped_entries:sum"
+_COUNTERS = ("loki_distributor_lines_received_total", _DROPPED)
+"""Counters that both programs have from their first lines on: without them nothing is known of lost ones."""
+_SENT = "instance:log_collector_sent_entries:sum"
 _OLD = ("greater_than_max_sample_age", "out_of_order", "too_far_behind")
-"""Loki's reasons for lines that are too old. Promtail 2.9 reads a container's log again once the container has
+"""Loki's reasons for lines that are too old. A log collector reads a container's log again once the container has
 restarted, and all of it where it begins to watch one: Loki has such lines already, or they are history."""
 _REFUSED_BATCH = "ingester_error"
-"""Promtail's reason for a whole batch, of which Loki may have refused a single line."""
+"""The log collector's reason for a whole batch, of which Loki may have refused a single line and counted that."""
 _LABELS = ("job", "container_name", "image", "level")
 
 
@@ -27,6 +28,17 @@ async def _ready(context: Context) -> Finding:
     marker = f"verify {time.time_ns()}"
     await context.loki.round_trip(marker)
     return Finding(True, "ready, and a pushed line comes back", f"ready; {marker!r} came back")
+
+
+async def _collected(context: Context) -> Finding:
+    found = await context.prometheus.query(f"sum({_SENT})")
+    sent = found[0].value[1] if found else 0
+    return Finding(
+        sent > 0,
+        f"Loki has taken lines of {context.log_collector} (its /ready says nothing of that)",
+        f"{sent:.0f} since it started" if found else f"Prometheus has no {_SENT}",
+        f"stackctl logs {context.log_collector}, and docker-socket-proxy, through which it reads",
+    )
 
 
 async def _lines(context: Context) -> Finding:
@@ -40,7 +52,7 @@ async def _lines(context: Context) -> Finding:
         bool(lines),
         f"lines of {query} in the last {_LAST_MINUTES} minutes",
         f"{len(lines)} lines, such as: {_message(lines[0])[:60]}" if lines else "none",
-        "stackctl logs promtail",
+        f"stackctl logs {context.log_collector}",
     )
 
 
@@ -62,30 +74,39 @@ async def _labels(context: Context) -> Finding:
         not missing,
         f"labels {', '.join(_LABELS)}",
         ", ".join(labels) or "none",
-        "look at relabel_configs and pipeline_stages in promtail-config.yml",
+        f"look at the relabelling and the stages of {context.log_collector}'s configuration",
     )
 
 
 async def _rejected(context: Context) -> Finding:
-    numbers = {name: await _by_reason(context, metric) for name, metric in _LOST.items()}
-    refused, dropped = numbers.values()
-    old = {reason: refused.pop(reason) for reason in _OLD if reason in refused}
-    if old:
+    collector = context.log_collector
+    expected = f"no line is refused or dropped in {_LOST_MINUTES} minutes, but old ones that were read again"
+    names = "|".join(_COUNTERS)
+    found = await context.prometheus.query(f'count by (__name__) ({{__name__=~"{names}"}})')
+    unknown = set(_COUNTERS) - {sample.metric.get("__name__") for sample in found}
+    if unknown:
+        return Finding(
+            False,
+            expected,
+            f"Prometheus has no {' and no '.join(sorted(unknown))}",
+            f"stackctl logs {collector}",
+        )
+    refused = await _by_reason(context, _REFUSED)
+    dropped = await _by_reason(context, _DROPPED)
+    if refused:
         dropped.pop(_REFUSED_BATCH, None)
+    old = {reason: refused.pop(reason) for reason in _OLD if reason in refused}
     lost = [
         f"{number:.0f} {name} ({reason})"
-        for name, found in numbers.items()
+        for name, found in {"refused by Loki": refused, f"dropped by {collector}": dropped}.items()
         for reason, number in found.items()
     ]
     seen = ", ".join(lost) or "none"
     if old:
         reasons = ", ".join(f"{number:.0f} {reason}" for reason, number in old.items())
-        seen += f"; not counted: lines that Promtail read again, refused as too old ({reasons})"
+        seen += f"; not counted: lines that were read again, refused as too old ({reasons})"
     return Finding(
-        not lost,
-        f"no line is refused or dropped in {_LOST_MINUTES} minutes, but old ones that were read again",
-        seen,
-        "stackctl logs promtail, for the reason that Loki gave",
+        not lost, expected, seen, f"stackctl logs {collector}, for the reason that Loki gave"
     )
 
 
@@ -107,6 +128,13 @@ CHECKS = (
         _PLAN + "Check Loki health",
         "loki",
         _ready,
+    ),
+    Check(
+        "loki.collected",
+        "The log collector delivers lines",
+        "beyond the plan",
+        "promtail",
+        _collected,
     ),
     Check(
         "loki.lines",

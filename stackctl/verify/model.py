@@ -61,6 +61,8 @@ class Context:
     expected_dashboards: tuple[str, ...]
     dashboards: Path
     """The folder that has them as they were rendered."""
+    log_collector: str
+    """The service that reads the containers' logs."""
     log_job: str | None
     """The job whose log lines must be in Loki; None where no application runs."""
     load: LoadRunner | None

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-VERSION = "2.9.3+standin"
+import os
+
+VERSION = f"{os.environ.get('STANDIN_LOKI', '2.9.3')}+standin"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from standins.loki import VERSION
 from standins.shared import logs, units
 from standins.shared.process import ConfigError
 
@@ -47,6 +49,12 @@ _LIMITS = _names(
     "per_tenant_override_config per_tenant_override_period allow_deletes shard_streams blocked_queries "
     "required_labels minimum_labels_number index_gateway_shard_size allow_structured_metadata"
 )
+_NEW_LIMITS = _names(
+    "discover_service_name discover_log_levels discover_generic_fields log_level_fields volume_enabled "
+    "pattern_ingester_enabled metric_aggregation_enabled otlp_config max_structured_metadata_size"
+)
+"""Loki 3's limits that 2.9 does not know."""
+_GONE_LIMITS = _names("enforce_metric_name")
 _NOT_STOOD_IN = ("retention_stream", "required_labels", "blocked_queries")
 _MEGABYTE = 1 << 20
 
@@ -106,8 +114,8 @@ class Config:
     """The file's own content, for /config."""
 
 
-def load(path: Path) -> Config:
-    """Read the file. Raises ConfigError, in Loki's words where it would refuse the file too."""
+def load(path: Path, version: str = VERSION) -> Config:
+    """Read the file as this version of Loki does. Raises ConfigError, in Loki's words where it would refuse it too."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -121,13 +129,14 @@ def load(path: Path) -> Config:
     if not isinstance(document, dict):
         raise ConfigError(f"failed parsing config: {path}: not a mapping")
     try:
-        return _config(document)
+        return _config(document, int(version.partition(".")[0]))
     except (ValueError, TypeError) as error:
         raise ConfigError(f"failed parsing config: {path}: {error}") from None
 
 
-def _config(document: dict[str, Any]) -> Config:
+def _config(document: dict[str, Any], major: int) -> Config:
     _known(document, _SECTIONS, "loki.ConfigWrapper")
+    _storage(document, major)
     if document.get("auth_enabled", True):
         raise ValueError("the stand-in has no tenants: it needs auth_enabled: false")
     server = _section(document, "server")
@@ -153,6 +162,7 @@ def _config(document: dict[str, Any]) -> Config:
             _section(document, "limits_config"),
             _bool(compactor, "retention_enabled", False),
             _duration(_section(document, "ingester"), "max_chunk_age", "2h"),
+            _LIMITS - _GONE_LIMITS | _NEW_LIMITS if major >= 3 else _LIMITS,
         ),
         document=document,
     )
@@ -178,8 +188,52 @@ def _ruler(document: dict[str, Any]) -> RulerConfig:
     )
 
 
-def _limits(section: dict[str, Any], retention_enabled: bool, chunk_age: int) -> Limits:
-    _known(section, _LIMITS, "validation.plain")
+def _storage(document: dict[str, Any], major: int) -> None:
+    """Refuse of storage, schema and compactor what a major version refuses."""
+    shipper = _section(_section(document, "storage_config"), "boltdb_shipper")
+    compactor = _section(document, "compactor")
+    retention = _bool(compactor, "retention_enabled", False)
+    if major < 3:
+        if "delete_request_store" in compactor and "shared_store" not in compactor:
+            raise ValueError("compactor.shared_store: the stand-in's 2.9 needs it")
+        return
+    for section, type_name in ((shipper, "boltdb.IndexCfg"), (compactor, "compactor.Config")):
+        if "shared_store" in section:
+            raise ValueError(
+                f"yaml: unmarshal errors: field shared_store not found in type {type_name}"
+            )
+    if retention and not compactor.get("delete_request_store"):
+        raise ValueError(
+            "CONFIG ERROR: invalid compactor config: compactor.delete-request-store should be configured when "
+            "retention is enabled"
+        )
+    now = dt.datetime.now(dt.UTC).date()
+    begun = [one for one in _periods(document) if one[0] <= now]
+    metadata = _bool(_section(document, "limits_config"), "allow_structured_metadata", True)
+    if metadata and begun and begun[-1][1:] != ("tsdb", "v13"):
+        raise ValueError(
+            "CONFIG ERROR: schema v13 is required to store Structured Metadata and use native OTLP ingestion, and tsdb "
+            "index type is required; your active index type or schema version is another"
+        )
+
+
+def _periods(document: dict[str, Any]) -> list[tuple[dt.date, str, str]]:
+    """Return the schema's periods: the day each begins, its index and its version. Raises ValueError."""
+    found = []
+    for one in _section(document, "schema_config").get("configs") or ():
+        day = one.get("from")
+        if not isinstance(day, dt.date):
+            day = dt.date.fromisoformat(str(day))
+        found.append((day, str(one.get("store")), str(one.get("schema"))))
+    if found != sorted(found):
+        raise ValueError("schema_config: periods are not in the order of their days")
+    return found
+
+
+def _limits(
+    section: dict[str, Any], retention_enabled: bool, chunk_age: int, known: frozenset[str]
+) -> Limits:
+    _known(section, known, "validation.plain")
     for name in _NOT_STOOD_IN:
         if section.get(name):
             raise ValueError(f"limits_config.{name}: the stand-in has no such limit")

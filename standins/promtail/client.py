@@ -7,14 +7,14 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from standins.promtail import VERSION
 from standins.promtail.metrics import Metrics
+from standins.promtail.program import Program
 from standins.promtail.stages import Entry
 from standins.shared.labels import LabelSet, label_set
 from standins.shared.logs import fields
@@ -22,8 +22,8 @@ from standins.shared.units import NANOSECONDS
 
 _log = logging.getLogger("standins.promtail.client")
 
-_QUEUE = 2000
-_NO_TENANT = ""
+_QUEUE = 64
+"""Entries on their way to a batch: the stages of the originals hold about as many. What waits here counts as read."""
 _TOO_LONG = "line_too_long"
 _REASONS = ("ingester_error", "rate_limited", _TOO_LONG)
 
@@ -53,41 +53,47 @@ class ClientConfig:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An entry to send, and what to call once it is Loki's, or given up."""
+    """An entry to send."""
 
     time: int
     line: str
     labels: LabelSet
-    done: Callable[[], None]
 
 
 class Client:
     """Takes entries, and sends them while `run` runs."""
 
     def __init__(
-        self, config: ClientConfig, metrics: Metrics, limit: LineLimit | None = None
+        self,
+        config: ClientConfig,
+        metrics: Metrics,
+        program: Program,
+        limit: LineLimit | None = None,
     ) -> None:
         self._config = config
+        self._agent = f"{program.name}/{program.version}"
         self._limit = limit or LineLimit()
         self._metrics = metrics
         self._host = urlsplit(config.url).netloc
         self._queue: asyncio.Queue[Outgoing] = asyncio.Queue(_QUEUE)
-        for counter in (metrics.encoded_bytes, metrics.sent_bytes, metrics.sent_entries):
-            counter.labels(self._host)
+        self._sending: list[Outgoing] = []
+        for counter in (metrics.sent_bytes, metrics.sent_entries):
+            counter.labels(**metrics.by_host(self._host))
         for reason in _REASONS:
-            metrics.dropped_bytes.labels(self._host, _NO_TENANT, reason)
-            metrics.dropped_entries.labels(self._host, _NO_TENANT, reason)
-            metrics.mutated_bytes.labels(self._host, _NO_TENANT, reason)
-            metrics.mutated_entries.labels(self._host, _NO_TENANT, reason)
+            metrics.dropped_bytes.labels(**metrics.by_reason(self._host, reason))
+            metrics.dropped_entries.labels(**metrics.by_reason(self._host, reason))
 
-    async def put(self, entry: Entry, done: Callable[[], None]) -> None:
+    async def put(self, entry: Entry) -> None:
         """Take an entry; waits while too many are waiting already."""
+        if (outgoing := self._outgoing(entry)) is not None:
+            await self._queue.put(outgoing)
+
+    def _outgoing(self, entry: Entry) -> Outgoing | None:
         line = self._limited(entry.line)
         if line is None:
-            done()
-            return
+            return None
         labels = {**self._config.external_labels, **entry.labels}
-        await self._queue.put(Outgoing(entry.time, line, label_set(labels), done))
+        return Outgoing(entry.time, line, label_set(labels))
 
     def _limited(self, line: str) -> str | None:
         """Return the line, cut where it is too long, or None where it is then dropped."""
@@ -95,25 +101,41 @@ class Client:
         over = len(text) - limit.size
         if not limit.size or over <= 0:
             return line
-        labels = (self._host, _NO_TENANT, _TOO_LONG)
         if not limit.truncate:
-            self._metrics.dropped_entries.labels(*labels).inc()
-            self._metrics.dropped_bytes.labels(*labels).inc(len(text))
+            labels = self._metrics.by_reason(self._host, _TOO_LONG)
+            self._metrics.dropped_entries.labels(**labels).inc()
+            self._metrics.dropped_bytes.labels(**labels).inc(len(text))
             return None
-        self._metrics.mutated_entries.labels(*labels).inc()
-        self._metrics.mutated_bytes.labels(*labels).inc(over)
+        self._metrics.mutated_entries.labels(self._host, "", _TOO_LONG).inc()
+        self._metrics.mutated_bytes.labels(self._host, "", _TOO_LONG).inc(over)
         return text[: limit.size].decode(errors="ignore")
 
     async def run(self) -> None:
         """Send batches for ever."""
-        limits = aiohttp.ClientTimeout(total=self._config.timeout / NANOSECONDS)
-        headers = {**self._config.headers, "User-Agent": f"promtail/{VERSION}"}
-        async with aiohttp.ClientSession(timeout=limits, headers=headers) as session:
+        async with self._session() as session:
             while True:
-                await self._deliver(session, await self._batch())
+                self._sending = await self._batch()
+                await self._deliver(session, self._sending)
+                self._sending = []
+
+    async def drain(self, last: Iterable[Entry]) -> None:
+        """Try once to send what was taken, and the last entries, when `run` has ended."""
+        left = self._sending
+        while not self._queue.empty():
+            left.append(self._queue.get_nowait())
+        left += [one for entry in last if (one := self._outgoing(entry)) is not None]
+        if left:
+            async with self._session() as session:
+                await self._deliver(session, left, retries=0)
+
+    def _session(self) -> aiohttp.ClientSession:
+        limits = aiohttp.ClientTimeout(total=self._config.timeout / NANOSECONDS)
+        headers = {**self._config.headers, "User-Agent": self._agent}
+        return aiohttp.ClientSession(timeout=limits, headers=headers)
 
     async def _batch(self) -> list[Outgoing]:
-        batch = [await self._queue.get()]
+        batch = self._sending
+        batch.append(await self._queue.get())
         size = len(batch[0].line)
         deadline = time.monotonic() + self._config.batch_wait / NANOSECONDS
         while size < self._config.batch_size:
@@ -133,28 +155,30 @@ class Client:
             size += len(entry.line)
         return batch
 
-    async def _deliver(self, session: aiohttp.ClientSession, batch: list[Outgoing]) -> None:
+    async def _deliver(
+        self, session: aiohttp.ClientSession, batch: list[Outgoing], retries: int | None = None
+    ) -> None:
         body = _encode(batch)
-        self._metrics.encoded_bytes.labels(self._host).inc(len(body))
+        by_host = self._metrics.by_host(self._host)
+        last = self._config.max_retries if retries is None else retries
         backoff = self._config.min_backoff / NANOSECONDS
-        for attempt in range(self._config.max_retries + 1):
+        for attempt in range(last + 1):
             status, problem = await self._send(session, body)
             if not problem:
-                self._metrics.sent_bytes.labels(self._host).inc(len(body))
-                self._metrics.sent_entries.labels(self._host).inc(len(batch))
+                self._metrics.sent_bytes.labels(**by_host).inc(len(body))
+                self._metrics.sent_entries.labels(**by_host).inc(len(batch))
                 break
             retryable = status < 0 or status == 429 or status >= 500
-            if not retryable or attempt == self._config.max_retries:
+            if not retryable or attempt == last:
                 self._give_up(batch, body, status, problem)
                 break
             _log.warning(
                 "error sending batch, will retry", extra=fields(status=status, error=problem)
             )
-            self._metrics.batch_retries.labels(self._host, _NO_TENANT).inc()
+            retried = {**by_host, "tenant": ""}
+            self._metrics.batch_retries.labels(**retried).inc()
             await asyncio.sleep(random.uniform(backoff / 2, backoff))  # noqa: S311 only spreads the load
             backoff = min(backoff * 2, self._config.max_backoff / NANOSECONDS)
-        for entry in batch:
-            entry.done()
 
     async def _send(self, session: aiohttp.ClientSession, body: bytes) -> tuple[int, str]:
         began = time.monotonic()
@@ -171,14 +195,14 @@ class Client:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             problem = str(error) or type(error).__name__
         seconds = time.monotonic() - began
-        self._metrics.request_seconds.labels(str(status), self._host).observe(seconds)
+        self._metrics.observe_request(status, self._host, seconds)
         return status, problem
 
     def _give_up(self, batch: list[Outgoing], body: bytes, status: int, problem: str) -> None:
         reason = "rate_limited" if status == 429 else "ingester_error"
-        labels = (self._host, _NO_TENANT, reason)
-        self._metrics.dropped_entries.labels(*labels).inc(len(batch))
-        self._metrics.dropped_bytes.labels(*labels).inc(len(body))
+        labels = self._metrics.by_reason(self._host, reason)
+        self._metrics.dropped_entries.labels(**labels).inc(len(batch))
+        self._metrics.dropped_bytes.labels(**labels).inc(len(body))
         _log.error("final error sending batch", extra=fields(status=status, error=problem))
 
 

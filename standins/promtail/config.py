@@ -53,6 +53,8 @@ class Scrape:
     job: str
     pipeline: Pipeline
     rules: tuple[Rule, ...]
+    target_rules: tuple[Rule, ...]
+    """Alloy's rules for a container, before those for each of its streams."""
     docker: tuple[DockerConfig, ...]
 
 
@@ -82,12 +84,13 @@ def load(path: Path) -> Config:
         raise ConfigError(f"Unable to parse config: {path}: {reason}") from None
     try:
         document = yaml.safe_load(text) or {}
-        return _config(document)
+        return from_document(document)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ConfigError(f"Unable to parse config: {path}: {error}") from None
 
 
-def _config(document: object) -> Config:
+def from_document(document: object) -> Config:
+    """Return what a document in Promtail's form says. Raises ValueError and TypeError."""
     root = _known(document, _SECTIONS, "config.Config")
     server = _section(root, "server")
     level = logs.level(str(server.get("log_level", "info")))
@@ -154,6 +157,7 @@ def _scrape(scrape: object) -> Scrape:
             job=job,
             pipeline=Pipeline(values.get("pipeline_stages")),
             rules=relabel.parse(values.get("relabel_configs")),
+            target_rules=(),
             docker=tuple(_docker(one) for one in values.get("docker_sd_configs") or ()),
         )
     except ValueError as error:

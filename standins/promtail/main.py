@@ -1,31 +1,25 @@
-"""Promtail's command line, and the parts put together."""
+"""Promtail's command line and its pages."""
 
 from __future__ import annotations
 
-import asyncio
 import html
 import logging
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import yaml
 from aiohttp import web
 
-from standins.promtail import VERSION, config
-from standins.promtail.client import Client
+from standins.promtail import config
+from standins.promtail.application import SINK, application
 from standins.promtail.config import Config
-from standins.promtail.metrics import Metrics
-from standins.promtail.positions import Positions
-from standins.promtail.targets import Sink, flush, watch
-from standins.shared import flags, logs, metrics, server
+from standins.promtail.program import PROMTAIL
+from standins.promtail.targets import Sink
+from standins.shared import flags, logs, server
 from standins.shared.logs import fields
 from standins.shared.process import ConfigError
-from standins.shared.units import NANOSECONDS
 
 _FLAGS: dict[str, str | bool] = {"config.file": "", "check-syntax": False, "version": False}
-_MAX_BODY = 1 << 16
-_TIMEOUT = 10.0
 _NOT_READY = "Not ready: Unable to find any logs to tail. Please verify permissions, volumes, scrape_config, etc.\n"
 
 _log = logging.getLogger("standins.promtail.main")
@@ -35,7 +29,7 @@ def main(arguments: list[str]) -> None:
     """Run until SIGTERM. Raises ConfigError."""
     values = flags.parse(arguments, _FLAGS)
     if values["version"]:
-        sys.stdout.write(f"promtail, version {VERSION} (stackctl stand-in)\n")
+        sys.stdout.write(f"promtail, version {PROMTAIL.version} (stackctl stand-in)\n")
         return
     if not values["config.file"]:
         raise ConfigError("no config file given: -config.file")
@@ -44,47 +38,10 @@ def main(arguments: list[str]) -> None:
     if values["check-syntax"]:
         _log.info("Valid config file! No syntax issues found")
         return
-    _log.info("Starting Promtail", extra=fields(version=VERSION, standin=True))
-    server.serve(application(settings), settings.address, settings.port)
-
-
-def application(settings: Config) -> web.Application:
-    """Give the application; it reads and sends while it runs. Raises ConfigError for a bad positions file."""
-    registry = metrics.registry("promtail", VERSION)
-    app = server.application(
-        registry,
-        duration_metric="promtail_standin_request_duration_seconds",
-        max_body=_MAX_BODY,
-        timeout=_TIMEOUT,
-    )
-    own = Metrics(registry)
-    try:
-        positions = Positions(settings.positions)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    clients = [Client(client, own, settings.line_limit) for client in settings.clients]
-    sink = Sink(clients, positions, own)
-
-    async def work() -> None:
-        async with asyncio.TaskGroup() as group:
-            for client in sink.clients:
-                group.create_task(client.run())
-            for scrape in settings.scrapes:
-                group.create_task(flush(scrape, sink))
-                for docker in scrape.docker:
-                    group.create_task(watch(scrape, docker, sink))
-            while True:
-                await asyncio.sleep(settings.sync_period / NANOSECONDS)
-                positions.save()
-
-    async def save_last(_app: web.Application) -> AsyncIterator[None]:
-        yield
-        positions.save()
-
-    app.cleanup_ctx.append(save_last)
-    server.background(app, work)
-    _routes(app, settings, sink)
-    return app
+    _log.info("Starting Promtail", extra=fields(version=PROMTAIL.version, standin=True))
+    app = application(settings, PROMTAIL)
+    _routes(app, settings, app[SINK])
+    server.serve(app, settings.address, settings.port)
 
 
 def _routes(app: web.Application, settings: Config, sink: Sink) -> None:
@@ -125,7 +82,7 @@ def _targets(sink: Sink) -> str:
                 target.job,
                 target.name,
                 "ready" if target.running else "not ready",
-                target.cursor.position,
+                str(target.since),
                 target.problem,
             )
         )

@@ -22,17 +22,13 @@ from standins.shared.template import Template, TemplateError
 
 @dataclass(slots=True)
 class Entry:
-    """A line on its way: nanoseconds since 1970, its labels, and what the stages have read out of it so far.
-
-    `origin` is the caller's: of an entry made of several lines it is the last line's.
-    """
+    """A line on its way: nanoseconds since 1970, its labels, and what the stages have read out of it so far."""
 
     time: int
     line: str
     labels: dict[str, str]
     extracted: dict[str, object] = field(default_factory=dict)
     drop_reason: str | None = None
-    origin: object = None
 
 
 class Stage(Protocol):
@@ -65,9 +61,9 @@ class Pipeline:
         """Send an entry through, and return what comes out by now; of an entry that is dropped its reason says so."""
         return _run(self._stages, _begun(entry), self._clock())
 
-    def flush(self) -> list[Entry]:
-        """Return the entries that were waiting for more lines, and have waited long enough."""
-        return _flush(self._stages, self._clock())
+    def flush(self, *, at_once: bool = False) -> list[Entry]:
+        """Return the entries that were waiting for more lines, and have waited long enough or may not any more."""
+        return _flush(self._stages, math.inf if at_once else self._clock())
 
 
 def _begun(entry: Entry) -> Entry:
@@ -225,12 +221,21 @@ class _Timestamp:
     """`timestamp`: a value becomes the entry's time.
 
     One that cannot be read is handled as `action_on_failure` says: `fudge`, one nanosecond after the stream's last
-    good time, or `skip`, the time that the entry has.
+    good time, or `skip`, the time that the entry has. `action_on_duplicate_timestamp` is Alloy's: `fudge`
+    moves an entry with the time of the one before behind it, by a nanosecond.
     """
 
     def __init__(self, settings: object) -> None:
         values = _mapping(
-            settings, {"source", "format", "fallback_formats", "location", "action_on_failure"}
+            settings,
+            {
+                "source",
+                "format",
+                "fallback_formats",
+                "location",
+                "action_on_failure",
+                "action_on_duplicate_timestamp",
+            },
         )
         for key in ("source", "format"):
             if not values.get(key):
@@ -242,23 +247,33 @@ class _Timestamp:
         action = values.get("action_on_failure", "fudge")
         if action not in {"skip", "fudge"}:
             raise ValueError("invalid action on failure (supported values are [skip fudge])")
+        duplicate = values.get("action_on_duplicate_timestamp", "keep")
+        if duplicate not in {"keep", "fudge"}:
+            raise ValueError(
+                "invalid action on duplicate timestamp (supported values are [keep fudge])"
+            )
         self._fudge = action == "fudge"
-        self._last: dict[label_sets.LabelSet, int] = {}
+        self._spreads = duplicate == "fudge"
+        self._last: dict[label_sets.LabelSet, tuple[int, int]] = {}
+        """By stream the time that was read last, and the one that the entry then got."""
 
     def process(self, entry: Entry) -> None:
         found = self._read(_text(entry.extracted.get(self._source)))
         if found is not None:
             entry.time = found
-        if not self._fudge:
+        if not (self._fudge or self._spreads):
             return
         stream = label_sets.label_set(entry.labels)
+        read, given = self._last.get(stream, (None, 0))
         if found is None:
-            if stream not in self._last:
+            if read is None or not self._fudge:
                 return
-            entry.time = self._last[stream] + 1
-        elif stream not in self._last and len(self._last) >= _MAX_STREAMS:
+            entry.time, found = given + 1, read
+        elif read is None and len(self._last) >= _MAX_STREAMS:
             self._last.clear()
-        self._last[stream] = entry.time
+        elif self._spreads and found == read:
+            entry.time = given + 1
+        self._last[stream] = found, entry.time
 
     def _read(self, text: str | None) -> int | None:
         if text is None:
@@ -403,7 +418,6 @@ class _Block:
 
     first: Entry
     lines: list[str]
-    origin: object
     since: float
 
 
@@ -432,13 +446,13 @@ class _Multiline(Gathering):
             if block is None and len(self._blocks) >= _MAX_STREAMS:
                 gone += self.flush(math.inf)
                 self._blocks.clear()
-            block = self._blocks[stream] = _Block(entry, [], None, now)
+            block = self._blocks[stream] = _Block(entry, [], now)
         elif block is None:
             return [entry]
         # An empty line alone is no entry.
         if block.lines or entry.line:
             block.lines.append(entry.line)
-        block.origin, block.since = entry.origin, now
+        block.since = now
         if len(block.lines) >= self._max:
             gone += self._gone(block)
         return gone
@@ -458,7 +472,6 @@ class _Multiline(Gathering):
                 text,
                 dict(first.labels),
                 dict(first.extracted),
-                origin=block.origin,
             )
         ]
 

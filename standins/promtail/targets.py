@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 from standins.promtail import relabel
 from standins.promtail.client import Client
 from standins.promtail.config import DockerConfig, Scrape
-from standins.promtail.cursor import Cursor
 from standins.promtail.demux import Demultiplexer, Message, ProtocolError
 from standins.promtail.discovery import LOG_STREAM, NAME, discover
 from standins.promtail.metrics import Metrics
 from standins.promtail.positions import Positions
+from standins.promtail.program import Program
 from standins.promtail.stages import Entry
-from standins.shared.docker import Docker, DockerError, NotFoundError
+from standins.shared.docker import Docker, DockerError
+from standins.shared.labels import show
 from standins.shared.logs import fields
 from standins.shared.units import NANOSECONDS
 
 _log = logging.getLogger("standins.promtail.targets")
-
-# Not Promtail's `cursor-`: it reads whole seconds there, and would fail on what the stand-in leaves in the volume.
-_KEY = "standin-cursor-"
 
 _FLUSH_SECONDS = 0.25
 
@@ -34,73 +31,69 @@ StreamLabels = Mapping[str, Mapping[str, str]]
 
 @dataclass(slots=True)
 class Target:
-    """A container that is being read, or was."""
+    """A container that is being read, or was; `labels` belong to the key of its position."""
 
     job: str
     name: str
-    cursor: Cursor
+    labels: str
+    since: int
+    """Where reading begins, in whole seconds since 1970."""
     running: bool = False
     problem: str = ""
 
 
 @dataclass(slots=True)
 class Sink:
-    """Where lines go: through a job's pipeline to every client; their positions are noted once all have them."""
+    """Where lines go: through a job's pipeline to every client.
+
+    As the originals do, it notes a line's second as the position once the line is read, not once Loki has it.
+    """
 
     clients: list[Client]
     positions: Positions
     metrics: Metrics
+    program: Program
     targets: dict[str, Target] = field(default_factory=dict)
 
     async def send(self, entries: Iterable[Entry]) -> None:
-        """Send what a pipeline gives; with all clients done with an entry, its container is at its position.
-
-        An entry's origin is the container and the position.
-        """
+        """Send what a pipeline gives to all clients."""
         for entry in entries:
-            await self._send(entry)
+            if entry.drop_reason is not None:
+                self.metrics.pipeline_drops.labels(entry.drop_reason).inc()
+            elif not entry.labels:
+                self.metrics.pipeline_drops.labels("no_labels").inc()
+            else:
+                for client in self.clients:
+                    await client.put(entry)
 
-    async def _send(self, entry: Entry) -> None:
-        if entry.drop_reason is not None:
-            self.metrics.pipeline_drops.labels(entry.drop_reason).inc()
-            return
-        if not entry.labels:
-            self.metrics.pipeline_drops.labels("no_labels").inc()
-            return
-        container, position = cast("tuple[str, str]", entry.origin)
-        done = self._after(len(self.clients), container, position)
+    async def drain(self, scrapes: Iterable[Scrape]) -> None:
+        """Try once to send all that was read and is still here."""
+        held = [entry for scrape in scrapes for entry in scrape.pipeline.flush(at_once=True)]
         for client in self.clients:
-            await client.put(entry, done)
+            await client.drain(held)
 
-    def _after(self, left: int, container: str, position: str) -> Callable[[], None]:
-        def done() -> None:
-            nonlocal left
-            left -= 1
-            if not left:
-                self.positions.put(_KEY + container, position)
-
-        return done
-
-    def target(self, scrape: Scrape, container: str, name: str) -> Target:
-        """Give the target of a container, made if it is new: its cursor is then where the last process left it."""
+    def target(self, scrape: Scrape, container: str, name: str, labels: str) -> Target:
+        """Give the target of a container, made if it is new: it begins where the last process left it."""
         if container not in self.targets:
-            cursor = Cursor(self.positions.get(_KEY + container))
-            self.targets[container] = Target(scrape.job, name, cursor)
+            since = self.positions.get(container, labels) or 0
+            self.targets[container] = Target(scrape.job, name, labels, since)
         return self.targets[container]
+
+    def note(self, container: str, target: Target, time: int) -> None:
+        """Note that a line of a container was read; `time` in nanoseconds since 1970."""
+        seconds = time // NANOSECONDS
+        self.positions.put(container, target.labels, seconds)
+        if self.program.resumes:
+            target.since = seconds
 
     def set_running(self, target: Target, running: bool) -> None:
         """Note that a target is being read, or is not any more."""
         target.running = running
         self.metrics.targets_active.set(sum(one.running for one in self.targets.values()))
 
-    def idle(self) -> set[str]:
-        """Give the containers that have a position and are not being read."""
-        known = {key.removeprefix(_KEY) for key in self.positions if key.startswith(_KEY)}
-        return {one for one in known if one not in self.targets or not self.targets[one].running}
-
     def forget(self, container: str) -> None:
-        """Remove what is known of a container that does not exist any more."""
-        self.positions.forget(_KEY + container)
+        """Remove what is known of a container."""
+        self.positions.forget(container)
         self.targets.pop(container, None)
 
 
@@ -114,33 +107,26 @@ async def flush(scrape: Scrape, sink: Sink) -> None:
 async def watch(scrape: Scrape, config: DockerConfig, sink: Sink) -> None:
     """Look for containers for ever, and read each that there is."""
     readers: dict[str, asyncio.Task[None]] = {}
-    stopped: set[str] = set()
     async with Docker(config.host) as docker, asyncio.TaskGroup() as group:
         while True:
             try:
                 found = await discover(docker, config)
+                for gone in [one for one in readers if one not in found and readers[one].done()]:
+                    del readers[gone]
+                    if sink.program.resumes:
+                        sink.forget(gone)
                 readers = {key: task for key, task in readers.items() if not task.done()}
                 for container in found.keys() - readers.keys():
-                    labels = _by_stream(scrape, found[container])
-                    if labels:
-                        target = sink.target(scrape, container, found[container][NAME].lstrip("/"))
+                    kept = relabel.process(scrape.target_rules, found[container])
+                    labels = kept and _by_stream(scrape, kept)
+                    if kept and labels:
+                        name = found[container][NAME].lstrip("/")
+                        target = sink.target(scrape, container, name, show(sorted(kept.items())))
                         reading = _read(docker, scrape, sink, container, target, labels)
                         readers[container] = group.create_task(reading)
-                stopped = await _forget_removed(docker, sink, found.keys() | stopped) - found.keys()
             except DockerError as error:
                 _log.error("Unable to refresh target groups", extra=fields(err=error))
             await asyncio.sleep(config.refresh / NANOSECONDS)
-
-
-async def _forget_removed(docker: Docker, sink: Sink, existing: set[str]) -> set[str]:
-    """Forget what was removed; give `existing` with the containers that are only stopped."""
-    for container in sink.idle() - existing:
-        try:
-            await docker.get(f"/containers/{container}/json")
-            existing = existing | {container}
-        except NotFoundError:
-            sink.forget(container)
-    return existing
 
 
 def _by_stream(scrape: Scrape, discovered: Mapping[str, str]) -> StreamLabels:
@@ -168,15 +154,12 @@ async def _read(
     sink.set_running(target, True)
     target.problem = ""
     try:
-        async for message in _messages(docker, container, target.cursor.rewind(), sink.metrics):
-            if not target.cursor.is_new(message.time):
-                continue
-            sink.metrics.docker_entries.inc()
+        async for message in _messages(docker, container, target.since, sink.metrics):
             if message.stream in labels:
-                origin = (container, target.cursor.position)
-                stream = dict(labels[message.stream])
-                entry = Entry(message.time, message.line, stream, origin=origin)
+                entry = Entry(message.time, message.line, dict(labels[message.stream]))
                 await sink.send(scrape.pipeline.run(entry))
+            sink.metrics.docker_entries.inc()
+            sink.note(container, target, message.time)
     except (DockerError, ProtocolError) as error:
         target.problem = str(error)
         _log.warning("could not transfer logs", extra=fields(container=container, err=error))
@@ -189,13 +172,12 @@ async def _messages(
 ) -> AsyncIterator[Message]:
     state = await docker.get(f"/containers/{container}/json")
     demultiplexer = Demultiplexer(terminal=bool(state["Config"]["Tty"]))
-    seconds, rest = divmod(since, NANOSECONDS)
     params = {
         "follow": "1",
         "stdout": "1",
         "stderr": "1",
         "timestamps": "1",
-        "since": f"{seconds}.{rest:09d}",
+        "since": str(since),
     }
     counted = 0
     async for chunk in docker.stream(f"/containers/{container}/logs", params):

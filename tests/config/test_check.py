@@ -11,6 +11,7 @@ from stackctl.config.load import load as load_settings
 from stackctl.docker.engine import Engine
 from stackctl.images import sets
 from stackctl.project.monitored import monitored_services
+from stackctl.project.state import StateFolder
 from stackctl.render import validate
 from stackctl.render.configuration import write_configuration
 from stackctl.services.releases import Releases
@@ -42,7 +43,13 @@ def test_every_program_takes_the_configuration_as_it_is(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path, releases: Releases
 ) -> None:
     defaults = load_settings(environ={})
-    write_configuration(defaults, tmp_path, releases, monitored_services(defaults, demo=True))
+    write_configuration(
+        defaults,
+        StateFolder(tmp_path / "none"),
+        tmp_path,
+        releases,
+        monitored_services(defaults, demo=True),
+    )
     found = verdicts(tmp_path, releases)
     assert {service for service, _ in found} == set(BREAKS)
     assert {one.output for one in found.values()} == {""}
@@ -53,7 +60,13 @@ def test_each_program_refuses_its_own_broken_file(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path, releases: Releases
 ) -> None:
     defaults = load_settings(environ={})
-    write_configuration(defaults, tmp_path, releases, monitored_services(defaults, demo=True))
+    write_configuration(
+        defaults,
+        StateFolder(tmp_path / "none"),
+        tmp_path,
+        releases,
+        monitored_services(defaults, demo=True),
+    )
     for name, text in BREAKS.values():
         (tmp_path / name).write_text(text)
     rules = tmp_path / "prometheus" / "alerts" / "ai.yml"

@@ -18,8 +18,9 @@ from stackctl.project.secrets import Secrets
 from stackctl.project.state import open_state
 from stackctl.render.configuration import render
 from stackctl.render.promql import metric_names
+from stackctl.services import catalog
 from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, SERVICES, image_variable
-from stackctl.services.releases import PLAN
+from stackctl.services.releases import PLAN, table
 from stackctl.util import paths
 from stackctl.values.durations import parse_duration
 from tests.config.contract import EXPORTED
@@ -111,7 +112,7 @@ def test_every_port_is_on_loopback_and_is_the_settings_default(rendered: Path) -
 def test_the_services_table_is_the_compose_files(rendered: Path) -> None:
     found = config(rendered, demo=True)["services"]
     assert {name: service["profiles"][0] for name, service in found.items()} == {
-        name: service.profile for name, service in SERVICES.items()
+        service.name: service.profile for service in catalog.select(releases=PLAN)
     }
 
 
@@ -288,8 +289,11 @@ def test_without_its_env_compose_says_what_to_run() -> None:
 
 def test_every_image_has_both_sets_and_one_variable() -> None:
     found = sets.catalogue(PLAN)
-    assert {service for image in found for service in image.services} == set(SERVICES)
-    assert {image.variable for image in found} == set(map(image_variable, IMAGES))
+    assert {service for image in found for service in image.services} == {
+        one.name for one in catalog.select(releases=PLAN)
+    }
+    of_plan = {name for name in IMAGES if "plan" in table()[name]}
+    assert {image.variable for image in found} == set(map(image_variable, of_plan))
     assert all(
         image.local.startswith("stackctl/") and image.local.endswith(":local") for image in found
     )

@@ -157,6 +157,11 @@ class Stack:
         self.sent = [2.0]
         self.refused_lines: dict[str, float] = {}
         self.dropped_lines: dict[str, float] = {}
+        self.counted = [
+            "loki_distributor_lines_received_total",
+            "instance_reason:log_collector_dropped_entries:sum",
+        ]
+        self.sent_lines = [100.0]
         self.corruptions = 0.0
         self.probes = {"api": 1.0}
         self.missing: set[str] = set()
@@ -201,9 +206,15 @@ class Stack:
         if exposed is not None:
             found = [{"metric": labels, "value": [0, str(value)]} for labels, value in exposed]
             return as_json(success({"resultType": "vector", "result": found}))
+        if expression.startswith("count by (__name__)"):
+            found = [{"metric": {"__name__": one}, "value": [0, "1"]} for one in self.counted]
+            return as_json(success({"resultType": "vector", "result": found}))
+        if "log_collector_sent" in expression:
+            found = [{"metric": {}, "value": [0, str(one)]} for one in self.sent_lines]
+            return as_json(success({"resultType": "vector", "result": found}))
         for name, reasons in (
             (b"loki_discarded", self.refused_lines),
-            (b"promtail_dropped", self.dropped_lines),
+            (b"log_collector_dropped", self.dropped_lines),
         ):
             if name in request.body:
                 found = [
@@ -275,6 +286,7 @@ async def context_of(
             left_out=(),
             expected_dashboards=("system-overview",),
             dashboards=Path("infrastructure/monitoring/grafana/dashboards"),
+            log_collector="promtail",
             log_job="rust-core-engine",
             load=None,
             sink=None,

@@ -45,7 +45,7 @@ def sent(lines: Iterable[Entry]) -> list[Entry]:
 
 
 def line(at: int, text: str, job: str = "python-ai-service", stream: str = "stderr") -> Entry:
-    return Entry(at, text, {"job": job, "stream": stream}, origin=at)
+    return Entry(at, text, {"job": job, "stream": stream})
 
 
 def kept(entries: list[Entry]) -> list[tuple[str, str | None]]:
@@ -106,7 +106,7 @@ def test_an_entry_waits_a_second_for_more_lines_and_then_goes() -> None:
     assert not own.flush()
     clock.now = 2.0
     (entry,) = own.flush()
-    assert (entry.time, entry.origin, entry.line) == (1, 2, "\n".join(TRACE[:2]))
+    assert (entry.time, entry.line) == (1, "\n".join(TRACE[:2]))
     assert not own.flush()
     # What follows later has the time and the level of the entry that it belongs to, as with Promtail.
     assert not own.run(line(3, TRACE[2]))

@@ -18,10 +18,10 @@ from prometheus_client import CollectorRegistry
 
 from standins.promtail import config, relabel
 from standins.promtail.client import Client, ClientConfig, LineLimit
-from standins.promtail.cursor import Cursor
 from standins.promtail.demux import Demultiplexer, Message, ProtocolError
 from standins.promtail.metrics import Metrics
 from standins.promtail.positions import Positions
+from standins.promtail.program import PROMTAIL
 from standins.promtail.stages import Entry
 from standins.shared.process import ConfigError
 
@@ -158,41 +158,6 @@ def test_what_is_no_frame_is_refused() -> None:
         list(Demultiplexer(terminal=False).feed(b"HTTP/1.1 200 OK\r\n"))
 
 
-def read(log: list[int], cursor: Cursor, until: int) -> list[int]:
-    """Give the places in the log of what is new, reading as the engine gives it: from a time on."""
-    since = cursor.rewind()
-    given = [(place, time) for place, time in enumerate(log[:until]) if time >= since]
-    return [place for place, time in given if cursor.is_new(time)]
-
-
-@given(
-    st.lists(st.integers(-SECOND // 4, 2 * SECOND), min_size=1, max_size=60),
-    st.lists(st.integers(0, 60), max_size=5),
-)
-def test_every_message_is_new_once_however_reading_is_interrupted(
-    steps: list[int], stops: list[int]
-) -> None:
-    log, at = [], 10 * SECOND
-    for step in steps:
-        at += max(step, 0)
-        # Out of order by a quarter of a second at most, and often the same.
-        log.append(at + min(step, 0))
-    seen: list[int] = []
-    position = None
-    for stop in [*sorted(min(stop, len(log)) for stop in stops), len(log)]:
-        cursor = Cursor(position)
-        seen += read(log, cursor, stop)
-        position = cursor.position
-    assert seen == list(range(len(log)))
-
-
-def test_older_files_of_a_log_may_be_gone() -> None:
-    cursor = Cursor()
-    assert read([1, 2, 3], cursor, 3) == [0, 1, 2]
-    again = Cursor(cursor.position)
-    assert read([2 * SECOND, 3 * SECOND], again, 2) == [0, 1]
-
-
 @pytest.mark.parametrize(
     ("truncate", "sent", "counter"),
     [
@@ -205,7 +170,6 @@ def test_a_line_over_the_limit_is_cut_or_dropped(
 ) -> None:
     registry = CollectorRegistry()
     settings = ClientConfig("http://loki/push", 0, 1 << 20, SECOND, 0, 0, 0, {}, {})
-    done: list[str] = []
     pushed: list[str] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -218,20 +182,14 @@ def test_a_line_over_the_limit_is_cut_or_dropped(
         app.router.add_post("/push", take)
         async with TestServer(app) as server:
             own = replace(settings, url=str(server.make_url("/push")))
-            client = Client(own, Metrics(registry), LineLimit(4, truncate))
+            client = Client(own, Metrics(registry, PROMTAIL), PROMTAIL, LineLimit(4, truncate))
             # The last one's character at the limit is cut in two.
             for line in ("four", "longer", "\u00e9\u00e9\u00e9", "e\u00e9\u00e9"):
-                await client.put(Entry(1, line, {"job": "a"}), lambda: done.append("x"))
-            sending = asyncio.create_task(client.run())
-            for _ in range(200):
-                if len(done) == 4:
-                    break
-                await asyncio.sleep(0.01)
-            sending.cancel()
+                await client.put(Entry(1, line, {"job": "a"}))
+            await client.drain([])
 
     asyncio.run(run())
     assert pushed == sent
-    assert len(done) == 4
     counted = [
         sample.value
         for metric in registry.collect()
@@ -264,15 +222,35 @@ def test_positions_are_kept_as_promtail_keeps_them(tmp_path: Path) -> None:
     positions = Positions(path)
     positions.save()
     assert not path.exists()
-    positions.put("a", "12+1")
-    positions.put("b", "1")
+    positions.put("a", "{}", 12)
+    positions.put("b", "{}", 1)
     positions.forget("b")
     positions.save()
-    assert yaml.safe_load(path.read_text(encoding="utf-8")) == {"positions": {"a": "12+1"}}
+    assert yaml.safe_load(path.read_text(encoding="utf-8")) == {"positions": {"cursor-a": "12"}}
     assert path.stat().st_mode & 0o777 == 0o600
     assert [*tmp_path.iterdir()] == [path]
     again = Positions(path)
-    assert (again.get("a"), again.get("b"), list(again)) == ("12+1", None, ["a"])
+    assert (again.get("a", "other"), again.get("b", "{}")) == (12, None)
+
+
+def test_alloy_keeps_positions_by_container_and_labels(tmp_path: Path) -> None:
+    path = tmp_path / "loki.source.docker.docker" / "positions.yml"
+    positions = Positions(path, labelled=True)
+    positions.put("a", '{job="x"}', 12)
+    positions.put("b", '{job="y"}', 13)
+    positions.save()
+    again = Positions(path, labelled=True)
+    assert again.get("a", '{job="x"}') == 12
+    assert again.get("a", '{job="y"}') is None
+    again.forget("a")
+    again.save()
+    assert Positions(path, labelled=True).get("a", '{job="x"}') is None
+
+
+def test_what_an_earlier_stand_in_left_among_the_positions_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "positions.yaml"
+    path.write_text('positions: {standin-cursor-a: "12+3"}\n', encoding="utf-8")
+    assert Positions(path).get("a", "") is None
 
 
 @pytest.mark.parametrize("text", ["positions: [", "positions: 1", "[]"])

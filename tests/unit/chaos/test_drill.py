@@ -570,6 +570,7 @@ def verified(
                 left_out=left_out,
                 expected_dashboards=(),
                 dashboards=Path(),
+                log_collector="promtail",
                 log_job=None,
                 load=None,
                 sink=sink,

@@ -231,7 +231,7 @@ def test_a_stack_whose_containers_have_all_ended_is_stopped(engine: MemoryEngine
     done = run_here("verify")
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
-        "stackctl: project bot-core is stopped: none of its 19 containers is running;"
+        "stackctl: project bot-core is stopped: none of its 20 containers is running;"
         " `stackctl up` starts them\n"
     )
 

@@ -38,7 +38,9 @@ from tests.support.images import ContainerdEngine, FakeImage, ImageEngine, Regis
 pytestmark = pytest.mark.usefixtures("state_dir", "clean_environment")
 
 MIRROR = "mirror.example:5000/hub"
-UPSTREAM = {image.variable: image.upstream for image in sets.catalogue(PLAN)}
+NOT_IN_PLAN = {"ALLOY_IMAGE": "grafana/alloy:v1.18.1"}
+"""The image of a service that the plan's release does without; the compose files name it all the same."""
+UPSTREAM = NOT_IN_PLAN | {image.variable: image.upstream for image in sets.catalogue(PLAN)}
 """What names every image of the upstream set, where nothing else is said."""
 
 
@@ -133,21 +135,24 @@ def test_every_upstream_image_is_taken_from_the_mirror_but_those_that_are_set_or
     assert found.pop("LOKI_IMAGE") == "own/loki:1"
     assert found["REDIS_IMAGE"] == f"{MIRROR}/library/redis:7.2-alpine"
     assert found.pop("DEMO_IMAGE") == "stackctl/demo:upstream"
+    assert found.pop("ALLOY_IMAGE") == NOT_IN_PLAN["ALLOY_IMAGE"]
     assert all(reference.startswith(f"{MIRROR}/") for reference in found.values())
-    assert {*found, "LOKI_IMAGE", "DEMO_IMAGE"} == set(map(image_variable, IMAGES))
+    assert {*found, "LOKI_IMAGE", "DEMO_IMAGE", "ALLOY_IMAGE"} == set(map(image_variable, IMAGES))
 
 
 def test_every_image_is_named_so_that_no_other_env_file_names_one() -> None:
     assert sets.variables(settings_of(), "upstream", PLAN, demo=True) == UPSTREAM
     # Without the demo Redis and the like are those of bot-core's own files, and so are their variables.
     without = sets.variables(settings_of(), "upstream", PLAN, demo=False)
-    assert without == {image.variable: image.upstream for image in sets.catalogue(PLAN, demo=False)}
+    assert without == NOT_IN_PLAN | {
+        image.variable: image.upstream for image in sets.catalogue(PLAN, demo=False)
+    }
     assert "REDIS_IMAGE" not in without
 
 
 def test_the_local_set_is_in_no_mirror() -> None:
     found = sets.variables(settings_of(STACKCTL_REGISTRY_MIRROR=MIRROR), "local", PLAN, demo=True)
-    assert found == {image.variable: image.local for image in sets.catalogue(PLAN)}
+    assert found == NOT_IN_PLAN | {image.variable: image.local for image in sets.catalogue(PLAN)}
 
 
 @pytest.mark.parametrize("value", ["mirror.example", "localhost/a", "m:5000", "10.0.0.1:80/a/b-c"])

@@ -27,6 +27,7 @@ from stackctl.services.catalog import (
     ContainerHealth,
     ContainerSeries,
     HttpProbe,
+    LinesSent,
     Service,
     application,
     without_container_series,
@@ -38,6 +39,7 @@ HTTP = Service("prometheus", "monitoring", HttpProbe("/-/ready"))
 METRIC = Service(
     "mongodb", "demo", HttpProbe("/metrics", via="prometheus", metric="mongodb_up", value=1)
 )
+COLLECTOR = Service("prometheus", "monitoring", LinesSent("read_total", "sent_total"))
 HEALTH = Service("redis", "demo", ContainerHealth())
 
 
@@ -109,6 +111,23 @@ def test_a_metric_with_the_value_is_the_proof_whatever_its_labels(body: bytes) -
 )
 def test_a_page_without_the_metrics_value_is_waited_for(body: bytes, reason: str) -> None:
     assert waiting_reasons(body) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "it has not read a line of any container: docker-socket-proxy may refuse it"),
+        (b"read_total 0\nsent_total 0\n", "it has not read a line of any container"),
+        (b"read_total 7\n", "Loki has not taken a line of it"),
+        (b'read_total 7\nsent_total{host="loki:3100"} 0\n', "Loki has not taken a line of it"),
+    ],
+)
+def test_a_log_collector_is_ready_once_loki_has_taken_lines_of_it(body: bytes, reason: str) -> None:
+    answers = iter([body, b'read_total 7\nsent_total{host="a"} 0\nsent_total{host="b"} 3\n'])
+    with serving({"/metrics": lambda _: Reply(next(answers))}) as server:
+        waiting, ready = wait(server.url, MemoryEngine(container("prometheus")), COLLECTOR)
+    assert waiting.reason.startswith(reason)
+    assert ready.state == "ready"
 
 
 def test_health_of_the_container_is_the_proof_where_no_port_is_published() -> None:

@@ -46,9 +46,9 @@ def test_a_right_stack_passes_every_check(stack: Stack) -> None:
 @pytest.mark.parametrize(
     "reason", ["too_far_behind", "greater_than_max_sample_age", "out_of_order"]
 )
-def test_lines_that_promtail_read_again_are_not_lost(stack: Stack, reason: str) -> None:
+def test_lines_that_were_read_again_are_not_lost(stack: Stack, reason: str) -> None:
     stack.refused_lines = {reason: 12.0, "rate_limited": 0.0}
-    # Promtail counts the whole batch that had one of them.
+    # The log collector counts the whole batch that had one of them.
     stack.dropped_lines = {"ingester_error": 40.0}
     (result,) = (one for one in verify(stack).results if one.check.id == "loki.lost")
     assert result.finding.ok
@@ -56,7 +56,7 @@ def test_lines_that_promtail_read_again_are_not_lost(stack: Stack, reason: str) 
     stack.dropped_lines["rate_limited"] = 2.0
     (result,) = (one for one in verify(stack).results if one.check.id == "loki.lost")
     assert not result.finding.ok
-    assert "2 dropped by Promtail (rate_limited)" in result.finding.observed
+    assert "2 dropped by promtail (rate_limited)" in result.finding.observed
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,28 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "lost lines": (
         "loki.lost",
         lambda s: s.refused_lines.update(rate_limited=5.0, too_far_behind=7.0),
-        "5 refused by Loki (rate_limited); not counted: lines that Promtail read again, refused as "
+        "5 refused by Loki (rate_limited); not counted: lines that were read again, refused as "
         "too old (7 too_far_behind)",
+    ),
+    "no counters of lines": (
+        "loki.lost",
+        lambda s: s.counted.clear(),
+        "Prometheus has no instance_reason:log_collector_dropped_entries:sum and no loki_distributor_",
+    ),
+    "a collector that sends nothing": (
+        "loki.collected",
+        lambda s: setattr(s, "sent_lines", [0.0]),
+        "0 since it started",
+    ),
+    "no counter of the collector": (
+        "loki.collected",
+        lambda s: setattr(s, "sent_lines", []),
+        "Prometheus has no instance:log_collector_sent_entries:sum",
     ),
     "dropped lines": (
         "loki.lost",
         lambda s: s.dropped_lines.update(ingester_error=3.0),
-        "3 dropped by Promtail (ingester_error)",
+        "3 dropped by promtail (ingester_error)",
     ),
     "refused notifications": (
         "notifications.failures",

@@ -99,6 +99,7 @@ def verified(
                 left_out=(),
                 expected_dashboards=expected,
                 dashboards=folder,
+                log_collector="promtail",
                 log_job=log_job,
                 load=None,
                 sink=None,

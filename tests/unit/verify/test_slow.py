@@ -241,6 +241,7 @@ def run(
                 left_out=(),
                 expected_dashboards=(),
                 dashboards=Path("infrastructure/monitoring/grafana/dashboards"),
+                log_collector="promtail",
                 log_job=None,
                 load=LoadRunner(
                     fake.url, Target("fake", 80, "/metrics"), "/api/health", requests=10

@@ -1,0 +1,167 @@
+"""Hands the positions in the containers' logs from one log collector to the other, to go on where that one stopped.
+
+Both keep a file in the same volume, and in it whole seconds since 1970 under `cursor-` and the container's ID
+(positions.go and docker/tailer.go of Promtail 2.9 and Alloy 1.18). Alloy's keys also have the labels of its target,
+which `discovery.relabel` of config.alloy makes, and each of its components that reads has a file of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+import yaml
+
+from stackctl.docker import named_volumes
+from stackctl.docker.models import PROJECT_LABEL, SERVICE_LABEL, Inspected, labels_of, name_of
+from stackctl.errors import StackctlError
+from stackctl.services.applications import MonitoredServices
+
+VOLUME = "promtail_positions"
+"""The volume of the compose files that both collectors have."""
+
+_CURSOR = "cursor-"
+_FILES = {
+    "promtail": ("positions.yaml",),
+    "alloy": (
+        "loki.source.docker.docker/positions.yml",
+        "loki.source.docker.attached/positions.yml",
+    ),
+}
+_OWN_NAME = re.compile(r"(?:[0-9a-f]{12}_)?(.+?)(?:-run-[0-9a-f]+)?")
+"""What `container_name` is of a container's name, as in config.alloy."""
+
+
+def hand_over(
+    project: str,
+    giver: str,
+    taker: str,
+    containers: Iterable[Inspected],
+    monitored: MonitoredServices,
+) -> int:
+    """Write the positions of `giver` for `taker`, and return for how many containers.
+
+    Raises EngineError where Docker does not copy, StackctlError for a file of positions that cannot be read.
+    """
+    volume = f"{project}_{VOLUME}"
+    if not named_volumes.present([volume]):
+        return 0
+    with named_volumes.open_transfer(project) as transfer, tempfile.TemporaryFile() as stored:
+        transfer.read(volume, stored)
+        stored.seek(0)
+        positions = _read(stored, _FILES[giver])
+        files = (
+            {_FILES[taker][0]: _promtail(positions)}
+            if taker == "promtail"
+            else _alloy(positions, project, containers, monitored)
+        )
+        transfer.write(volume, io.BytesIO(_tar(files)))
+    return len(positions)
+
+
+def target_labels(
+    container: Inspected, project: str, monitored: MonitoredServices
+) -> Mapping[str, str]:
+    """Return the labels that Alloy's target of a container has (`discovery.relabel` of config.alloy)."""
+    labels, name = labels_of(container), name_of(container)
+    found = _OWN_NAME.fullmatch(name)
+    own_name = found[1] if found else name
+    service = labels.get(SERVICE_LABEL, "")
+    if not service and labels.get(PROJECT_LABEL) != project:
+        service = own_name
+    for host, called in monitored.hosts().items():
+        if host in (labels.get(SERVICE_LABEL), name):
+            service = called
+    return {
+        "__meta_docker_container_id": container["Id"],
+        "container_name": own_name,
+        "image": labels.get("stackctl.image", ""),
+        "job": service,
+        "service": service,
+    }
+
+
+def _read(stored: io.BufferedRandom, names: Iterable[str]) -> dict[str, str]:
+    """Return container ID → seconds from the files by these names in a volume's tar."""
+    wanted = {f"{named_volumes.ROOT}/{name}" for name in names}
+    found: dict[str, str] = {}
+    with tarfile.open(fileobj=stored, mode="r:") as tar:
+        for member in tar:
+            if str(PurePosixPath(member.name)) in wanted and (content := tar.extractfile(member)):
+                found |= _parsed(content.read(), member.name)
+    return found
+
+
+def _parsed(content: bytes, name: str) -> dict[str, str]:
+    try:
+        document = yaml.compose(content, yaml.SafeLoader)
+    except yaml.YAMLError:
+        raise StackctlError(f"{name}: the log collector's positions are damaged") from None
+    pairs = _pairs(document)
+    positions = next((value for key, value in pairs if key.value == "positions"), None)
+    found = {}
+    for key, value in _pairs(positions):
+        path = key.value
+        if isinstance(key, yaml.MappingNode):
+            path = next((part.value for word, part in _pairs(key) if word.value == "path"), "")
+        if path.startswith(_CURSOR) and value.value.isdecimal():
+            found[path.removeprefix(_CURSOR)] = value.value
+    return found
+
+
+def _pairs(node: yaml.Node | None) -> list[tuple[yaml.Node, yaml.Node]]:
+    pairs: list[tuple[yaml.Node, yaml.Node]] = (
+        node.value if isinstance(node, yaml.MappingNode) else []
+    )
+    return pairs
+
+
+def _promtail(positions: Mapping[str, str]) -> str:
+    return yaml.safe_dump(
+        {"positions": {_CURSOR + container: seconds for container, seconds in positions.items()}}
+    )
+
+
+def _alloy(
+    positions: Mapping[str, str],
+    project: str,
+    containers: Iterable[Inspected],
+    monitored: MonitoredServices,
+) -> dict[str, str]:
+    own, attached = _FILES["alloy"]
+    entries: dict[str, list[str]] = {own: [], attached: []}
+    for container in containers:
+        if (seconds := positions.get(container["Id"])) is None:
+            continue
+        labels = ", ".join(
+            f"{name}={json.dumps(value, ensure_ascii=False)}"
+            for name, value in target_labels(container, project, monitored).items()
+            if value
+        )
+        path = json.dumps(_CURSOR + container["Id"])
+        file = own if labels_of(container).get(PROJECT_LABEL) == project else attached
+        # JSON's strings are YAML's too.
+        entries[file].append(
+            f"  ? path: {path}\n    labels: {json.dumps('{' + labels + '}')}\n  : '{seconds}'\n"
+        )
+    return {file: "positions:\n" + "".join(lines) for file, lines in entries.items() if lines}
+
+
+def _tar(files: Mapping[str, str]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for folder in sorted({str(PurePosixPath(name).parent) for name in files} - {"."}):
+            entry = tarfile.TarInfo(f"{named_volumes.ROOT}/{folder}")
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o750
+            tar.addfile(entry)
+        for name, text in files.items():
+            content = text.encode()
+            entry = tarfile.TarInfo(f"{named_volumes.ROOT}/{name}")
+            entry.size, entry.mode = len(content), 0o600
+            tar.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()

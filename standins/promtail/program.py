@@ -1,0 +1,41 @@
+"""What differs between the two log collectors that this stands in for, beside their configuration files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A log collector: its name and version, the names of its metrics, and how it goes on with a log."""
+
+    name: str
+    version: str
+    sending: str
+    """What the metrics of sending begin with."""
+    reading: str
+    """What the metrics of reading begin with."""
+    resumes: bool
+    """Whether a log whose stream ended is read on from its last line, and a container that is gone forgotten.
+
+    Promtail reads it again from where its process began with it.
+    """
+    sending_labels: Mapping[str, str] = field(default_factory=dict)
+    reading_labels: Mapping[str, str] = field(default_factory=dict)
+
+
+PROMTAIL = Program("promtail", "2.9.3+standin", "promtail", "promtail_docker_target", resumes=False)
+
+
+def alloy(write: str, source: str) -> Program:
+    """Return Alloy, whose series carry the components of its configuration that send and read."""
+    return Program(
+        "alloy",
+        "1.18.1+standin",
+        "loki_write",
+        "loki_source_docker_target",
+        resumes=True,
+        sending_labels={"component_id": f"loki.write.{write}", "component_path": "/"},
+        reading_labels={"component_id": f"loki.source.docker.{source}", "component_path": "/"},
+    )
