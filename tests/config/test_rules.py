@@ -220,8 +220,8 @@ def test_promtool_takes_every_rule(releases: Releases) -> None:
 
 @pytest.mark.docker
 def test_promtools_unit_tests_pass() -> None:
-    # Of the plan's release alone: in Prometheus 3 a range leaves out the sample at its left end, and the expected values
-    # of many cases, whose samples are exactly a step apart, are those of 2.
+    # Of the plan's release alone: in Prometheus 3 a range leaves out the sample at its left end, and expected values
+    # of many cases, whose samples are exactly a step apart, are those of Prometheus 2.
     def run(path: Path) -> str:
         done = tool(
             "promtool",
