@@ -40,13 +40,7 @@ def reload(session: Session) -> None:
             project.settings,
             project.secrets,
             project.state,
-            images=sets.variables(
-                project.settings,
-                choices.images,
-                choices.releases,
-                demo=choices.demo,
-                pins=choices.pins,
-            ),
+            images=sets.variables_of(project.settings, choices),
             releases=choices.releases,
             present=project.present(),
         )

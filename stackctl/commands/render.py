@@ -47,19 +47,12 @@ def render(ctx: click.Context, session: Session, check: bool, versions: Versions
         if not passes_checks(session, choices):
             ctx.exit(1)
         return
-    variables = sets.variables(
-        project.settings,
-        choices.images,
-        choices.releases,
-        demo=choices.demo,
-        pins=choices.pins,
-    )
     with exclusive(project.state, "render"):
         done = write(
             project.settings,
             project.secrets,
             project.state,
-            images=variables,
+            images=sets.variables_of(project.settings, choices),
             releases=choices.releases,
             present=project.present(choices),
         )

@@ -80,6 +80,7 @@ _BASE, _PYTHON = "base-packages.txt", "python-packages.txt"
 
 _PARTS = (
     _Part("local", BASE_IMAGE, BASE_SUITE, (_BASE, _PYTHON)),
+    _Part("current-standins", BASE_IMAGE, BASE_SUITE, (_BASE, _PYTHON)),
     # Debian's next release, on which no program in Python is built. What a mirror has of it is valid for a week only:
     # one that is kept at a date would be refused. Its signature is checked all the same.
     _Part(

@@ -159,18 +159,20 @@ class Lock(BaseModel):
         return pins
 
     def releases(self) -> Releases:
-        """Return the releases that are locked: an image is the current one where its reference is that of it alone."""
+        """Return the releases that are locked: an image is the current one where its reference is that of it alone.
+
+        So is one that the current releases do without, where the lock does without it too.
+        """
         plan, newer = (
             {image.name: {image.upstream, image.local} for image in catalogue(one)}
             for one in (PLAN, current())
         )
-        return Releases(
-            frozenset(
-                name
-                for name, entry in self.images.items()
-                if entry.reference in newer.get(name, set()) - plan.get(name, set())
-            )
-        )
+        changed = {
+            name
+            for name, entry in self.images.items()
+            if entry.reference in newer.get(name, set()) - plan.get(name, set())
+        }
+        return Releases(frozenset(changed | (plan.keys() - newer.keys() - self.images.keys())))
 
     def status(self, engine: Engine, settings: Settings, image: Image) -> str:
         """Return whether an image is locked: `yes`, `no`, or `differs` where the image here is not the locked one.

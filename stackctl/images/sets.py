@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from stackctl.config.settings import Settings
+from stackctl.project.project import ProjectState
 from stackctl.services import catalog
 from stackctl.services.catalog import SetName
 from stackctl.services.releases import Release, Releases, table
@@ -60,8 +61,8 @@ def catalogue(releases: Releases, *, demo: bool = True) -> tuple[Image, ...]:
 @cache
 def _local() -> Mapping[Release, Mapping[str, str]]:
     """Return the references of the local set: release → image → reference."""
-    both, current = built("local"), built("current")
-    return {"plan": both, "current": {**both, **current}}
+    both = built("local")
+    return {"plan": both, "current": {**both, **built("current"), **built("current-standins")}}
 
 
 @cache
@@ -129,6 +130,14 @@ def variables(
         },
         **{image.variable: pinned(reference(image, settings, name), pins) for image in chosen},
     }
+
+
+def variables_of(settings: Settings, state: ProjectState) -> dict[str, str]:
+    """Return the variables that select the images of a recorded or planned stack.
+
+    Without the demo too they have its images, since `down` reads its file; beside bot-core they are left to that.
+    """
+    return variables(settings, state.images, state.releases, demo=not state.joined, pins=state.pins)
 
 
 def references(

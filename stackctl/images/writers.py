@@ -96,7 +96,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _local() -> Mapping[str, Writer]:
     """Return the programs of the local set, by their references."""
     found: dict[str, Writer] = {}
-    for name in ("local", "current"):
+    for name in ("local", "current", "current-standins"):
         services: dict[str, dict[str, Any]] = yaml_text.load(
             paths.build_file(name).read_text(encoding="utf-8")
         )["services"]

@@ -69,9 +69,7 @@ def _ensure_compose_env(project: Project) -> None:
             project.settings,
             project.secrets,
             project.state,
-            images=sets.variables(
-                project.settings, state.images, state.releases, demo=state.demo, pins=state.pins
-            ),
+            images=sets.variables_of(project.settings, state),
             releases=state.releases,
             present=project.present(),
         )

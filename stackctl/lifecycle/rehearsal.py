@@ -81,9 +81,7 @@ def rehearse(project: Project, state: ProjectState, metrics: ContainerMetrics) -
             settings,
             scratch.secrets,
             scratch.state,
-            images=sets.variables(
-                settings, state.images, state.releases, demo=state.demo, pins=state.pins
-            ),
+            images=sets.variables_of(settings, state),
             releases=state.releases,
             present=monitored,
         )

@@ -11,7 +11,7 @@ from stackctl import __version__
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError, StackctlError
-from stackctl.images import lockfile, resolve
+from stackctl.images import lockfile, resolve, sets
 from stackctl.images.resolve import Choice, Resolved
 from stackctl.lifecycle import (
     attach,
@@ -221,7 +221,9 @@ def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) ->
         project.settings,
         project.secrets,
         project.state,
-        images=resolved.variables,
+        images=sets.variables_of(
+            project.settings, replace(plan.state, images=resolved.name, pins=resolved.pins)
+        ),
         releases=plan.state.releases,
         present=plan.facts.monitored,
     )

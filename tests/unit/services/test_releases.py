@@ -143,30 +143,20 @@ def test_the_release_of_each_image_is_on_record(own_folders: None) -> None:
     assert record == dict.fromkeys(catalog.IMAGES, "plan") | {"cadvisor": "current"}
 
 
-@pytest.fixture
-def one_sided(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Promtail is in the plan's release alone, and Kong's image in the current one."""
-    rows = {name: dict(row) for name, row in table().items()}
-    del rows["promtail"]["current"]
-    del rows["blackbox-exporter"]["plan"]
-    monkeypatch.setattr("stackctl.services.catalog.table", lambda: rows)
-
-
-@pytest.mark.usefixtures("one_sided")
 def test_a_service_that_a_release_does_without_is_left_out_there() -> None:
     def chosen(releases: Releases) -> set[str]:
         return {one.name for one in catalog.select(releases=releases)}
 
     everything = {one.name for one in catalog.select()}
-    assert chosen(PLAN) == everything - {"blackbox-exporter"}
+    assert chosen(PLAN) == everything - {"alloy"}
     assert chosen(current()) == everything - {"promtail"}
     assert catalog.profile_variables(PLAN) == {
         "PROMTAIL_PROFILE": "monitoring",
-        "BLACKBOX_EXPORTER_PROFILE": "not-in-release",
+        "ALLOY_PROFILE": "not-in-release",
     }
     assert catalog.profile_variables(current()) == {
         "PROMTAIL_PROFILE": "not-in-release",
-        "BLACKBOX_EXPORTER_PROFILE": "monitoring",
+        "ALLOY_PROFILE": "monitoring",
     }
 
 
