@@ -40,7 +40,6 @@ prometheus_tsdb_reloads_failures_total prometheus_tsdb_storage_blocks_bytes prom
 prometheus_tsdb_wal_storage_size_bytes prometheus_tsdb_wal_truncations_failed_total
 prometheus_tsdb_wal_writes_failed_total promtail_docker_target_entries_total promtail_dropped_entries_total
 promtail_sent_entries_total
-loki_source_docker_target_entries_total loki_write_dropped_entries_total loki_write_sent_entries_total
 rabbitmq_alarms_free_disk_space_watermark rabbitmq_alarms_memory_used_watermark rabbitmq_queue_messages_ready
 rabbitmq_queue_messages_unacked redis_evicted_keys_total redis_instance_info redis_keyspace_hits_total
 redis_keyspace_misses_total redis_memory_max_bytes redis_memory_used_bytes redis_rdb_last_bgsave_status
@@ -56,6 +55,14 @@ ELSEWHERE = {
     "mongodb_rs_members_health": "mongodb_exporter 0.40, of a replica set",
     "probe_ssl_earliest_cert_expiry": "blackbox_exporter, of an address with TLS",
     "loki_discarded_samples_total": "Loki, once it has discarded a line",
+    **dict.fromkeys(
+        (
+            "loki_source_docker_target_entries_total",
+            "loki_write_dropped_entries_total",
+            "loki_write_sent_entries_total",
+        ),
+        "Alloy, the log collector of the current releases",
+    ),
     "ALERTS": "Prometheus itself, while an alert is pending or fires",
     "ALERTS_FOR_STATE": "Prometheus itself, while an alert is pending or fires",
 }

@@ -13,12 +13,17 @@ import pytest
 
 from stackctl.config.load import load
 from stackctl.config.settings import Settings
+from stackctl.services import catalog
 from stackctl.services.catalog import PUBLISHED_PORTS
+from stackctl.services.releases import PLAN
 from tests.support.cli import stackctl
 
 PROJECT = "stackctl-e2e"
 MARK = "marked-e2e-secret"
 """In every password of the test's stack, so that a leak can be searched for."""
+
+RUNNING = frozenset(service.name for service in catalog.select(releases=PLAN))
+"""The services of the shared stack."""
 
 _PORT_OFFSETS = range(10_000, 17_000, 500)
 """All below 32768, where the kernel's own choice of ports begins."""

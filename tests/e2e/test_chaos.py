@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from stackctl.images.build import BASE_IMAGE
-from stackctl.services.catalog import SERVICES
-from tests.e2e.conftest import PROJECT, Stack, containers, docker
+from tests.e2e.conftest import PROJECT, RUNNING, Stack, containers, docker
 from tests.support.http import wait_until
 
 pytestmark = pytest.mark.docker
@@ -261,5 +260,5 @@ def test_a_service_that_is_not_ready_is_refused_unless_forced(stack: Stack) -> N
 
 def test_the_stack_is_whole_after_all_of_it(stack: Stack) -> None:
     assert wait_until(lambda: stack.run("status").returncode == 0, 60)
-    assert len(containers()) == len(SERVICES)
+    assert len(containers()) == len(RUNNING)
     assert "No open fault" in stack.run("chaos", "list").stdout

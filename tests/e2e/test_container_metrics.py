@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from stackctl.services.catalog import SERVICES, ContainerSeries
-from tests.e2e.conftest import Stack, docker
+from stackctl.services.catalog import ContainerSeries
+from tests.e2e.conftest import RUNNING, Stack, docker
 from tests.support.http import wait_until
 
 pytestmark = pytest.mark.docker
@@ -72,7 +72,7 @@ def test_every_container_has_metrics(stack: Stack) -> None:
     done = stack.run("verify", "prometheus.containers", "--timeout", "60")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 1 checks passed" in done.stdout
-    own = {stack.container(one.name) for one in SERVICES.values()}
+    own = {stack.container(service) for service in RUNNING}
     assert own & seen(stack) >= {stack.container("cadvisor"), stack.container("rust-core-engine")}
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stackctl.services.catalog import SERVICES
-from tests.e2e.conftest import PROJECT, Stack, docker
+from tests.e2e.conftest import PROJECT, RUNNING, Stack, docker
 from tests.support.http import wait_until
 
 pytestmark = pytest.mark.docker
@@ -149,7 +148,7 @@ def test_the_next_up_goes_on(
         "--format",
         "{{.Names}} {{.Status}}",
     ).splitlines()
-    assert len([one for one in states if " Up " in one]) == len(SERVICES), "\n".join(states)
+    assert len([one for one in states if " Up " in one]) == len(RUNNING), "\n".join(states)
     assert volumes_of_project() == volumes
 
 
