@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from stackctl.render.promql import metric_names, selected_labels
-from stackctl.services.releases import Releases
+from stackctl.services.releases import PLAN, Releases, current
 from tests.config.contract import EXPORTED, SERIES, TARGET_LABELS
 from tests.support.tools import RELEASES, tool
 
@@ -218,20 +218,38 @@ def test_promtool_takes_every_rule(releases: Releases) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.docker
-def test_promtools_unit_tests_pass() -> None:
-    # Of the plan's release alone: in Prometheus 3 a range leaves out the sample at its left end, and expected values
-    # of many cases, whose samples are exactly a step apart, are those of Prometheus 2.
+def results(releases: Releases) -> tuple[list[str], set[tuple[str, str]]]:
+    """Give what promtool prints of the files that fail, and the failed cases by their name or expression and time."""
+
     def run(path: Path) -> str:
         done = tool(
-            "promtool",
-            "test",
-            "rules",
-            f"tests/{path.name}",
+            *("promtool", "test", "rules", f"tests/{path.name}"),
             folder=PROMETHEUS.resolve(),
+            releases=releases,
         )
         return "" if done.returncode == 0 else f"{path.name}\n{done.stdout}{done.stderr}"
 
     with ThreadPoolExecutor(2) as pool:
         failed = [text for text in pool.map(run, TESTS) if text]
+    cases = {
+        (name or expr.replace('\\"', '"'), time)
+        for text in failed
+        for name, expr, time in re.findall(
+            r'^ +(?:name: (.+),\n +alertname: \S+|expr: "(.+)"), time: (\w+),', text, re.MULTILINE
+        )
+    }
+    return failed, cases
+
+
+@pytest.mark.docker
+def test_promtools_unit_tests_pass() -> None:
+    failed, _ = results(PLAN)
     assert not failed, "\n".join(failed)
+
+
+@pytest.mark.docker
+def test_prometheus_3_differs_only_at_the_edges_of_windows() -> None:
+    edges = yaml.safe_load((Path(__file__).parent / "window_edges.yml").read_text(encoding="utf-8"))
+    failed, cases = results(current())
+    assert len(failed) == 12, "\n".join(failed)
+    assert cases == {(name, time) for name, times in edges.items() for time in times}
