@@ -248,8 +248,6 @@ def _remove_leftovers(plan: UpPlan, engine: Engine, observer: Observer) -> None:
     for leftover in plan.leftovers:
         engine.remove(leftover)
         observer.note(f"removed {leftover}, left by an `up` that was interrupted")
-    for name in plan.deselected:
-        engine.remove(name)
     engine.remove_scratch(plan.facts.engine.inventory)
 
 
