@@ -49,16 +49,19 @@ def hand_over(
     Raises EngineError where Docker does not copy, StackctlError for a file of positions that cannot be read.
     """
     volume = f"{project}_{VOLUME}"
+    present = {one["Id"]: one for one in containers}
     if not named_volumes.present([volume]):
         return 0
     with named_volumes.open_transfer(project) as transfer, tempfile.TemporaryFile() as stored:
         transfer.read(volume, stored)
         stored.seek(0)
-        positions = _read(stored, _FILES[giver])
+        found = _read(stored, _FILES[giver])
+        # Neither collector forgets a container that was removed while it did not run.
+        positions = {one: seconds for one, seconds in found.items() if one in present}
         files = (
             {_FILES[taker][0]: _promtail(positions)}
             if taker == "promtail"
-            else _alloy(positions, project, containers, monitored)
+            else _alloy(positions, project, present, monitored)
         )
         transfer.write(volume, io.BytesIO(_tar(files)))
     return len(positions)
@@ -130,20 +133,19 @@ def _promtail(positions: Mapping[str, str]) -> str:
 def _alloy(
     positions: Mapping[str, str],
     project: str,
-    containers: Iterable[Inspected],
+    present: Mapping[str, Inspected],
     monitored: MonitoredServices,
 ) -> dict[str, str]:
     own, attached = _FILES["alloy"]
     entries: dict[str, list[str]] = {own: [], attached: []}
-    for container in containers:
-        if (seconds := positions.get(container["Id"])) is None:
-            continue
+    for one, seconds in positions.items():
+        container = present[one]
         labels = ", ".join(
             f"{name}={json.dumps(value, ensure_ascii=False)}"
             for name, value in target_labels(container, project, monitored).items()
             if value
         )
-        path = json.dumps(_CURSOR + container["Id"])
+        path = json.dumps(_CURSOR + one)
         file = own if labels_of(container).get(PROJECT_LABEL) == project else attached
         # JSON's strings are YAML's too.
         entries[file].append(

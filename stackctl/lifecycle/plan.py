@@ -123,8 +123,6 @@ class UpPlan:
     facts: Facts
     leftovers: tuple[str, ...]
     """Containers left by an `up` that was interrupted, which are removed."""
-    deselected: tuple[str, ...]
-    """Containers of services that the chosen releases do without, which Compose would leave running."""
     abandoned: tuple[str, ...]
     """Containers that commands made for themselves and did not remove, which are removed."""
     resets: tuple[VolumeReset, ...]
@@ -195,21 +193,11 @@ def plan_up(facts: Facts) -> UpPlan:
     return UpPlan(
         facts=facts,
         leftovers=tuple(inventory.leftovers()),
-        deselected=_deselected(facts, inventory),
         abandoned=tuple(facts.engine.inventory.abandoned()),
         resets=resets,
         removes_stale_volumes=facts.recorded_copies,
         stale_volumes=_stale_volumes(facts),
         containers=_containers(facts, inventory, reset={one.service for one in resets}),
-    )
-
-
-def _deselected(facts: Facts, inventory: Inventory) -> tuple[str, ...]:
-    chosen = {one.name for one in catalog.select(releases=facts.state.releases)}
-    return tuple(
-        one.name
-        for service, one in inventory.services().items()
-        if service in catalog.SERVICES and service not in chosen
     )
 
 

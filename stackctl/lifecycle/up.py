@@ -48,9 +48,6 @@ from stackctl.services import catalog
 from stackctl.services.catalog import image_variable
 from stackctl.services.releases import Versions
 
-_COLLECTOR_SECONDS = 20
-"""How long a log collector may take to stop: it tries to send what it holds."""
-
 
 @dataclass(frozen=True, slots=True)
 class Up:
@@ -250,8 +247,6 @@ def _remove_leftovers(plan: UpPlan, engine: Engine, observer: Observer) -> None:
     for leftover in plan.leftovers:
         engine.remove(leftover)
         observer.note(f"removed {leftover}, left by an `up` that was interrupted")
-    for name in plan.deselected:
-        engine.remove(name)
     engine.remove_scratch(plan.facts.engine.inventory)
 
 
@@ -285,7 +280,7 @@ def _replace_log_collector(
         observer.step(f"replacing {other} by {collector}")
         if container.status == "paused":
             engine.unpause(container.id)
-        engine.stop(container.id, timeout=_COLLECTOR_SECONDS)
+        engine.stop(container.id)
         number = log_positions.hand_over(
             project.name, other, collector, inventory.containers, plan.facts.monitored
         )

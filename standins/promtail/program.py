@@ -21,11 +21,20 @@ class Program:
 
     Promtail reads it again from where its process began with it.
     """
+    blank_lines: bool
+    """Whether a line with nothing in it is read; Alloy passes it over, within a traceback too."""
     sending_labels: Mapping[str, str] = field(default_factory=dict)
     reading_labels: Mapping[str, str] = field(default_factory=dict)
 
 
-PROMTAIL = Program("promtail", "2.9.3+standin", "promtail", "promtail_docker_target", resumes=False)
+PROMTAIL = Program(
+    "promtail",
+    "2.9.3+standin",
+    "promtail",
+    "promtail_docker_target",
+    resumes=False,
+    blank_lines=True,
+)
 
 
 def alloy(write: str, source: str) -> Program:
@@ -36,6 +45,7 @@ def alloy(write: str, source: str) -> Program:
         "loki_write",
         "loki_source_docker_target",
         resumes=True,
+        blank_lines=False,
         sending_labels={"component_id": f"loki.write.{write}", "component_path": "/"},
         reading_labels={"component_id": f"loki.source.docker.{source}", "component_path": "/"},
     )

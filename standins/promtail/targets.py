@@ -155,6 +155,8 @@ async def _read(
     target.problem = ""
     try:
         async for message in _messages(docker, container, target.since, sink.metrics):
+            if not message.line and not sink.program.blank_lines:
+                continue
             if message.stream in labels:
                 entry = Entry(message.time, message.line, dict(labels[message.stream]))
                 await sink.send(scrape.pipeline.run(entry))

@@ -160,7 +160,9 @@ class _File:
         if kind not in _ARGUMENTS:
             raise ValueError(f"unrecognized block name {block.name!r}")
         if block.name in _EXPERIMENTAL and not self._experimental:
-            raise ValueError(f"{block.name} is at stability level 'experimental', which is below")
+            raise ValueError(
+                f"changing {block.name} requires stability.level flag to be experimental"
+            )
         for argument in block.attributes:
             if argument not in _ARGUMENTS[kind]:
                 raise ValueError(f"unrecognized attribute name {argument!r} in {block.name}")

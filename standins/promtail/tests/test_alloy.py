@@ -93,7 +93,7 @@ def test_what_alloy_refuses(tmp_path: Path, old: str, new: str, error: str) -> N
 
 
 def test_the_queue_is_experimental(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="queue_config is at stability level 'experimental'"):
+    with pytest.raises(ConfigError, match="changing queue_config requires"):
         load(tmp_path, CONFIG, experimental=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from standins.promtail import config, relabel
+from standins.promtail import config, program, relabel, targets
 from standins.promtail.client import Client, ClientConfig, LineLimit
 from standins.promtail.demux import Demultiplexer, Message, ProtocolError
 from standins.promtail.metrics import Metrics
 from standins.promtail.positions import Positions
-from standins.promtail.program import PROMTAIL
-from standins.promtail.stages import Entry
+from standins.promtail.program import PROMTAIL, Program
+from standins.promtail.stages import Entry, Pipeline
 from standins.shared.process import ConfigError
 
 CONFIG = Path("infrastructure/monitoring/loki/promtail-config.yml")
@@ -197,6 +198,29 @@ def test_a_line_over_the_limit_is_cut_or_dropped(
         if sample.name == counter and sample.labels["reason"] == "line_too_long"
     ]
     assert counted == [3.0]
+
+
+@pytest.mark.parametrize(("collector", "read"), [(PROMTAIL, 3), (program.alloy("w", "s"), 2)])
+def test_only_promtail_reads_a_line_with_nothing_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collector: Program, read: int
+) -> None:
+    async def messages(*_: object) -> AsyncIterator[Message]:
+        for line in ("one", "", "two"):
+            yield Message("stdout", SECOND, line)
+
+    monkeypatch.setattr(targets, "_messages", messages)
+    registry = CollectorRegistry()
+    sink = targets.Sink([], Positions(tmp_path / "p"), Metrics(registry, collector), collector)
+    scrape = config.Scrape("docker", Pipeline([], lambda: 0.0), (), (), ())
+    docker: Any = None
+
+    async def run() -> None:
+        target = sink.target(scrape, "1", "one", "")
+        await targets._read(docker, scrape, sink, "1", target, {"stdout": {"job": "a"}})
+
+    asyncio.run(run())
+    name = f"{collector.reading}_entries_total"
+    assert registry.get_sample_value(name, dict(collector.reading_labels)) == read
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_alloy_begins_where_promtail_stopped_and_the_other_way_round(volume: Vol
     for container, seconds in ((LOKI, 1_700_000_001), (ALONE, 1_700_000_002), (GONE, 1)):
         promtail.put(container, "", seconds)
     promtail.save()
-    assert hand_over("promtail", "alloy") == 3
+    assert hand_over("promtail", "alloy") == 2
     own = Positions(volume.folder / "loki.source.docker.docker" / "positions.yml", labelled=True)
     other = Positions(
         volume.folder / "loki.source.docker.attached" / "positions.yml", labelled=True

@@ -15,7 +15,7 @@ from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.rehearsal import FileChanges
 from stackctl.project.monitored import monitored_services
 from stackctl.project.project import ProjectState
-from stackctl.services import catalog, releases
+from stackctl.services import catalog
 from tests.support.facts import FACTS, REHEARSAL, inspected, rehearsed, running
 
 VOLUME = "bot-core_mongodb_data"
@@ -55,19 +55,6 @@ def test_a_stack_that_is_as_it_should_be_has_nothing_to_change() -> None:
 )
 def test_each_effect_alone_is_a_change(facts: Facts) -> None:
     assert plan_up(facts).has_changes
-
-
-def test_a_container_of_a_service_that_the_releases_do_without_is_removed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rows = {name: dict(row) for name, row in releases.table().items()}
-    rows["promtail"].pop("current", None)
-    monkeypatch.setattr("stackctl.services.catalog.table", lambda: rows)
-    facts = rehearsed(containers=[*running(), inspected("kong")])
-    newer = replace(facts, state=replace(facts.state, releases=releases.current()))
-    assert plan_up(facts).deselected == ()
-    # The demo's Kong is Compose's to remove, as before.
-    assert plan_up(newer).deselected == ("promtail",)
 
 
 def test_a_password_that_is_not_known_to_be_refused_is_no_change() -> None:

@@ -25,7 +25,17 @@ from stackctl.images import resolve, sets, writers
 from stackctl.images.lockfile import Entry, Lock
 from stackctl.images.resolve import Decision, Resolved
 from stackctl.images.writers import writer
-from stackctl.lifecycle import attach, demo_data, down, grafana, preflight, rehearsal, reload, up
+from stackctl.lifecycle import (
+    attach,
+    demo_data,
+    down,
+    grafana,
+    log_positions,
+    preflight,
+    rehearsal,
+    reload,
+    up,
+)
 from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.up import Up
@@ -43,7 +53,7 @@ from stackctl.readiness.wait import Progress
 from stackctl.render.configuration import Rendering, render
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import HttpProbe, Service
-from stackctl.services.releases import PLAN, Releases
+from stackctl.services.releases import PLAN, Releases, Versions
 from tests.support.engine import MemoryEngine, container
 from tests.support.facts import inspected
 
@@ -136,11 +146,11 @@ class Stage:
     def observer(self) -> Observer:
         return Observer(self.told.append, self.told.append, lambda _: None)
 
-    def up(self, request: UpRequest | None = None) -> Up:
+    def up(self, request: UpRequest | None = None, versions: Versions | None = None) -> Up:
         return up.up(
             self.project,
             choice="auto",
-            versions=None,
+            versions=versions,
             request=request or UpRequest(),
             timeout=7.0,
             observer=self.observer,
@@ -319,6 +329,31 @@ def test_a_release_that_the_engine_decides_on_is_told_once_and_kept(stage: Stage
     stage.up()
     assert told not in stage.told
     assert dry_run(stage).state.releases == Releases(frozenset({"cadvisor"}))
+
+
+def test_a_log_collector_hands_its_positions_over_before_it_is_removed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = stage.engine
+    engine.states["promtail"] = container("promtail")
+    engine.extra = [inspected("promtail")]
+    stage.waits_for |= {"promtail"}
+
+    def hand_over(project: str, giver: str, taker: str, *_: object) -> int:
+        assert engine.states[giver].status == "exited"
+        engine.steps.append(f"{giver} to {taker} in {project}")
+        return 18
+
+    monkeypatch.setattr(log_positions, "hand_over", hand_over)
+    stage.up(versions="current")
+    begun = engine.steps.index("promtail to alloy in bot-core")
+    assert engine.steps[begun : begun + 3] == [
+        "promtail to alloy in bot-core",
+        "remove promtail",
+        "up, pull=False",
+    ]
+    assert engine.steps.count("remove promtail") == 1
+    assert "alloy goes on with 18 logs where promtail stopped" in stage.told
 
 
 def test_a_set_that_was_fallen_back_to_does_not_open_the_data_of_another(stage: Stage) -> None:
