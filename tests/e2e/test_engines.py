@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stackctl.images import sets
-from stackctl.services.catalog import IMAGES, image_variable
+from stackctl.services.catalog import image_variable
 from stackctl.services.releases import PLAN
 from tests.e2e.conftest import DISTRIBUTION_ENGINE, PROJECT, Stack, docker
 from tests.support.cli import stackctl
@@ -22,6 +22,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.newer]
 
 THERE = {"DOCKER_HOST": DISTRIBUTION_ENGINE or ""}
 """What the distribution's engine is called by."""
+
+
+IMAGES = tuple(image.name for image in sets.catalogue(PLAN))
 
 
 def images(
