@@ -181,7 +181,7 @@ COMPOSE = {
     path.name: yaml.safe_load(path.read_text(encoding="utf-8"))
     for path in (ROOT / "compose").glob("*.yml")
 }
-SERVICES = {name for document in COMPOSE.values() for name in document["services"]}
+SERVICES = {name for document in COMPOSE.values() for name in document.get("services", ())}
 
 INSTANT = {"stat", "gauge", "piechart", "table", "barchart"}
 

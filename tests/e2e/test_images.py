@@ -20,7 +20,7 @@ from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
 from stackctl.images import build, lockfile, resolve, sets
 from stackctl.images.bundle import BadBundle
-from stackctl.services.catalog import IMAGES, image_variable
+from stackctl.services.catalog import image_variable
 from stackctl.services.releases import PLAN
 from stackctl.util import paths
 from tests.e2e.conftest import docker
@@ -32,6 +32,7 @@ pytestmark = pytest.mark.docker
 
 PROJECT = "stackctl-e2e-images"
 LARGE = 48 * 1024 * 1024
+IMAGES = tuple(image.name for image in sets.catalogue(PLAN))
 VARIABLES = tuple(map(image_variable, IMAGES))
 
 
@@ -203,10 +204,13 @@ def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: st
         )
 
     try:
-        # The mirror has no base yet: `auto` goes on with the local set, which is here.
+        # The mirror has no base yet: `auto` goes on with the local image in its place.
         found = resolved("auto")
-        assert (found.name, image_id(built)) == ("local", None)
-        assert (found.reason or "").startswith("the demo's image cannot be built: using the local")
+        assert (found.name, image_id(built)) == ("upstream", None)
+        assert found.pins == {built: "stackctl/demo:local"}
+        assert found.reason == (
+            "the demo's image cannot be built: using stackctl/demo:local in its place"
+        )
         with pytest.raises(EngineError, match=rf"cannot be built: .*{base}: not found") as caught:
             resolved("upstream")
         assert "\n" not in caught.value.line
@@ -426,6 +430,12 @@ def test_a_registry_that_nobody_answers_at_is_told_without_another_attempt(tmp_p
 # Built here
 
 
+def forget_files() -> None:
+    """Let what was read of the compose files be read again."""
+    for cached in (sets.catalogue, sets._local, sets.built):
+        cached.cache_clear()
+
+
 @pytest.fixture
 def sources(tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the images' sources, whose images have names of their own."""
@@ -434,10 +444,10 @@ def sources(tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
     file = tmp_path / "compose" / "build" / "local.yml"
     file.write_text(file.read_text().replace("image: stackctl/", f"image: {PROJECT}/"))
     monkeypatch.setattr(paths, "root", lambda: tmp_path)
-    sets.catalogue.cache_clear()
+    forget_files()
     built = [image.local for image in sets.catalogue(PLAN)]
     yield tmp_path
-    sets.catalogue.cache_clear()
+    forget_files()
     subprocess.run(["docker", "rmi", "--force", *built], capture_output=True, check=False)
 
 
