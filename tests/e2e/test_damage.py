@@ -197,8 +197,8 @@ SPOILED = {
     ),
     "an alertmanager at a wrong address": (
         "prometheus/prometheus.yml",
-        "alertmanagers:\n    - static_configs:\n        - targets: [alertmanager:9093]",
-        "alertmanagers:\n    - static_configs:\n        - targets: [alertmanger:9093]",
+        "alertmanagers:\n  - static_configs:\n    - targets:\n      - alertmanager:9093",
+        "alertmanagers:\n  - static_configs:\n    - targets:\n      - alertmanger:9093",
         reload_prometheus,
         "prometheus.alertmanager",
         "it sends to alertmanger:9093",
