@@ -660,7 +660,7 @@ def test_an_alerts_link_goes_by_the_name_of_the_data_source() -> None:
         assert urls == ["/alerting/Prometheus/${__value.raw}/find"]
 
 
-SILENT = {"loki", "promtail", "blackbox-exporter", "docker-socket-proxy"}
+SILENT = {"loki", "promtail", "alloy", "blackbox-exporter", "docker-socket-proxy"}
 """Services that log nothing while they work."""
 
 

@@ -23,9 +23,11 @@ import yaml
 
 from stackctl.config.load import load as load_settings
 from stackctl.project.monitored import monitored_services
+from stackctl.project.state import StateFolder
 from stackctl.render.configuration import write_configuration
 from stackctl.render.promql import metric_names
 from stackctl.render.prune import recorded
+from stackctl.services.releases import PLAN
 from stackctl.util import paths
 from tests.support.tools import outputs
 
@@ -297,7 +299,13 @@ def test_contacts_and_kill_switch_are_shown_as_they_are(
     found = load_settings(
         environ={"RUNBOOK_CONTACTS": contacts, "RUNBOOK_KILL_SWITCH": kill_switch}
     )
-    write_configuration(found, tmp_path / "config", monitored_services(found, demo=True))
+    write_configuration(
+        found,
+        StateFolder(tmp_path / "none"),
+        tmp_path / "config",
+        PLAN,
+        monitored_services(found, demo=True),
+    )
     texts_of = {
         "slack": '{{ template "stackctl.slack.text" . }}',
         "mail.html": '{{ template "stackctl.email.html" . }}',

@@ -18,6 +18,7 @@ from stackctl.project.monitored import monitored_services
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.render.configuration import render
+from stackctl.services.releases import PLAN
 from stackctl.util import paths, yaml_text
 from tests.support import outside
 from tests.support.http import wait_until
@@ -116,7 +117,7 @@ def company(
         settings = load_settings(environ={**SETTINGS, **trusted})
         state = open_state(settings.project)
         present = monitored_services(settings, demo=True)
-        render(settings, Secrets(settings, state), state, images={}, present=present)
+        render(settings, Secrets(settings, state), state, images={}, releases=PLAN, present=present)
     names = {"proxy.corp.example": "127.0.0.1", "switch.intra.example": "127.0.0.1"}
     server = (
         DockerContainer("stackctl/demo:local")
