@@ -74,6 +74,15 @@ class Inventory:
             if SERVICE_LABEL in labels and name_of(container) not in leftovers
         }
 
+    def started_images(self) -> dict[str, str]:
+        """Return the image reference of each container of the project that was ever started, by service."""
+        return {
+            labels[SERVICE_LABEL]: container["Config"]["Image"]
+            for container in self._own()
+            for labels in [labels_of(container)]
+            if SERVICE_LABEL in labels and _was_started(container)
+        }
+
     def foreign_containers(self, known: Collection[str]) -> list[str]:
         """Return the names of containers of this project's name that stackctl did not make, but of `known` services."""
         return sorted(
@@ -125,6 +134,11 @@ class Inventory:
 
     def _own(self) -> Iterator[Inspected]:
         return (one for one in self.containers if labels_of(one).get(PROJECT_LABEL) == self.project)
+
+
+def _was_started(container: Inspected) -> bool:
+    """Return whether a container ran. The engine has Go's zero time for the start of one that did not."""
+    return not container["State"]["StartedAt"].startswith("0001-")
 
 
 def _is_ours(labels: Mapping[str, str]) -> bool:

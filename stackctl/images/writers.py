@@ -77,6 +77,7 @@ def recorded(state: StateFolder) -> dict[str, Writer]:
         volume: Writer(one["image"], one.get("version"), one.get("standin") is True)
         for volume, one in state.read_json(_RECORD).items()
         if isinstance(one, dict) and isinstance(one.get("image"), str)
+        if _is_version(one.get("version"))
     }
 
 
@@ -86,6 +87,12 @@ def record(state: StateFolder, written: Mapping[str, Writer]) -> None:
     after = {**before, **written}
     if after != before:
         state.write_json(_RECORD, {volume: asdict(one) for volume, one in after.items()})
+
+
+def _is_version(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)*", value) is not None
+    )
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -100,21 +100,30 @@ def _read(stored: io.BufferedRandom, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _parsed(content: bytes, name: str) -> dict[str, str]:
+def _parsed(content: bytes, file: str) -> dict[str, str]:
     try:
         document = yaml.compose(content, yaml.SafeLoader)
     except yaml.YAMLError:
-        raise StackctlError(f"{name}: the log collector's positions are damaged") from None
+        raise StackctlError(
+            f"{file}: the log collector's positions are damaged",
+            remedy="`stackctl down`, then `stackctl up` with the same options: all logs are read again",
+        ) from None
     pairs = _pairs(document)
     positions = next((value for key, value in pairs if key.value == "positions"), None)
     found = {}
     for key, value in _pairs(positions):
-        path = key.value
+        path = key
         if isinstance(key, yaml.MappingNode):
-            path = next((part.value for word, part in _pairs(key) if word.value == "path"), "")
-        if path.startswith(_CURSOR) and value.value.isdecimal():
-            found[path.removeprefix(_CURSOR)] = value.value
+            path = next((part for word, part in _pairs(key) if word.value == "path"), key)
+        name, seconds = _scalar(path), _scalar(value)
+        if name.startswith(_CURSOR) and seconds.isdecimal():
+            found[name.removeprefix(_CURSOR)] = seconds
     return found
+
+
+def _scalar(node: yaml.Node) -> str:
+    """Return the text of a scalar, nothing for any other node."""
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
 def _pairs(node: yaml.Node | None) -> list[tuple[yaml.Node, yaml.Node]]:

@@ -20,7 +20,7 @@ from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import Service, SetName
-from stackctl.services.releases import Versions
+from stackctl.services.releases import Versions, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,12 @@ class UpPlan:
     def state(self) -> ProjectState:
         """The request and what it leads to, with the image set."""
         return self.facts.state
+
+    @property
+    def current_images(self) -> tuple[str, ...]:
+        """The images of ours of which the current release would run, in the order of the services."""
+        ours = dict.fromkeys(one.image_name for one in self.facts.services)
+        return tuple(one for one in ours if one in table() and one in self.state.releases.current)
 
     @property
     def not_monitored(self) -> tuple[str, ...]:
@@ -331,10 +337,10 @@ def data_moves(project: Project, state: ProjectState, observed: Observed) -> tup
         services,
         project.name,
         observed.volumes,
-        stored_data.written_by(project, services),
+        stored_data.written_by(project, services, observed.inventory.started_images()),
         sets.references(project.settings, state.images, state.releases, pins=state.pins),
     )
-    stored_data.refuse(found, project.choices)
+    stored_data.refuse(found, project.choices, project.settings)
     return found
 
 

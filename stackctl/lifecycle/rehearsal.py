@@ -25,6 +25,7 @@ from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.project import Project, ProjectState
 from stackctl.project.secrets import STORE
 from stackctl.project.state import StateFolder, write_atomic
+from stackctl.render import logs
 from stackctl.render.configuration import Rendering, quoted, render
 
 GrafanaPassword = Literal["keep", "set", "unknown"]
@@ -137,7 +138,7 @@ def _rendered(folder: Path) -> dict[str, bytes]:
 
 @contextmanager
 def _scratch_copy(project: Project) -> Iterator[Project]:
-    """Yield the project with a temporary state folder that has the same generated secrets, or new ones."""
+    """Yield the project with a temporary state folder that has its generated secrets, or new ones, and Loki's day."""
     with tempfile.TemporaryDirectory(prefix="stackctl-plan-") as name:
         folder = Path(name) / project.name
         folder.mkdir()
@@ -145,6 +146,7 @@ def _scratch_copy(project: Project) -> Iterator[Project]:
         project.state.read_json(STORE)
         with suppress(FileNotFoundError):
             shutil.copyfile(project.state.folder / STORE, folder / STORE)
+        logs.copy_tsdb_day(project.state, StateFolder(folder))
         yield Project(project.settings, StateFolder(folder))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from stackctl.config.settings import Settings
 from stackctl.errors import StackctlError
 from stackctl.images import sets, writers
 from stackctl.images.writers import Step, Writer
 from stackctl.project.project import Project, ProjectState
-from stackctl.services.catalog import Data, Service
+from stackctl.services.catalog import Data, Service, image_variable
 from stackctl.services.releases import PLAN, current
 
 
@@ -64,24 +65,42 @@ def moves(
     return tuple(one for one in found if one.step != "none")
 
 
-def written_by(project: Project, services: Iterable[Service]) -> dict[str, Writer]:
+def written_by(
+    project: Project, services: Iterable[Service], started: Mapping[str, str]
+) -> dict[str, Writer]:
     """Return what each volume of the services was last written by, by its key.
 
     Where that is not on record, as with the stackctl of before there was one, it is what the last `up` has chosen.
+    `started` are the images of the containers that have been started, by service: an `up` that was killed leaves some
+    that are newer than the record.
     """
     state = project.choices
+    services = list(services)
+    found = {**_chosen(project, state, services), **writers.recorded(project.state)}
+    for service in services:
+        if (data := service.data) is None or service.name not in started:
+            continue
+        opened = writers.writer(started[service.name])
+        before = found.get(data.volume)
+        if before is None or writers.step(data, before, opened) in {"forward", "across"}:
+            found[data.volume] = opened
+    return found
+
+
+def _chosen(
+    project: Project, state: ProjectState, services: Iterable[Service]
+) -> dict[str, Writer]:
     if state.images is None:
-        return writers.recorded(project.state)
+        return {}
     images = sets.references(project.settings, state.images, state.releases, pins=state.pins)
-    chosen = {
+    return {
         service.data.volume: writers.writer(images[service.name])
         for service in services
         if service.data is not None and service.name in images
     }
-    return {**chosen, **writers.recorded(project.state)}
 
 
-def refuse(found: Sequence[Move], previous: ProjectState) -> None:
+def refuse(found: Sequence[Move], previous: ProjectState, settings: Settings) -> None:
     """Raise StackctlError where data that is not the demo's could not be read any more, with the ways on."""
     lost = [one for one in found if one.loses and not one.of_demo]
     if not lost:
@@ -91,6 +110,17 @@ def refuse(found: Sequence[Move], previous: ProjectState) -> None:
         for one in lost
     )
     ways = "`stackctl backup FILE` saves it, and `stackctl down --volumes` begins without it"
+    own = {
+        variable: None
+        for one in lost
+        for variable in [image_variable(one.service)]
+        if settings[variable] is not None
+    }
+    if own:
+        raise StackctlError(
+            f"the data here would be lost: {said}",
+            remedy=f"correct {' and '.join(own)}, or remove {'it' if len(own) == 1 else 'them'}; {ways}",
+        )
     options = [f"--images {previous.images}"] if previous.images else []
     options += [
         f"--versions {name}"

@@ -91,7 +91,8 @@ def up(
             return _repeat(known, project, timeout=timeout, observer=observer)
         plan = plan_up(gather(project, request, choice, versions, step=observer.step))
         _tell_doubts(project, observer)
-        newer = plan.state.releases.current - project.choices.releases.current
+        earlier = project.choices.releases
+        newer = [one for one in plan.current_images if earlier[one] == "plan"]
         if newer:
             observer.note(f"current release instead of the plan's: {', '.join(sorted(newer))}")
         done = apply(plan, project, timeout=timeout, observer=observer)

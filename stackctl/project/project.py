@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from stackctl.config.load import load
 from stackctl.config.registry import SETTINGS
@@ -179,10 +179,10 @@ class Project:
             # An earlier stackctl called it "wish".
             request=_request(record.get("request") or record.get("wish")),
             demo=record.get("demo") is not False,
-            images=images if images in {"upstream", "local"} else None,
+            images=images if images in get_args(SetName) else None,
             releases=Releases.recorded(record.get("releases")),
             unseen=container_metrics.recorded(record.get("unseen")),
-            pins=record.get("pins") or {},
+            pins=_mapping(record.get("pins")),
             network=_text(record.get("network")),
             projects=_texts(record.get("projects")),
             app_files=_texts(record.get("app_files")),

@@ -24,14 +24,37 @@ Rule = dict[str, Any]
 
 
 def tsdb_from(state: StateFolder) -> dt.date:
-    """Return the day (UTC) on which Loki 3's index begins: the one that is recorded, else the next one.
+    """Return the day (UTC) on which Loki 3's index begins: the one that is known, else the next one.
 
     An index has a table a day. A day that has begun has lines in the old index, which would not be found any more.
     """
-    recorded = state.read_json(_SCHEMA_FILE).get("tsdb_from")
+    return _known_day(state) or dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+
+
+def copy_tsdb_day(source: StateFolder, target: StateFolder) -> None:
+    """Record the day that is known in one state folder in another, so that both render the same."""
+    if day := _known_day(source):
+        target.write_json(_SCHEMA_FILE, {"tsdb_from": day.isoformat()})
+
+
+def _known_day(state: StateFolder) -> dt.date | None:
+    """Return the day that is recorded, or where the record was lost that of the last configuration of Loki 3."""
+    recorded = _day(state.read_json(_SCHEMA_FILE).get("tsdb_from"))
     if recorded is not None:
-        return dt.date.fromisoformat(recorded)
-    return dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+        return recorded
+    try:
+        config = (state.config / "loki" / "loki-config.yml").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    found = re.search(r"from: ['\"]?([0-9-]+)['\"]?\n\s*store: tsdb\n", config)
+    return _day(found[1]) if found else None
+
+
+def _day(value: Any) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def settle_tsdb(state: StateFolder, release: Release) -> None:

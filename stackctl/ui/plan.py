@@ -116,8 +116,7 @@ def _cleanup(plan: UpPlan) -> Iterator[Text]:
 def _images(plan: UpPlan) -> Iterator[Text]:
     images = plan.facts.images
     yield Text(f"{images.set} set" + (f": {images.reason}" if images.reason else ""))
-    newer = [name for name, release in _releases(plan).items() if release == "current"]
-    yield from _named("current release of", newer)
+    yield from _named("current release of", plan.current_images)
     yield from _named("pull", images.pull)
     yield from _named("build", images.build)
     if images.falls_back and (images.pull or images.build):

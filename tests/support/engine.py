@@ -109,11 +109,15 @@ class MemoryEngine(Engine):
             return {
                 "Id": f"id-{name}",
                 "Name": f"/{name}",
-                "Config": {"Labels": {f"com.docker.compose.{k}": v for k, v in labels.items()}},
-                "State": {"Running": True, "Paused": False},
+                "Config": {
+                    "Labels": {f"com.docker.compose.{k}": v for k, v in labels.items()},
+                    "Image": images.get(name, "image"),
+                },
+                "State": {"Running": True, "Paused": False, "StartedAt": "2026-11-29T03:00:00Z"},
                 "NetworkSettings": {"Ports": {"80/tcp": bound}},
             }
 
+        images = {one.name: one.image for one in self.states.values()}
         env_file = {"project.environment_file": "/state/compose.env"}
         known = {
             state.name: {

@@ -44,6 +44,8 @@ def inspected(
     running: bool = True,
     paused: bool = False,
     compose: str = "2.26.1",
+    reference: str = "own/image",
+    started: str = "2026-11-29T03:00:00Z",
     **labels: str,
 ) -> dict[str, Any]:
     """A container as `docker container inspect` describes it; without a service it is not Compose's."""
@@ -58,8 +60,8 @@ def inspected(
     return {
         "Id": f"id-{name or service}",
         "Name": f"/{name or service or 'scratch'}",
-        "Config": {"Labels": labels},
-        "State": {"Running": running, "Paused": paused},
+        "Config": {"Labels": labels, "Image": reference},
+        "State": {"Running": running, "Paused": paused, "StartedAt": started},
     }
 
 

@@ -79,6 +79,14 @@ def test_a_standin_of_another_stackctl_is_the_same_standin() -> None:
     assert writers.step(data_of("loki"), before, Writer("stackctl/loki:new", None, True)) == "none"
 
 
+@pytest.mark.parametrize("version", ["abc", "3.", 3, ["3"], "3.5-rc"])
+def test_a_damaged_record_of_a_volume_counts_as_none(own_folders: None, version: object) -> None:
+    state = open_state("bot-core")
+    damaged = {"image": "prom/prometheus:v3.14.0", "version": version}
+    state.write_json("volumes.json", {"prometheus_data": damaged})
+    assert writers.recorded(state) == {}
+
+
 def test_the_record_keeps_what_is_not_written_again(own_folders: None) -> None:
     state = open_state("bot-core")
     assert writers.recorded(state) == {}

@@ -116,7 +116,14 @@ def test_without_positions_nothing_is_handed_over(volume: Volume) -> None:
     assert hand_over("promtail", "alloy") == 0
 
 
+@pytest.mark.parametrize("text", ["5", "positions: 5", "positions: {[a]: {b: c}, cursor-1: [2]}"])
+def test_positions_of_another_shape_are_passed_over(volume: Volume, text: str) -> None:
+    (volume.folder / "positions.yaml").write_text(text)
+    assert hand_over("promtail", "alloy") == 0
+
+
 def test_damaged_positions_are_said_to_be_so(volume: Volume) -> None:
     (volume.folder / "positions.yaml").write_text("positions: [")
-    with pytest.raises(StackctlError, match=r"positions\.yaml: the log collector's positions are"):
+    with pytest.raises(StackctlError, match=r"positions\.yaml: the log collector's") as caught:
         hand_over("promtail", "alloy")
+    assert "stackctl down" in caught.value.line

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
+from stackctl.config.load import load
+from stackctl.docker.inventory import Inventory
+from stackctl.docker.models import Inspected
 from stackctl.errors import StackctlError
 from stackctl.images import sets, writers
 from stackctl.images.writers import Writer, writer
@@ -16,7 +20,7 @@ from stackctl.project.project import Project, ProjectState, open_project
 from stackctl.services import catalog
 from stackctl.services.catalog import SetName
 from stackctl.services.releases import PLAN, Releases, current
-from tests.support.facts import FACTS, rehearsed
+from tests.support.facts import inspected, rehearsed
 
 EVERY = frozenset(
     f"bot-core_{one.data.volume}" for one in catalog.SERVICES.values() if one.data is not None
@@ -37,10 +41,14 @@ def ran(project: Project, images: SetName | None, releases: Releases, *, on_reco
 
 
 def moves(
-    project: Project, images: SetName, releases: Releases, volumes: frozenset[str] = EVERY
+    project: Project,
+    images: SetName,
+    releases: Releases,
+    volumes: frozenset[str] = EVERY,
+    containers: Iterable[Inspected] = (),
 ) -> dict[str, Move]:
     state = ProjectState(images=images, releases=releases)
-    observed = Observed(FACTS.engine.inventory, volumes)
+    observed = Observed(Inventory("bot-core", tuple(containers)), volumes)
     return {one.service: one for one in plan.data_moves(project, state, observed)}
 
 
@@ -155,3 +163,33 @@ def test_a_volume_is_renewed_once_for_two_reasons(project: Project) -> None:
         rehearsed(volumes={"bot-core_mongodb_data"}, recorded_fingerprint="other"), moves=found
     )
     assert [one.reason for one in plan_up(facts).resets] == ["demo MongoDB password changed"]
+
+
+def test_what_an_up_that_was_killed_has_started_counts(project: Project) -> None:
+    ran(project, "local", PLAN, on_record=True)
+    newer = sets.references(project.settings, "local", current())
+    opened = [inspected(name, reference=newer[name]) for name in ("prometheus", "rabbitmq")]
+    with pytest.raises(StackctlError, match="metrics of version 3") as caught:
+        moves(project, "local", PLAN, containers=opened)
+    assert "alertmanager" not in caught.value.line
+    created = inspected("prometheus", reference=newer["prometheus"], started="0001-01-01T00:00:00Z")
+    found = moves(project, "local", PLAN, containers=[created, opened[1]])
+    assert {name: one.step for name, one in found.items()} == {"rabbitmq": "back"}
+
+
+def test_a_container_that_is_older_than_what_was_restored_is_no_evidence(project: Project) -> None:
+    ran(project, "upstream", PLAN, on_record=True)
+    writers.record(project.state, {"prometheus_data": writer("prom/prometheus:v3.14.0")})
+    older = inspected("prometheus", reference="prom/prometheus:v2.48.0")
+    with pytest.raises(StackctlError, match="metrics of version 3\\.14\\.0"):
+        moves(project, "upstream", PLAN, containers=[older])
+
+
+def test_an_image_of_the_users_own_is_named_as_the_cause(project: Project) -> None:
+    ran(project, "upstream", PLAN, on_record=True)
+    values = {"PROMETHEUS_IMAGE": "prom/prometheus:v1.8.2"}
+    other = replace(project, settings=load(environ=values))
+    with pytest.raises(StackctlError) as caught:
+        moves(other, "upstream", PLAN)
+    assert "correct PROMETHEUS_IMAGE, or remove it; `stackctl backup FILE`" in caught.value.line
+    assert "stackctl up" not in caught.value.line

@@ -331,6 +331,13 @@ def test_a_release_that_the_engine_decides_on_is_told_once_and_kept(stage: Stage
     assert dry_run(stage).state.releases == Releases(frozenset({"cadvisor"}))
 
 
+def test_the_current_releases_are_told_for_what_runs(stage: Stage) -> None:
+    stage.up(versions="current")
+    (told,) = [one for one in stage.told if one.startswith("current release")]
+    assert "alloy" in told
+    assert "promtail" not in told
+
+
 def test_a_log_collector_hands_its_positions_over_before_it_is_removed(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -653,6 +660,15 @@ def test_a_dry_run_is_of_the_locked_images(stage: Stage) -> None:
     found = plan.facts.rehearsal
     assert found is not None
     assert found.images["prometheus"] == f"id of {reference}@sha256:0"
+
+
+@pytest.mark.usefixtures("rendering")
+def test_a_dry_run_has_the_day_on_which_lokis_index_began(stage: Stage) -> None:
+    stage.project.state.write_json("loki.json", {"tsdb_from": "2026-08-01"})
+    stage.up(versions="current")
+    found = dry_run(stage).facts.rehearsal
+    assert found is not None
+    assert "config/loki/loki-config.yml" not in found.files.changed
 
 
 @pytest.mark.usefixtures("rendering")

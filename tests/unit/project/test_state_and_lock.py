@@ -21,6 +21,7 @@ from stackctl.project.process_lock import Standing, exclusive, standing
 from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state, refuse_unwritable, write_atomic
+from stackctl.services.releases import PLAN
 
 
 def mode(path: Path) -> int:
@@ -160,6 +161,16 @@ def test_a_folder_whose_format_cannot_be_read_is_refused_in_one_line(
     assert str(folder) in caught.value.message
     assert "\n" not in caught.value.line
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("value", [5, [], {"a": []}, ["a"], "x"])
+def test_choices_of_another_shape_count_as_not_made(own_folders: None, value: object) -> None:
+    project = Project(load(environ={}), open_state("bot-core"))
+    names = ("request", "images", "releases", "unseen", "pins", "projects", "volumes", "addresses")
+    project.state.write_json("project.json", dict.fromkeys(names, value))
+    choices = project.choices
+    assert (choices.images, choices.releases, choices.unseen) == (None, PLAN, None)
+    assert (choices.pins, choices.addresses) == ({}, {})
 
 
 def test_a_folder_of_an_older_stackctl_is_taken_over(
