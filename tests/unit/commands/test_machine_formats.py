@@ -18,6 +18,8 @@ from stackctl import __version__
 from stackctl.cli import cli
 from stackctl.docker.models import Usage
 from stackctl.errors import StackctlError
+from stackctl.images.newer import Comparison
+from stackctl.lifecycle import preflight
 from stackctl.project.project import Project, ProjectState, open_project
 from stackctl.services.catalog import SERVICES
 from stackctl.verify import runner
@@ -78,6 +80,7 @@ DOCUMENTS: dict[tuple[str, ...], Callable[[str], None]] = {
     ("config", "--format", "env"): is_env,
     ("doctor", "--format", "json"): is_json,
     ("images", "list", "--format", "json"): is_json,
+    ("images", "outdated", "--format", "json"): is_json,
     ("alerts", "--format", "json"): is_json,
     ("alerts", "rules", "--format", "json"): is_json,
     ("alerts", "silence", "list", "--format", "json"): is_json,
@@ -115,7 +118,10 @@ def test_every_format_for_programs_is_in_this_test() -> None:
 def stack(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     engine = MemoryEngine(*map(container, SERVICES))
     monkeypatch.setattr(
-        engine, "usage", lambda names: {name: Usage(1.5, 1, 2) for name in names}, raising=False
+        engine,
+        "usage",
+        lambda names: {name: Usage(1.5, 1, 2, 60.0) for name in names},
+        raising=False,
     )
     monkeypatch.setattr(Project, "engine", lambda *_, **__: engine)
     monkeypatch.setattr(Project, "whole_engine", lambda *_, **__: engine)
@@ -130,11 +136,14 @@ def stack(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server
     async def answers(*_: object) -> dict[str, str]:
         return dict.fromkeys(SERVICES, LONG)
 
+    refused = preflight.Finding("docker", "failure", LONG, "look")
     check = Check("loki.one", "One", "the plan", "loki", found)
     monkeypatch.setattr("stackctl.lifecycle.up.dry_run", refuses)
-    monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: [])
+    monkeypatch.setattr("stackctl.lifecycle.preflight.examine", lambda *_: [refused])
     monkeypatch.setattr("stackctl.readiness.probes.probe_once", answers)
     monkeypatch.setattr("stackctl.images.resolve.inventory", lambda *_: [{"name": LONG}])
+    compared = Comparison("loki", "2.9.3", "3.7.6", (LONG,), failure=LONG)
+    monkeypatch.setattr("stackctl.images.newer.compare", lambda *_: [compared])
     monkeypatch.setattr(runner, "CHECKS", (check,))
     group = {"name": "g", "file": "f", "interval": 15, "rules": [rule()]}
     routes = {

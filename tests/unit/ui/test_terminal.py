@@ -65,7 +65,13 @@ def up(patch: pytest.MonkeyPatch) -> str:
         work(observer)
         ready = [Progress("prometheus", "ready", 0.2, "ready")]
         return Up(
-            Resolved("local", {}), Rendering((), {}, (), (), ()), ready, ("prometheus",), (), ()
+            Resolved("local", {}),
+            Rendering((), {}, (), (), ()),
+            ready,
+            changed=("prometheus",),
+            left_out=(),
+            missing=(),
+            unseen=None,
         )
 
     patch.setattr(up_module, "up", done)
@@ -99,7 +105,7 @@ def backup(patch: pytest.MonkeyPatch) -> str:
 
 
 def build(patch: pytest.MonkeyPatch) -> str:
-    def done(_engine: object, say: Callable[[str], None]) -> None:
+    def done(_engine: object, _releases: object, say: Callable[[str], None]) -> None:
         for number in range(2):
             say(f"building {number}")
             time.sleep(REFRESH)
