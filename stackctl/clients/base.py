@@ -48,7 +48,24 @@ class CamelModel(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
-class HttpClient:
+class ClosingClient:
+    """A client that is an async context manager, and closes its connections at the end."""
+
+    _client: httpx.AsyncClient
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.aclose()
+
+
+class HttpClient(ClosingClient):
     """A client of one service. An async context manager; its errors are all ServiceError.
 
     `base_url` is the address without a path, `timeout` the seconds that a whole request may take, from
@@ -67,17 +84,6 @@ class HttpClient:
         self.base_url = base_url.rstrip("/")
         self._timeout = timeout
         self._client = local_http_client(timeout, auth=auth)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._client.aclose()
 
     async def _request(
         self,

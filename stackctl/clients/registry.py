@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 
+from stackctl.clients.base import ClosingClient
 from stackctl.errors import ServiceError
 
 _HUB = "registry-1.docker.io"
@@ -48,7 +48,7 @@ class Repository:
         return f"{scheme}://{self.host}"
 
 
-class RegistryClient:
+class RegistryClient(ClosingClient):
     """Asks registries, through the proxies of the environment.
 
     An async context manager; its errors are ServiceError.
@@ -57,17 +57,6 @@ class RegistryClient:
     def __init__(self, timeout: float = _TIMEOUT) -> None:
         """Take the seconds that each step of a request may take."""
         self._client = httpx.AsyncClient(timeout=timeout, follow_redirects=True)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._client.aclose()
 
     async def tags(self, repository: Repository) -> list[str]:
         """Return every tag of a repository.

@@ -122,14 +122,8 @@ class Prober:
             raise NotYet(error.message) from None
 
     async def _lines_sent(self, service: Service, probe: LinesSent) -> None:
-        url = self._settings.url(service.name) + _METRICS
-        try:
-            async with self._client.stream("GET", url) as answer:
-                if answer.status_code != httpx.codes.OK:
-                    raise NotYet(f"{_METRICS} answers {answer.status_code}")
-                text = await _text(answer)
-        except httpx.HTTPError as error:
-            raise NotYet(_reason(error)) from None
+        async with self._answer(service.name, _METRICS) as answer:
+            text = await _text(answer)
         if not _total(text, probe.read):
             raise NotYet(
                 "it has not read a line of any container: docker-socket-proxy may refuse it"
