@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from stackctl.docker.endpoint import client_config, is_loopback
 from stackctl.util import yaml_text
+from stackctl.util.environment import PROXIES
 
-_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy")
 _SECRET = "ca"  # noqa: S105 - a name
 
 
@@ -51,7 +51,7 @@ def proxies() -> dict[str, str]:
         # What a broken configuration means is Docker's to say.
         if client_config().get("proxies"):
             return {}
-    found = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES}
+    found = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in PROXIES}
     usable = {name: value for name, value in found.items() if value and not _is_local(value)}
     exceptions = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     if usable and exceptions:

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Any
 from stackctl.docker import endpoint
 from stackctl.docker.errors import NoContainerError, failed, translated
 from stackctl.docker.models import Inspected
-from stackctl.docker.socket_api import SocketApi
+from stackctl.docker.socket_api import ANSWER_SECONDS, SocketApi
 from stackctl.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
-
-_ANSWER_SECONDS = 30.0
-"""How long the engine may take for a question that costs it nothing."""
 
 
 class Command:
@@ -101,14 +98,14 @@ class Command:
                     input=given.encode(),
                     capture_output=True,
                     check=False,
-                    timeout=_ANSWER_SECONDS,
+                    timeout=ANSWER_SECONDS,
                 )
                 printed = done.stdout.decode()
                 if done.returncode:
                     raise failed(command, done.returncode, done.stderr)
         except subprocess.TimeoutExpired:
             return printed, EngineError(
-                f"the Docker daemon does not answer within {_ANSWER_SECONDS:.0f} s",
+                f"the Docker daemon does not answer within {ANSWER_SECONDS:.0f} s",
                 remedy="restart Docker",
             )
         except EngineError as error:

@@ -13,6 +13,7 @@ from stackctl.docker.models import (
     Inspected,
     labels_of,
     name_of,
+    start_of,
 )
 
 SCRATCH_LABEL = "stackctl.scratch"
@@ -80,7 +81,7 @@ class Inventory:
             labels[SERVICE_LABEL]: container["Config"]["Image"]
             for container in self._own()
             for labels in [labels_of(container)]
-            if SERVICE_LABEL in labels and _was_started(container)
+            if SERVICE_LABEL in labels and start_of(container) is not None
         }
 
     def foreign_containers(self, known: Collection[str]) -> list[str]:
@@ -134,11 +135,6 @@ class Inventory:
 
     def _own(self) -> Iterator[Inspected]:
         return (one for one in self.containers if labels_of(one).get(PROJECT_LABEL) == self.project)
-
-
-def _was_started(container: Inspected) -> bool:
-    """Return whether a container ran. The engine has Go's zero time for the start of one that did not."""
-    return not container["State"]["StartedAt"].startswith("0001-")
 
 
 def _is_ours(labels: Mapping[str, str]) -> bool:

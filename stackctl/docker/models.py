@@ -119,13 +119,19 @@ def names_of(container: Inspected) -> set[str]:
     return {name_of(container), *([labels[SERVICE_LABEL]] if SERVICE_LABEL in labels else [])}
 
 
+def start_of(container: Inspected) -> dt.datetime | None:
+    """Return when the container was started last; None if it never ran."""
+    started = time(container["State"]["StartedAt"])
+    # A container that never ran has the year 1 here.
+    return started if started.year > 1 else None
+
+
 def state_of(container: Inspected) -> ContainerState:
     """Return the container's state, named after its Compose service if it has one."""
     labels = labels_of(container)
     state = container["State"]
     checks = state.get("Health") or {}
     health = checks.get("Status")
-    started = time(state["StartedAt"])
     return ContainerState(
         id=container["Id"],
         name=name_of(container),
@@ -134,8 +140,7 @@ def state_of(container: Inspected) -> ContainerState:
         health=health if health in {"starting", "healthy", "unhealthy"} else "none",
         exit_code=state["ExitCode"],
         restarts=container["RestartCount"],
-        # A container that never ran has the year 1 here.
-        started=started if started.year > 1 else None,
+        started=start_of(container),
         image=container["Config"]["Image"],
         standin=labels.get(_STANDIN_LABEL) == "true",
         project=labels.get(PROJECT_LABEL),

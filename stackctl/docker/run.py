@@ -11,12 +11,9 @@ from stackctl.docker.containers import Containers
 from stackctl.docker.errors import translated
 from stackctl.docker.inventory import PROCESS_LABEL, SCRATCH_LABEL, Inventory, is_abandoned
 from stackctl.errors import EngineError
+from stackctl.util.environment import PROXIES
 
-_NO_PROXY = {
-    name: ""
-    for scheme in ("http", "https", "all", "ftp")
-    for name in (f"{scheme}_proxy", f"{scheme}_PROXY".upper())
-}
+_NO_PROXY = {spelt: "" for name in PROXIES for spelt in (name, name.upper())}
 """In the place of the proxies that the docker command's configuration gives every container."""
 
 

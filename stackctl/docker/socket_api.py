@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
 _CONNECT_SECONDS = 1.0
-_ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 30.0
 """How long the engine may take for a question that costs it nothing."""
 _NANOSECONDS = 1e9
 
@@ -100,5 +100,5 @@ class SocketApi:
         return httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self._socket), verify=False),
             base_url="http://docker",
-            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=_CONNECT_SECONDS),
         )

@@ -12,6 +12,9 @@ import getpass
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
+PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy")
+"""The variables that name a proxy; each is spelt in capitals as well."""
+
 _PASSED = frozenset(
     (
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TMP", "TEMP", "TZ"),
@@ -21,11 +24,7 @@ _PASSED = frozenset(
         *("DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CUSTOM_HEADERS"),
         *("SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR"),
-        *(
-            name
-            for proxy in ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
-            for name in (proxy, proxy.upper())
-        ),
+        *(name for proxy in (*PROXIES, "no_proxy") for name in (proxy, proxy.upper())),
         # What credential helpers and browsers ask.
         *("DOCKER_AUTH_CONFIG", "GNUPGHOME", "GPG_TTY", "PASSWORD_STORE_DIR"),
         "GOOGLE_APPLICATION_CREDENTIALS",

@@ -269,7 +269,7 @@ def test_an_engine_that_never_answers_ends_the_wait(
     command.write_text("#!/bin/sh\nexec sleep 600\n")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr("stackctl.docker.command._ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("stackctl.docker.command.ANSWER_SECONDS", 0.05)
     waiting = readiness.wait([], Engine("p"), at("x:9"), timeout=1, changed=lambda _: None)
     with pytest.raises(EngineError, match="does not answer within") as caught:
         asyncio.run(waiting)
