@@ -66,16 +66,19 @@ def recall(project: Project, asked: Asked, engine: Engine) -> Settled | None:
         record = project.state.read_json(_RECORD)
     except StackctlError:
         return None
-    if not record or not _repeats(project, asked.request):
+    if not record:
         return None
-    if record.get("inputs") != _inputs(project, asked, engine):
+    state = project.choices
+    if not _comparable(project, state) or not _repeats(project, state, asked.request):
+        return None
+    if record.get("inputs") != _inputs(project, state, asked, engine):
         return None
     containers = _containers(engine)
     if containers is None or record.get("containers") != containers:
         return None
     try:
         return Settled(
-            Resolved(record["images"], {}, None, project.choices.pins),
+            Resolved(record["images"], {}, None, state.pins),
             Rendering(
                 channels=tuple(record["channels"]),
                 left_out={name: tuple(lacks) for name, lacks in record["left_out"].items()},
@@ -100,7 +103,7 @@ def record(
     project.state.write_json(
         _RECORD,
         {
-            "inputs": _inputs(project, asked, engine),
+            "inputs": _inputs(project, state, asked, engine),
             "containers": containers,
             "images": resolved.name,
             "channels": rendering.channels,
@@ -120,29 +123,30 @@ def _comparable(project: Project, state: ProjectState) -> bool:
     return override is not None and not _READS_MORE.search(override.decode(errors="replace"))
 
 
-def _repeats(project: Project, request: UpRequest) -> bool:
+def _repeats(project: Project, state: ProjectState, request: UpRequest) -> bool:
     """Return whether a request asks for the stack that runs."""
-    state = project.choices
     try:
         wanted = attach.requested_state(project.settings, request, state)
     except UsageError:
         return False
-    return _comparable(project, state) and all(
+    return all(
         getattr(wanted, name) == getattr(state, name)
         for name in ("request", "demo", "network", "app_files", "override")
     )
 
 
-def _inputs(project: Project, asked: Asked, engine: Engine) -> str:
+def _inputs(project: Project, state: ProjectState, asked: Asked, engine: Engine) -> str:
     """Digest all that decides what `up` does; keyed, as secrets are among it."""
     digest = hmac.new(project.secrets.fingerprint_key, digestmod=hashlib.sha256)
-    for part in _parts(project, asked, engine):
+    for part in _parts(project, state, asked, engine):
         content = part if isinstance(part, bytes) else part.encode()
         digest.update(b"%d:%b" % (len(content), content))
     return digest.hexdigest()
 
 
-def _parts(project: Project, asked: Asked, engine: Engine) -> Iterator[str | bytes]:
+def _parts(
+    project: Project, state: ProjectState, asked: Asked, engine: Engine
+) -> Iterator[str | bytes]:
     yield __version__
     yield f"{asked.choice} {asked.versions}"
     yield str(engine.endpoint)
@@ -160,8 +164,7 @@ def _parts(project: Project, asked: Asked, engine: Engine) -> Iterator[str | byt
         if path.relative_to(project.state.folder).as_posix() not in _OWN_RECORDS:
             yield f"{path} {status.st_mode}"
             yield _text(path) or b""
-    override = project.choices.override
-    for path in (lockfile.FILE, *([Path(override)] if override else [])):
+    for path in (lockfile.FILE, *([Path(state.override)] if state.override else [])):
         yield _text(path) or b""
 
 
