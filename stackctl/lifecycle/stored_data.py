@@ -93,6 +93,11 @@ def _chosen(
     if state.images is None:
         return {}
     images = sets.references(project.settings, state.images, state.releases, pins=state.pins)
+    return _writers(services, images)
+
+
+def _writers(services: Iterable[Service], images: Mapping[str, str]) -> dict[str, Writer]:
+    """Return what the services' volumes would be written by, by the volume's key; `images` are by service."""
     return {
         service.data.volume: writers.writer(images[service.name])
         for service in services
@@ -110,6 +115,14 @@ def refuse(found: Sequence[Move], previous: ProjectState, settings: Settings) ->
         for one in lost
     )
     ways = "`stackctl backup FILE` saves it, and `stackctl down --volumes` begins without it"
+    raise StackctlError(
+        f"the data here would be lost: {said}",
+        remedy=f"{_way_to_keep(lost, previous, settings)}{ways}",
+    )
+
+
+def _way_to_keep(lost: Sequence[Move], previous: ProjectState, settings: Settings) -> str:
+    """Return how the programs that wrote the data go on with it, as the beginning of a remedy; empty if unknown."""
     own = {
         variable: None
         for one in lost
@@ -117,27 +130,16 @@ def refuse(found: Sequence[Move], previous: ProjectState, settings: Settings) ->
         if settings[variable] is not None
     }
     if own:
-        raise StackctlError(
-            f"the data here would be lost: {said}",
-            remedy=f"correct {' and '.join(own)}, or remove {'it' if len(own) == 1 else 'them'}; {ways}",
-        )
+        return f"correct {' and '.join(own)}, or remove {'it' if len(own) == 1 else 'them'}; "
     options = [f"--images {previous.images}"] if previous.images else []
     options += [
         f"--versions {name}"
         for name, releases in (("plan", PLAN), ("current", current()))
         if previous.images and previous.releases == releases
     ]
-    goes_on = f"`stackctl up {' '.join(options)}` goes on with it; " if options else ""
-    raise StackctlError(f"the data here would be lost: {said}", remedy=f"{goes_on}{ways}")
+    return f"`stackctl up {' '.join(options)}` goes on with it; " if options else ""
 
 
 def record(project: Project, services: Iterable[Service], images: Mapping[str, str]) -> None:
     """Record what the services' volumes are written by; `images` are those of their containers, by service."""
-    writers.record(
-        project.state,
-        {
-            service.data.volume: writers.writer(images[service.name])
-            for service in services
-            if service.data is not None and service.name in images
-        },
-    )
+    writers.record(project.state, _writers(services, images))

@@ -129,14 +129,10 @@ def dry_run(
 def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer) -> Up:
     """Carry out a plan, step by step. The caller holds the project's lock. Raises StackctlError as `up` does."""
     resolved = _obtain_images(plan, project, observer)
-    if resolved.name != plan.state.images:
-        # The set that it has fallen back to.
-        state = replace(plan.state, images=resolved.name, pins=resolved.pins)
-        moves = data_moves(project, state, plan.facts.engine)
-        plan = plan_up(replace(plan.facts, state=state, moves=moves))
+    plan = _settle_images(plan, project, resolved)
     plan = _settle_container_metrics(plan, project, resolved)
-    rendering = _render_configuration(plan, project, resolved)
-    engine = _record_state(plan, project, resolved)
+    rendering = _render_configuration(plan, project)
+    engine = _record_state(plan, project)
     if plan.facts.images.pull or plan.facts.images.build:
         # They may have taken minutes.
         plan = plan_up(replace(plan.facts, engine=observe(engine)))
@@ -146,7 +142,7 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
     )
     _reset_volumes(plan, project, engine, observer)
     _replace_log_collector(plan, project, engine, observer)
-    _start_containers(plan, project, engine, resolved, observer)
+    _start_containers(plan, project, engine, observer)
     _remove_stale_volumes(plan, engine, copies)
     containers = engine.containers()
     ready = _wait_for_readiness(project, engine, containers, timeout, observer)
@@ -193,13 +189,21 @@ def _obtain_images(plan: UpPlan, project: Project, observer: Observer) -> Resolv
     return resolved
 
 
+def _settle_images(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan:
+    """Plan with the images that were obtained: single ones may be replaced, or the whole set."""
+    facts = plan.facts
+    state = replace(facts.state, images=resolved.name, pins=resolved.pins)
+    fell_back = resolved.name != facts.state.images
+    moves = data_moves(project, state, facts.engine) if fell_back else facts.moves
+    return plan_up(replace(facts, state=state, moves=moves))
+
+
 def _settle_container_metrics(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan:
     """Decide on container metrics for the image set that there is, and have the engine look for containerd's socket.
 
     An engine of this machine was looked at already.
     """
-    facts = plan.facts
-    state = replace(plan.state, images=resolved.name)
+    facts, state = plan.facts, plan.state
     engine = project.engine(state)
     metrics = project.container_metrics(engine, state)
     if metrics.socket is not None and not container_metrics.is_local(
@@ -213,15 +217,13 @@ def _settle_container_metrics(plan: UpPlan, project: Project, resolved: Resolved
     return plan_up(replace(facts, state=state, metrics=metrics, monitored=monitored))
 
 
-def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) -> Rendering:
+def _render_configuration(plan: UpPlan, project: Project) -> Rendering:
     logs.settle_tsdb(project.state, plan.state.releases["loki"])
     rendering = render(
         project.settings,
         project.secrets,
         project.state,
-        images=sets.variables_of(
-            project.settings, replace(plan.state, images=resolved.name, pins=resolved.pins)
-        ),
+        images=sets.variables_of(project.settings, plan.state),
         releases=plan.state.releases,
         present=plan.facts.monitored,
     )
@@ -229,15 +231,9 @@ def _render_configuration(plan: UpPlan, project: Project, resolved: Resolved) ->
     return rendering
 
 
-def _record_state(plan: UpPlan, project: Project, resolved: Resolved) -> Engine:
+def _record_state(plan: UpPlan, project: Project) -> Engine:
     """Record what later commands go by, before the first container starts, and return the engine for it."""
-    state = replace(
-        plan.state,
-        images=resolved.name,
-        pins=resolved.pins,
-        version=__version__,
-        addresses=addresses(project.settings),
-    )
+    state = replace(plan.state, version=__version__, addresses=addresses(project.settings))
     engine = project.engine(state)
     state = replace(state, override_services=attach.override_services(engine, state))
     project.keep(replace(state, volumes=attach.created_volumes(engine, state)))
@@ -274,8 +270,9 @@ def _replace_log_collector(
     """
     collector = catalog.log_collector(plan.state.releases)
     inventory = plan.facts.engine.inventory
+    containers = engine.containers()
     for other in catalog.LOG_COLLECTORS:
-        container = engine.containers().get(other)
+        container = containers.get(other)
         if other == collector or container is None:
             continue
         observer.step(f"replacing {other} by {collector}")
@@ -289,9 +286,7 @@ def _replace_log_collector(
         observer.note(f"{collector} goes on with {number} logs where {other} stopped")
 
 
-def _start_containers(
-    plan: UpPlan, project: Project, engine: Engine, resolved: Resolved, observer: Observer
-) -> None:
+def _start_containers(plan: UpPlan, project: Project, engine: Engine, observer: Observer) -> None:
     _explain_replacement(plan, project, engine, observer)
     observer.step("starting the containers")
     for one in engine.containers().values():
@@ -299,7 +294,7 @@ def _start_containers(
         if one.status == "paused" and not one.attached:
             engine.unpause(one.id)
     try:
-        engine.up(pull=resolved.name == "upstream" or bool(plan.state.app_files))
+        engine.up(pull=plan.state.images == "upstream" or bool(plan.state.app_files))
     finally:
         # Also where some of them could not be started: those that were have opened their data.
         stored_data.record(
