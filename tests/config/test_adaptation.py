@@ -11,15 +11,11 @@ import pytest
 from stackctl.config.load import load as load_settings
 from stackctl.docker.endpoint import Endpoint
 from stackctl.docker.engine import Engine, EngineInfo
-from stackctl.images import sets
 from stackctl.project import config_volumes, engine_overrides
 from stackctl.project.container_metrics import ContainerMetrics
-from stackctl.project.monitored import monitored_services
-from stackctl.project.secrets import Secrets
-from stackctl.project.state import StateFolder, open_state
-from stackctl.render.configuration import render
-from stackctl.services.releases import PLAN
+from stackctl.project.state import StateFolder
 from stackctl.util import paths
+from tests.support.rendering import rendered_state
 
 pytestmark = pytest.mark.docker
 
@@ -35,15 +31,7 @@ def adapted(
 ) -> tuple[dict[str, Any], StateFolder]:
     """Return what Compose makes of the files for an engine, with the demo, and the state folder."""
     found = load_settings(environ={})
-    state = open_state(found.project)
-    render(
-        found,
-        Secrets(found, state),
-        state,
-        images=sets.variables(found, None, PLAN, demo=True),
-        releases=PLAN,
-        present=monitored_services(found, demo=True),
-    )
+    state = rendered_state()
     engine = Engine(found.project, [state.compose_env])
     engine.endpoint = endpoint
     monkeypatch.setattr(config_volumes, "refresh", lambda *_: [])

@@ -39,6 +39,13 @@ def breaks(releases: Releases) -> dict[str, tuple[str, str]]:
     return {service: broken for service, broken in BREAKS.items() if service in running}
 
 
+def write_into(folder: Path, releases: Releases) -> None:
+    """Make a folder hold the configuration of these releases with the default settings."""
+    defaults = load_settings(environ={})
+    present = monitored_services(defaults, demo=True)
+    write_configuration(defaults, StateFolder(folder / "none"), folder, releases, present)
+
+
 def verdicts(folder: Path, releases: Releases) -> dict[tuple[str, str], validate.Verdict]:
     found = load_settings(environ={})
     references = sets.references(found, "local", releases)
@@ -50,14 +57,7 @@ def verdicts(folder: Path, releases: Releases) -> dict[tuple[str, str], validate
 def test_every_program_takes_the_configuration_as_it_is(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path, releases: Releases
 ) -> None:
-    defaults = load_settings(environ={})
-    write_configuration(
-        defaults,
-        StateFolder(tmp_path / "none"),
-        tmp_path,
-        releases,
-        monitored_services(defaults, demo=True),
-    )
+    write_into(tmp_path, releases)
     found = verdicts(tmp_path, releases)
     assert {service for service, _ in found} == set(breaks(releases))
     assert {one.output for one in found.values()} == {""}
@@ -67,14 +67,7 @@ def test_every_program_takes_the_configuration_as_it_is(
 def test_each_program_refuses_its_own_broken_file(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path, releases: Releases
 ) -> None:
-    defaults = load_settings(environ={})
-    write_configuration(
-        defaults,
-        StateFolder(tmp_path / "none"),
-        tmp_path,
-        releases,
-        monitored_services(defaults, demo=True),
-    )
+    write_into(tmp_path, releases)
     for name, text in breaks(releases).values():
         (tmp_path / name).write_text(text)
     rules = tmp_path / "prometheus" / "alerts" / "ai.yml"

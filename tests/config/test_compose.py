@@ -11,12 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stackctl.config.load import load as load_settings
 from stackctl.images import sets
-from stackctl.project.monitored import monitored_services
-from stackctl.project.secrets import Secrets
-from stackctl.project.state import open_state
-from stackctl.render.configuration import render
 from stackctl.render.promql import metric_names
 from stackctl.services import catalog
 from stackctl.services.catalog import IMAGES, PUBLISHED_PORTS, SERVICES, image_variable
@@ -25,6 +20,7 @@ from stackctl.util import paths
 from stackctl.values.durations import parse_duration
 from tests.config.contract import EXPORTED
 from tests.config.test_rule_lint import ALL
+from tests.support.rendering import rendered_state
 
 pytestmark = pytest.mark.docker
 
@@ -52,17 +48,7 @@ def rendered(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> Path:
 
 
 def rendered_with(**environ: str) -> Path:
-    found = load_settings(environ=environ)
-    state = open_state(found.project)
-    render(
-        found,
-        Secrets(found, state),
-        state,
-        images=sets.variables(found, None, PLAN, demo=True),
-        releases=PLAN,
-        present=monitored_services(found, demo=True),
-    )
-    return state.compose_env
+    return rendered_state(environ).compose_env
 
 
 def config(env_file: Path, *, demo: bool = False) -> dict[str, Any]:
@@ -218,17 +204,9 @@ def test_compose_gives_the_address_of_mongodb_on_byte_for_byte(
     state_dir: Path, clean_environment: pytest.MonkeyPatch, rest: str
 ) -> None:
     uri = f"mongodb://u:{rest}"
-    found = load_settings(environ={"MONGODB_EXPORTER_URI": uri})
-    state = open_state(found.project)
-    render(
-        found,
-        Secrets(found, state),
-        state,
-        images=sets.variables(found, None, PLAN, demo=True),
-        releases=PLAN,
-        present=monitored_services(found, demo=True),
-    )
-    given = config(state.compose_env)["services"]["mongodb-exporter"]["environment"]["MONGODB_URI"]
+    given = config(rendered_with(MONGODB_EXPORTER_URI=uri))["services"]["mongodb-exporter"][
+        "environment"
+    ]["MONGODB_URI"]
     # `config` writes a dollar sign as one would have to write it into a compose file.
     assert given.replace("$$", "$") == uri
 

@@ -14,16 +14,10 @@ import pytest
 import yaml
 from testcontainers.core.container import DockerContainer
 
-from stackctl.config.load import load as load_settings
-from stackctl.images import sets
-from stackctl.project.monitored import monitored_services
-from stackctl.project.secrets import Secrets
-from stackctl.project.state import open_state
-from stackctl.render.configuration import render
-from stackctl.services.releases import PLAN
 from stackctl.util import yaml_text
 from tests.support import mailroom
 from tests.support.judged_values import RECIPIENTS, SENDERS
+from tests.support.rendering import rendered_state
 
 # Ryuk would need the Docker socket, and to be pulled; the containers are removed here.
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
@@ -57,22 +51,13 @@ TRANSPORTS: dict[str, tuple[dict[str, str], tuple[int, bool, list[str] | None] |
 def rendered(state_dir: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return a configuration for e-mail as stackctl renders it with these settings, each without its beginning."""
     given = {f"ALERTMANAGER_SMTP_{name}": value for name, value in environ.items()}
-    found = load_settings(
-        environ={
+    state = rendered_state(
+        {
             "ALERTMANAGER_SMTP_HOST": "localhost",
             "ALERTMANAGER_EMAIL_FROM": "Alerts <from@x.example>",
             "ALERTMANAGER_EMAIL_TO": "to@x.example",
             **given,
         }
-    )
-    state = open_state(found.project)
-    render(
-        found,
-        Secrets(found, state),
-        state,
-        images=sets.variables(found, None, PLAN, demo=True),
-        releases=PLAN,
-        present=monitored_services(found, demo=True),
     )
     if environ.get("PASSWORD"):
         shutil.copyfile(state.secrets / "smtp_password", state_dir.parent / "smtp_password")

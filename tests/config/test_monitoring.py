@@ -13,16 +13,12 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from stackctl.config.load import load as load_settings
-from stackctl.images import sets
-from stackctl.project.monitored import monitored_services
-from stackctl.project.secrets import Secrets
-from stackctl.project.state import StateFolder, open_state
-from stackctl.render.configuration import render
+from stackctl.project.state import StateFolder
 from stackctl.services.channels import Channel
-from stackctl.services.releases import PLAN, Releases
+from stackctl.services.releases import Releases
 from stackctl.util import paths
 from tests.support.channels import SUBSETS, environment, names
+from tests.support.rendering import rendered_state
 from tests.support.tools import RELEASES, tool
 
 pytestmark = pytest.mark.docker
@@ -33,22 +29,6 @@ def _own_state(state_dir: Path, clean_environment: pytest.MonkeyPatch) -> None:
     """A state folder and an environment of this test's own."""
 
 
-def rendered(
-    environ: Mapping[str, str] | None = None, *, demo: bool = True, releases: Releases = PLAN
-) -> StateFolder:
-    found = load_settings(environ=environ or {})
-    state = open_state(found.project)
-    render(
-        found,
-        Secrets(found, state),
-        state,
-        images=sets.variables(found, None, releases, demo=demo),
-        releases=releases,
-        present=monitored_services(found, demo=demo),
-    )
-    return state
-
-
 @pytest.mark.parametrize("releases", RELEASES)
 @pytest.mark.parametrize(
     "environ", [{}, {"STACKCTL_KUBERNETES": "true", "BINANCE_API_URL": "https://api.example.org"}]
@@ -57,7 +37,7 @@ def test_promtool_takes_the_rendered_prometheus_configuration(
     environ: dict[str, str], releases: Releases
 ) -> None:
     # The files that the kubernetes jobs name are there only inside a cluster, so its syntax alone is checked.
-    state = rendered(environ, releases=releases)
+    state = rendered_state(environ, releases=releases)
     done = tool(
         "promtool",
         "check",
@@ -79,7 +59,7 @@ def test_amtool_takes_the_configuration_with_any_channels(
         "amtool",
         "check-config",
         "alertmanager.yml",
-        folder=rendered(environment(channels), demo=demo).config / "alertmanager",
+        folder=rendered_state(environment(channels), demo=demo).config / "alertmanager",
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -117,7 +97,7 @@ COMPONENTS = sorted(
 def test_every_alert_reaches_its_severitys_and_its_teams_channel(
     severity: str, releases: Releases
 ) -> None:
-    folder = rendered(releases=releases).config / "alertmanager"
+    folder = rendered_state(releases=releases).config / "alertmanager"
 
     def route(component: str) -> str:
         """Give what amtool says is wrong; nothing if it is right."""
@@ -179,7 +159,7 @@ def test_a_service_reaches_its_team_and_the_watchdog_no_person(labels: str, rece
         "--config.file=alertmanager.yml",
         f"--verify.receivers={receivers}",
         *labels.split(),
-        folder=rendered().config / "alertmanager",
+        folder=rendered_state().config / "alertmanager",
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -187,7 +167,7 @@ def test_a_service_reaches_its_team_and_the_watchdog_no_person(labels: str, rece
 @pytest.mark.parametrize("demo", [True, False], ids=["demo", "no demo"])
 def test_the_dead_mans_switch_is_called_by_its_secret_file_alone(demo: bool) -> None:
     url = "https://hc-ping.com/6d7c2b4e-secret"
-    given = rendered({"ALERTMANAGER_DEAD_MANS_SWITCH_URL": url}, demo=demo)
+    given = rendered_state({"ALERTMANAGER_DEAD_MANS_SWITCH_URL": url}, demo=demo)
 
     def receiver(state: StateFolder) -> dict[str, Any]:
         text = (state.config / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
@@ -202,7 +182,7 @@ def test_the_dead_mans_switch_is_called_by_its_secret_file_alone(demo: bool) -> 
     assert (given.secrets / "dead_mans_switch_url").read_text(encoding="utf-8") == url
     done = tool("amtool", "check-config", "alertmanager.yml", folder=given.config / "alertmanager")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert receiver(rendered(demo=demo)) == {"name": "dead-mans-switch"}
+    assert receiver(rendered_state(demo=demo)) == {"name": "dead-mans-switch"}
 
 
 def test_an_alert_without_a_severity_is_not_lost() -> None:
@@ -214,7 +194,7 @@ def test_an_alert_without_a_severity_is_not_lost() -> None:
         "--config.file=alertmanager.yml",
         "--verify.receivers=default",
         "component=application",
-        folder=rendered().config / "alertmanager",
+        folder=rendered_state().config / "alertmanager",
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -234,7 +214,9 @@ HOURS = {
 
 @pytest.mark.parametrize("moment", HOURS)
 def test_warnings_are_mailed_in_business_hours_alone(moment: str) -> None:
-    config = yaml.safe_load((rendered().config / "alertmanager" / "alertmanager.yml").read_text())
+    config = yaml.safe_load(
+        (rendered_state().config / "alertmanager" / "alertmanager.yml").read_text()
+    )
     (hours,) = config["time_intervals"]
     limited = {
         route["receiver"]: route["active_time_intervals"]

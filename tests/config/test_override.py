@@ -11,14 +11,8 @@ from typing import Any
 import pytest
 
 from stackctl.config import registry, starter
-from stackctl.config.load import load as load_settings
-from stackctl.images import sets
-from stackctl.project.monitored import monitored_services
-from stackctl.project.secrets import Secrets
-from stackctl.project.state import open_state
-from stackctl.render.configuration import render
-from stackctl.services.releases import PLAN
 from stackctl.util import paths
+from tests.support.rendering import rendered_state
 
 pytestmark = pytest.mark.docker
 
@@ -26,16 +20,7 @@ pytestmark = pytest.mark.docker
 @pytest.fixture
 def merged(state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Give what Compose makes of our file and an override."""
-    found = load_settings(environ={})
-    state = open_state(found.project)
-    render(
-        found,
-        Secrets(found, state),
-        state,
-        images=sets.variables(found, None, PLAN, demo=True),
-        releases=PLAN,
-        present=monitored_services(found, demo=True),
-    )
+    state = rendered_state()
 
     def config(override: str | None) -> dict[str, Any]:
         files = ["-f", str(paths.compose() / "docker-compose.yml"), "--profile", "monitoring"]
