@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 
-from stackctl.config.load import load
-from stackctl.config.settings import Settings
-from stackctl.services.catalog import PUBLISHED_PORTS
 from tests.e2e.conftest import docker, free_offset
-from tests.support.cli import stackctl
 from tests.support.http import wait_until
+from tests.support.side_stack import SideStack
 
 pytestmark = pytest.mark.docker
 
 PROJECT = "stackctl-e2e-logs"
 COUNTING = "n=0; while true; do n=$$((n+1)); echo number $$n; sleep 0.2; done"
-_UP_SECONDS = 900
-"""`up` may have to build the images of either release."""
 _AWAY_SECONDS = 15
 """Longer than the longest pause between two attempts to send."""
 _HELD = 100
@@ -33,29 +26,10 @@ _HELD = 100
 
 
 @dataclass(frozen=True)
-class Logged:
+class Logged(SideStack):
     """A stack with a container that logs numbers, beside it."""
 
-    folder: Path
-    env_file: Path
-
-    def run(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
-        """Run stackctl for this stack."""
-        env = {"STACKCTL_STATE_DIR": str(self.folder / "state")}
-        options = ("-p", PROJECT, "--env-file", str(self.env_file))
-        # The override is the one of the folder that a command is called in.
-        return stackctl(*options, *arguments, cwd=self.folder, env=env, timeout=timeout)
-
-    @property
-    def settings(self) -> Settings:
-        """The stack's settings."""
-        return load(project=PROJECT, env_file=self.env_file, environ={})
-
-    def up(self, versions: str) -> subprocess.CompletedProcess[str]:
-        """Bring it up in these releases."""
-        done = self.run("up", "--images", "local", "--versions", versions, timeout=_UP_SECONDS)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done
+    PROJECT = PROJECT
 
     def stored(self) -> Counter[int]:
         """Return the numbers that Loki has, and how often."""
@@ -95,8 +69,6 @@ class Logged:
 def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
     """Bring a stack of the plan's releases up, and take it down with its data at the end."""
     folder = tmp_path_factory.mktemp("logs")
-    env_file = folder / "logs.env"
-    offset = free_offset()
     override = folder / "stackctl.override.yml"
     override.write_text(
         json.dumps(
@@ -113,16 +85,13 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
             }
         )
     )
-    ports = "".join(f"{one.setting}={one.default + offset}\n" for one in PUBLISHED_PORTS.values())
-    env_file.write_text(ports)
-    stack = Logged(folder, env_file)
+    stack = Logged(folder, free_offset())
     try:
         stack.up("plan")
         assert stack.caught_up()
         yield stack
     finally:
-        ended = stack.run("down", "--volumes", "--yes")
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+        stack.remove()
 
 
 def missing(stored: Counter[int], first: int, last: int) -> list[int]:

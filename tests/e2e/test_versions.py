@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from stackctl.config.load import load
-from stackctl.config.settings import Settings
-from stackctl.services.catalog import PUBLISHED_PORTS
 from tests.e2e.conftest import docker, free_offset
-from tests.support.cli import stackctl
 from tests.support.http import wait_until
+from tests.support.side_stack import UP_SECONDS, SideStack
 
 pytestmark = pytest.mark.docker
 
 PROJECT = "stackctl-e2e-versions"
-_UP_SECONDS = 900
-"""`up` may have to build the images of either release."""
 
 
 @dataclass(frozen=True)
-class Moving:
+class Moving(SideStack):
     """A stack that goes from one release to another."""
 
-    folder: Path
-    env_file: Path
-
-    def run(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
-        """Run stackctl for this stack."""
-        env = {"STACKCTL_STATE_DIR": str(self.folder / "state")}
-        options = ("-p", PROJECT, "--env-file", str(self.env_file))
-        return stackctl(*options, *arguments, env=env, timeout=timeout)
-
-    @property
-    def settings(self) -> Settings:
-        """The stack's settings."""
-        return load(project=PROJECT, env_file=self.env_file, environ={})
+    PROJECT = PROJECT
 
     def samples_before(self, moment: float) -> int:
         """Return how many samples Prometheus has from before a time, of its own `up`."""
@@ -75,20 +56,12 @@ class Moving:
 @pytest.fixture(scope="module")
 def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
     """Bring a stack of the plan's releases up, and take it down with its data at the end."""
-    folder = tmp_path_factory.mktemp("versions")
-    env_file = folder / "versions.env"
-    offset = free_offset()
-    env_file.write_text(
-        "".join(f"{one.setting}={one.default + offset}\n" for one in PUBLISHED_PORTS.values())
-    )
-    stack = Moving(folder, env_file)
+    stack = Moving(tmp_path_factory.mktemp("versions"), free_offset())
     try:
-        done = stack.run("up", "--images", "local", "--versions", "plan", timeout=_UP_SECONDS)
-        assert done.returncode == 0, done.stdout + done.stderr
+        stack.up("plan")
         yield stack
     finally:
-        ended = stack.run("down", "--volumes", "--yes")
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+        stack.remove()
 
 
 def plan_of(stack: Moving, *arguments: str) -> dict[str, Any]:
@@ -114,7 +87,7 @@ def test_the_current_releases_open_the_data_of_the_plans(moving: Moving) -> None
     assert [one["service"] for one in planned["volumes"]["reset"]] == ["rabbitmq"]
     assert moving.versions() == before
 
-    done = moving.run("up", "--versions", "current", timeout=_UP_SECONDS)
+    done = moving.run("up", "--versions", "current", timeout=UP_SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"recreating {PROJECT}_rabbitmq_data" in done.stderr
     assert "current release instead of the plan's: alertmanager, " in done.stderr
