@@ -31,9 +31,7 @@ def asked(stack: Stack, path: str) -> int:
     return sum(request.path == path for request in stack.server.requests)
 
 
-def test_a_check_is_asked_again_until_it_holds(
-    stack: Stack, own_clock: None
-) -> None:
+def test_a_check_is_asked_again_until_it_holds(stack: Stack, own_clock: None) -> None:
     answers = iter([targets("redis", "unknown", ""), RIGHT["/api/v1/targets"]])
     stack.server.routes["/api/v1/targets"] = lambda _: as_json(next(answers))
     report = verify(stack, "prometheus.targets", timeout=5)
