@@ -35,13 +35,20 @@ local-set: $(VENV)/.runtime
 	$(BIN)/stackctl images build --versions plan
 	$(BIN)/stackctl images build --versions current
 
-up: engine $(VENV)/.runtime ## Bring the stack up, whatever is missing for it first
+up: ## Bring the stack up, whatever is missing for it first
+	+@$(MAKE) --no-print-directory --jobs=2 engine $(VENV)/.runtime
 	$(BIN)/stackctl up
 
 down: $(VENV)/.runtime ## Stop the stack; its data stays
 	$(BIN)/stackctl down
 
-test: lint unit thorough config e2e ## All checks and tests, fast ones first
+# What each has said is shown when it ends, as they run side by side.
+SIDE_BY_SIDE = +@MAKE="$(MAKE)" scripts/side-by-side.sh
+
+test: $(VENV)/.installed ## All checks and tests, fast ones first
+	$(SIDE_BY_SIDE) local-set lint unit thorough
+	+@$(MAKE) --no-print-directory config
+	+@$(MAKE) --no-print-directory e2e
 
 unit: $(VENV)/.installed ## Tests without Docker, the quick ones
 	$(BIN)/pytest -n auto --dist worksteal -m 'not thorough' tests/unit
@@ -51,18 +58,26 @@ thorough: $(VENV)/.installed ## Those that take longer: by examples, in processe
 	$(BIN)/pytest -n auto --dist worksteal -m thorough tests/unit standins demo
 
 config: local-set $(VENV)/.installed ## The real promtool, amtool and compose over the configuration
-	$(BIN)/pytest tests/config
+	$(BIN)/pytest -n auto --dist loadgroup tests/config
 
 # The distribution's engine, with all tests; the newer one, with their core.
 ENGINE ?= distribution newer
-e2e: $(addprefix e2e-,$(ENGINE)) ## Real Docker Engines: up, verify, chaos, down. ENGINE=distribution or newer runs one
-
-.PHONY: e2e-distribution e2e-newer
-e2e-distribution: local-set $(VENV)/.installed
+E2E_distribution := e2e-first e2e-second e2e-own
+E2E_newer := e2e-newer
+e2e: local-set $(VENV)/.installed ## Real Docker Engines: up, verify, chaos, down. ENGINE=distribution or newer runs one
 	@scripts/ensure-test-tools.sh docker-registry
-	$(BIN)/pytest -m 'not newer' tests/e2e
+	$(SIDE_BY_SIDE) --jobs 3 $(foreach engine,$(ENGINE),$(E2E_$(engine)))
+ifneq ($(filter distribution,$(ENGINE)),)
+	$(BIN)/pytest -m daemon tests/e2e
+endif
 
-e2e-newer: local-set $(VENV)/.installed
+# Those wait more than they work: for scrapes, for alerts, for services to start.
+.PHONY: e2e-first e2e-second e2e-own e2e-newer
+e2e-second: export E2E_PROJECT := stackctl-e2e-second
+e2e-first e2e-second e2e-own:
+	$(BIN)/pytest -m '$(subst e2e-,,$@)_stack and not newer' tests/e2e
+
+e2e-newer:
 	scripts/newer-engine.sh $(BIN)/pytest -m 'core or newer' tests/e2e
 
 bench: local-set $(VENV)/.installed ## Measure against docker compose; writes docs/BENCHMARKS.md
