@@ -56,6 +56,12 @@ class Server:
     sent: int = 0
     """Bytes of endless bodies that clients, or the buffers on the way to them, have taken."""
 
+    def answer(self, request: Request) -> Reply:
+        """Note a request, and give its answer."""
+        self.requests.append(request)
+        answer = self.routes.get(request.path, Reply(b'{"message": "not found"}', 404))
+        return answer if isinstance(answer, Reply) else answer(request)
+
 
 @contextlib.contextmanager
 def serving(routes: dict[str, Answer]) -> Iterator[Server]:
@@ -76,9 +82,7 @@ def serving(routes: dict[str, Answer]) -> Iterator[Server]:
                 self.rfile.read(length),
                 dict(self.headers.items()),
             )
-            server.requests.append(request)
-            answer = server.routes.get(parts.path, Reply(b'{"message": "not found"}', 404))
-            reply = answer if isinstance(answer, Reply) else answer(request)
+            reply = server.answer(request)
             server.stopping.wait(reply.delay)
             if reply.date is None:
                 self.send_response(reply.status)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import email.utils
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import yaml
 from pydantic import SecretStr
 
+from stackctl.clients import base
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.blackbox import BlackboxClient
 from stackctl.clients.grafana import GrafanaClient
@@ -171,6 +175,7 @@ class Stack:
         self.lines = ["a line"]
         self.pushed: list[list[str]] = []
         self.keeps_pushed = True
+        self._url = server.url
         self.exposed = Exposed()
         self.probed: dict[str, dict[str, int]] = {}
         """What the blackbox exporter finds, by the host that it asks."""
@@ -186,6 +191,11 @@ class Stack:
         server.routes["/probe"] = self._probe
         server.routes["/loki/api/v1/push"] = self._push
         server.routes["/loki/api/v1/query_range"] = self._lines
+
+    @property
+    def answers(self) -> bool:
+        """Whether the server is where the clients look for it."""
+        return self.server.url == self._url
 
     @property
     def loses_lines(self) -> bool:
@@ -322,6 +332,38 @@ async def run_in(context: Context, checks: tuple[Check, ...], timeout: float = 0
     )
 
 
+class _Direct(httpx.AsyncBaseTransport):
+    """Gives the answers of a server without the way over its socket, which costs more than all checks."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        parts = urlsplit(request.url.raw_path.decode())
+        asked = Request(
+            request.method,
+            parts.path,
+            parts.query,
+            await request.aread(),
+            dict(request.headers.items()),
+        )
+        reply = self._server.answer(asked)
+        date = reply.date or email.utils.formatdate(usegmt=True)
+        headers = {"Date": date, "Content-Type": reply.content_type, **reply.headers}
+        return httpx.Response(reply.status, headers=headers, content=reply.body)
+
+
+@contextlib.contextmanager
+def _directly(server: Server) -> Iterator[None]:
+    """Let the clients that are made in the body ask a server directly, if that answers as quickly as it can."""
+
+    def client(timeout: float, *, auth: tuple[str, str] | None = None) -> httpx.AsyncClient:
+        return httpx.AsyncClient(auth=auth, timeout=timeout, transport=_Direct(server))
+
+    with mock.patch.object(base, "local_http_client", client):
+        yield
+
+
 def verify(stack: Stack, *names: str, timeout: float = 0.0, containers: Listing = dict) -> Report:
     # A line that never comes back is waited for until the timeout.
     loki_timeout = 0.5 if stack.loses_lines else AMPLE_SECONDS
@@ -332,7 +374,8 @@ def verify(stack: Stack, *names: str, timeout: float = 0.0, containers: Listing 
         ) as context:
             return await run_in(context, runner.select(names), timeout)
 
-    return asyncio.run(run())
+    with _directly(stack.server) if stack.answers else contextlib.nullcontext():
+        return asyncio.run(run())
 
 
 def targets(job: str, health: str, error: str) -> object:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from stackctl.util import yaml_text
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,6 +28,21 @@ def _sniffio_is_known_to_be_absent() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         # What Python has for a module that cannot be imported.
         patch.setitem(sys.modules, "sniffio", None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_was_parsed_is_known() -> Iterator[None]:
+    """Hundreds of tests render, and each would parse the same forty files of the checkout."""
+    parse = yaml_text.load
+
+    @functools.lru_cache(maxsize=200)
+    def parsed(text: str | bytes) -> bytes:
+        return pickle.dumps(parse(text), pickle.HIGHEST_PROTOCOL)
+
+    with pytest.MonkeyPatch.context() as patch:
+        # A copy for each, who may change it.
+        patch.setattr(yaml_text, "load", lambda text: pickle.loads(parsed(text)))  # noqa: S301 - our own
         yield
 
 

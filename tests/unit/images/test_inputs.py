@@ -294,6 +294,8 @@ def test_the_dockerfiles_have_only_what_the_digest_knows() -> None:
         dockerfile = paths.build_file("local").parent / service["build"]["context"] / "Dockerfile"
         text = dockerfile.read_text()
         assert not re.search(
-            r"--from=|--mount=(?!type=secret|from=\w+,)|--platform=|<<|^\s*ADD |^COPY \[", text, re.MULTILINE
+            r"--from=|--mount=(?!type=secret|from=\w+,)|--platform=|<<|^\s*ADD |^COPY \[",
+            text,
+            re.MULTILINE,
         )
         assert not re.search(r"^(from|copy|add) ", text, re.MULTILINE)
