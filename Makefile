@@ -58,7 +58,7 @@ thorough: $(VENV)/.installed ## Those that take longer: by examples, in processe
 	$(BIN)/pytest -n auto --dist worksteal -m thorough tests/unit standins demo
 
 config: local-set $(VENV)/.installed ## The real promtool, amtool and compose over the configuration
-	$(BIN)/pytest -n auto --dist loadgroup tests/config
+	$(BIN)/pytest -n auto --dist loadfile tests/config
 
 # The distribution's engine, with all tests; the newer one, with their core.
 ENGINE ?= distribution newer

@@ -32,8 +32,7 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
 from testcontainers.core.container import DockerContainer
 
-# What its tests share takes long to make, so one process runs them all.
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("incidents")]
+pytestmark = pytest.mark.docker
 
 PAGES = {
     "Normal operation": 0,

@@ -22,8 +22,7 @@ from tests.support.rendering import rendered_state
 # Ryuk would need the Docker socket, and to be pulled; the containers are removed here.
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
-# What its tests share takes long to make, so one process runs them all.
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("mail")]
+pytestmark = pytest.mark.docker
 
 _KEYS = {
     "smtp_smarthost": "smarthost",
