@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.http import wait_until
+
 pytestmark = pytest.mark.thorough
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -105,7 +107,13 @@ class Machine:
 
     def run(self, script: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run one of the scripts here."""
-        return subprocess.run(
+        process = self.start(script, *arguments, **env)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def start(self, script: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
+        """Start one of the scripts here."""
+        return subprocess.Popen(
             [SCRIPTS / f"{script}.sh", *arguments],
             env={
                 "PATH": str(self.bin),
@@ -114,9 +122,9 @@ class Machine:
                 "BIN": str(self.bin),
                 **env,
             },
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
 
     @property
@@ -355,3 +363,61 @@ def test_where_no_newer_engine_can_be_had_its_tests_are_skipped_and_fail_in_ci(
         assert done.stderr.splitlines()[-1] == said
         assert not (tmp_path / "ran").exists()
     assert machine.installed == []
+
+
+_MAKE = """#!/bin/sh
+shift
+for target in "$@"; do
+  echo "begin $target" >> "$STATE/order"
+  echo "$target says this"
+  case "$target" in
+    bad) exit 2 ;;
+    slow)
+      sleep 600 & sleeping=$!
+      trap 'kill $sleeping; echo "$target was interrupted" >> "$STATE/order"; exit 130' INT
+      wait ;;
+  esac
+  echo "end $target" >> "$STATE/order"
+done
+"""
+
+
+def lanes(machine: Machine, *arguments: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """Run targets side by side; give what that says, and the order in which they began and ended."""
+    machine.program("make", _MAKE)
+    done = machine.run("side-by-side", *arguments)
+    return done, (machine.state / "order").read_text().splitlines()
+
+
+def test_lanes_that_pass_are_shown_one_after_the_other(machine: Machine) -> None:
+    done, order = lanes(machine, "--jobs", "1", "one,two", "three")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{one} says this" for one in ("one", "two", "three")]
+    assert [line for line in order if line.startswith("begin")] == [
+        "begin one",
+        "begin two",
+        "begin three",
+    ]
+    assert "one,two passed after" in done.stderr
+
+
+def test_a_lane_that_fails_ends_no_other_and_is_shown_again_at_the_end(machine: Machine) -> None:
+    done, order = lanes(machine, "bad,never", "good")
+    assert done.returncode == 1
+    assert "end good" in order
+    assert "begin never" not in order
+    assert done.stdout.splitlines()[-1] == "bad says this"
+    assert done.stdout.count("bad says this") == 2
+    assert done.stdout.count("good says this") == 1
+    assert "side-by-side: bad,never FAILED after" in done.stderr
+
+
+def test_an_interruption_reaches_every_lane(machine: Machine) -> None:
+    machine.program("make", _MAKE)
+    order = machine.state / "order"
+    order.touch()
+    process = machine.start("side-by-side", "slow")
+    assert wait_until(lambda: "begin slow" in order.read_text(), 30)
+    process.terminate()
+    assert process.wait(30) == 130
+    assert "slow was interrupted" in order.read_text()
