@@ -112,11 +112,14 @@ def main() -> None:
         with contextlib.suppress(OSError):
             print("stackctl: interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader, `head` for one, has gone: there is nobody left to write to, at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            # click ends the line on stderr after Ctrl-C, which fails if the terminal was closed.
+            sys.exit(EXIT_INTERRUPTED)
+        if isinstance(error, BrokenPipeError):
+            # The reader, `head` for one, has gone: there is nobody left to write to, at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         if os.environ.get("STACKCTL_DEBUG"):
             raise
         where = f"{error.filename}: " if error.filename else ""

@@ -298,7 +298,7 @@ def start_fault(stack: Stack, *before: str) -> subprocess.Popen[str]:
     """Start a long fault in a process of its own, and return once the service is stopped."""
     command = stack.command("chaos", "stop", "kong", "--for", "10m")
     process = subprocess.Popen(
-        [*before, sys.executable, "-m", "stackctl", *command],
+        [*before, sys.executable, "-X", "faulthandler", "-m", "stackctl", *command],
         env={**os.environ, **stack.environment},
         stderr=subprocess.PIPE,
         text=True,
@@ -322,7 +322,13 @@ def test_an_interrupted_fault_is_healed_on_the_way_out(
 ) -> None:
     with start_fault(stack, *before) as process:
         process.send_signal(number)
-        assert process.wait(60) == 130
+        try:
+            code = process.wait(60)
+        except subprocess.TimeoutExpired:
+            # Python writes where it was.
+            process.send_signal(signal.SIGABRT)
+            pytest.fail(f"not ended after 60 s: {process.communicate()[1]}")
+        assert code == 130
     assert running(stack, "kong")
 
 
