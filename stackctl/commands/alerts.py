@@ -13,6 +13,7 @@ import click
 
 from stackctl.commands import complete
 from stackctl.commands.options import DURATION, FORMAT, WATCH
+from stackctl.commands.preview import preview
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import ServiceError, UsageError
 from stackctl.ui.console import print_json
@@ -37,6 +38,7 @@ _CONFIG = "/etc/alertmanager/alertmanager.yml"
     invoke_without_command=True,
     epilog="\b\nExamples:\n  stackctl alerts\n  stackctl alerts --watch 5\n  stackctl alerts rules\n"
     "  stackctl alerts route severity=critical component=trading\n"
+    "  stackctl alerts preview TradingHalted --channel slack\n"
     "  stackctl alerts silence add HighCPUUsage --for 2h --comment 'load test'\n"
     "  stackctl alerts silence list",
 )
@@ -147,6 +149,9 @@ def rules(session: Session, output: str) -> None:
         counts += [row.states["pending"], row.states["firing"]]
         table.add_row(row.group, *map(str, counts))
     session.out.print(table)
+
+
+alerts.add_command(preview)
 
 
 @alerts.command(epilog="\b\nExamples:\n  stackctl alerts route severity=critical component=trading")

@@ -33,6 +33,7 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
         *([name] for name in COMMANDS),
         ["chaos", "stop"],
         ["chaos", "fill"],
+        ["alerts", "preview"],
         *(["images", name] for name in ("list", "build", "pull", "save", "load", "lock")),
     ],
 )
