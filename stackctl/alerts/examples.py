@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from stackctl.errors import UsageError
@@ -40,53 +41,64 @@ def example(alert: str) -> Example:
 
     Raises UsageError, with the nearest name, for an alert that does not exist or that no unit test expects to fire.
     """
-    known: list[str] = []
-    for evaluator in _EVALUATORS:
-        expressions = _expressions(evaluator)
-        known += expressions
-        if alert in expressions:
-            return _example(alert, expressions[alert], evaluator)
-    raise UsageError(f"unknown alert {alert!r}", remedy=nearest(alert, known))
+    return examples([alert])[alert]
 
 
-def _example(alert: str, expression: str, evaluator: _Evaluator) -> Example:
-    # Most files do not mention it, and parsing them all takes a second.
-    for document in _documents(evaluator.tests, mentioning=alert):
-        for test in document["tests"]:
+def examples(alerts: Iterable[str] = ()) -> dict[str, Example]:
+    """Return an example of each of these alerts, or of every alert where none is named. Raises as `example` does."""
+    wanted = list(alerts)
+    expressions = {evaluator: _expressions(evaluator) for evaluator in _EVALUATORS}
+    known = [alert for names in expressions.values() for alert in names]
+    for alert in wanted:
+        if alert not in known:
+            raise UsageError(f"unknown alert {alert!r}", remedy=nearest(alert, known))
+    found = {}
+    for evaluator, names in expressions.items():
+        chosen = [alert for alert in wanted or names if alert in names]
+        expected = _expected(evaluator, chosen) if chosen else {}
+        labels = _external_labels(evaluator)
+        for alert in chosen:
+            if alert not in expected:
+                raise UsageError(
+                    f"{alert} has no unit test that expects it to fire",
+                    remedy=f"add one to infrastructure/monitoring/{evaluator.tests}",
+                )
+            found[alert] = Example(
+                {"alertname": alert, **labels, **_texts(expected[alert]["exp_labels"])},
+                _texts(expected[alert].get("exp_annotations", {})),
+                names[alert],
+            )
+    return found
+
+
+def _expected(evaluator: _Evaluator, alerts: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return what the unit tests expect first of each of these alerts that fires."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in _files(evaluator.tests):
+        text = path.read_text(encoding="utf-8")
+        # Most files do not mention a single alert, and parsing them all takes a second.
+        if not any(alert in text for alert in alerts):
+            continue
+        for test in yaml_text.load(text)["tests"]:
             for check in test.get("alert_rule_test", ()):
-                if check["alertname"] == alert and check.get("exp_alerts"):
-                    expected = check["exp_alerts"][0]
-                    return Example(
-                        {
-                            "alertname": alert,
-                            **_external_labels(evaluator),
-                            **_texts(expected["exp_labels"]),
-                        },
-                        _texts(expected.get("exp_annotations", {})),
-                        expression,
-                    )
-    raise UsageError(
-        f"{alert} has no unit test that expects it to fire",
-        remedy=f"add one to infrastructure/monitoring/{evaluator.tests}",
-    )
+                if check["alertname"] in alerts and check.get("exp_alerts"):
+                    found.setdefault(check["alertname"], check["exp_alerts"][0])
+    return found
 
 
 def _expressions(evaluator: _Evaluator) -> dict[str, str]:
     """Return the expression of every alert; that of the first rule where several share the name."""
     found: dict[str, str] = {}
-    for document in _documents(evaluator.rules):
-        for group in document["groups"]:
+    for path in _files(evaluator.rules):
+        for group in yaml_text.load(path.read_text(encoding="utf-8"))["groups"]:
             for rule in group["rules"]:
                 if "alert" in rule:
                     found.setdefault(rule["alert"], rule["expr"])
     return found
 
 
-def _documents(folder: str, mentioning: str = "") -> Iterator[Any]:
-    for path in sorted((paths.monitoring() / folder).glob("*.yml")):
-        text = path.read_text(encoding="utf-8")
-        if mentioning in text:
-            yield yaml_text.load(text)
+def _files(folder: str) -> list[Path]:
+    return sorted((paths.monitoring() / folder).glob("*.yml"))
 
 
 def _external_labels(evaluator: _Evaluator) -> dict[str, str]:

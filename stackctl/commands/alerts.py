@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stackctl.commands import complete
+from stackctl.commands.alert_drill import drill
 from stackctl.commands.options import DURATION, FORMAT, WATCH
 from stackctl.commands.preview import preview
 from stackctl.commands.session import Session, pass_session
@@ -39,6 +40,7 @@ _CONFIG = "/etc/alertmanager/alertmanager.yml"
     epilog="\b\nExamples:\n  stackctl alerts\n  stackctl alerts --watch 5\n  stackctl alerts rules\n"
     "  stackctl alerts route severity=critical component=trading\n"
     "  stackctl alerts preview TradingHalted --channel slack\n"
+    "  stackctl alerts drill\n"
     "  stackctl alerts silence add HighCPUUsage --for 2h --comment 'load test'\n"
     "  stackctl alerts silence list",
 )
@@ -152,6 +154,7 @@ def rules(session: Session, output: str) -> None:
 
 
 alerts.add_command(preview)
+alerts.add_command(drill)
 
 
 @alerts.command(epilog="\b\nExamples:\n  stackctl alerts route severity=critical component=trading")

@@ -34,6 +34,7 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
         ["chaos", "stop"],
         ["chaos", "fill"],
         ["alerts", "preview"],
+        ["alerts", "drill"],
         *(["images", name] for name in ("list", "build", "pull", "save", "load", "lock")),
     ],
 )
