@@ -9,7 +9,7 @@ LOCK := $(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test unit thorough config e2e bench lint format lock dashboards incidents pictures clean
+.PHONY: help up down test unit thorough config e2e bench lint format lock dashboards incidents pictures terminal clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ incidents: local-set $(VENV)/.installed ## Who is notified of which incident: wr
 
 pictures: $(VENV)/.installed ## The running stack's dashboards as `stackctl snapshot` draws them, into dist/pictures
 	$(BIN)/python -m tests.pictures
+
+terminal: $(VENV)/.installed ## Draw the README's picture of a terminal from the running stack: breaks a service for a while
+	$(BIN)/python -m tests.terminal
 
 clean: ## Remove what the other targets made here
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
