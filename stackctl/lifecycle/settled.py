@@ -153,7 +153,7 @@ def _parts(
     for name, value in sorted(project.settings.values.items()):
         secret = value.text is not None and not isinstance(value.text, str)
         text = project.settings.secret(name) if secret else None
-        yield f"{name}={text.get_secret_value() if text else value.text}"
+        yield f"{name}={text.reveal() if text else value.text}"
     # Of the sources the engine needs no more than make does: a checkout that is written again is looked at again.
     package = Path(__file__).resolve().parent.parent
     for folder in (package, *(paths.root() / name for name in _SOURCES)):

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stackctl.cli import cli
-from stackctl.clients.grafana import Login
+from stackctl.clients.grafana_login import Login
 from stackctl.config.load import load
 from stackctl.docker.engine import EngineInfo
 from stackctl.docker.models import FailedCheck

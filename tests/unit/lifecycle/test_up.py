@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stackctl import __version__
-from stackctl.clients.grafana import Login
+from stackctl.clients.grafana_login import Login
 from stackctl.config.load import load
 from stackctl.config.registry import OVERRIDE_FILE
 from stackctl.config.settings import Settings
