@@ -84,6 +84,8 @@ def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
 def main() -> None:
     """Run the command line. Every error that a user can act on is a line on stderr, and the exit code says its kind."""
     _keep_docstrings()
+    # httpx does without its own command line where it cannot be imported. It would bring a third of all modules.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     signal.signal(signal.SIGTERM, _interrupt)
     # Under nohup it is ignored, and stays so.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
