@@ -13,6 +13,7 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.config.registry import DEFAULT_RUNBOOKS
 from stackctl.config.settings import Settings
 from stackctl.project import container_metrics
 from stackctl.project.project import Project
@@ -70,6 +71,7 @@ async def open_context(
                 waiting,
             ),
             blackbox=blackbox,
+            runbooks=settings["RUNBOOK_BASE_URL"] or DEFAULT_RUNBOOKS,
             containers=project.engine().containers,
             unseen=project.choices.unseen,
             remedy_for_unseen=partial(_remedy_for_unseen, project),

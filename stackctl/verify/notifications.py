@@ -28,7 +28,7 @@ COMPONENTS = ("infrastructure", "trading", "ai", "database")
 
 TEST_ALERT = "StackctlVerify"
 _SUMMARY = "A test alert of stackctl verify: nothing is wrong"
-_RUNBOOK = "https://github.com/bot-core/bot-core/blob/main/docs/runbooks/SERVICE_DOWN_RUNBOOK.md"
+_RUNBOOK = "SERVICE_DOWN_RUNBOOK.md"
 _LIFETIME = dt.timedelta(minutes=5)
 """After this an alert ends by itself, should nobody be left to end it."""
 _PAUSE = 0.5
@@ -125,7 +125,7 @@ class _Exercise:
             "annotations": {
                 "summary": _SUMMARY,
                 "description": f"Sent for {self.labels['service']}",
-                "runbook_url": _RUNBOOK,
+                "runbook_url": f"{self.context.runbooks}/{_RUNBOOK}",
             },
             "startsAt": self.began.isoformat(),
             "endsAt": ends.isoformat(),
@@ -218,7 +218,8 @@ async def _exercise(severity: str, component: str, context: Context) -> Finding:
         *_compared("when it fired", fired, exercise),
         *_compared("when it was resolved", resolved, exercise),
         *itertools.chain.from_iterable(
-            _rendering(one, service) for one in (*fired.messages, *resolved.messages)
+            _rendering(one, service, context.runbooks)
+            for one in (*fired.messages, *resolved.messages)
         ),
     ]
     told = sorted(" ".join(key) for key in exercise.wanted) + [
@@ -263,7 +264,7 @@ def _compared(when: str, told: _Told, exercise: _Exercise) -> list[str]:
     return problems
 
 
-def _rendering(message: Message, service: str) -> list[str]:
+def _rendering(message: Message, service: str, runbooks: str) -> list[str]:
     """Say what is wrong with a message's text: a template that failed leaves these marks."""
     text = f"{message.title}\n{message.text}"
     name = " ".join(key_of(message))
@@ -273,7 +274,7 @@ def _rendering(message: Message, service: str) -> list[str]:
     channel = _CHANNELS.get(message.channel)
     if (channel is None or channel.shows_summary) and _SUMMARY not in text:
         problems.append(f"{name} does not show the summary")
-    if _RUNBOOK not in text:
+    if f"{runbooks}/{_RUNBOOK}" not in text:
         problems.append(f"{name} does not link the runbook")
     return problems
 
