@@ -390,7 +390,7 @@ def growth(bench: Bench, runs: int) -> Iterator[str]:
         )
     yield from _table(
         "With more scrape targets",
-        ("targets beside the stack's own", "verify", "against 10", "status", "against 10"),
+        ("targets in addition to the stack's own", "verify", "against 10", "status", "against 10"),
         rows,
     )
 
