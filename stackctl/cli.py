@@ -84,6 +84,8 @@ def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
 def main() -> None:
     """Run the command line. Every error that a user can act on is a line on stderr, and the exit code says its kind."""
     _keep_docstrings()
+    # httpx does without its own command line where it cannot be imported. It would bring a third of all modules.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     signal.signal(signal.SIGTERM, _interrupt)
     # Under nohup it is ignored, and stays so.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -112,11 +114,14 @@ def main() -> None:
         with contextlib.suppress(OSError):
             print("stackctl: interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader, `head` for one, has gone: there is nobody left to write to, at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            # click ends the line on stderr after Ctrl-C, which fails if the terminal was closed.
+            sys.exit(EXIT_INTERRUPTED)
+        if isinstance(error, BrokenPipeError):
+            # The reader, `head` for one, has gone: there is nobody left to write to, at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         if os.environ.get("STACKCTL_DEBUG"):
             raise
         where = f"{error.filename}: " if error.filename else ""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stackctl.commands import complete
+from stackctl.commands.alert_drill import drill
 from stackctl.commands.options import DURATION, FORMAT, WATCH
+from stackctl.commands.preview import preview
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import ServiceError, UsageError
 from stackctl.ui.console import print_json
@@ -37,6 +39,8 @@ _CONFIG = "/etc/alertmanager/alertmanager.yml"
     invoke_without_command=True,
     epilog="\b\nExamples:\n  stackctl alerts\n  stackctl alerts --watch 5\n  stackctl alerts rules\n"
     "  stackctl alerts route severity=critical component=trading\n"
+    "  stackctl alerts preview TradingHalted --channel slack\n"
+    "  stackctl alerts drill\n"
     "  stackctl alerts silence add HighCPUUsage --for 2h --comment 'load test'\n"
     "  stackctl alerts silence list",
 )
@@ -147,6 +151,10 @@ def rules(session: Session, output: str) -> None:
         counts += [row.states["pending"], row.states["firing"]]
         table.add_row(row.group, *map(str, counts))
     session.out.print(table)
+
+
+alerts.add_command(preview)
+alerts.add_command(drill)
 
 
 @alerts.command(epilog="\b\nExamples:\n  stackctl alerts route severity=critical component=trading")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -214,6 +213,7 @@ def _hold(
 ) -> None:
     from stackctl.chaos.faults import injected
     from stackctl.ui.progress import Spinner
+    from stackctl.util.signals import sleep
 
     with (
         Spinner(session.err, f"{fault.name} of {service}") as spinner,
@@ -224,7 +224,7 @@ def _hold(
                 session.err,
                 f"{fault.name} of {service} for {seconds:.0f} s; Ctrl-C heals it at once",
             )
-            time.sleep(seconds)
+            sleep(seconds)
     session.out.print(f"{fault.name} of {service} healed")
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stackctl.docker import endpoint
-from stackctl.docker.errors import NoContainerError, failed, translated
+from stackctl.docker.errors import NoContainerError, failed, no_command, translated
 from stackctl.docker.models import Inspected
 from stackctl.docker.socket_api import ANSWER_SECONDS, SocketApi
 from stackctl.errors import EngineError, UsageError
@@ -86,23 +86,29 @@ class Command:
         found: list[Inspected] = json.loads(printed or "[]")
         return found
 
-    def _run(self, arguments: Sequence[str], given: str = "") -> tuple[str, EngineError | None]:
-        """Return a command's output, and the reason if it failed."""
+    def _run(
+        self,
+        arguments: Sequence[str],
+        given: str = "",
+        *,
+        timeout: float | None = ANSWER_SECONDS,
+    ) -> tuple[str, EngineError | None]:
+        """Return a command's output, and the reason if it failed. `timeout` is in seconds; None waits for ever."""
         printed = ""
         name = " ".join(word for word in arguments[:2] if not word.startswith("-"))
         try:
             with translated(f"docker {name}"):
-                command = [*map(str, self._client.client_config.docker_cmd), *arguments]
+                # Not by way of the library, which takes longer to load than most of these commands take.
+                command = ["docker", *arguments]
                 done = subprocess.run(
-                    command,
-                    input=given.encode(),
-                    capture_output=True,
-                    check=False,
-                    timeout=ANSWER_SECONDS,
+                    command, input=given.encode(), capture_output=True, check=False, timeout=timeout
                 )
-                printed = done.stdout.decode()
+                # A container may print what is not UTF-8.
+                printed = done.stdout.decode(errors="replace")
                 if done.returncode:
-                    raise failed(command, done.returncode, done.stderr)
+                    raise failed(command, done.returncode, done.stderr, done.stdout)
+        except FileNotFoundError:
+            return printed, no_command()
         except subprocess.TimeoutExpired:
             return printed, EngineError(
                 f"the Docker daemon does not answer within {ANSWER_SECONDS:.0f} s",

@@ -65,6 +65,8 @@ def _cut_off(record: Mapping[str, Any]) -> bool:
 
 def _is_at_work(record: Mapping[str, Any]) -> bool:
     """Return whether the process of a record still runs: its number may have gone to a younger process since."""
+    if not record:
+        return False
     import psutil
 
     try:

@@ -1,12 +1,26 @@
-"""Ctrl-C, SIGTERM and a hang-up, held back from what must not be cut off."""
+"""Ctrl-C, SIGTERM and a hang-up: held back from what must not be cut off, and heeded by what waits."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+
+_SLICE_SECONDS = 0.5
+
+
+def sleep(seconds: float) -> None:
+    """Sleep for `seconds`, and no longer than half a second after a signal whose handler raises an exception.
+
+    A signal that arrives between the interpreter's last look at its flag and the system call does not cut
+    `time.sleep` short: its handler would run only when the whole time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, _SLICE_SECONDS))
 
 
 @contextlib.contextmanager

@@ -33,6 +33,8 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
         *([name] for name in COMMANDS),
         ["chaos", "stop"],
         ["chaos", "fill"],
+        ["alerts", "preview"],
+        ["alerts", "drill"],
         *(["images", name] for name in ("list", "build", "pull", "save", "load", "lock")),
     ],
 )
@@ -251,3 +253,33 @@ def test_help_is_the_same_whatever_python_is_told(environ: dict[str, str]) -> No
     assert (done.returncode, done.stderr) == (0, "")
     summary = "Bring the stack up"
     assert summary in done.stdout
+
+
+_INTERRUPTED = """
+import click, sys
+from stackctl import cli
+from stackctl.commands import COMMANDS
+
+@click.command()
+def wait():
+    sys.stdin.read()
+    raise KeyboardInterrupt
+
+COMMANDS["wait"] = ("__main__:wait", "")
+sys.argv = ["stackctl", "wait"]
+cli.main()
+"""
+
+
+def test_an_interruption_has_its_exit_code_where_nobody_reads_what_it_says() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr
+        process.stderr.close()
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(60) == 130

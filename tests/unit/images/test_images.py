@@ -25,8 +25,8 @@ from stackctl.config.settings import Settings
 from stackctl.errors import EngineError, StackctlError, UsageError
 from stackctl.images import build, bundle, lockfile, resolve, sets, transfer
 from stackctl.images.bundle import BadBundle
+from stackctl.images.choice import Choice, Resolved
 from stackctl.images.lockfile import Lock
-from stackctl.images.resolve import Choice, Resolved
 from stackctl.project import state
 from stackctl.project.project import Project, ProjectState, open_project
 from stackctl.services.catalog import IMAGES, SetName, image_variable

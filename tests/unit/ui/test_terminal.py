@@ -18,14 +18,14 @@ from stackctl.chaos import drill
 from stackctl.chaos.timeline import Pace, Stage, Timeline
 from stackctl.errors import NotRunning
 from stackctl.images import sets
-from stackctl.images.resolve import Resolved
+from stackctl.images.choice import Resolved
 from stackctl.lifecycle import down as down_module
 from stackctl.lifecycle import up as up_module
-from stackctl.lifecycle.up import Up
+from stackctl.lifecycle.proof import Up
 from stackctl.project.project import Project, ProjectState, open_project
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
-from stackctl.render.configuration import Rendering
+from stackctl.render.rendering import Rendering
 from stackctl.services.catalog import SERVICES
 from stackctl.services.releases import PLAN
 from stackctl.verify import runner
