@@ -68,11 +68,12 @@ e2e-newer: local-set $(VENV)/.installed
 bench: local-set $(VENV)/.installed ## Compare with docker compose: writes docs/BENCHMARKS.md
 	$(BIN)/python -m tests.bench
 
-lint: $(VENV)/.installed ## ruff (lint and format), mypy (strict), import-linter (layers)
+lint: $(VENV)/.installed ## Run ruff, mypy (strict), import-linter (layers) and the check of wording
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/check_wording.py
 
 format: $(VENV)/.installed ## Format the code
 	$(BIN)/ruff check --fix .

@@ -90,11 +90,11 @@ class Stack:
         return _run(self.folder, self.env_file, *arguments, timeout=timeout, cwd=cwd)
 
     def command(self, *arguments: str) -> list[str]:
-        """Give the arguments of a call, for a test that starts the process itself."""
+        """Return the arguments of a call, for a test that starts the process itself."""
         return ["-p", PROJECT, "--env-file", str(self.env_file), *arguments]
 
     def container(self, service: str) -> str:
-        """Give the name of a service's container."""
+        """Return the name of a service's container."""
         return f"{PROJECT}-{service}"
 
 
@@ -107,12 +107,12 @@ def _run(
 
 
 def free_offset() -> int:
-    """Give a number that, added to the stack's ports, gives ports on which nothing listens."""
+    """Return a number that, added to the stack's ports, gives ports on which nothing listens."""
     return next(filter(_is_free, _PORT_OFFSETS))
 
 
 def _is_free(offset: int) -> bool:
-    """Tell whether nothing listens on the stack's ports, moved by so much."""
+    """Return whether nothing listens on the stack's ports, moved by so much."""
     for port in PUBLISHED_PORTS.values():
         with socket.socket() as attempt:
             if attempt.connect_ex(("127.0.0.1", port.default + offset)) == 0:
@@ -121,7 +121,7 @@ def _is_free(offset: int) -> bool:
 
 
 def docker(*arguments: str) -> str:
-    """Run docker and give what it printed, of both streams."""
+    """Run docker and return what it printed, of both streams."""
     done = subprocess.run(
         ["docker", *arguments],
         stdout=subprocess.PIPE,
@@ -133,7 +133,7 @@ def docker(*arguments: str) -> str:
 
 
 def containers() -> dict[str, str]:
-    """Give the IDs of the stack's containers by name."""
+    """Return the IDs of the stack's containers by name."""
     listed = docker(
         "ps",
         "-a",

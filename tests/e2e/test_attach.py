@@ -58,7 +58,7 @@ class Call:
         return stackctl(*options, *arguments, env={**self.environment, **changes}, timeout=300)
 
     def command(self, *arguments: str) -> list[str]:
-        """Give the arguments of a call, for a test that starts the process itself."""
+        """Return the arguments of a call, for a test that starts the process itself."""
         options = ["-p", self.project, "--env-file", str(self.env_file)]
         return [sys.executable, "-m", "stackctl", *options, *arguments]
 
@@ -92,7 +92,7 @@ def running(compose_file: Path) -> Iterator[str]:
 
 
 def warnings(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """Give what `doctor --format json` warns of."""
+    """Return what `doctor --format json` warns of."""
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     return {one["subject"]: one["message"] for one in found if one["level"] == "warning"}
@@ -110,7 +110,7 @@ def ids(*, stopped: bool = True) -> str:
 
 
 def aliases(container: str) -> list[str]:
-    """Give the names that a container has on bot-core's network."""
+    """Return the names that a container has on bot-core's network."""
     networks = docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", container)
     found: list[str] = json.loads(networks)[NETWORK]["Aliases"]
     return found

@@ -94,7 +94,7 @@ class Machine:
         (self.root / "etc/os-release").write_text(f'ID={name}\nVERSION_CODENAME="{codename}"\n')
 
     def has(self, *names: str, compose: str = "2.26.1") -> Machine:
-        """Give it an engine with Compose, and files of `state`."""
+        """Return it an engine with Compose, and files of `state`."""
         (self.state / "engine").touch()
         (self.state / "compose").write_text(f"{compose}\n")
         for name in names:

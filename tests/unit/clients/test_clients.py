@@ -323,7 +323,7 @@ VALID: dict[str, object] = {
 
 
 def places(value: object) -> list[tuple[object, ...]]:
-    """Give the ways to everything in a JSON value, itself first."""
+    """Return the ways to everything in a JSON value, itself first."""
     inner = (
         value.items()
         if isinstance(value, dict)
@@ -335,7 +335,7 @@ def places(value: object) -> list[tuple[object, ...]]:
 
 
 def with_other(value: Any, place: tuple[Any, ...], other: object) -> Any:
-    """Give a JSON value with something else in one place."""
+    """Return a JSON value with something else in one place."""
     if not place:
         return other
     changed = copy.copy(value)
@@ -344,7 +344,7 @@ def with_other(value: Any, place: tuple[Any, ...], other: object) -> Any:
 
 
 def asked(name: str, content: bytes) -> object:
-    """Give what a call makes of a body."""
+    """Return what a call makes of a body."""
 
     async def answer(*_: object, **__: object) -> bytes:
         return content

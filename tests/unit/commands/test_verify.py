@@ -56,7 +56,7 @@ def engine(
 
 
 class Ran:
-    """Checks in the place of the real ones, and which of them were asked."""
+    """Checks that replace the real ones, and a record of those that ran."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, ok: bool = True) -> None:
         self.asked: list[str] = []

@@ -296,12 +296,12 @@ WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
         lambda f: f.lost.add("#trading-alerts"),
         "slack #trading-alerts was not told when it fired",
     ),
-    "a channel that should not be told": (
+    "a channel that should not be notified": (
         "notifications.warning-ai",
         lambda f: f.extra.append(TRADING),
         "slack #trading-alerts was told when it fired and should not be",
     ),
-    "somebody who is told late and should not be": (
+    "somebody who is notified late and should not be": (
         "notifications.warning-ai",
         lambda f: f.late.append(TRADING),
         "slack #trading-alerts was told when it fired and should not be",
@@ -321,7 +321,7 @@ WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
         lambda f: f.no_route.add("dba-team"),
         "routed to critical-alerts, default, not to critical-alerts, dba-team, default",
     ),
-    "somebody who is told of what is for the list only": (
+    "somebody who is notified of what is for the list only": (
         "notifications.info-database",
         lambda f: f.extra.append(WARNING[0]),
         "should not be",
