@@ -8,21 +8,17 @@ import json
 import math
 import ssl
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from stackctl.clients.exposition import Sample, samples
 from stackctl.errors import ServiceError
-
-if TYPE_CHECKING:
-    # It costs more to load than a whole `up` that finds nothing to change.
-    from pydantic import TypeAdapter
 
 DEFAULT_TIMEOUT = 5.0
 MAX_BODY = 16 * 1024 * 1024
@@ -43,6 +39,14 @@ class Exchange:
 
 exchanges: ContextVar[list[Exchange] | None] = ContextVar("exchanges", default=None)
 """Where the clients record their requests, if it is set; never with a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The answer to a question, once it is there, and the exchanges that led to it."""
+
+    answer: asyncio.Task[Any]
+    notes: list[Exchange]
 
 
 class ClosingClient:
@@ -66,7 +70,8 @@ class HttpClient(ClosingClient):
     """A client of one service. An async context manager; its errors are all ServiceError.
 
     `base_url` is the address without a path, `timeout` the seconds that a whole request may take, from
-    connecting to the last byte; `auth` are a user and a password for basic authentication.
+    connecting to the last byte; `auth` are a user and a password for basic authentication. `shared_seconds` is for how
+    long an answer in JSON also serves who asks the same again; 0 asks each time.
     """
 
     service = ""
@@ -77,9 +82,12 @@ class HttpClient(ClosingClient):
         *,
         timeout: float = DEFAULT_TIMEOUT,
         auth: tuple[str, str] | None = None,
+        shared_seconds: float = 0.0,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._timeout = timeout
+        self._shared_seconds = shared_seconds
+        self._shared: dict[object, _Shared] = {}
         self._client = local_http_client(timeout, auth=auth)
 
     async def _request(
@@ -197,8 +205,40 @@ class HttpClient(ClosingClient):
                 raise self._error(self.base_url + path, f"its {metric} is {sample.value}")
         return found
 
-    async def _json(self, shape: TypeAdapter[T], method: str, path: str, **options: Any) -> T:
-        """Send a request and return the JSON of the answer, in the given shape."""
+    async def _json(self, shape: type[T], method: str, path: str, **options: Any) -> T:
+        """Send a request and return the JSON of the answer, in the given shape.
+
+        Where answers are shared, who asks the same question at the same time gets the same one.
+        """
+        if not self._shared_seconds:
+            return await self._ask(shape, method, path, **options)
+        question = (shape, method, path, json.dumps(options, sort_keys=True))
+        if question not in self._shared:
+            self._shared[question] = self._ask_for_all(question, shape, method, path, **options)
+        shared = self._shared[question]
+        try:
+            # Another one may still wait for it.
+            answer: T = await asyncio.shield(shared.answer)
+        finally:
+            notes = exchanges.get()
+            if notes is not None:
+                notes += shared.notes
+        return answer
+
+    def _ask_for_all(
+        self, question: object, shape: type[T], method: str, path: str, **options: Any
+    ) -> _Shared:
+        """Send a request whose answer is shared until some time after its end."""
+        loop, notes = asyncio.get_running_loop(), list[Exchange]()
+        context = copy_context()
+        context.run(exchanges.set, notes)
+        answer = loop.create_task(self._ask(shape, method, path, **options), context=context)
+        answer.add_done_callback(
+            lambda _: loop.call_later(self._shared_seconds, self._shared.pop, question)
+        )
+        return _Shared(answer, notes)
+
+    async def _ask(self, shape: type[T], method: str, path: str, **options: Any) -> T:
         content = await self._request(method, path, **options)
         return self._parse(shape, self.base_url + path, content)
 
@@ -216,11 +256,14 @@ class HttpClient(ClosingClient):
                 self.base_url + path, "its answer has another shape: the answer"
             ) from None
 
-    def _parse(self, shape: TypeAdapter[T], url: str, content: bytes) -> T:
+    def _parse(self, shape: type[T], url: str, content: bytes) -> T:
+        # They take longer to load than a whole `up` that finds nothing to change, and it needs none.
         from pydantic import ValidationError
 
+        from stackctl.clients.models import adapter
+
         try:
-            return shape.validate_json(content)
+            return adapter(shape).validate_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "the answer"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, TypeAdapter
-
 from stackctl.clients.grafana_login import HEALTH_PATH, GrafanaLogin
+from stackctl.clients.models import Model
 
 
-class Health(BaseModel):
+class Health(Model):
     """What it says of itself; `database` is "ok" where its own database answers."""
 
     database: str
     version: str = ""
 
 
-class DataSource(BaseModel):
+class DataSource(Model):
     """A data source: its identity, its type ("prometheus", "loki", …) and the address it is at."""
 
     uid: str
@@ -25,14 +24,14 @@ class DataSource(BaseModel):
     url: str = ""
 
 
-class DataSourceHealth(BaseModel):
+class DataSourceHealth(Model):
     """What Grafana found when it asked the data source."""
 
     status: str
     message: str = ""
 
 
-class Dashboard(BaseModel):
+class Dashboard(Model):
     """A dashboard as a search gives it."""
 
     uid: str
@@ -40,7 +39,7 @@ class Dashboard(BaseModel):
     url: str = ""
 
 
-class _DashboardBody(BaseModel):
+class _DashboardBody(Model):
     dashboard: dict[str, Any]
 
 
@@ -49,11 +48,11 @@ class GrafanaClient(GrafanaLogin):
 
     async def health(self) -> Health:
         """Return Grafana's own health; needs no login."""
-        return await self._json(_HEALTH, "GET", HEALTH_PATH)
+        return await self._json(Health, "GET", HEALTH_PATH)
 
     async def data_sources(self) -> list[DataSource]:
         """Return the data sources."""
-        return await self._json(_DATA_SOURCES, "GET", "/api/datasources")
+        return await self._json(list[DataSource], "GET", "/api/datasources")
 
     async def data_source_health(self, source: DataSource) -> DataSourceHealth:
         """Make Grafana query a data source; if that fails, a ServiceError with Grafana's message is raised.
@@ -63,25 +62,17 @@ class GrafanaClient(GrafanaLogin):
         """
         if source.type == "alertmanager":
             path = f"/api/datasources/proxy/uid/{source.uid}/api/v2/status"
-            await self._json(_ANY_OBJECT, "GET", path)
+            await self._json(dict[str, Any], "GET", path)
             return DataSourceHealth(status="OK")
         path = f"/api/datasources/uid/{source.uid}/health"
-        return await self._json(_DATA_SOURCE_HEALTH, "GET", path)
+        return await self._json(DataSourceHealth, "GET", path)
 
     async def search(self, kind: Literal["dash-db", "dash-folder"] = "dash-db") -> list[Dashboard]:
         """Return all dashboards, or all folders."""
         return await self._json(
-            _DASHBOARDS, "GET", "/api/search", params={"type": kind, "limit": "5000"}
+            list[Dashboard], "GET", "/api/search", params={"type": kind, "limit": "5000"}
         )
 
     async def dashboard(self, uid: str) -> dict[str, Any]:
         """Return a dashboard's JSON."""
-        return (await self._json(_DASHBOARD, "GET", f"/api/dashboards/uid/{uid}")).dashboard
-
-
-_HEALTH = TypeAdapter(Health)
-_DATA_SOURCES = TypeAdapter(list[DataSource])
-_DATA_SOURCE_HEALTH = TypeAdapter(DataSourceHealth)
-_ANY_OBJECT = TypeAdapter(dict[str, Any])
-_DASHBOARDS = TypeAdapter(list[Dashboard])
-_DASHBOARD = TypeAdapter(_DashboardBody)
+        return (await self._json(_DashboardBody, "GET", f"/api/dashboards/uid/{uid}")).dashboard

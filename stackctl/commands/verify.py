@@ -88,7 +88,6 @@ def verify(
     import asyncio
     from dataclasses import replace
 
-    from stackctl.report import html, json, junit
     from stackctl.report.terminal import overview, print_report
     from stackctl.services.catalog import LOG_COLLECTORS, log_collector
     from stackctl.ui.progress import Waiting
@@ -110,6 +109,7 @@ def verify(
     # What is asked once is what others notice.
     telling = any(check.once for check in checks)
     where = destinations(project.settings) if telling else ""
+    acting = any(check.once or check.slow or check.drill for check in checks)
     if where and not send:
         raise UsageError(
             f"alerts would go to real channels: {where}",
@@ -118,6 +118,8 @@ def verify(
     if where:
         session.err.print(f"alerts go to real channels: {where}", style="yellow", soft_wrap=True)
     if report is not None:
+        from stackctl.report import html
+
         html.require_writable(report)
     engine = project.engine()
     needed = {check.service for check in checks} if names else None
@@ -127,10 +129,10 @@ def verify(
         standing.require_settled(project)
         containers = engine.containers()
         standing.require_running(project, engine, containers, needed)
-        asyncio.run(standing.require_ours(engine, project.settings, containers))
         return containers
 
-    standins = {name: state.standin for name, state in running().items()}
+    containers = running()
+    standins = {name: state.standin for name, state in containers.items()}
     if note := standing.other_version(project):
         session.err.print(f"stackctl: {note}", style="yellow", soft_wrap=True, markup=False)
 
@@ -139,8 +141,11 @@ def verify(
         finished: Callable[[Result], None],
         drilled: Callable[[str, str], None] = lambda _service, _state: None,
     ) -> Report:
+        if acting:
+            # Nothing is to be done to another stack.
+            await standing.require_ours(engine, project.settings, containers)
         async with open_context(project, drilled) as context:
-            return await runner.run(
+            checked = runner.run(
                 checks,
                 context,
                 project=project.name,
@@ -149,9 +154,14 @@ def verify(
                 timeout=timeout,
                 finished=finished,
             )
+            if acting:
+                return await checked
+            ours = standing.require_ours(engine, project.settings, containers)
+            return await standing.beside(ours, checked)
 
     def view() -> RenderableType:
-        running()
+        nonlocal containers
+        containers = running()
         return overview(session.out, asyncio.run(run(0, lambda _: None)))
 
     if every is not None:
@@ -160,8 +170,14 @@ def verify(
         done = asyncio.run(run(timeout, lambda result: shown.finished(result.check.id), shown.tell))
     if output == "table":
         print_report(session.out, done)
+    elif output == "json":
+        from stackctl.report import json
+
+        print_document(json.dumps(done))
     else:
-        print_document(json.dumps(done) if output == "json" else junit.dumps(done))
+        from stackctl.report import junit
+
+        print_document(junit.dumps(done))
     if report is not None:
         html.write(report, done)
         session.err.print(f"report: {report}", markup=False, soft_wrap=True)

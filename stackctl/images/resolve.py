@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
@@ -11,12 +12,14 @@ from stackctl.errors import EngineError
 from stackctl.images import replacements
 from stackctl.images.build import RECORD, build, build_demo, outdated
 from stackctl.images.choice import Choice, Resolved
-from stackctl.images.lockfile import Lock
 from stackctl.images.sets import catalogue, pinned, reference, references, variables
 from stackctl.project import state
 from stackctl.project.project import ProjectState
 from stackctl.services.catalog import SetName
 from stackctl.services.releases import PLAN, Releases
+
+if TYPE_CHECKING:
+    from stackctl.images.lockfile import Lock
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stackctl.docker.models import ContainerState
+from stackctl.docker.models import ContainerState, ListedContainer
 from stackctl.errors import StackctlError
 from stackctl.images.choice import Resolved
 from stackctl.lifecycle import grafana
@@ -43,7 +43,7 @@ class Up:
 def wait_for_readiness(
     project: Project,
     engine: Engine,
-    containers: Mapping[str, ContainerState],
+    containers: Mapping[str, ContainerState | ListedContainer],
     timeout: float,
     observer: Observer,
 ) -> list[Progress]:
@@ -62,7 +62,10 @@ def wait_for_readiness(
 
 
 def set_grafana_password(
-    project: Project, engine: Engine, containers: Mapping[str, ContainerState], observer: Observer
+    project: Project,
+    engine: Engine,
+    containers: Mapping[str, ContainerState | ListedContainer],
+    observer: Observer,
 ) -> None:
     """Set Grafana's password if it refuses the current one, as it keeps that of its first start.
 

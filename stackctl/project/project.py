@@ -27,7 +27,7 @@ from stackctl.util import environment, paths
 from stackctl.util.redaction import redacted
 
 if TYPE_CHECKING:
-    from stackctl.docker.engine import Engine
+    from stackctl.docker.engine import Engine, EngineInfo
 
 _RECORD = "project.json"
 
@@ -108,6 +108,11 @@ class Project:
         """The project's secrets, generated where they are not there yet."""
         return Secrets(self.settings, self.state)
 
+    @cached_property
+    def _engine_info(self) -> list[EngineInfo]:
+        """What is known of the engine: it is the same one whatever the state, and is asked once."""
+        return []
+
     def redacted(self, text: str) -> str:
         """Return a text, such as a program's output, without this project's secrets."""
         # Reading the generated ones makes them known.
@@ -142,6 +147,7 @@ class Project:
             files=[path for path in files if path.is_file()],
             directory=directory,
             present=self.present(state),
+            known=self._engine_info,
         )
 
     def whole_engine(self) -> Engine:

@@ -26,6 +26,8 @@ from stackctl.verify.load_runner import LoadRunner
 from stackctl.verify.model import Context
 
 _LOADED = "rust-core-engine"
+_SHARED_SECONDS = 0.2
+"""For how long an answer serves every check that asks the same: less than a check pauses before it is repeated."""
 
 
 @contextlib.asynccontextmanager
@@ -40,11 +42,15 @@ async def open_context(
     present = project.present()
     talking = next((name for name in WITH_HEALTH if name in present.targets), None)
     async with (
-        PrometheusClient(settings.url("prometheus")) as prometheus,
-        AlertmanagerClient(settings.url("alertmanager")) as alertmanager,
+        PrometheusClient(settings.url("prometheus"), shared_seconds=_SHARED_SECONDS) as prometheus,
+        AlertmanagerClient(
+            settings.url("alertmanager"), shared_seconds=_SHARED_SECONDS
+        ) as alertmanager,
         LokiClient(settings.url("loki")) as loki,
         GrafanaClient(
-            settings.url("grafana"), password=project.secrets.get("GRAFANA_PASSWORD")
+            settings.url("grafana"),
+            password=project.secrets.get("GRAFANA_PASSWORD"),
+            shared_seconds=_SHARED_SECONDS,
         ) as grafana,
         SinkClient(settings.url("notification-sink")) as sink,
         BlackboxClient(settings.url("blackbox-exporter")) as blackbox,

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from stackctl.clients import base
 from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.base import Exchange
 from stackctl.clients.blackbox import BlackboxClient
 from stackctl.clients.grafana import DataSource, GrafanaClient
 from stackctl.clients.loki import Entry, LokiClient
@@ -186,6 +187,44 @@ def test_a_service_that_is_not_there(path: str, call: Call) -> None:
         url = server.url
     with pytest.raises(ServiceError, match="does not accept connections"):
         asyncio.run(call(url))
+
+
+def test_who_asks_the_same_at_the_same_time_gets_the_same_answer_and_the_evidence() -> None:
+    noted: list[list[Exchange]] = []
+
+    async def ask(client: PrometheusClient, query: str) -> object:
+        notes: list[Exchange] = []
+        base.exchanges.set(notes)
+        noted.append(notes)
+        return await client.query(query)
+
+    async def several(url: str) -> list[object]:
+        async with PrometheusClient(url, shared_seconds=0.05) as client:
+            found = await asyncio.gather(*(ask(client, one) for one in ("up", "up", "1", "up")))
+            found.append(await ask(client, "up"))
+            await asyncio.sleep(0.1)
+            return [*found, await ask(client, "up")]
+
+    with serving({"/api/v1/query": as_json(VALID["query"])}) as server:
+        answers = asyncio.run(several(server.url))
+        bodies = [request.body for request in server.requests]
+    assert bodies == [b"query=up", b"query=1", b"query=up"]
+    first, second, _, fourth, fifth, last = answers
+    assert first is second is fourth is fifth is not last
+    assert all(len(notes) == 1 and notes[0].outcome == "ok" for notes in noted)
+
+
+def test_all_who_share_an_answer_get_its_error() -> None:
+    async def several(url: str) -> list[object]:
+        async with PrometheusClient(url, shared_seconds=0.05) as client:
+            return await asyncio.gather(
+                *(client.query("up") for _ in range(2)), return_exceptions=True
+            )
+
+    with serving({"/api/v1/query": Reply(b"{}", 500)}) as server:
+        answers = asyncio.run(several(server.url))
+        assert len(server.requests) == 1
+    assert all(isinstance(one, ServiceError) and one.status == 500 for one in answers)
 
 
 async def targets_within(seconds: float, url: str) -> None:
