@@ -11,21 +11,21 @@ from pydantic import BaseModel, SecretStr, TypeAdapter
 from stackctl.clients.base import DEFAULT_TIMEOUT, HttpClient
 from stackctl.errors import ServiceError
 
-REFUSED = "`stackctl up` sets the password that the settings have"
-"""What helps where Grafana refuses the admin's password: it keeps that of its first start."""
+REFUSED = "`stackctl up` resets the admin password to the current setting"
+"""The remedy if Grafana rejects the admin password: Grafana's data keeps the first one."""
 
 Login = Literal["accepted", "refused", "locked"]
-"""What Grafana makes of a password: right, wrong, or right while it refuses every login of that user."""
+"""Whether a password is right, wrong, or right while the user's account is locked."""
 
 _ADMIN = "admin"
 _ADMIN_MAIL = "admin@localhost"
-"""The address that Grafana gives its first user (conf/defaults.ini, `admin_email`); it is a name to log in with too."""
+"""The address of Grafana's first user (conf/defaults.ini, `admin_email`), which is also accepted for login."""
 
 _HEALTH_PATH = "/api/health"
 
 
 class Health(BaseModel):
-    """What it says of itself; `database` is "ok" where its own database answers."""
+    """Grafana's health; `database` is "ok" if its own database responds."""
 
     database: str
     version: str = ""
@@ -38,7 +38,7 @@ class User(BaseModel):
 
 
 class DataSource(BaseModel):
-    """A data source: its identity, its type ("prometheus", "loki", …) and the address it is at."""
+    """A data source: its uid and name, its type ("prometheus", "loki", …) and its URL."""
 
     uid: str
     name: str
@@ -47,14 +47,14 @@ class DataSource(BaseModel):
 
 
 class DataSourceHealth(BaseModel):
-    """What Grafana found when it asked the data source."""
+    """The result of Grafana's health check of a data source."""
 
     status: str
     message: str = ""
 
 
 class Dashboard(BaseModel):
-    """A dashboard as a search gives it."""
+    """A dashboard in a search result."""
 
     uid: str
     title: str
@@ -66,11 +66,11 @@ class _DashboardBody(BaseModel):
 
 
 class GrafanaClient(HttpClient):
-    """A client of Grafana, by basic authentication.
+    """A client for Grafana, with basic authentication.
 
-    Every method raises ServiceError where Grafana does not answer as documented; `status` is 401 for a password that is
-    refused. That one is sent once only: after five wrong ones within five minutes Grafana refuses the right one too
-    (pkg/services/loginattempt), so a command that asks for more would lock the admin out.
+    Every method raises ServiceError if Grafana does not respond as documented; its `status` is 401 for a rejected
+    password. A rejected password is sent only once: after five wrong ones within five minutes Grafana locks the account
+    (pkg/services/loginattempt), so a command with many requests would lock the admin out.
     """
 
     service = "grafana"
@@ -109,19 +109,19 @@ class GrafanaClient(HttpClient):
     def _error(self, url: str, what: str, *, status: int | None = None) -> ServiceError:
         error = super()._error(url, what, status=status)
         if status == HTTPStatus.UNAUTHORIZED:
-            # Its log would not help: the password is the cause.
+            # The password is the cause, so the log would not help.
             error.remedy = REFUSED
         return error
 
     async def health(self) -> Health:
-        """Return Grafana's own health; needs no login."""
+        """Return Grafana's health; needs no login."""
         return await self._json(_HEALTH, "GET", _HEALTH_PATH)
 
     async def login(self) -> Login:
-        """Return whether Grafana takes the password. Raises ServiceError if it does not answer.
+        """Return whether Grafana accepts the password. Raises ServiceError if it does not respond.
 
-        A user who is locked out gets the answer to a wrong password. The failures are counted by the name that was
-        typed, so the admin can still log in by e-mail: as long as that address was not changed, it tells the two apart.
+        For a locked account, Grafana responds as for a wrong password. It counts failures by the name that was entered,
+        so the admin can still log in by e-mail address, which distinguishes the two unless that address was changed.
         """
         try:
             await self.current_user()
@@ -142,7 +142,7 @@ class GrafanaClient(HttpClient):
         return "locked"
 
     async def current_user(self) -> User:
-        """Return the user that the client is logged in as, which proves the password."""
+        """Return the user that the client is logged in as, which shows that the password is right."""
         return await self._json(_USER, "GET", "/api/user")
 
     async def data_sources(self) -> list[DataSource]:
@@ -150,10 +150,10 @@ class GrafanaClient(HttpClient):
         return await self._json(_DATA_SOURCES, "GET", "/api/datasources")
 
     async def data_source_health(self, source: DataSource) -> DataSourceHealth:
-        """Make Grafana query a data source; if that fails, a ServiceError with Grafana's message is raised.
+        """Let Grafana query a data source; raises ServiceError, with Grafana's message, if that fails.
 
-        Alertmanager's has no back end in Grafana that could check it (grafana/grafana#83794), so this asks
-        for its status through Grafana's proxy.
+        Grafana has no health check for Alertmanager (grafana/grafana#83794), so this requests its status through
+        Grafana's proxy.
         """
         if source.type == "alertmanager":
             path = f"/api/datasources/proxy/uid/{source.uid}/api/v2/status"

@@ -1,4 +1,4 @@
-"""Loki's HTTP API (grafana.com/docs/loki/latest/reference/loki-http-api). Times are Unix nanoseconds."""
+"""Loki's HTTP API (grafana.com/docs/loki/latest/reference/loki-http-api). Times are in Unix nanoseconds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Stream:
 
 class _Stream(BaseModel):
     stream: Mapping[str, str]
-    # A third element, structured metadata, came with Loki 3.
+    # Loki 3 adds a third element, structured metadata.
     values: list[tuple[int, str] | tuple[int, str, Any]]
 
 
@@ -51,12 +51,12 @@ class _Answer(BaseModel, Generic[T]):
 
 
 class LokiClient(HttpClient):
-    """A client of Loki. Every method raises ServiceError where it does not answer as documented."""
+    """A client for Loki. Every method raises ServiceError if it does not respond as documented."""
 
     service = "loki"
 
     async def ready(self) -> None:
-        """Return if it says that it is ready; queries may hang all the same (see `round_trip`)."""
+        """Return if Loki reports that it is ready; queries may nevertheless hang (see `round_trip`)."""
         await self._request("GET", "/ready")
 
     async def push(self, labels: Mapping[str, str], entries: list[Entry]) -> None:
@@ -67,7 +67,7 @@ class LokiClient(HttpClient):
 
     async def labels(self) -> list[str]:
         """Return the label names of the last six hours, Loki's default range."""
-        # A Loki without any stream leaves `data` out.
+        # Without any streams, Loki omits `data`.
         return (await self._json(_NAMES, "GET", "/loki/api/v1/labels")).data or []
 
     async def label_values(self, name: str) -> list[str]:
@@ -92,9 +92,9 @@ class LokiClient(HttpClient):
         ]
 
     async def round_trip(self, marker: str) -> None:
-        """Push a line and wait until a query gives it back: what readiness of Loki really is.
+        """Push a line and wait until a query returns it, which shows that Loki really works.
 
-        Raises ServiceError if it has not come back within the client's timeout.
+        Raises ServiceError if the line is not returned within the client's timeout.
         """
         now = time.time_ns()
         await self.push({"job": _ROUND_TRIP_JOB}, [Entry(now, marker)])
@@ -108,7 +108,7 @@ class LokiClient(HttpClient):
         if not found:
             raise self._error(
                 f"{self.base_url}/loki/api/v1/query_range",
-                f"a pushed line did not come back from a query within {self._timeout:g} s",
+                f"queries did not return a pushed line within {self._timeout:g} s",
             )
 
 

@@ -1,4 +1,4 @@
-"""Bringing the stack up: a plan, then named steps that carry it out. What happens goes to an observer."""
+"""Starts the stack: plans first, then carries the plan out in named steps and reports them to an observer."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ from stackctl.services.releases import Versions
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """What `up` did: the image set in use, the configuration, each service's readiness, what it created."""
+    """The result of an `up`: the image set, the configuration, each service's readiness, and what changed."""
 
     resolved: Resolved
     rendering: Rendering
     services: list[Progress]
     changed: tuple[str, ...]
-    """Services whose container was created, replaced or started."""
+    """Services whose containers were created, replaced or started."""
     left_out: tuple[str, ...]
-    """The services of bot-core that are not monitored while others are."""
+    """The services of an attached bot-core that are not monitored."""
     missing: tuple[Missing, ...]
-    """Services of bot-core that are not where the settings expect them."""
+    """Services of bot-core that were not found where the settings expect them."""
     unseen: Obstacle | None
-    """Why there are no metrics of containers; None where there are."""
+    """Why there are no container metrics; None if there are."""
 
 
 def up(
@@ -77,9 +77,8 @@ def up(
 ) -> Up:
     """Bring the stack up and wait until every service is ready.
 
-    Without `versions` those of the settings count. `timeout` is the deadline for readiness in seconds. Raises
-    StackctlError: with the failures of the preflight checks, if an image cannot be obtained, if Compose fails, or
-    NotReady.
+    `versions` defaults to the setting. `timeout` is the deadline for readiness in seconds. Raises StackctlError if
+    preflight checks fail, an image cannot be obtained or Compose fails, and NotReady if a service is not ready in time.
     """
     with exclusive(project.state, "up") as hold:
         unfinished_restore.refuse(project.state)
@@ -94,7 +93,9 @@ def up(
         earlier = project.choices.releases
         newer = [one for one in plan.current_images if earlier[one] == "plan"]
         if newer:
-            observer.note(f"current release instead of the plan's: {', '.join(sorted(newer))}")
+            observer.note(
+                f"moving from the plan's release to the current one: {', '.join(sorted(newer))}"
+            )
         done = apply(plan, project, timeout=timeout, observer=observer)
         settled.record(project, asked, project.engine(), done.resolved, done.rendering)
         return done
@@ -108,7 +109,7 @@ def dry_run(
     request: UpRequest,
     step: Callable[[str], None],
 ) -> UpPlan:
-    """Return what `up` would do, without changing anything. Raises StackctlError if `up` would refuse to start."""
+    """Return what `up` would do without changing anything. Raises StackctlError if `up` would refuse to start."""
     refuse_unwritable(project.state)
     unfinished_restore.refuse(project.state)
     standing = process_lock.standing(project.state)
@@ -134,7 +135,7 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
     rendering = _render_configuration(plan, project)
     engine = _record_state(plan, project)
     if plan.facts.images.pull or plan.facts.images.build:
-        # They may have taken minutes.
+        # Obtaining images may take minutes, so what the engine has may have changed.
         plan = plan_up(replace(plan.facts, engine=observe(engine)))
     _remove_leftovers(plan, engine, observer)
     copies = engine_overrides.adapt(
@@ -159,7 +160,7 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
 
 
 def _repeat(known: Settled, project: Project, *, timeout: float, observer: Observer) -> Up:
-    """Prove that an unchanged stack is ready. Raises StackctlError as `up` does."""
+    """Check that an unchanged stack is ready. Raises StackctlError as `up` does."""
     _tell_doubts(project, observer)
     engine = project.engine()
     containers = engine.containers()
@@ -190,7 +191,7 @@ def _obtain_images(plan: UpPlan, project: Project, observer: Observer) -> Resolv
 
 
 def _settle_images(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan:
-    """Plan with the images that were obtained: single ones may be replaced, or the whole set."""
+    """Plan again with the images that were obtained, which may differ from the chosen ones."""
     facts = plan.facts
     state = replace(facts.state, images=resolved.name, pins=resolved.pins)
     fell_back = resolved.name != facts.state.images
@@ -199,9 +200,9 @@ def _settle_images(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan
 
 
 def _settle_container_metrics(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan:
-    """Decide on container metrics for the image set that there is, and have the engine look for containerd's socket.
+    """Decide on container metrics for the image set in use, and let a remote engine look for containerd's socket.
 
-    An engine of this machine was looked at already.
+    For an engine on this machine, stackctl has already looked.
     """
     facts, state = plan.facts, plan.state
     engine = project.engine(state)
@@ -232,7 +233,7 @@ def _render_configuration(plan: UpPlan, project: Project) -> Rendering:
 
 
 def _record_state(plan: UpPlan, project: Project) -> Engine:
-    """Record what later commands go by, before the first container starts, and return the engine for it."""
+    """Record the state that later commands rely on, before the first container starts; return an engine for it."""
     state = replace(plan.state, version=__version__, addresses=addresses(project.settings))
     engine = project.engine(state)
     state = replace(state, override_services=attach.override_services(engine, state))
@@ -243,7 +244,7 @@ def _record_state(plan: UpPlan, project: Project) -> Engine:
 def _remove_leftovers(plan: UpPlan, engine: Engine, observer: Observer) -> None:
     for leftover in plan.leftovers:
         engine.remove(leftover)
-        observer.note(f"removed {leftover}, left by an `up` that was interrupted")
+        observer.note(f"removed {leftover}, left over from an interrupted `up`")
     engine.remove_scratch(plan.facts.engine.inventory)
 
 
@@ -253,20 +254,20 @@ def _reset_volumes(plan: UpPlan, project: Project, engine: Engine, observer: Obs
         observer.note(f"recreating {reset.volume}: {reset.reason}")
     for move in plan.upgrades:
         observer.note(
-            f"{move.volume}, written by {move.before}, is opened by {move.after}"
-            + ("; there is no way back" if move.step == "forward" else "")
+            f"upgrading {move.volume} from {move.before} to {move.after}"
+            + ("; this cannot be undone" if move.step == "forward" else "")
         )
     if plan.state.demo:
-        # Last: a removal that is cut off is done again.
+        # Recorded last, so that an interrupted removal is repeated.
         demo_data.record_fingerprint(project.state, plan.facts.fingerprint)
 
 
 def _replace_log_collector(
     plan: UpPlan, project: Project, engine: Engine, observer: Observer
 ) -> None:
-    """Remove the log collector of the other releases, and have this one go on where it stopped.
+    """Remove the log collector of the other releases, and let this one continue where it stopped.
 
-    Compose keeps the container of a service that its profiles leave out. Both at once would send every line twice.
+    Compose keeps a container whose service is not in an active profile. Two collectors would send every line twice.
     """
     collector = catalog.log_collector(plan.state.releases)
     inventory = plan.facts.engine.inventory
@@ -275,7 +276,7 @@ def _replace_log_collector(
         container = containers.get(other)
         if other == collector or container is None:
             continue
-        observer.step(f"replacing {other} by {collector}")
+        observer.step(f"replacing {other} with {collector}")
         if container.status == "paused":
             engine.unpause(container.id)
         engine.stop(container.id)
@@ -283,20 +284,20 @@ def _replace_log_collector(
             project.name, other, collector, inventory.containers, plan.facts.monitored
         )
         engine.remove(container.name)
-        observer.note(f"{collector} goes on with {number} logs where {other} stopped")
+        observer.note(f"{collector} continues {number} logs where {other} stopped")
 
 
 def _start_containers(plan: UpPlan, project: Project, engine: Engine, observer: Observer) -> None:
     _explain_replacement(plan, project, engine, observer)
     observer.step("starting the containers")
     for one in engine.containers().values():
-        # Compose fails over a paused container.
+        # Compose fails on a paused container.
         if one.status == "paused" and not one.attached:
             engine.unpause(one.id)
     try:
         engine.up(pull=plan.state.images == "upstream" or bool(plan.state.app_files))
     finally:
-        # Also where some of them could not be started: those that were have opened their data.
+        # Also when some could not be started: the others have opened their data.
         stored_data.record(
             project,
             plan.facts.services,
@@ -308,7 +309,7 @@ def _start_containers(plan: UpPlan, project: Project, engine: Engine, observer: 
 def _explain_replacement(
     plan: UpPlan, project: Project, engine: Engine, observer: Observer
 ) -> None:
-    """Note that every container is replaced because Compose was updated, where that is so."""
+    """Add a note if every container is replaced because Compose was updated."""
     update = plan.facts.compose_update
     if update is None:
         return
@@ -319,7 +320,7 @@ def _explain_replacement(
 
 
 def _remove_stale_volumes(plan: UpPlan, engine: Engine, copies: Sequence[Copy]) -> None:
-    """Remove the volumes of copies that the last `up` filled and that no container has mounted any more."""
+    """Remove configuration volumes that the last `up` filled and that no container mounts any longer."""
     if plan.removes_stale_volumes:
         config_volumes.remove(engine, but=copies)
 
@@ -331,7 +332,7 @@ def _wait_for_readiness(
     timeout: float,
     observer: Observer,
 ) -> list[Progress]:
-    """Wait for the services of the state that was just recorded, but for those that are somebody else's."""
+    """Wait for the services of the recorded state, except those of an attached bot-core."""
     observer.step("waiting for readiness")
     return asyncio.run(
         wait.wait(
@@ -348,29 +349,30 @@ def _wait_for_readiness(
 def _set_grafana_password(
     project: Project, engine: Engine, containers: Mapping[str, ContainerState], observer: Observer
 ) -> None:
-    """Set Grafana's password if it refuses the current one, as it keeps that of its first start.
+    """Reset Grafana's admin password if Grafana rejects the current one: its data keeps the first password.
 
-    Then log in again: the command that sets it can say that it did, and Grafana refuse it all the same.
+    Log in again afterwards, because the reset command can report success although Grafana still rejects the password.
     """
     found = asyncio.run(grafana.login(project))
     if found == "refused":
-        observer.step("setting Grafana's password")
+        observer.step("resetting Grafana's admin password")
         grafana.set_password(engine, containers["grafana"].id)
         found = asyncio.run(grafana.login(project))
     if found == "refused":
         raise StackctlError(
-            "Grafana says that the password of admin was changed, and refuses the new one",
-            remedy="if a user other than Grafana's first one is called admin now, rename them; else wait five minutes, "
-            "as after five wrong passwords Grafana refuses the right one too, and run stackctl up again",
+            "Grafana reset the admin password, but rejects the new one",
+            remedy="if another user is now called admin, rename that user; otherwise wait five minutes, because"
+            " Grafana locks the account after five wrong passwords, and run `stackctl up` again",
         )
     if found == "locked":
         observer.note(
-            "Grafana refuses admin for up to five minutes, after five wrong passwords; the current one is right"
+            "Grafana has locked the admin account for up to five minutes, after five wrong passwords; the current"
+            " password is right"
         )
 
 
 def _changed(plan: UpPlan, containers: Mapping[str, ContainerState]) -> tuple[str, ...]:
-    """Return the services whose container did not exist before, or did not run."""
+    """Return the services whose containers were created or started."""
     inventory = plan.facts.engine.inventory
     stopped = {name for name, one in inventory.services().items() if not one.running}
     return tuple(
@@ -381,11 +383,11 @@ def _changed(plan: UpPlan, containers: Mapping[str, ContainerState]) -> tuple[st
 
 
 def _missing(plan: UpPlan, project: Project, observer: Observer) -> tuple[Missing, ...]:
-    """Check that bot-core is where it is monitored; a check that fails is a note, because the stack is up."""
+    """Check that bot-core is where the settings expect it; an engine error is only a note, because the stack is up."""
     if not plan.state.joined:
         return ()
     try:
         return attach.survey(project, plan.state).missing
     except EngineError as error:
-        observer.note(f"it cannot be seen whether all of bot-core is there: {error.line}")
+        observer.note(f"could not check bot-core: {error.line}")
         return ()
