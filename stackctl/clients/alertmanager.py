@@ -9,14 +9,15 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.clients.base import HttpClient
 from stackctl.clients.fields import Duration
+from stackctl.clients.models import CamelModel, Model
 from stackctl.util import yaml_text
 
 
-class _Name(BaseModel):
+class _Name(Model):
     name: str
 
 
@@ -27,7 +28,7 @@ class _State(CamelModel):
 
 
 class Alert(CamelModel):
-    """An alert as Alertmanager holds it, with the receivers that it goes to."""
+    """An alert in Alertmanager, with the receivers to which it is routed."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = {}
@@ -37,16 +38,16 @@ class Alert(CamelModel):
     receivers: tuple[_Name, ...] = ()
 
 
-class _Version(BaseModel):
+class _Version(Model):
     version: str
 
 
-class _Config(BaseModel):
+class _Config(Model):
     original: str
 
 
-class Route(BaseModel):
-    """A route: which alerts take it, how long their groups wait, and the routes below it. None is inherited."""
+class Route(Model):
+    """A route: the alerts that match it, how long their groups wait, and its child routes. None means inherited."""
 
     receiver: str | None = None
     matchers: tuple[str, ...] = ()
@@ -55,12 +56,12 @@ class Route(BaseModel):
     routes: tuple[Route, ...] = ()
 
 
-class _Cluster(BaseModel):
+class _Cluster(Model):
     status: str
 
 
 class Status(CamelModel):
-    """What it says of itself. `started` is when it read its configuration first."""
+    """Alertmanager's status. `started` is when it first loaded its configuration."""
 
     version_info: _Version
     config: _Config
@@ -68,8 +69,8 @@ class Status(CamelModel):
     started: dt.datetime = Field(alias="uptime")
 
 
-class Receiver(BaseModel):
-    """A receiver of the configuration in force."""
+class Receiver(Model):
+    """A receiver of the loaded configuration."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -77,17 +78,17 @@ class Receiver(BaseModel):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All of it but its name: a list for each kind of channel, such as `slack_configs`."""
+        """Everything but its name: a list for each kind of channel, such as `slack_configs`."""
         return self.model_extra or {}
 
 
-class _Configuration(BaseModel):
+class _Configuration(Model):
     route: Route = Route()
-    receivers: list[Receiver] = []
+    receivers: list[Receiver] = Field(default_factory=list)
 
 
 class Matcher(CamelModel):
-    """A condition on one label of the alerts that a silence is for."""
+    """A condition on one label of the alerts that a silence applies to."""
 
     name: str
     value: str
@@ -95,12 +96,12 @@ class Matcher(CamelModel):
     is_equal: bool = True
 
 
-class _SilenceState(BaseModel):
+class _SilenceState(Model):
     state: Literal["active", "pending", "expired"]
 
 
 class Silence(CamelModel):
-    """A silence: alerts that fit all of its matchers notify nobody from `starts_at` to `ends_at`."""
+    """A silence: alerts that match all of its matchers notify nobody from `starts_at` to `ends_at`."""
 
     id: str
     status: _SilenceState
@@ -111,12 +112,12 @@ class Silence(CamelModel):
     comment: str
 
 
-class _SilenceId(BaseModel):
+class _SilenceId(Model):
     id: str = Field(alias="silenceID")
 
 
 class AlertmanagerClient(HttpClient):
-    """A client of Alertmanager. Every method raises ServiceError where it does not answer as documented."""
+    """A client for Alertmanager. Every method raises ServiceError if it does not respond as documented."""
 
     service = "alertmanager"
 
@@ -126,7 +127,7 @@ class AlertmanagerClient(HttpClient):
 
     async def status(self) -> Status:
         """Return the version, the loaded configuration and the start time."""
-        return await self._json(_STATUS, "GET", "/api/v2/status")
+        return await self._json(Status, "GET", "/api/v2/status")
 
     async def route(self) -> Route:
         """Return the root route of the loaded configuration, with its child routes."""
@@ -134,11 +135,11 @@ class AlertmanagerClient(HttpClient):
 
     async def alerts(self) -> list[Alert]:
         """Return the active alerts, silenced and inhibited ones included."""
-        return await self._json(_ALERTS, "GET", "/api/v2/alerts")
+        return await self._json(list[Alert], "GET", "/api/v2/alerts")
 
     async def receivers(self) -> list[str]:
         """Return the names of the configured receivers."""
-        return [one.name for one in await self._json(_RECEIVERS, "GET", "/api/v2/receivers")]
+        return [one.name for one in await self._json(list[_Name], "GET", "/api/v2/receivers")]
 
     async def receiver_configs(self) -> list[Receiver]:
         """Return the receivers of the loaded configuration, with their channels."""
@@ -150,16 +151,16 @@ class AlertmanagerClient(HttpClient):
             return _Configuration.model_validate(yaml_text.load(text))
         except (yaml.YAMLError, ValidationError):
             raise self._error(
-                f"{self.base_url}/api/v2/status", "what it gives as its configuration is none"
+                f"{self.base_url}/api/v2/status", "it returned an invalid configuration"
             ) from None
 
     async def post_alerts(self, alerts: list[Mapping[str, object]]) -> None:
-        """Hand alerts in, as Prometheus does: objects with `labels`, `annotations`, `startsAt`, `endsAt`."""
+        """Send alerts, as Prometheus does: objects with `labels`, `annotations`, `startsAt`, `endsAt`."""
         await self._request("POST", "/api/v2/alerts", body=alerts)
 
     async def silences(self) -> list[Silence]:
         """Return the silences, including recently expired ones."""
-        return await self._json(_SILENCES, "GET", "/api/v2/silences")
+        return await self._json(list[Silence], "GET", "/api/v2/silences")
 
     async def silence(
         self,
@@ -178,17 +179,17 @@ class AlertmanagerClient(HttpClient):
             "createdBy": created_by,
             "comment": comment,
         }
-        return (await self._json(_SILENCE_ID, "POST", "/api/v2/silences", body=body)).id
+        return (await self._json(_SilenceId, "POST", "/api/v2/silences", body=body)).id
 
     async def expire(self, silence: str) -> None:
-        """End a silence now; `status` of the error is 404 for an ID that it does not know."""
+        """End a silence now; the error's `status` is 404 if the ID is unknown."""
         await self._request("DELETE", f"/api/v2/silence/{quote(silence, safe='')}")
 
     async def delivered(self) -> Counter[str]:
         """Return how many notifications each integration has accepted since Alertmanager's start, from its /metrics.
 
-        That is `alertmanager_notification_requests_total` less `alertmanager_notification_requests_failed_total`: both
-        count a request once it is answered, while `alertmanager_notifications_total` counts it before.
+        That is `alertmanager_notification_requests_total` minus `alertmanager_notification_requests_failed_total`: both
+        count a request once it was answered, while `alertmanager_notifications_total` counts it earlier.
         """
         found: Counter[str] = Counter()
         for name, sign in (("", 1), ("_failed", -1)):
@@ -196,10 +197,3 @@ class AlertmanagerClient(HttpClient):
             for sample in await self._counters("/metrics", metric):
                 found[sample.labels.get("integration", "")] += sign * int(sample.value)
         return found
-
-
-_STATUS = TypeAdapter(Status)
-_ALERTS = TypeAdapter(list[Alert])
-_RECEIVERS = TypeAdapter(list[_Name])
-_SILENCES = TypeAdapter(list[Silence])
-_SILENCE_ID = TypeAdapter(_SilenceId)

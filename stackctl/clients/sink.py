@@ -1,12 +1,11 @@
-"""The demo's notification-sink (demo/README.md)."""
+"""The HTTP API of the demo's notification-sink (demo/README.md)."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import TypeAdapter
-
-from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.clients.base import HttpClient
+from stackctl.clients.models import CamelModel
 
 
 class Message(CamelModel):
@@ -25,17 +24,14 @@ class Message(CamelModel):
 
 
 class SinkClient(HttpClient):
-    """A client of the sink. Every method raises ServiceError where it does not answer as documented."""
+    """A client for the sink. Every method raises ServiceError if it does not respond as documented."""
 
     service = "notification-sink"
 
     async def messages(self, *, after: int = 0) -> list[Message]:
         """Return the messages with a higher number than `after`, oldest first."""
-        return await self._json(_MESSAGES, "GET", "/messages", params={"after": str(after)})
+        return await self._json(list[Message], "GET", "/messages", params={"after": str(after)})
 
     async def last(self) -> int:
         """Return the number of the newest message; 0 if there is none."""
         return max((one.id for one in await self.messages()), default=0)
-
-
-_MESSAGES = TypeAdapter(list[Message])

@@ -12,6 +12,7 @@ from stackctl.config.settings import ENVIRONMENT, WITHOUT_EFFECT, Settings, Valu
 from stackctl.errors import UsageError
 from stackctl.util.environment import shell
 from stackctl.util.redaction import remember
+from stackctl.values.secret import Secret
 from stackctl.values.setting import Setting
 
 _LONGEST = 32_768
@@ -77,10 +78,8 @@ def _parsed(row: Setting, raw: str, origin: str) -> Value:
         ) from None
     if not row.secret:
         return Value(text, origin)
-    from pydantic import SecretStr
-
     remember(text)
-    return Value(SecretStr(text), origin)
+    return Value(Secret(text), origin)
 
 
 def _either(row: Setting, given: Value, path: Value) -> Value:

@@ -23,6 +23,9 @@ DEFAULT_PROJECT = "bot-core"
 OVERRIDE_FILE = "stackctl.override.yml"
 """A Compose file of this name in the current folder is merged over all others."""
 
+LOCK_FILE = "stackctl.lock"
+"""The file of this name in the current folder pins the images."""
+
 SECRET_FILE = "_FILE"  # noqa: S105 - the end of a name
 """The end of the name of the setting that gives a secret by its file, as the images on Docker Hub have it."""
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stackctl.config.registry import SECRET_FILE, SETTINGS
 from stackctl.services.catalog import PUBLISHED_PORTS
-
-if TYPE_CHECKING:
-    from pydantic import SecretStr
+from stackctl.values.secret import Secret
 
 ENVIRONMENT = "environment"
 """The origin of a value that an environment variable gave."""
@@ -35,7 +31,7 @@ _ALIKE = 0.85
 class Value:
     """A setting's value and where it came from: a flag, the environment, a line of a file, the default."""
 
-    text: SecretStr | str | None
+    text: Secret | str | None
     origin: str
 
 
@@ -58,7 +54,7 @@ class Settings:
             raise KeyError(f"{name} is a secret: ask Settings.secret for it")
         return text
 
-    def secret(self, name: str) -> SecretStr | None:
+    def secret(self, name: str) -> Secret | None:
         """Give a secret, still wrapped, or None where it is not set."""
         text = self.values[name].text
         if isinstance(text, str):
@@ -110,6 +106,10 @@ class Settings:
             path = self.values[f"{row.name}{SECRET_FILE}"] if row.secret else None
             if path is not None and self.values[row.name].origin == origin_in_file(path):
                 found += _loose(row.name, str(path.text))
+        if not self.others:
+            return found
+        import difflib
+
         for name, origin in self.others.items():
             # In small letters it is a name of its own, for shells and Compose alike.
             close = difflib.get_close_matches(name.upper(), SETTINGS, n=1, cutoff=_ALIKE)

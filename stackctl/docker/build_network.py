@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stackctl.docker.endpoint import client_config, is_loopback
-from stackctl.util import yaml_text
 from stackctl.util.environment import PROXIES
 
 _SECRET = "ca"  # noqa: S105 - a name
@@ -69,4 +68,6 @@ def _is_local(proxy: str) -> bool:
 
 
 def _services(build_file: Path) -> list[str]:
+    from stackctl.util import yaml_text
+
     return list(yaml_text.load(build_file.read_text(encoding="utf-8"))["services"])

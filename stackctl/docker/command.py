@@ -6,10 +6,11 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackctl.docker import endpoint
-from stackctl.docker.errors import NoContainerError, failed, translated
+from stackctl.docker.errors import NoContainerError, failed, no_command, translated
 from stackctl.docker.models import Inspected
 from stackctl.docker.socket_api import ANSWER_SECONDS, SocketApi
 from stackctl.errors import EngineError, UsageError
@@ -24,7 +25,7 @@ class Command:
     def __init__(self, project: str, options: Mapping[str, Any]) -> None:
         """Take the project's name, and the options of the library's client, such as its Compose files."""
         self.project = project
-        self._options = options
+        self._options = {**options}
 
     @cached_property
     def _client(self) -> DockerClient:
@@ -32,6 +33,33 @@ class Command:
         from python_on_whales import DockerClient
 
         return DockerClient(**self._options)
+
+    def merge_over(self, compose_files: Sequence[Path], env_files: Sequence[Path]) -> None:
+        """Make Compose merge these files over its others, and read these .env files after its others."""
+        for name, more in (("compose_files", compose_files), ("compose_env_files", env_files)):
+            self._options[name] = [*self._options.get(name, ()), *more]
+        # One that was made has the options of then.
+        self.__dict__.pop("_client", None)
+
+    def _compose(self, *arguments: str) -> None:
+        """Run Docker Compose on the project's files, for as long as it takes. Raises EngineError if it fails.
+
+        Not by way of the library, which takes longer to load than Compose to start.
+        """
+        directory = self._options.get("compose_project_directory")
+        options = [
+            *(("--file", str(one)) for one in self._options["compose_files"]),
+            *(("--profile", one) for one in self._options["compose_profiles"]),
+            *(("--env-file", str(one)) for one in self._options["compose_env_files"]),
+            ("--project-name", self.project),
+            *([("--project-directory", str(directory))] if directory else []),
+        ]
+        given = (word for option in options for word in option)
+        _, error = self._run(
+            ("compose", *given, *arguments), timeout=None, name=f"compose {arguments[0]}"
+        )
+        if error is not None:
+            raise error
 
     @cached_property
     def _socket(self) -> SocketApi | None:
@@ -48,6 +76,15 @@ class Command:
         None where the engine is not asked by its socket.
         """
         return None if self._socket is None else self._socket.list_containers({}, stopped=True)
+
+    def volumes_with(self, label: str) -> dict[str, Mapping[str, str]]:
+        """Return the labels of the volumes that have a label, NAME or NAME=VALUE, by the volumes' names."""
+        found = self._socket.list_volumes(label) if self._socket is not None else None
+        if found is not None:
+            return {one["Name"]: one.get("Labels") or {} for one in found}
+        with translated("docker volume list"):
+            volumes = self._client.volume.list(filters=[("label", label)])
+            return {one.name: one.labels or {} for one in volumes}
 
     def listed(self, filter_: str | None = None, *, stopped: bool) -> list[str]:
         """Return the IDs of the containers that match a filter of `docker container list`, or of all."""
@@ -86,23 +123,33 @@ class Command:
         found: list[Inspected] = json.loads(printed or "[]")
         return found
 
-    def _run(self, arguments: Sequence[str], given: str = "") -> tuple[str, EngineError | None]:
-        """Return a command's output, and the reason if it failed."""
+    def _run(
+        self,
+        arguments: Sequence[str],
+        given: str = "",
+        *,
+        timeout: float | None = ANSWER_SECONDS,
+        name: str | None = None,
+    ) -> tuple[str, EngineError | None]:
+        """Return a command's output, and the reason if it failed.
+
+        `timeout` is in seconds, and None waits for ever; `name` is what an error calls the command.
+        """
         printed = ""
-        name = " ".join(word for word in arguments[:2] if not word.startswith("-"))
+        name = name or " ".join(word for word in arguments[:2] if not word.startswith("-"))
         try:
             with translated(f"docker {name}"):
-                command = [*map(str, self._client.client_config.docker_cmd), *arguments]
+                # Not by way of the library, which takes longer to load than most of these commands take.
+                command = ["docker", *arguments]
                 done = subprocess.run(
-                    command,
-                    input=given.encode(),
-                    capture_output=True,
-                    check=False,
-                    timeout=ANSWER_SECONDS,
+                    command, input=given.encode(), capture_output=True, check=False, timeout=timeout
                 )
-                printed = done.stdout.decode()
+                # A container may print what is not UTF-8.
+                printed = done.stdout.decode(errors="replace")
                 if done.returncode:
-                    raise failed(command, done.returncode, done.stderr)
+                    raise failed(command, done.returncode, done.stderr, done.stdout)
+        except FileNotFoundError:
+            return printed, no_command()
         except subprocess.TimeoutExpired:
             return printed, EngineError(
                 f"the Docker daemon does not answer within {ANSWER_SECONDS:.0f} s",

@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
-
 from stackctl.docker.command import Command
 from stackctl.docker.errors import NoContainerError, translated
 from stackctl.docker.models import SERVICE_LABEL, Surroundings, Usage, labels_of, name_of
@@ -159,10 +157,11 @@ class Containers(Command):
 
     def execute(self, container: str, command: Sequence[str]) -> str:
         """Run a command in a running container and return what it wrote to stdout. Raises EngineError if it fails."""
-        with translated(f"docker exec {command[0]}"):
-            output = self._client.container.execute(container, list(command))
-        assert isinstance(output, str)  # noqa: S101 - the library's type for a call that does not stream
-        return output
+        printed, error = self._run(("exec", container, *command), timeout=None)
+        if error is not None:
+            raise error
+        # As the library does it: without the end of the last line.
+        return printed.removesuffix("\n")
 
     def execute_detached(self, container: str, command: Sequence[str]) -> None:
         """Start a command in a running container and leave it to itself. Raises EngineError if it does not start."""
@@ -174,6 +173,8 @@ class Containers(Command):
 
         The engine may be removing it already; no harm if it is not there.
         """
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
         attempts = Retrying(
             stop=stop_after_delay(_REMOVAL_SECONDS),
             wait=wait_fixed(0.1),

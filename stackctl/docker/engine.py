@@ -84,12 +84,14 @@ class Engine(Programs, Images):
         files: Sequence[Path] = (),
         directory: Path | None = None,
         present: MonitoredServices | None = None,
+        known: list[EngineInfo] | None = None,
     ) -> None:
         """Take the project's name, the .env files for the compose files, and whether the demo belongs to it.
 
         `files` are merged over ours; their paths are relative to `directory`. `present` tells what bot-core's own
-        containers are called.
+        containers are called. `known` is where several engines that are the same one keep what is known of it.
         """
+        self._known: list[EngineInfo] = [] if known is None else known
         self._hosts = present.hosts() if present else {}
         self._joined = present.network if present else None
         self._watched = (
@@ -118,13 +120,7 @@ class Engine(Programs, Images):
     @property
     def compose_files(self) -> list[Path]:
         """The Compose files, each merged over those before it."""
-        return [Path(path) for path in self._client.client_config.compose_files]
-
-    def merge_over(self, compose_files: Sequence[Path], env_files: Sequence[Path]) -> None:
-        """Make Compose merge these files over its others, and read these .env files after its others."""
-        config = self._client.client_config
-        config.compose_files = [*config.compose_files, *compose_files]
-        config.compose_env_files = [*config.compose_env_files, *env_files]
+        return [Path(path) for path in self._options["compose_files"]]
 
     def configuration(self) -> dict[str, Any]:
         """Return the merged configuration, as `docker compose config` does. It may contain secrets."""
@@ -150,10 +146,11 @@ class Engine(Programs, Images):
 
         Raises EngineError, with the remedy, where the command, the daemon or Compose is missing.
         """
-        return self._info
+        if not self._known:
+            self._known.append(self._ask_info())
+        return self._known[0]
 
-    @cached_property
-    def _info(self) -> EngineInfo:
+    def _ask_info(self) -> EngineInfo:
         # The library's own would wait for ever for a daemon that says nothing.
         info: dict[str, Any] = json.loads(self.ask("info", "--format", "{{json .}}"))
         asked = dt.datetime.now(dt.UTC)
@@ -167,7 +164,9 @@ class Engine(Programs, Images):
                 remedy="install the docker-compose-plugin (or docker-compose) package,"
                 f" {MINIMUM_COMPOSE} or newer",
             )
-        server: dict[str, Any] = json.loads(self.ask("version", "--format", "{{json .Server}}"))
+        server = self._socket.version() if self._socket is not None else None
+        if server is None:
+            server = json.loads(self.ask("version", "--format", "{{json .Server}}"))
         return EngineInfo(
             version=info["ServerVersion"],
             compose=compose.group(),
@@ -187,20 +186,16 @@ class Engine(Programs, Images):
 
     def up(self, *, pull: bool, services: Sequence[str] = ()) -> None:
         """Create and start the services, whatever of them is there already; does not wait for readiness."""
-        with translated("docker compose up"):
-            self._client.compose.up(
-                services=list(services) or None,
-                detach=True,
-                quiet=True,
-                remove_orphans=True,
-                pull="missing" if pull else "never",
-            )
+        self._compose(
+            *("up", "--detach", "--remove-orphans", "--pull", "missing" if pull else "never"),
+            *services,
+        )
 
     def down(self, *, timeout: int | None = None) -> None:
         """Stop and remove the project's containers and networks; its volumes stay."""
         # Not Compose's own --volumes: it removes whatever volume its files name, whoever made it.
-        with translated("docker compose down"):
-            self._client.compose.down(timeout=timeout, remove_orphans=True, quiet=True)
+        limit = [] if timeout is None else ["--timeout", str(timeout)]
+        self._compose("down", "--remove-orphans", *limit)
 
     def remove_networks(self, keys: Collection[str]) -> None:
         """Remove the project's networks that its Compose files had under these keys, as far as they are there."""
@@ -300,8 +295,7 @@ class Engine(Programs, Images):
 
     def _volumes(self, label: str, value: str | None = None) -> set[str]:
         label_filter = label if value is None else f"{label}={value}"
-        with translated("docker volume list"):
-            return {one.name for one in self._client.volume.list(filters=[("label", label_filter)])}
+        return set(self.volumes_with(label_filter))
 
 
 def merged(

@@ -114,10 +114,7 @@ def _translation(error: Exception, what: str) -> EngineError | None:
     from python_on_whales.exceptions import DockerException
 
     if isinstance(error, ClientNotFoundError):
-        return EngineError(
-            "the docker command is not installed",
-            remedy="install Docker Engine 25 or newer, or Docker Desktop",
-        )
+        return no_command()
     if not isinstance(error, DockerException):
         return None
     output = (error.stderr or error.stdout or "").strip()
@@ -148,13 +145,23 @@ def _is_refusal(code: int, output: str) -> bool:
     )
 
 
-def failed(command: Sequence[str], code: int, stderr: bytes) -> DockerException:
-    """Return the library's exception for a command that was run without the library, from its stderr."""
+def no_command() -> EngineError:
+    """Return the error for a machine without a `docker` command."""
+    return EngineError(
+        "the docker command is not installed",
+        remedy="install Docker Engine 25 or newer, or Docker Desktop",
+    )
+
+
+def failed(
+    command: Sequence[str], code: int, stderr: bytes, stdout: bytes = b""
+) -> DockerException:
+    """Return the library's exception for a command that was run without the library, from its output."""
     # The library would fail over what is not UTF-8.
-    text = stderr.decode(errors="replace").encode()
+    text, printed = (one.decode(errors="replace").encode() for one in (stderr, stdout))
     from python_on_whales.utils import get_docker_exception_type
 
-    return get_docker_exception_type(text)(list(command), code, stderr=text)
+    return get_docker_exception_type(text)(list(command), code, stdout=printed, stderr=text)
 
 
 def reached() -> Endpoint:

@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from stackctl.config.registry import LOCK_FILE
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import StackctlError
@@ -34,7 +35,7 @@ from stackctl.project.state import write_atomic
 from stackctl.services.catalog import SetName
 from stackctl.services.releases import PLAN, Releases, current
 
-FILE = Path("stackctl.lock")
+FILE = Path(LOCK_FILE)
 LOADED = "loaded-images.json"
 """Reference → the ID that the image got here when a bundle was loaded."""
 _FILE_MODE = 0o644

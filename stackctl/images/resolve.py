@@ -4,31 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.errors import EngineError
 from stackctl.images import replacements
 from stackctl.images.build import RECORD, build, build_demo, outdated
-from stackctl.images.lockfile import Lock
-from stackctl.images.sets import catalogue, pinned, reference, variables
+from stackctl.images.choice import Choice, Resolved
+from stackctl.images.sets import catalogue, pinned, reference, references, variables
 from stackctl.project import state
+from stackctl.project.project import ProjectState
 from stackctl.services.catalog import SetName
 from stackctl.services.releases import PLAN, Releases
 
-Choice = Literal["auto", "upstream", "local"]
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """The image set in use, the variables that select it, and one line why where that was not asked for."""
-
-    name: SetName
-    variables: Mapping[str, str]
-    reason: str | None = None
-    pins: Mapping[str, str] = field(default_factory=dict)
-    """Reference → the digest that it is locked to, or the local image in its place."""
+if TYPE_CHECKING:
+    from stackctl.images.lockfile import Lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +313,12 @@ def present_set(engine: Engine, settings: Settings, releases: Releases, *, demo:
         if not image.built_here
     )
     return "upstream" if there else "local"
+
+
+def references_in_use(engine: Engine, settings: Settings, project: ProjectState) -> dict[str, str]:
+    """Return the image of every service: of the set that the project runs on, or else of the one that is here."""
+    used = project.images or present_set(engine, settings, project.releases, demo=project.demo)
+    return references(settings, used, project.releases, pins=project.pins)
 
 
 def inventory(

@@ -1,69 +1,27 @@
-"""Bringing the stack up: a plan, then named steps that carry it out. What happens goes to an observer."""
+"""Starts the stack: checks an unchanged one, and plans and carries out everything else.
+
+The plan and its execution are imported where they are used, because an `up` that finds nothing to change needs neither.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from stackctl import __version__
-from stackctl.docker.engine import Engine
-from stackctl.docker.models import ContainerState
-from stackctl.errors import EngineError, StackctlError
-from stackctl.images import lockfile, resolve, sets
-from stackctl.images.resolve import Choice, Resolved
-from stackctl.lifecycle import (
-    attach,
-    demo_data,
-    down,
-    grafana,
-    log_positions,
-    reload,
-    settled,
-    stored_data,
-)
-from stackctl.lifecycle.attach import Missing
-from stackctl.lifecycle.plan import UpPlan, data_moves, gather, observe, plan_up
+from stackctl.images.choice import Choice
+from stackctl.lifecycle import settled
+from stackctl.lifecycle.proof import Up, set_grafana_password, wait_for_readiness
 from stackctl.lifecycle.settled import Asked, Settled
-from stackctl.project import (
-    config_volumes,
-    container_metrics,
-    engine_overrides,
-    process_lock,
-    unfinished_restore,
-)
-from stackctl.project.config_volumes import Copy
-from stackctl.project.container_metrics import ContainerMetrics, Obstacle
+from stackctl.project import process_lock, unfinished_restore
 from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, UpRequest
-from stackctl.project.running import addresses
 from stackctl.project.state import refuse_unwritable
-from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
-from stackctl.readiness.wait import Progress
-from stackctl.render import logs
-from stackctl.render.configuration import Rendering, render
-from stackctl.services import catalog
-from stackctl.services.catalog import image_variable
 from stackctl.services.releases import Versions
 
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """What `up` did: the image set in use, the configuration, each service's readiness, what it created."""
-
-    resolved: Resolved
-    rendering: Rendering
-    services: list[Progress]
-    changed: tuple[str, ...]
-    """Services whose container was created, replaced or started."""
-    left_out: tuple[str, ...]
-    """The services of bot-core that are not monitored while others are."""
-    missing: tuple[Missing, ...]
-    """Services of bot-core that are not where the settings expect them."""
-    unseen: Obstacle | None
-    """Why there are no metrics of containers; None where there are."""
+if TYPE_CHECKING:
+    from stackctl.docker.engine import Engine
+    from stackctl.lifecycle.plan import UpPlan
 
 
 def up(
@@ -77,24 +35,31 @@ def up(
 ) -> Up:
     """Bring the stack up and wait until every service is ready.
 
-    Without `versions` those of the settings count. `timeout` is the deadline for readiness in seconds. Raises
-    StackctlError: with the failures of the preflight checks, if an image cannot be obtained, if Compose fails, or
-    NotReady.
+    `versions` defaults to the setting. `timeout` is the deadline for readiness in seconds. Raises StackctlError if
+    preflight checks fail, an image cannot be obtained or Compose fails, and NotReady if a service is not ready in time.
     """
     with exclusive(project.state, "up") as hold:
         unfinished_restore.refuse(project.state)
         if hold.down_cut_off:
+            from stackctl.lifecycle import down
+
             down.finish(project, observer)
             hold.settle()
         asked = Asked(request, choice, versions)
-        if known := settled.recall(project, asked, project.engine()):
-            return _repeat(known, project, timeout=timeout, observer=observer)
+        engine = project.engine()
+        if known := settled.recall(project, asked, engine):
+            return _repeat(known, project, engine, timeout=timeout, observer=observer)
+        from stackctl.lifecycle.apply import apply
+        from stackctl.lifecycle.plan import gather, plan_up
+
         plan = plan_up(gather(project, request, choice, versions, step=observer.step))
         _tell_doubts(project, observer)
         earlier = project.choices.releases
         newer = [one for one in plan.current_images if earlier[one] == "plan"]
         if newer:
-            observer.note(f"current release instead of the plan's: {', '.join(sorted(newer))}")
+            observer.note(
+                f"moving from the plan's release to the current one: {', '.join(sorted(newer))}"
+            )
         done = apply(plan, project, timeout=timeout, observer=observer)
         settled.record(project, asked, project.engine(), done.resolved, done.rendering)
         return done
@@ -108,7 +73,9 @@ def dry_run(
     request: UpRequest,
     step: Callable[[str], None],
 ) -> UpPlan:
-    """Return what `up` would do, without changing anything. Raises StackctlError if `up` would refuse to start."""
+    """Return what `up` would do without changing anything. Raises StackctlError if `up` would refuse to start."""
+    from stackctl.lifecycle.plan import gather, plan_up
+
     refuse_unwritable(project.state)
     unfinished_restore.refuse(project.state)
     standing = process_lock.standing(project.state)
@@ -126,45 +93,13 @@ def dry_run(
     return plan_up(facts)
 
 
-def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer) -> Up:
-    """Carry out a plan, step by step. The caller holds the project's lock. Raises StackctlError as `up` does."""
-    resolved = _obtain_images(plan, project, observer)
-    plan = _settle_images(plan, project, resolved)
-    plan = _settle_container_metrics(plan, project, resolved)
-    rendering = _render_configuration(plan, project)
-    engine = _record_state(plan, project)
-    if plan.facts.images.pull or plan.facts.images.build:
-        # They may have taken minutes.
-        plan = plan_up(replace(plan.facts, engine=observe(engine)))
-    _remove_leftovers(plan, engine, observer)
-    copies = engine_overrides.adapt(
-        engine, plan.facts.info, project.settings, project.state, plan.facts.metrics
-    )
-    _reset_volumes(plan, project, engine, observer)
-    _replace_log_collector(plan, project, engine, observer)
-    _start_containers(plan, project, engine, observer)
-    _remove_stale_volumes(plan, engine, copies)
-    containers = engine.containers()
-    ready = _wait_for_readiness(project, engine, containers, timeout, observer)
-    _set_grafana_password(project, engine, containers, observer)
-    return Up(
-        resolved,
-        rendering,
-        ready,
-        _changed(plan, containers),
-        plan.not_monitored,
-        _missing(plan, project, observer),
-        plan.state.unseen,
-    )
-
-
-def _repeat(known: Settled, project: Project, *, timeout: float, observer: Observer) -> Up:
-    """Prove that an unchanged stack is ready. Raises StackctlError as `up` does."""
+def _repeat(
+    known: Settled, project: Project, engine: Engine, *, timeout: float, observer: Observer
+) -> Up:
+    """Check that an unchanged stack is ready. Raises StackctlError as `up` does."""
     _tell_doubts(project, observer)
-    engine = project.engine()
-    containers = engine.containers()
-    ready = _wait_for_readiness(project, engine, containers, timeout, observer)
-    _set_grafana_password(project, engine, containers, observer)
+    ready = wait_for_readiness(project, engine, known.containers, timeout, observer)
+    set_grafana_password(project, engine, known.containers, observer)
     return Up(
         known.resolved, known.rendering, ready, changed=(), left_out=(), missing=(), unseen=None
     )
@@ -173,219 +108,3 @@ def _repeat(known: Settled, project: Project, *, timeout: float, observer: Obser
 def _tell_doubts(project: Project, observer: Observer) -> None:
     for doubt, remedy in project.settings.doubts():
         observer.note(f"{doubt}; {remedy}")
-
-
-def _obtain_images(plan: UpPlan, project: Project, observer: Observer) -> Resolved:
-    resolved = resolve.obtain(
-        project.engine(plan.state),
-        project.settings,
-        plan.facts.images,
-        demo=plan.state.demo,
-        progress=observer.step,
-        lock=lockfile.read(),
-    )
-    if resolved.reason:
-        observer.note(resolved.reason)
-    return resolved
-
-
-def _settle_images(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan:
-    """Plan with the images that were obtained: single ones may be replaced, or the whole set."""
-    facts = plan.facts
-    state = replace(facts.state, images=resolved.name, pins=resolved.pins)
-    fell_back = resolved.name != facts.state.images
-    moves = data_moves(project, state, facts.engine) if fell_back else facts.moves
-    return plan_up(replace(facts, state=state, moves=moves))
-
-
-def _settle_container_metrics(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan:
-    """Decide on container metrics for the image set that there is, and have the engine look for containerd's socket.
-
-    An engine of this machine was looked at already.
-    """
-    facts, state = plan.facts, plan.state
-    engine = project.engine(state)
-    metrics = project.container_metrics(engine, state)
-    if metrics.socket is not None and not container_metrics.is_local(
-        engine.endpoint, facts.info, sys.platform
-    ):
-        image = resolved.variables[image_variable("docker-socket-proxy")]
-        if not engine.has_socket(metrics.socket, image):
-            metrics = ContainerMetrics(obstacle="socket")
-    state = replace(state, unseen=metrics.obstacle)
-    monitored = project.present(state)
-    return plan_up(replace(facts, state=state, metrics=metrics, monitored=monitored))
-
-
-def _render_configuration(plan: UpPlan, project: Project) -> Rendering:
-    logs.settle_tsdb(project.state, plan.state.releases["loki"])
-    rendering = render(
-        project.settings,
-        project.secrets,
-        project.state,
-        images=sets.variables_of(project.settings, plan.state),
-        releases=plan.state.releases,
-        present=plan.facts.monitored,
-    )
-    attach.write_join_file(project.state, plan.state)
-    return rendering
-
-
-def _record_state(plan: UpPlan, project: Project) -> Engine:
-    """Record what later commands go by, before the first container starts, and return the engine for it."""
-    state = replace(plan.state, version=__version__, addresses=addresses(project.settings))
-    engine = project.engine(state)
-    state = replace(state, override_services=attach.override_services(engine, state))
-    project.keep(replace(state, volumes=attach.created_volumes(engine, state)))
-    return engine
-
-
-def _remove_leftovers(plan: UpPlan, engine: Engine, observer: Observer) -> None:
-    for leftover in plan.leftovers:
-        engine.remove(leftover)
-        observer.note(f"removed {leftover}, left by an `up` that was interrupted")
-    engine.remove_scratch(plan.facts.engine.inventory)
-
-
-def _reset_volumes(plan: UpPlan, project: Project, engine: Engine, observer: Observer) -> None:
-    for reset in plan.resets:
-        demo_data.remove(engine, reset.service, reset.volume)
-        observer.note(f"recreating {reset.volume}: {reset.reason}")
-    for move in plan.upgrades:
-        observer.note(
-            f"{move.volume}, written by {move.before}, is opened by {move.after}"
-            + ("; there is no way back" if move.step == "forward" else "")
-        )
-    if plan.state.demo:
-        # Last: a removal that is cut off is done again.
-        demo_data.record_fingerprint(project.state, plan.facts.fingerprint)
-
-
-def _replace_log_collector(
-    plan: UpPlan, project: Project, engine: Engine, observer: Observer
-) -> None:
-    """Remove the log collector of the other releases, and have this one go on where it stopped.
-
-    Compose keeps the container of a service that its profiles leave out. Both at once would send every line twice.
-    """
-    collector = catalog.log_collector(plan.state.releases)
-    inventory = plan.facts.engine.inventory
-    containers = engine.containers()
-    for other in catalog.LOG_COLLECTORS:
-        container = containers.get(other)
-        if other == collector or container is None:
-            continue
-        observer.step(f"replacing {other} by {collector}")
-        if container.status == "paused":
-            engine.unpause(container.id)
-        engine.stop(container.id)
-        number = log_positions.hand_over(
-            project.name, other, collector, inventory.containers, plan.facts.monitored
-        )
-        engine.remove(container.name)
-        observer.note(f"{collector} goes on with {number} logs where {other} stopped")
-
-
-def _start_containers(plan: UpPlan, project: Project, engine: Engine, observer: Observer) -> None:
-    _explain_replacement(plan, project, engine, observer)
-    observer.step("starting the containers")
-    for one in engine.containers().values():
-        # Compose fails over a paused container.
-        if one.status == "paused" and not one.attached:
-            engine.unpause(one.id)
-    try:
-        engine.up(pull=plan.state.images == "upstream" or bool(plan.state.app_files))
-    finally:
-        # Also where some of them could not be started: those that were have opened their data.
-        stored_data.record(
-            project,
-            plan.facts.services,
-            {name: one.image for name, one in engine.containers().items() if not one.attached},
-        )
-    reload.note_started(project.state)
-
-
-def _explain_replacement(
-    plan: UpPlan, project: Project, engine: Engine, observer: Observer
-) -> None:
-    """Note that every container is replaced because Compose was updated, where that is so."""
-    update = plan.facts.compose_update
-    if update is None:
-        return
-    configuration = attach.configuration(engine, project.choices)
-    hashes = engine.configuration_hashes(configuration)
-    if update.replaces(plan.facts.engine.inventory.services(), hashes):
-        observer.note(str(update))
-
-
-def _remove_stale_volumes(plan: UpPlan, engine: Engine, copies: Sequence[Copy]) -> None:
-    """Remove the volumes of copies that the last `up` filled and that no container has mounted any more."""
-    if plan.removes_stale_volumes:
-        config_volumes.remove(engine, but=copies)
-
-
-def _wait_for_readiness(
-    project: Project,
-    engine: Engine,
-    containers: Mapping[str, ContainerState],
-    timeout: float,
-    observer: Observer,
-) -> list[Progress]:
-    """Wait for the services of the state that was just recorded, but for those that are somebody else's."""
-    observer.step("waiting for readiness")
-    return asyncio.run(
-        wait.wait(
-            [one for one in project.services if one.profile != "attached"],
-            engine,
-            project.settings,
-            timeout=timeout,
-            changed=observer.progress,
-            containers=containers,
-        )
-    )
-
-
-def _set_grafana_password(
-    project: Project, engine: Engine, containers: Mapping[str, ContainerState], observer: Observer
-) -> None:
-    """Set Grafana's password if it refuses the current one, as it keeps that of its first start.
-
-    Then log in again: the command that sets it can say that it did, and Grafana refuse it all the same.
-    """
-    found = asyncio.run(grafana.login(project))
-    if found == "refused":
-        observer.step("setting Grafana's password")
-        grafana.set_password(engine, containers["grafana"].id)
-        found = asyncio.run(grafana.login(project))
-    if found == "refused":
-        raise StackctlError(
-            "Grafana says that the password of admin was changed, and refuses the new one",
-            remedy="if a user other than Grafana's first one is called admin now, rename them; else wait five minutes, "
-            "as after five wrong passwords Grafana refuses the right one too, and run stackctl up again",
-        )
-    if found == "locked":
-        observer.note(
-            "Grafana refuses admin for up to five minutes, after five wrong passwords; the current one is right"
-        )
-
-
-def _changed(plan: UpPlan, containers: Mapping[str, ContainerState]) -> tuple[str, ...]:
-    """Return the services whose container did not exist before, or did not run."""
-    inventory = plan.facts.engine.inventory
-    stopped = {name for name, one in inventory.services().items() if not one.running}
-    return tuple(
-        name
-        for name, one in containers.items()
-        if not one.attached and (one.id not in inventory.own or name in stopped)
-    )
-
-
-def _missing(plan: UpPlan, project: Project, observer: Observer) -> tuple[Missing, ...]:
-    """Check that bot-core is where it is monitored; a check that fails is a note, because the stack is up."""
-    if not plan.state.joined:
-        return ()
-    try:
-        return attach.survey(project, plan.state).missing
-    except EngineError as error:
-        observer.note(f"it cannot be seen whether all of bot-core is there: {error.line}")
-        return ()

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from stackctl.errors import StackctlError, UsageError
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, write_atomic
 from stackctl.render import logs, targets
+from stackctl.render.rendering import Rendering
 from stackctl.services import catalog
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import PUBLISHED_PORTS
@@ -36,21 +36,6 @@ _OUTSIDE = "http_2xx_outside"
 _CONFIG_FILE = 0o644
 _CONFIG_FOLDER = 0o755
 """The programs read it as users of their own, whatever umask stackctl runs with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rendering:
-    """What was rendered: the channels that are on and off, what is left out, and the files that changed."""
-
-    channels: tuple[str, ...]
-    left_out: Mapping[str, tuple[str, ...]]
-    """Channel → the settings that it lacks. With the demo it goes to the demo's sink, else nowhere."""
-    changed: tuple[str, ...]
-    """By path below `config/`."""
-    alerts_left_out: tuple[str, ...]
-    """Alerts that tell only of services that are not there."""
-    panels_left_out: tuple[str, ...]
-    """Panels, each after its dashboard's title, that show only such services."""
 
 
 def render(

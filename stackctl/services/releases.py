@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
 
-from stackctl.util import paths, yaml_text
+from stackctl.util import paths
 
 Release = Literal["plan", "current"]
 """`plan` is the release that the plan names; `current` the newest that the stack was tried with."""
@@ -50,6 +50,8 @@ def current() -> Releases:
 @cache
 def table() -> Mapping[str, Mapping[Release, str]]:
     """Return the upstream references of every image, read from compose/images.yml: image → release → reference."""
+    from stackctl.util import yaml_text
+
     rows = yaml_text.load((paths.compose() / "images.yml").read_text(encoding="utf-8"))
     return {
         name: {release: row[release] for release in get_args(Release) if release in row}

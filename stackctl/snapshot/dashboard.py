@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from stackctl.clients.base import CamelModel
+from stackctl.clients.models import CamelModel
 from stackctl.errors import StackctlError, UsageError
 from stackctl.util import paths
 from stackctl.util.suggest import nearest

@@ -49,7 +49,7 @@ _OF_THE_CALENDAR = re.compile(r"\b(day_of_week|hour)\(\)[^()]*$")
 
 
 def moved_limits(expr: str) -> Iterator[tuple[str, str]]:
-    """Give what is moved, and the expression with it, for each number that something is compared to."""
+    """Return what is moved, and the expression with it, for each number that something is compared to."""
     for found in _LIMIT.finditer(expr):
         sign, limit = found[1], float(found[2])
         whole = _OF_THE_CALENDAR.search(expr[: found.start()])
@@ -72,7 +72,7 @@ def moved_limits(expr: str) -> Iterator[tuple[str, str]]:
 
 
 def mutants(rule: Rule, step: float) -> Iterator[tuple[str, Rule]]:
-    """Give every way to move a limit or the time of an alert a little; `step` is that of its tests, in seconds."""
+    """Return every way to move a limit or the time of an alert a little; `step` is that of its tests, in seconds."""
     for what, expr in moved_limits(rule["expr"]):
         yield f"{rule['alert']}: {what}", {**rule, "expr": expr}
     lasts = parse_duration(rule.get("for", "0s"))
@@ -83,7 +83,7 @@ def mutants(rule: Rule, step: float) -> Iterator[tuple[str, Rule]]:
 
 
 def cases_of(alert: str) -> dict[str, Document]:
-    """Give the test files with an alert's own cases only."""
+    """Return the test files with an alert's own cases only."""
     found: dict[str, Document] = {}
     for name, document in TESTS.items():
         tests = [

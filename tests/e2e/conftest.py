@@ -98,11 +98,11 @@ class Stack:
         return _run(self.folder, self.env_file, *arguments, timeout=timeout, cwd=cwd)
 
     def command(self, *arguments: str) -> list[str]:
-        """Give the arguments of a call, for a test that starts the process itself."""
+        """Return the arguments of a call, for a test that starts the process itself."""
         return ["-p", PROJECT, "--env-file", str(self.env_file), *arguments]
 
     def container(self, service: str) -> str:
-        """Give the name of a service's container."""
+        """Return the name of a service's container."""
         return f"{PROJECT}-{service}"
 
 
@@ -144,7 +144,7 @@ def _claim(offset: int) -> bool:
 
 
 def _is_free(offset: int) -> bool:
-    """Tell whether nothing listens on the stack's ports, moved by so much."""
+    """Return whether nothing listens on the stack's ports, moved by so much."""
     for port in PUBLISHED_PORTS.values():
         with socket.socket() as attempt:
             if attempt.connect_ex(("127.0.0.1", port.default + offset)) == 0:
@@ -153,7 +153,7 @@ def _is_free(offset: int) -> bool:
 
 
 def docker(*arguments: str) -> str:
-    """Run docker and give what it printed, of both streams."""
+    """Run docker and return what it printed, of both streams."""
     done = subprocess.run(
         ["docker", *arguments],
         stdout=subprocess.PIPE,
@@ -165,7 +165,7 @@ def docker(*arguments: str) -> str:
 
 
 def containers() -> dict[str, str]:
-    """Give the IDs of the stack's containers by name."""
+    """Return the IDs of the stack's containers by name."""
     listed = docker(
         "ps",
         "-a",

@@ -15,7 +15,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import yaml
-from pydantic import SecretStr
 
 from stackctl.clients import base
 from stackctl.clients.alertmanager import AlertmanagerClient
@@ -25,6 +24,7 @@ from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.docker.models import ContainerState
 from stackctl.services.catalog import EXPECTED_JOBS
+from stackctl.values.secret import Secret
 from stackctl.verify import runner
 from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.model import Check, Context, Report
@@ -297,7 +297,7 @@ async def context_of(
         PrometheusClient(url, timeout=timeout) as prometheus,
         AlertmanagerClient(url, timeout=timeout) as alertmanager,
         LokiClient(url, timeout=loki_timeout or timeout) as loki,
-        GrafanaClient(url, password=SecretStr("x"), timeout=timeout) as grafana,
+        GrafanaClient(url, password=Secret("x"), timeout=timeout) as grafana,
         BlackboxClient(url, timeout=timeout) as blackbox,
     ):
         yield Context(

@@ -77,7 +77,7 @@ def check_expressions(exprs: Sequence[str], folder: Path) -> subprocess.Complete
 
 
 def outputs(name: str, calls: Sequence[Sequence[str]], *, folder: Path) -> list[str]:
-    """Run promtool or amtool once for each list of arguments, in one container, and give what each prints.
+    """Run promtool or amtool once for each list of arguments, in one container, and return what each prints.
 
     Raises AssertionError with its message where one of them fails.
     """

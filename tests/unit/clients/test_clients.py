@@ -16,15 +16,17 @@ import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from stackctl.clients import base
 from stackctl.clients.alertmanager import AlertmanagerClient
+from stackctl.clients.base import Exchange
 from stackctl.clients.blackbox import BlackboxClient
 from stackctl.clients.grafana import DataSource, GrafanaClient
 from stackctl.clients.loki import Entry, LokiClient
 from stackctl.clients.prometheus import PrometheusClient
+from stackctl.clients.prometheus_values import PrometheusValues
 from stackctl.errors import ServiceError
+from stackctl.values.secret import Secret
 from tests.support.http import Reply, as_json, serving
 
 Call = Callable[[str], Awaitable[object]]
@@ -37,6 +39,14 @@ def prometheus(name: str, *args: Any, **kwargs: Any) -> Call:
     async def call(url: str) -> object:
         async with PrometheusClient(url, timeout=AMPLE_SECONDS) as client:
             return await getattr(client, name)(*args, **kwargs)
+
+    return call
+
+
+def prometheus_values(name: str, *args: Any) -> Call:
+    async def call(url: str) -> object:
+        async with PrometheusValues(url, timeout=AMPLE_SECONDS) as client:
+            return await getattr(client, name)(*args)
 
     return call
 
@@ -59,7 +69,7 @@ def loki(name: str, *args: Any, **kwargs: Any) -> Call:
 
 def grafana(name: str, *args: Any) -> Call:
     async def call(url: str) -> object:
-        async with GrafanaClient(url, password=SecretStr("hush"), timeout=AMPLE_SECONDS) as client:
+        async with GrafanaClient(url, password=Secret("hush"), timeout=AMPLE_SECONDS) as client:
             return await getattr(client, name)(*args)
 
     return call
@@ -73,6 +83,7 @@ CALLS: dict[str, tuple[str, Call]] = {
     "rules": ("/api/v1/rules", prometheus("rule_groups")),
     "alerts": ("/api/v1/alerts", prometheus("alerts")),
     "query": ("/api/v1/query", prometheus("query", "up")),
+    "values": ("/api/v1/query", prometheus_values("by_label", "up", "job")),
     "range": ("/api/v1/query_range", prometheus("query_range", "up", start=0, end=1, step=1)),
     "alertmanagers": ("/api/v1/alertmanagers", prometheus("alertmanagers")),
     "metadata": ("/api/v1/targets/metadata", prometheus("metadata", "{}")),
@@ -101,8 +112,8 @@ EVERY_CALL = pytest.mark.parametrize(("path", "call"), CALLS.values(), ids=CALLS
 
 SHAPES: dict[str, tuple[Reply, str]] = {
     "500": (Reply(b'{"message": "out of order"}', 500), "500 Internal Server Error: out of order"),
-    "wrong": (Reply(b'{"status": 7, "data": 7}'), "another shape"),
-    "null": (Reply(b"null"), "another shape"),
+    "wrong": (Reply(b'{"status": 7, "data": 7}'), "unexpected response"),
+    "null": (Reply(b"null"), "unexpected response"),
 }
 NO_JSON = {
     "html": Reply(b"<html>", 200, content_type="text/html"),
@@ -121,7 +132,7 @@ NO_JSON = {
             for kind, expected in SHAPES.items()
         ),
         *(
-            pytest.param(name, reply, "another shape: the answer", id=f"{name}-{kind}")
+            pytest.param(name, reply, "unexpected response: the body", id=f"{name}-{kind}")
             for name in ("targets", "am-status", "loki-labels", "health")
             for kind, reply in NO_JSON.items()
         ),
@@ -158,7 +169,7 @@ def _status(original: str) -> Reply:
 def test_a_configuration_of_alertmanager_that_is_none(original: str) -> None:
     with (
         serving({"/api/v2/status": _status(original)}) as server,
-        pytest.raises(ServiceError, match="what it gives as its configuration is none"),
+        pytest.raises(ServiceError, match="it returned an invalid configuration"),
     ):
         asyncio.run(alertmanager("receiver_configs")(server.url))
 
@@ -177,8 +188,46 @@ def test_the_channels_of_a_receiver() -> None:
 def test_a_service_that_is_not_there(path: str, call: Call) -> None:
     with serving({}) as server:
         url = server.url
-    with pytest.raises(ServiceError, match="does not accept connections"):
+    with pytest.raises(ServiceError, match="cannot connect"):
         asyncio.run(call(url))
+
+
+def test_who_asks_the_same_at_the_same_time_gets_the_same_answer_and_the_evidence() -> None:
+    noted: list[list[Exchange]] = []
+
+    async def ask(client: PrometheusClient, query: str) -> object:
+        notes: list[Exchange] = []
+        base.exchanges.set(notes)
+        noted.append(notes)
+        return await client.query(query)
+
+    async def several(url: str) -> list[object]:
+        async with PrometheusClient(url, shared_seconds=0.05) as client:
+            found = await asyncio.gather(*(ask(client, one) for one in ("up", "up", "1", "up")))
+            found.append(await ask(client, "up"))
+            await asyncio.sleep(0.1)
+            return [*found, await ask(client, "up")]
+
+    with serving({"/api/v1/query": as_json(VALID["query"])}) as server:
+        answers = asyncio.run(several(server.url))
+        bodies = [request.body for request in server.requests]
+    assert bodies == [b"query=up", b"query=1", b"query=up"]
+    first, second, _, fourth, fifth, last = answers
+    assert first is second is fourth is fifth is not last
+    assert all(len(notes) == 1 and notes[0].outcome == "ok" for notes in noted)
+
+
+def test_all_who_share_an_answer_get_its_error() -> None:
+    async def several(url: str) -> list[object]:
+        async with PrometheusClient(url, shared_seconds=0.05) as client:
+            return await asyncio.gather(
+                *(client.query("up") for _ in range(2)), return_exceptions=True
+            )
+
+    with serving({"/api/v1/query": Reply(b"{}", 500)}) as server:
+        answers = asyncio.run(several(server.url))
+        assert len(server.requests) == 1
+    assert all(isinstance(one, ServiceError) and one.status == 500 for one in answers)
 
 
 async def clock_skew_within(seconds: float, url: str) -> None:
@@ -288,6 +337,7 @@ VALID: dict[str, object] = {
     "rules": data({"groups": [{"name": "g", "file": "f", "interval": 15, "rules": [RULE]}]}),
     "alerts": data({"alerts": [ALERT]}),
     "query": data({"resultType": "vector", "result": [{"metric": LABELS, "value": [1, "2"]}]}),
+    "values": data({"resultType": "vector", "result": [{"metric": LABELS, "value": [1, "2"]}]}),
     "range": data({"resultType": "matrix", "result": [{"metric": LABELS, "values": [[1, "2"]]}]}),
     "alertmanagers": data({"activeAlertmanagers": [{"url": "http://a:9093/api/v2/alerts"}]}),
     "metadata": data([{"target": LABELS, "metric": "a", "type": "gauge", "help": "", "unit": ""}]),
@@ -320,7 +370,7 @@ VALID: dict[str, object] = {
 
 
 def places(value: object) -> list[tuple[object, ...]]:
-    """Give the ways to everything in a JSON value, itself first."""
+    """Return the ways to everything in a JSON value, itself first."""
     inner = (
         value.items()
         if isinstance(value, dict)
@@ -332,7 +382,7 @@ def places(value: object) -> list[tuple[object, ...]]:
 
 
 def with_other(value: Any, place: tuple[Any, ...], other: object) -> Any:
-    """Give a JSON value with something else in one place."""
+    """Return a JSON value with something else in one place."""
     if not place:
         return other
     changed = copy.copy(value)
@@ -341,7 +391,7 @@ def with_other(value: Any, place: tuple[Any, ...], other: object) -> Any:
 
 
 def asked(name: str, content: bytes) -> object:
-    """Give what a call makes of a body."""
+    """Return what a call makes of a body."""
 
     async def answer(*_: object, **__: object) -> bytes:
         return content
@@ -474,7 +524,7 @@ def test_loki_round_trip_needs_the_line_back_from_a_query() -> None:
         assert lines[0][1] == "marker"
         server.routes["/loki/api/v1/push"] = Reply(status=204)
         lines.clear()
-        with pytest.raises(ServiceError, match=r"did not come back .* within 0\.2 s"):
+        with pytest.raises(ServiceError, match=r"did not return a pushed line within 0\.2 s"):
             asyncio.run(lost_within(0.2, server.url))
 
 
@@ -526,7 +576,7 @@ def test_metrics_are_parsed_without_loading_the_parser_before() -> None:
 def test_a_clock_that_never_answers_costs_the_timeout() -> None:
     with (
         serving({"/metrics": Reply(delay=20)}) as server,
-        pytest.raises(ServiceError, match=r"no answer within 0\.2 s"),
+        pytest.raises(ServiceError, match=r"no response within 0\.2 s"),
     ):
         asyncio.run(clock_skew_within(0.2, server.url))
 

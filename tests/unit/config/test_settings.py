@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from stackctl.config.load import load
 from stackctl.config.registry import GENERATED_SECRETS, SETTINGS
@@ -18,6 +17,7 @@ from stackctl.errors import UsageError
 from stackctl.services.catalog import PUBLISHED_PORTS
 from stackctl.services.channels import secret_files
 from stackctl.util.suggest import nearest
+from stackctl.values.secret import Secret
 
 
 def env(tmp_path: Path, text: str) -> Path:
@@ -170,7 +170,7 @@ def test_a_bad_secret_is_refused_without_being_shown() -> None:
 def test_secrets_do_not_show_in_repr_and_do_not_come_as_text() -> None:
     found = load(environ={"GRAFANA_PASSWORD": "hush-hush"})
     assert "hush-hush" not in repr(found)
-    assert found.secret("GRAFANA_PASSWORD") == SecretStr("hush-hush")
+    assert found.secret("GRAFANA_PASSWORD") == Secret("hush-hush")
     with pytest.raises(KeyError):
         found["GRAFANA_PASSWORD"]
     with pytest.raises(KeyError):
@@ -188,15 +188,15 @@ def test_a_secret_can_be_given_by_its_file(tmp_path: Path) -> None:
     path = secret_file(tmp_path)
     file = env(tmp_path, f"GRAFANA_PASSWORD_FILE={path}\n")
     found = load(env_file=file, environ={})
-    assert found.secret("GRAFANA_PASSWORD") == SecretStr("from-a-file")
+    assert found.secret("GRAFANA_PASSWORD") == Secret("from-a-file")
     assert found.values["GRAFANA_PASSWORD"].origin == f"{path} ({file}:1)"
     assert found.doubts() == []
     # What is in the environment wins, whichever of the two it is.
     found = load(env_file=file, environ={"GRAFANA_PASSWORD": "other"})
-    assert found.secret("GRAFANA_PASSWORD") == SecretStr("other")
+    assert found.secret("GRAFANA_PASSWORD") == Secret("other")
     file = env(tmp_path, "GRAFANA_PASSWORD=other\n")
     found = load(env_file=file, environ={"GRAFANA_PASSWORD_FILE": str(path)})
-    assert found.secret("GRAFANA_PASSWORD") == SecretStr("from-a-file")
+    assert found.secret("GRAFANA_PASSWORD") == Secret("from-a-file")
 
 
 def test_every_secret_can_be_given_by_its_file_and_nothing_else() -> None:
@@ -320,4 +320,4 @@ def test_a_password_comes_out_of_the_file_as_it_went_in(tmp_path: Path, password
     found = load(env_file=env(tmp_path, f"GRAFANA_PASSWORD='{password}'\n"), environ={})
     secret = found.secret("GRAFANA_PASSWORD")
     assert secret is not None
-    assert secret.get_secret_value() == password
+    assert secret.reveal() == password
