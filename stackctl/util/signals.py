@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a hang-up: held back from what must not be cut off, and heeded by what waits."""
+"""Delays SIGINT, SIGTERM and SIGHUP while something must not be interrupted, and lets them end a sleep."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def sleep(seconds: float) -> None:
 
 @contextlib.contextmanager
 def held_back(insisted: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
-    """Hold back signals that would end this process while the body runs, and yield the numbers of those received.
+    """Delay signals that would end this process while the body runs, and yield the list of those received.
 
-    The first is raised anew at the end, for whoever sent it wants this process to end; `insisted` is called at each
-    further one. Python gives signals to the main thread only: in another one nothing is held back.
+    The first one is raised again at the end; `insisted` is called at each further one. Python delivers signals to the
+    main thread only, so in other threads nothing is delayed.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -43,7 +43,7 @@ def held_back(insisted: Callable[[], None] = lambda: None) -> Iterator[list[int]
     kept = {
         number: signal.signal(number, hold)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        # Who ignores it, as under nohup, goes on to.
+        # Keep ignored signals ignored, as under nohup.
         if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:

@@ -138,7 +138,7 @@ def breaks_what_is_not_its_own_only_when_told(call: Call) -> None:
     assert "not this stack's: rust-core-engine, python-ai-service, redis." in listed
     drilled = call("verify", "alertmanager.drill", "end-to-end.drill")
     assert drilled.returncode == 0, drilled.stdout
-    assert " ".join(drilled.stdout.split()).count("not asked: ") == 2
+    assert " ".join(drilled.stdout.split()).count("skipped: ") == 2
     assert docker("inspect", "--format", "{{.State.StartedAt}}", *ids().split()) == started
 
     done = call("chaos", "disconnect", "python-ai-service", "--attached", "--for", "1s")
@@ -151,7 +151,7 @@ def breaks_what_is_not_its_own_only_when_told(call: Call) -> None:
         text=True,
     )
     assert process.stderr is not None
-    assert "Ctrl-C heals" in process.stderr.readline()
+    assert "Ctrl-C to recover" in process.stderr.readline()
     process.kill()
     process.communicate()
     assert len(ids(stopped=False).split()) == len(ids().split()) - 1
@@ -207,11 +207,11 @@ def test_a_running_bot_core_is_watched_by_its_own_names(call: Call, running: str
         verified = call("verify", "--timeout", "60")
         assert verified.returncode == 0, verified.stdout
         said = " ".join(verified.stdout.split())
-        assert "left out, as not there: nextjs-ui-dashboard, kong, rabbitmq, mongodb" in said
+        assert "not monitored (not found): nextjs-ui-dashboard, kong, rabbitmq, mongodb" in said
         assert "3 probes succeed" in said
         # What it exposes is little, and without a Content-Type: that is a warning, and no failure.
         assert "rust-core-engine does not expose" in said
-        assert "answers without a Content-Type of Prometheus" in said
+        assert "responds without a Content-Type of Prometheus" in said
         assert " with a warning" in said
         loaded = call("verify", "end-to-end", "--timeout", "60")
         assert loaded.returncode == 0, loaded.stdout
@@ -237,7 +237,7 @@ def test_a_running_bot_core_is_watched_by_its_own_names(call: Call, running: str
     finally:
         down = call("down", "--volumes", "--yes")
     assert down.returncode == 0, down.stderr
-    assert "healed: kill of rust-core-engine" in down.stderr
+    assert "recovered: kill of rust-core-engine" in down.stderr
     assert ids() == before, "bot-core is as it was"
     assert len(ids(stopped=False).split()) == len(before.split()), "and runs"
     assert wait_until(
@@ -251,7 +251,7 @@ def test_the_name_of_somebody_elses_project_is_refused(call: Call, running: str)
     for command in (("up", "--images", "local", "--no-demo"), ("down", "--volumes", "--yes")):
         done = other(*command)
         assert done.returncode == 1, done.stdout
-        assert "has containers that are not stackctl's" in done.stderr
+        assert "contains containers that stackctl did not create" in done.stderr
         assert "-p" in done.stderr
     assert ids() == before
 
@@ -323,7 +323,7 @@ def test_what_does_not_go_together_is_one_line(
         (("up", "--app-file", str(hidden)), 2, "prometheus is both in"),
         (("up", "--app-file", str(broken)), 1, "docker compose config failed"),
         (("up", "--app-file", str(tmp_path / "none.yml")), 2, "does not exist"),
-        (("up", "--demo", "--attach", "x"), 2, "stands in for bot-core"),
+        (("up", "--demo", "--attach", "x"), 2, "replace bot-core"),
         (("up", "--attach", "no network"), 1, "there is no network 'no network'"),
     ):
         done = call(*arguments, STACKCTL_APP_FILES="")

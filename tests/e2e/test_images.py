@@ -146,7 +146,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
     tmp_path: Path, mirror: str, make: Callable[[str, bytes], str]
 ) -> None:
     laptop = Laptop(tmp_path, {"STACKCTL_REGISTRY_MIRROR": mirror})
-    assert "14 of 14 images are here." in laptop.done("images", "pull")
+    assert "14 of 14 images are present." in laptop.done("images", "pull")
     reference = mirrored(mirror)["prometheus"]
     assert reference == f"{mirror}/prom/prometheus:v2.48.0"
     first = image_id(reference)
@@ -180,7 +180,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
     pinned = found.variables["PROMETHEUS_IMAGE"]
     assert pinned.startswith(f"{reference}@sha256:")
     assert image_id(pinned) == first
-    assert "as they are locked" in laptop.done("images", "lock", "--check")
+    assert "match stackctl.lock" in laptop.done("images", "lock", "--check")
 
 
 def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: str) -> None:
@@ -233,8 +233,8 @@ def test_pull_names_what_the_mirror_has_not(tmp_path: Path, mirror: str) -> None
     )
     done = laptop.run("images", "pull")
     assert done.returncode == 1
-    assert "13 of 14 images are here." in done.stdout
-    assert f"{mirror}/grafana/loki:none cannot be had" in done.stderr
+    assert "13 of 14 images are present." in done.stdout
+    assert f"cannot pull {mirror}/grafana/loki:none" in done.stderr
     assert "manifest unknown" in done.stderr
 
 

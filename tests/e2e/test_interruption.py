@@ -32,7 +32,7 @@ POINTS = [
     (("down",), "stopping", 0.0, KILL),
     (("down",), "stopping", 1.0, KILL),
     (("down",), "stopping", 0.3, TERM),
-    (("chaos", "stop", "kong", "--for", "10m"), "Ctrl-C heals", 0.0, KILL),
+    (("chaos", "stop", "kong", "--for", "10m"), "Ctrl-C to recover", 0.0, KILL),
     (("backup", "FILE"), "copying", 0.7, KILL),
     (("backup", "FILE"), "packing", 0.0, TERM),
 ]
@@ -134,7 +134,7 @@ def test_the_next_up_goes_on(
     if number == KILL:
         healed = stack.run("chaos", "heal")
         assert healed.returncode == 0, healed.stderr
-        assert ("healed: stop of kong" in healed.stdout) == (command[0] == "chaos")
+        assert ("recovered: stop of kong" in healed.stdout) == (command[0] == "chaos")
     done = stack.run("up", timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     assert temporary(state) == []
@@ -182,7 +182,7 @@ def test_of_two_ups_at_once_one_is_told_of_the_other(stack: Stack) -> None:
     assert second.returncode == 1
     (line,) = [one for one in second.stderr.splitlines() if one.startswith("stackctl: ")]
     assert f"stackctl up (pid {first.pid}, since " in line
-    assert "is at work on this project" in line
+    assert "is changing this project" in line
 
 
 def test_what_a_backup_that_was_killed_while_it_copied_has_left_goes_at_the_next_up(

@@ -91,19 +91,19 @@ def test_a_run_in_this_process_is_as_one_in_its_own(words: list[str], tmp_path: 
         (
             ["up", "--images", "lokal"],
             "invalid value for '--images': 'lokal' is not one of 'auto', 'upstream', 'local';"
-            " `stackctl up --help` says what it takes",
+            " see `stackctl up --help`",
         ),
         (
             ["chaos", "stop"],
-            "missing argument 'SERVICE'; `stackctl chaos stop --help` says what it takes",
+            "missing argument 'SERVICE'; see `stackctl chaos stop --help`",
         ),
         (
             ["up", "extra"],
-            "got unexpected extra argument (extra); `stackctl up --help` says what it takes",
+            "got unexpected extra argument (extra); see `stackctl up --help`",
         ),
         (
             ["up", "--attach"],
-            "option '--attach' requires an argument; `stackctl --help` says what it takes",
+            "option '--attach' requires an argument; see `stackctl --help`",
         ),
     ],
 )
@@ -191,7 +191,7 @@ def test_an_unhealed_fault_is_told_by_any_command(state_dir: Path) -> None:
     (folder / "chaos.json").write_text(json.dumps({"faults": [fault]}))
     done = run_here("urls")
     assert done.returncode == 0
-    assert "an unhealed fault: stop of loki" in done.stderr
+    assert "an abandoned fault is open: stop of loki" in done.stderr
     assert "stackctl chaos heal" in done.stderr
 
 
@@ -233,7 +233,8 @@ def test_a_bug_is_one_line_that_says_how_to_report_it(
         main()
     assert caught.value.code == 1
     assert capsys.readouterr().err == (
-        "stackctl: a bug: RuntimeError: two lines; please report it, with what STACKCTL_DEBUG=1 shows\n"
+        "stackctl: internal error: RuntimeError: two lines;"
+        " please report this bug with the output of STACKCTL_DEBUG=1\n"
     )
 
 
@@ -251,7 +252,7 @@ def test_a_bug_is_one_line_that_says_how_to_report_it(
 def test_help_is_the_same_whatever_python_is_told(environ: dict[str, str]) -> None:
     done = stackctl("up", "--help", env=environ)
     assert (done.returncode, done.stderr) == (0, "")
-    summary = "Bring the stack up"
+    summary = "Start the stack"
     assert summary in done.stdout
 
 

@@ -171,6 +171,6 @@ def test_a_query_that_loki_refuses_is_wrong_usage_and_nothing_for_its_log() -> N
             "logs", "--from", "loki", "--filter", "json", "kong", env={"LOKI_PORT": port}
         )
     assert done.returncode == 2
-    assert 'Loki refuses the query {job=~"kong"} json: ' in done.stderr
+    assert 'Loki rejected the query {job=~"kong"} json: ' in done.stderr
     assert "unexpected json; correct --filter" in done.stderr
     assert "stackctl logs loki" not in done.stderr

@@ -105,7 +105,7 @@ def test_what_is_refused_for_good_is_asked_once(stack: Stack, own_clock: None, s
     (result,) = verify(stack, "grafana.datasources", timeout=5).results
     assert asked(stack, "/api/datasources") == 1
     assert result.finding.state == "failed"
-    assert f"it answered {status}" in result.finding.observed
+    assert f"HTTP {status}" in result.finding.observed
     refused = status == 401
     assert result.finding.next_step == (REFUSED if refused else "stackctl logs grafana")
 
@@ -132,8 +132,7 @@ def test_a_grafana_that_is_too_old_for_a_check_is_told(
     assert result.finding.state == state
     if state == "skipped":
         assert result.finding.observed == (
-            f"not asked: this Grafana is {version}, which is too old for this check:"
-            " it needs 9.0 or newer"
+            f"skipped: the check requires Grafana 9.0 or newer, and this is {version}"
         )
 
 
@@ -145,12 +144,12 @@ def old(service: str, **changes: object) -> ContainerState:
 @pytest.mark.parametrize(
     ("grafana", "state", "seen"),
     [
-        (old("grafana"), "failed", "it answered 503"),
+        (old("grafana"), "failed", "HTTP 503"),
         (old("grafana", health="starting"), "still starting", "grafana is still starting ("),
         (
             old("grafana", health="unhealthy", failed_check=FailedCheck(1, "wget: refused")),
             "failed",
-            "it answered 503 Service Unavailable (grafana's health check failed, exit code 1: wget: refused)",
+            "HTTP 503 Service Unavailable (grafana's health check failed, exit code 1: wget: refused)",
         ),
         (
             old("grafana", health="starting", failed_check=FailedCheck(1, "wget: refused")),

@@ -277,7 +277,7 @@ def test_without_the_demo_nothing_is_asked(fake: Fake, check: str) -> None:
     finding = run(fake, check, demo=False)
     assert finding.ok
     assert finding.skipped
-    assert finding.observed.startswith("not asked: ")
+    assert finding.observed.startswith("skipped: ")
     assert (fake.runs, fake.posted) == ([], [])
 
 
@@ -294,17 +294,17 @@ WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
     "a channel that is not told": (
         "notifications.critical-trading",
         lambda f: f.lost.add("#trading-alerts"),
-        "slack #trading-alerts was not told when it fired",
+        "slack #trading-alerts was not notified when it fired",
     ),
     "a channel that should not be notified": (
         "notifications.warning-ai",
         lambda f: f.extra.append(TRADING),
-        "slack #trading-alerts was told when it fired and should not be",
+        "slack #trading-alerts was notified when it fired but should not have been",
     ),
     "somebody who is notified late and should not be": (
         "notifications.warning-ai",
         lambda f: f.late.append(TRADING),
-        "slack #trading-alerts was told when it fired and should not be",
+        "slack #trading-alerts was notified when it fired but should not have been",
     ),
     "a message that comes twice": (
         "notifications.critical-ai",
@@ -314,7 +314,7 @@ WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
     "a mail to somebody else": (
         "notifications.critical-infrastructure",
         lambda f: setattr(f, "recipient", "boss@bot-core.io"),
-        "email [CRITICAL] to boss@bot-core.io was told when it fired and should not be",
+        "email [CRITICAL] to boss@bot-core.io was notified when it fired but should not have been",
     ),
     "a route that is missing": (
         "notifications.critical-database",
@@ -324,12 +324,12 @@ WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
     "somebody who is notified of what is for the list only": (
         "notifications.info-database",
         lambda f: f.extra.append(WARNING[0]),
-        "should not be",
+        "should not have been",
     ),
     "no word of the end": (
         "notifications.critical-ai",
         lambda f: setattr(f, "resolves", False),
-        "was not told when it was resolved",
+        "was not notified when it was resolved",
     ),
     "a template that failed": (
         "notifications.critical-database",
@@ -472,7 +472,8 @@ def test_a_drill_does_not_stop_what_is_not_this_stacks(
     assert finding.ok
     assert finding.skipped
     assert finding.observed == (
-        f"not asked: {check.service} is not this stack's, its container theirs belongs to the Compose project bot"
+        f"skipped: {check.service} does not belong to this stack:"
+        " its container theirs belongs to the Compose project bot"
     )
     assert (engine.done, journal.open_faults()) == ([], [])
 
