@@ -119,7 +119,7 @@ _claimed = contextlib.ExitStack()
 
 
 def free_offset() -> int:
-    """Give a number that, added to the stack's ports, gives ports on which nothing listens.
+    """Return a number that, added to the stack's ports, gives ports on which nothing listens.
 
     No other process is given these until this one chooses again, when its stack is up.
     """
@@ -128,7 +128,7 @@ def free_offset() -> int:
 
 
 def _claim(offset: int) -> bool:
-    """Lock the stack's ports, moved by so much, and tell whether no other process has one of them."""
+    """Lock the stack's ports, moved by so much, and return whether no other process has one of them."""
     space = Path("/proc/self/ns/net")
     where = space.stat().st_ino if space.exists() else 0
     with contextlib.ExitStack() as locks:

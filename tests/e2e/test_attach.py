@@ -117,7 +117,7 @@ def aliases(container: str) -> list[str]:
 
 
 def mounted_volumes() -> set[str]:
-    """Give the volumes of the stack's containers, also those without a name of their own."""
+    """Return the volumes of the stack's containers, also those without a name of their own."""
     own = ("--filter", f"label=com.docker.compose.project={MONITORING}")
     found = json.loads(docker("inspect", *docker("ps", "-aq", *own).split()))
     return {mount["Name"] for one in found for mount in one["Mounts"] if mount["Type"] == "volume"}

@@ -42,7 +42,7 @@ def passing_folders(
 
 
 def said_in_folders(name: str, arguments: str, folders: Sequence[str], *, folder: Path) -> str:
-    """Run promtool or amtool in each of the folders below one, and give what it says, however it ends.
+    """Run promtool or amtool in each of the folders below one, and return what it says, however it ends.
 
     `arguments` may have patterns of the shell.
     """
