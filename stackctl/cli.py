@@ -84,6 +84,8 @@ def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
 def main() -> None:
     """Run the command line. Errors that users can act on are printed as one line each, and determine the exit code."""
     _keep_docstrings()
+    # httpx works without its own command line, which would import a third of all modules.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     signal.signal(signal.SIGTERM, _interrupt)
     # Under nohup it is ignored and stays ignored.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -112,11 +114,14 @@ def main() -> None:
         with contextlib.suppress(OSError):
             print("stackctl: interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader, such as `head`, has exited: do not write to it at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            # After Ctrl-C click ends the line on stderr, which fails if the terminal was closed.
+            sys.exit(EXIT_INTERRUPTED)
+        if isinstance(error, BrokenPipeError):
+            # The reader, such as `head`, has exited: do not write to it at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         if os.environ.get("STACKCTL_DEBUG"):
             raise
         where = f"{error.filename}: " if error.filename else ""

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from stackctl.errors import StackctlError
 from stackctl.project.state import StateFolder
 
@@ -133,11 +131,11 @@ class Journal:
         self._state.write_json(FILE, content)
 
 
-_RECORD = TypeAdapter(OpenFault)
-
-
 def _record(row: object) -> OpenFault | object:
+    # Imported here: every command reads the journal, and most find no fault in it.
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        return _RECORD.validate_python(row)
+        return TypeAdapter(OpenFault).validate_python(row)
     except ValidationError:
         return row

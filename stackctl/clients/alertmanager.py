@@ -11,8 +11,9 @@ from urllib.parse import quote
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.clients.base import HttpClient
 from stackctl.clients.fields import Duration
+from stackctl.clients.models import CamelModel
 from stackctl.util import yaml_text
 
 

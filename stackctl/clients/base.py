@@ -7,19 +7,22 @@ import datetime as dt
 import json
 import math
 import ssl
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cache
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_camel
 
 from stackctl.clients.exposition import Sample, samples
 from stackctl.errors import ServiceError
+
+if TYPE_CHECKING:
+    # Importing it takes longer than a whole `up` without changes.
+    from pydantic import TypeAdapter
 
 DEFAULT_TIMEOUT = 5.0
 MAX_BODY = 16 * 1024 * 1024
@@ -40,12 +43,6 @@ class Exchange:
 
 exchanges: ContextVar[list[Exchange] | None] = ContextVar("exchanges", default=None)
 """The list in which clients record their requests, if it is set; passwords are never included."""
-
-
-class CamelModel(BaseModel):
-    """An object with camelCase members in JSON."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
 class ClosingClient:
@@ -207,7 +204,21 @@ class HttpClient(ClosingClient):
         content = await self._request(method, path, **options)
         return self._parse(shape, self.base_url + path, content)
 
+    async def _read(self, read: Callable[[Any], T], method: str, path: str, **options: Any) -> T:
+        """Send a request and return the result of `read` for the response's JSON.
+
+        `read` raises what access to a value of another shape does. This is for the few answers that quick commands
+        need: the models of all others take longer to load than those commands take.
+        """
+        content = await self._request(method, path, **options)
+        try:
+            return read(json.loads(content))
+        except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+            raise self._error(self.base_url + path, "unexpected response: the body") from None
+
     def _parse(self, shape: TypeAdapter[T], url: str, content: bytes) -> T:
+        from pydantic import ValidationError
+
         try:
             return shape.validate_json(content)
         except ValidationError as error:

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from stackctl.clients.base import HttpClient
-from stackctl.util.polling import until
+from stackctl.clients.loki_round_trip import Entry, LokiRoundTrip
 
 T = TypeVar("T")
-
-_ROUND_TRIP_JOB = "stackctl"
-_ROUND_TRIP_PAUSE = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A log line and its time."""
-
-    timestamp: int
-    line: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +37,8 @@ class _Answer(BaseModel, Generic[T]):
     data: T
 
 
-class LokiClient(HttpClient):
+class LokiClient(LokiRoundTrip):
     """A client for Loki. Every method raises ServiceError if it does not respond as documented."""
-
-    service = "loki"
-
-    async def ready(self) -> None:
-        """Return if Loki reports that it is ready; queries may nevertheless hang (see `round_trip`)."""
-        await self._request("GET", "/ready")
-
-    async def push(self, labels: Mapping[str, str], entries: list[Entry]) -> None:
-        """Push lines to the stream of these labels."""
-        values = [[str(entry.timestamp), entry.line] for entry in entries]
-        stream = {"stream": dict(labels), "values": values}
-        await self._request("POST", "/loki/api/v1/push", body={"streams": [stream]})
 
     async def labels(self) -> list[str]:
         """Return the label names of the last six hours, Loki's default range."""
@@ -90,26 +65,6 @@ class LokiClient(HttpClient):
             Stream(one.stream, [Entry(value[0], value[1]) for value in one.values])
             for one in answer.data.result
         ]
-
-    async def round_trip(self, marker: str) -> None:
-        """Push a line and wait until a query returns it, which shows that Loki really works.
-
-        Raises ServiceError if the line is not returned within the client's timeout.
-        """
-        now = time.time_ns()
-        await self.push({"job": _ROUND_TRIP_JOB}, [Entry(now, marker)])
-        query = f'{{job="{_ROUND_TRIP_JOB}"}} |= "{marker}"'
-        found = await until(
-            lambda: self.query_range(query, start=now - 1, end=now + 1, limit=1),
-            bool,
-            seconds=self._timeout,
-            pause=_ROUND_TRIP_PAUSE,
-        )
-        if not found:
-            raise self._error(
-                f"{self.base_url}/loki/api/v1/query_range",
-                f"queries did not return a pushed line within {self._timeout:g} s",
-            )
 
 
 class _Names(BaseModel):

@@ -10,8 +10,9 @@ from typing import Generic, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.clients.base import HttpClient
 from stackctl.clients.fields import Duration
+from stackctl.clients.models import CamelModel
 from stackctl.errors import ServiceError
 from stackctl.util import yaml_text
 

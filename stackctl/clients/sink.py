@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from stackctl.clients.base import CamelModel, HttpClient
+from stackctl.clients.base import HttpClient
+from stackctl.clients.models import CamelModel
 
 
 class Message(CamelModel):

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stackctl.commands import complete
+from stackctl.commands.alert_drill import drill
 from stackctl.commands.options import DURATION, FORMAT, WATCH
+from stackctl.commands.preview import preview
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import ServiceError, UsageError
 from stackctl.ui.console import print_json
@@ -37,6 +39,8 @@ _CONFIG = "/etc/alertmanager/alertmanager.yml"
     invoke_without_command=True,
     epilog="\b\nExamples:\n  stackctl alerts\n  stackctl alerts --watch 5\n  stackctl alerts rules\n"
     "  stackctl alerts route severity=critical component=trading\n"
+    "  stackctl alerts preview TradingHalted --channel slack\n"
+    "  stackctl alerts drill\n"
     "  stackctl alerts silence add HighCPUUsage --for 2h --comment 'load test'\n"
     "  stackctl alerts silence list",
 )
@@ -111,7 +115,8 @@ def _table(rows: list[ActiveAlert]) -> RenderableType:
 
 
 @alerts.command(
-    epilog="\b\nExamples:\n  stackctl alerts rules\n  stackctl alerts rules --format json"
+    short_help="Show the number of alerting rules.",
+    epilog="\b\nExamples:\n  stackctl alerts rules\n  stackctl alerts rules --format json",
 )
 @FORMAT
 @pass_session
@@ -149,7 +154,14 @@ def rules(session: Session, output: str) -> None:
     session.out.print(table)
 
 
-@alerts.command(epilog="\b\nExamples:\n  stackctl alerts route severity=critical component=trading")
+alerts.add_command(preview)
+alerts.add_command(drill)
+
+
+@alerts.command(
+    short_help="Show who is notified of an alert.",
+    epilog="\b\nExamples:\n  stackctl alerts route severity=critical component=trading",
+)
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL=VALUE…")
 @pass_session
 def route(session: Session, labels: tuple[str, ...]) -> None:

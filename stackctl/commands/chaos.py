@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -112,6 +111,7 @@ def _command(fault: Fault) -> click.Command:
     @click.command(
         fault.name.split()[-1],
         params=params,
+        short_help=f"{fault.help}.",
         help=f"{fault.help}{', then recover it' if held else ''}.",
         epilog=f"\b\nExamples:\n  stackctl chaos {fault.name} {example}\n"
         f"  stackctl chaos {fault.name} {example} --dry-run",
@@ -216,6 +216,7 @@ def _hold(
 ) -> None:
     from stackctl.chaos.faults import injected
     from stackctl.ui.progress import Spinner
+    from stackctl.util.signals import sleep
 
     with (
         Spinner(session.err, f"{fault.name} of {service}") as spinner,
@@ -226,7 +227,7 @@ def _hold(
                 session.err,
                 f"{fault.name} of {service} for {seconds:.0f} s; press Ctrl-C to recover it now",
             )
-            time.sleep(seconds)
+            sleep(seconds)
     session.out.print(f"recovered from {fault.name} of {service}")
 
 
@@ -298,7 +299,11 @@ def _drill(
     session.out.print(f"{alert} of {service} fired and was resolved.", style="green")
 
 
-@chaos.command("list", epilog="\b\nExamples:\n  stackctl chaos list")
+@chaos.command(
+    "list",
+    short_help="List available and open faults.",
+    epilog="\b\nExamples:\n  stackctl chaos list",
+)
 @pass_session
 def list_(session: Session) -> None:
     """List the available faults, the open faults, and services that do not belong to this stack."""
@@ -337,7 +342,7 @@ def heal(ctx: click.Context, session: Session) -> None:
     journal = Journal(project.state)
     healed = heal_all(project.whole_engine(), journal)
     for record in healed:
-        session.out.print(f"recovered: {record.describe()}")
+        session.out.print(f"healed: {record.describe()}")
     # The session has already reported them.
     if journal.unreadable():
         ctx.exit(1)

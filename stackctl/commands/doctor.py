@@ -52,13 +52,12 @@ def doctor(
     from stackctl.images import lockfile, releases
     from stackctl.lifecycle import attach
     from stackctl.lifecycle import preflight as examination
+    from stackctl.lifecycle.requested import requested_state
     from stackctl.project.project import UpRequest
     from stackctl.ui.marks import marks
 
     project = session.project
-    chosen = attach.requested_state(
-        project.settings, UpRequest(demo, network, app_files), project.choices
-    )
+    chosen = requested_state(project.settings, UpRequest(demo, network, app_files), project.choices)
     trouble: EngineError | None = None
     try:
         chosen = attach.discover(project, chosen)

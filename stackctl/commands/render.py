@@ -71,17 +71,13 @@ def passes_checks(session: Session, choices: ProjectState) -> bool:
     import tempfile
     from pathlib import Path
 
-    from stackctl.images import resolve, sets
+    from stackctl.images import resolve
     from stackctl.render import validate
     from stackctl.render.configuration import write_configuration
 
     project = session.project
     engine = project.whole_engine()
-    releases = choices.releases
-    used = choices.images or resolve.present_set(
-        engine, project.settings, releases, demo=choices.demo
-    )
-    references = sets.references(project.settings, used, releases, pins=choices.pins)
+    references = resolve.references_in_use(engine, project.settings, choices)
     missing = [one for one in sorted(validate.images(references)) if engine.image_id(one) is None]
     if missing:
         raise StackctlError(
@@ -92,7 +88,7 @@ def passes_checks(session: Session, choices: ProjectState) -> bool:
     with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
         folder = Path(name)
         write_configuration(
-            project.settings, project.state, folder, releases, project.present(choices)
+            project.settings, project.state, folder, choices.releases, project.present(choices)
         )
         for verdict in validate.check(engine, references, folder):
             passed &= verdict.ok

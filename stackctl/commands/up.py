@@ -15,7 +15,7 @@ from stackctl.ui.console import print_json
 
 if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
-    from stackctl.images.resolve import Choice
+    from stackctl.images.choice import Choice
     from stackctl.project.project import UpRequest
     from stackctl.services.releases import Versions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackctl.clients.grafana import GrafanaClient, Login
+from stackctl.clients.grafana_login import GrafanaLogin, Login
 from stackctl.docker.engine import Engine
 from stackctl.project.project import Project
 
@@ -15,7 +15,7 @@ _SET_PASSWORD = (
 async def login(project: Project) -> Login:
     """Return whether Grafana accepts the project's current password. Raises ServiceError if it does not answer."""
     password = project.secrets.get("GRAFANA_PASSWORD")
-    async with GrafanaClient(project.settings.url("grafana"), password=password) as client:
+    async with GrafanaLogin(project.settings.url("grafana"), password=password) as client:
         return await client.login()
 
 

@@ -9,7 +9,8 @@ from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.inventory import Inventory, OwnContainer
 from stackctl.docker.requirements import release
 from stackctl.images import lockfile, releases, resolve, sets
-from stackctl.images.resolve import Choice, Decision
+from stackctl.images.choice import Choice
+from stackctl.images.resolve import Decision
 from stackctl.lifecycle import attach, demo_data, preflight, stored_data
 from stackctl.lifecycle.preflight import Finding
 from stackctl.lifecycle.rehearsal import Rehearsal, rehearse

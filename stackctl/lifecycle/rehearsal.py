@@ -26,7 +26,8 @@ from stackctl.project.project import Project, ProjectState
 from stackctl.project.secrets import STORE
 from stackctl.project.state import StateFolder, write_atomic
 from stackctl.render import logs
-from stackctl.render.configuration import Rendering, quoted, render
+from stackctl.render.configuration import quoted, render
+from stackctl.render.rendering import Rendering
 
 GrafanaPassword = Literal["keep", "set", "unknown"]
 """What happens to Grafana's admin password; `unknown` while Grafana does not answer."""

@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from stackctl import __version__
+from stackctl.config.registry import LOCK_FILE
 from stackctl.docker.engine import Engine
 from stackctl.docker.inventory import HASH_LABEL, SCRATCH_LABEL
 from stackctl.docker.models import PROJECT_LABEL, Inspected
 from stackctl.errors import StackctlError, UsageError
-from stackctl.images import lockfile
-from stackctl.images.resolve import Choice, Resolved
-from stackctl.lifecycle import attach
+from stackctl.images.choice import Choice, Resolved
+from stackctl.lifecycle.requested import requested_state
 from stackctl.project import config_volumes
 from stackctl.project.project import Project, ProjectState, UpRequest
-from stackctl.render.configuration import Rendering
+from stackctl.render.rendering import Rendering
 from stackctl.services.releases import Versions
 from stackctl.util import paths
 
@@ -126,7 +126,7 @@ def _comparable(project: Project, state: ProjectState) -> bool:
 def _repeats(project: Project, state: ProjectState, request: UpRequest) -> bool:
     """Return whether a request asks for the stack that is running."""
     try:
-        wanted = attach.requested_state(project.settings, request, state)
+        wanted = requested_state(project.settings, request, state)
     except UsageError:
         return False
     return all(
@@ -153,7 +153,7 @@ def _parts(
     for name, value in sorted(project.settings.values.items()):
         secret = value.text is not None and not isinstance(value.text, str)
         text = project.settings.secret(name) if secret else None
-        yield f"{name}={text.get_secret_value() if text else value.text}"
+        yield f"{name}={text.reveal() if text else value.text}"
     # Size and time are enough for the sources, as they are for make: a rewritten file counts as changed.
     package = Path(__file__).resolve().parent.parent
     for folder in (package, *(paths.root() / name for name in _SOURCES)):
@@ -164,7 +164,7 @@ def _parts(
         if path.relative_to(project.state.folder).as_posix() not in _OWN_RECORDS:
             yield f"{path} {status.st_mode}"
             yield _text(path) or b""
-    for path in (lockfile.FILE, *([Path(state.override)] if state.override else [])):
+    for path in (Path(LOCK_FILE), *([Path(state.override)] if state.override else [])):
         yield _text(path) or b""
 
 

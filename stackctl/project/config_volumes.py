@@ -9,7 +9,6 @@ what differs is copied.
 from __future__ import annotations
 
 import io
-import tarfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -195,6 +194,8 @@ def _wanted(folder: Path, one: Copy) -> _Tree:
 
 def _unpacked(held: bytes) -> _Tree:
     """Return a volume's files, from a tar whose paths begin with the name of its mount."""
+    import tarfile
+
     tree: _Tree = {}
     with tarfile.open(fileobj=io.BytesIO(held)) as tar:
         for member in tar:
@@ -207,6 +208,8 @@ def _unpacked(held: bytes) -> _Tree:
 
 def _packed(tree: _Tree, mode: int) -> io.BytesIO:
     """Return a tar of these files, owned by root, with this mode."""
+    import tarfile
+
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path, data in tree.items():

@@ -65,6 +65,8 @@ def _cut_off(record: Mapping[str, Any]) -> bool:
 
 def _is_at_work(record: Mapping[str, Any]) -> bool:
     """Return whether a record's process is still running; its ID may have been reused by a later process."""
+    if not record:
+        return False
     import psutil
 
     try:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from stackctl.clients.prometheus import PrometheusClient
-from stackctl.docker.engine import Engine
+from stackctl.clients.prometheus_values import PrometheusValues
 from stackctl.docker.models import Usage
 from stackctl.errors import ServiceError
+
+if TYPE_CHECKING:
+    from stackctl.docker.engine import Engine
 
 _WINDOW_SECONDS = 60
 _TIMEOUT_SECONDS = 1.0
@@ -36,14 +39,13 @@ async def measure(
 
 async def _recorded(url: str) -> dict[str, Usage]:
     """Return what Prometheus has of every container by name; nothing where it does not answer."""
-    async with PrometheusClient(url, timeout=_TIMEOUT_SECONDS) as prometheus:
+    async with PrometheusValues(url, timeout=_TIMEOUT_SECONDS) as prometheus:
         try:
-            answers = await asyncio.gather(*map(prometheus.query, _QUERIES))
+            cpu, memory, limit = await asyncio.gather(
+                *(prometheus.by_label(query, "name") for query in _QUERIES)
+            )
         except ServiceError:
             return {}
-    cpu, memory, limit = (
-        {sample.metric.get("name", ""): sample.value[1] for sample in answer} for answer in answers
-    )
     return {
         name: Usage(
             cpu_percent=cpu[name],

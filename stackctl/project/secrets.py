@@ -8,7 +8,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from stackctl.config.registry import GENERATED_SECRETS
@@ -18,9 +18,7 @@ from stackctl.services import channels
 from stackctl.services.applications import MonitoredServices
 from stackctl.util.redaction import remember
 from stackctl.values.parsers import names_one_mongodb
-
-if TYPE_CHECKING:
-    from pydantic import SecretStr
+from stackctl.values.secret import Secret
 
 USER = "stackctl"
 """The user name in the demo's RabbitMQ and MongoDB."""
@@ -43,15 +41,13 @@ class Secrets:
         for text in self._generated.values():
             remember(text)
 
-    def get(self, name: str) -> SecretStr | None:
+    def get(self, name: str) -> Secret | None:
         """Return the secret of this setting's name: the user's, else the generated one, else None."""
         given = self._settings.secret(name)
         if given is not None:
             return given
-        from pydantic import SecretStr
-
         generated = self._generated.get(name)
-        return None if generated is None else SecretStr(generated)
+        return None if generated is None else Secret(generated)
 
     def is_generated(self, name: str) -> bool:
         """Return whether stackctl generated this secret."""
@@ -142,7 +138,7 @@ class Secrets:
 
     def _text(self, name: str) -> str:
         secret = self.get(name)
-        return "" if secret is None else secret.get_secret_value()
+        return "" if secret is None else secret.reveal()
 
 
 def _kept(state: StateFolder) -> dict[str, str]:

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 import httpx
 
 from stackctl.clients.base import local_http_client
-from stackctl.clients.exposition import samples
-from stackctl.clients.loki import LokiClient
+from stackctl.clients.exposition import values
+from stackctl.clients.loki_round_trip import LokiRoundTrip
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
@@ -115,7 +115,7 @@ class Prober:
     async def _round_trip(self, service: Service) -> None:
         marker = f"readiness {time.time_ns()}"
         try:
-            async with LokiClient(self._settings.url(service.name), timeout=TIMEOUT) as loki:
+            async with LokiRoundTrip(self._settings.url(service.name), timeout=TIMEOUT) as loki:
                 await loki.ready()
                 await loki.round_trip(marker)
         except ServiceError as error:
@@ -222,7 +222,7 @@ async def _text(answer: httpx.Response) -> str:
 def _raise_unless_equal(text: str, path: str, metric: str, value: float) -> None:
     """Raise NotYet unless the page has the metric and each of its series has the value."""
     try:
-        found = [sample.value for sample in samples(text, metric)]
+        found = values(text, metric)
     except ValueError as error:
         raise NotYet(f"{path}: {error}") from None
     if not found:
@@ -235,7 +235,7 @@ def _raise_unless_equal(text: str, path: str, metric: str, value: float) -> None
 def _total(text: str, metric: str) -> float:
     """Return the sum of a metric's series, 0 without any. Raises NotYet if the page is not a metrics page."""
     try:
-        return sum(sample.value for sample in samples(text, metric))
+        return sum(values(text, metric))
     except ValueError as error:
         raise NotYet(f"{_METRICS}: {error}") from None
 

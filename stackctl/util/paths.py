@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stackctl.util import yaml_text
-
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -27,6 +25,8 @@ def build_file(name: str) -> Path:
 
 def volumes() -> set[str]:
     """Return the keys of the volumes in the compose files, including those of the demo and for containerd."""
+    from stackctl.util import yaml_text
+
     return {
         key
         for name in ("docker-compose.yml", "demo.yml", "containerd.yml")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_delay, wait_fixed
 
 T = TypeVar("T")
 
@@ -21,21 +21,9 @@ async def until(
 
     `pause` is the number of seconds between two calls. An exception from `ask` ends the wait.
     """
-
-    def last(state: RetryCallState) -> T:
-        assert state.outcome is not None  # noqa: S101 - tenacity sets it before it calls
-        answer: T = state.outcome.result()
-        return answer
-
-    retrying = AsyncRetrying(
-        stop=stop_after_delay(seconds),
-        wait=wait_fixed(pause),
-        retry=retry_if_result(lambda answer: not satisfied(answer)),
-        retry_error_callback=last,
-    )
-
-    async def attempt() -> T:
-        # tenacity awaits only coroutine functions, not a lambda that returns a coroutine.
-        return await ask()
-
-    return await retrying(attempt)
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = await ask()
+        if satisfied(answer) or time.monotonic() >= deadline:
+            return answer
+        await asyncio.sleep(pause)

@@ -1,12 +1,26 @@
-"""Delays SIGINT, SIGTERM and SIGHUP while something must not be interrupted."""
+"""Delays SIGINT, SIGTERM and SIGHUP while something must not be interrupted, and notices them while sleeping."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+
+_SLICE_SECONDS = 0.5
+
+
+def sleep(seconds: float) -> None:
+    """Sleep for `seconds`, or until half a second after a signal whose handler raises an exception.
+
+    A signal that arrives between the interpreter's last look at its flag and the system call does not cut
+    `time.sleep` short: its handler would run only when the whole time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, _SLICE_SECONDS))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from stackctl.clients.grafana import REFUSED
+from stackctl.clients.grafana_login import REFUSED
 from stackctl.errors import ServiceError
 from stackctl.verify.model import Check, Context, Finding, skipped
 

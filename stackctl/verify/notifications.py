@@ -63,18 +63,23 @@ def receivers(severity: str, component: str) -> set[str]:
 
 
 def expected(severity: str, component: str, at: dt.datetime) -> Counter[Key]:
-    """Return how many messages an alert at this time must send, by channel; business hours are in UTC."""
+    """Return who must be notified of an alert at this time, and how often."""
+    return deliveries(receivers(severity, component), at)
+
+
+def deliveries(names: Iterable[str], at: dt.datetime) -> Counter[Key]:
+    """Return what receivers deliver of an alert at this time, and how often; business hours are in UTC."""
     closed = at.weekday() >= 5 or not 9 <= at.hour < 17
     return Counter(
         (channel.key, channel.delivers[receiver])
-        for receiver in receivers(severity, component)
+        for receiver in names
         if not (receiver == _BUSINESS_HOURS and closed)
         for channel in CHANNELS
         if receiver in channel.delivers
     )
 
 
-def _in_sink(key: Key, context: Context) -> bool:
+def in_sink(key: Key, context: Context) -> bool:
     """Return whether the demo's sink receives the messages of a channel because it is not configured."""
     channel, _ = key
     return (
@@ -194,7 +199,7 @@ async def _exercise(severity: str, component: str, context: Context) -> Finding:
         },
         began,
         after=await sink.last() if sink else 0,
-        wanted=Counter({key: n for key, n in keys.items() if _in_sink(key, context)}),
+        wanted=Counter({key: n for key, n in keys.items() if in_sink(key, context)}),
         real=[channel for channel, _ in keys.elements() if channel in context.real_channels],
     )
     await context.tally.begin(context.alertmanager)

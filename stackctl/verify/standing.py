@@ -13,7 +13,7 @@ import httpx
 from stackctl import __version__
 from stackctl.chaos.journal import Journal
 from stackctl.clients.base import DEFAULT_TIMEOUT, local_http_client
-from stackctl.clients.exposition import samples
+from stackctl.clients.exposition import values
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
@@ -118,7 +118,7 @@ async def require_ours(
 
 def _began(text: str) -> float | None:
     with contextlib.suppress(ValueError):
-        return next((one.value for one in samples(text, "process_start_time_seconds")), None)
+        return next(iter(values(text, "process_start_time_seconds")), None)
     return None
 
 

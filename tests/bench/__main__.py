@@ -142,9 +142,9 @@ def _head(runs: int) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"Commands that are compared were run in turn, {runs} times or more after a warm-up. A ratio is the median of"
-        " the pairs, its spread their least and largest. Times are medians; such a machine is noisy, so compare"
-        " ratios, not seconds. A goal is met where the median meets it."
+        f"Compared commands ran alternately, at least {runs} times each after a warm-up. A ratio is the median of the"
+        " pairs, with their smallest and largest value in parentheses. Times are medians; such a machine is noisy, so"
+        " compare ratios, not seconds. A goal is met if the median meets it."
     )
 
 
@@ -216,12 +216,13 @@ def up(bench: Bench, runs: int) -> Iterator[str]:
     )
     yield ""
     yield (
-        "Cold begins without containers, with images and volumes there. Compose waits for its health checks, and takes"
-        " a container without one for ready once it runs. RabbitMQ has none, as a look into it starts a second Erlang"
-        " machine, and it is the last to answer: in the first row compose is followed by a loop that asks for its"
-        " metrics, in the second by nothing. stackctl ends when each service has answered: Loki with a line that came"
-        " back, RabbitMQ's metrics, MongoDB by way of its exporter. Warm changes nothing; there stackctl checks the"
-        " machine, renders, and asks every service, and compose only compares."
+        "*Cold* starts without containers, with existing images and volumes. Compose waits for its health checks, and"
+        " treats a container without one as ready once it runs. RabbitMQ has none, because a check would start a second"
+        " Erlang machine, and it is the last to respond: in the first row Compose is followed by a loop that requests"
+        " RabbitMQ's metrics, in the second row by nothing. stackctl returns when every service has responded: Loki"
+        " with a line that can be read back, RabbitMQ with its metrics, MongoDB through its exporter. *Warm* changes"
+        " nothing: stackctl checks the machine, renders the configuration and queries every service, while Compose"
+        " only compares."
     )
 
 

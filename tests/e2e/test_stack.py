@@ -45,7 +45,7 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
     done = stack.run("up")
     assert done.returncode == 0, done.stderr
     assert "nothing to change" in done.stdout
-    assert "keeping the local image set" in done.stderr
+    assert "still using the local image set" in done.stderr
     assert containers() == before
 
 
@@ -232,6 +232,24 @@ def test_verify_says_at_once_which_service_is_paused_and_what_to_do(stack: Stack
     assert stack.run("verify", "loki").returncode == 0
 
 
+def test_every_alert_is_delivered_as_routed_and_a_silence_holds(stack: Stack) -> None:
+    silence = stack.run("alerts", "silence", "add", "alertname=AIServiceSlow", "--for", "10m")
+    assert silence.returncode == 0, silence.stderr
+    try:
+        done = stack.run("alerts", "drill", "--format", "json")
+    finally:
+        stack.run("alerts", "silence", "expire", silence.stdout.strip())
+    report = json.loads(done.stdout)
+    assert report["passed"], [one for one in report["alerts"] if one["problems"]]
+    assert done.returncode == 0
+    drilled = {one["alert"]: one for one in report["alerts"]}
+    assert len(drilled) > 100
+    assert drilled["AIServiceSlow"]["silenced_by"] == [silence.stdout.strip()]
+    assert drilled["AIServiceSlow"]["delivered_to"] == []
+    assert "slack #trading-alerts" in drilled["TradingHalted"]["delivered_to"]
+    assert "drill" not in stack.run("alerts").stdout
+
+
 def test_alerts_routing_silences_and_the_end_of_a_silence(stack: Stack) -> None:
     counts = json.loads(stack.run("alerts", "rules", "--format", "json").stdout)
     plan = [group for group in counts if group["group"] != "pipeline"]
@@ -298,7 +316,7 @@ def start_fault(stack: Stack, *before: str) -> subprocess.Popen[str]:
     """Start a long fault in a process of its own, and return once the service is stopped."""
     command = stack.command("chaos", "stop", "kong", "--for", "10m")
     process = subprocess.Popen(
-        [*before, sys.executable, "-m", "stackctl", *command],
+        [*before, sys.executable, "-X", "faulthandler", "-m", "stackctl", *command],
         env={**os.environ, **stack.environment},
         stderr=subprocess.PIPE,
         text=True,
@@ -322,7 +340,13 @@ def test_an_interrupted_fault_is_healed_on_the_way_out(
 ) -> None:
     with start_fault(stack, *before) as process:
         process.send_signal(number)
-        assert process.wait(60) == 130
+        try:
+            code = process.wait(60)
+        except subprocess.TimeoutExpired:
+            # Python writes where it was.
+            process.send_signal(signal.SIGABRT)
+            pytest.fail(f"not ended after 60 s: {process.communicate()[1]}")
+        assert code == 130
     assert running(stack, "kong")
 
 

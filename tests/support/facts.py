@@ -16,7 +16,7 @@ from stackctl.lifecycle.rehearsal import FileChanges, GrafanaPassword, Rehearsal
 from stackctl.project.container_metrics import ContainerMetrics
 from stackctl.project.monitored import monitored_services
 from stackctl.project.project import ProjectState
-from stackctl.render.configuration import Rendering
+from stackctl.render.rendering import Rendering
 from stackctl.services import catalog
 
 SERVICES = ("loki", "promtail", "redis", "mongodb")

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
-from pydantic import SecretStr
 
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.blackbox import BlackboxClient
@@ -21,6 +20,7 @@ from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.docker.models import ContainerState
 from stackctl.services.catalog import EXPECTED_JOBS
+from stackctl.values.secret import Secret
 from stackctl.verify import runner
 from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.model import Check, Context, Report
@@ -274,7 +274,7 @@ async def context_of(
         AlertmanagerClient(url, timeout=timeout) as alertmanager,
         # As long as a line that is lost is waited for.
         LokiClient(url, timeout=min(timeout, 1.0)) as loki,
-        GrafanaClient(url, password=SecretStr("x"), timeout=timeout) as grafana,
+        GrafanaClient(url, password=Secret("x"), timeout=timeout) as grafana,
         BlackboxClient(url, timeout=timeout) as blackbox,
     ):
         yield Context(

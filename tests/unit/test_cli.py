@@ -33,6 +33,8 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
         *([name] for name in COMMANDS),
         ["chaos", "stop"],
         ["chaos", "fill"],
+        ["alerts", "preview"],
+        ["alerts", "drill"],
         *(["images", name] for name in ("list", "build", "pull", "save", "load", "lock")),
     ],
 )
@@ -134,7 +136,7 @@ def test_what_an_encoding_has_not_does_not_stop_a_command() -> None:
 
 def test_an_unknown_service_names_the_nearest() -> None:
     line = one_line(run_here("logs", "rust-core"), 2)
-    assert line == "stackctl: there is no service 'rust-core'; did you mean rust-core-engine?"
+    assert line == "stackctl: unknown service 'rust-core'; did you mean rust-core-engine?"
 
 
 def test_an_unknown_check_names_the_nearest() -> None:
@@ -252,3 +254,33 @@ def test_help_is_the_same_whatever_python_is_told(environ: dict[str, str]) -> No
     assert (done.returncode, done.stderr) == (0, "")
     summary = "Start the stack"
     assert summary in done.stdout
+
+
+_INTERRUPTED = """
+import click, sys
+from stackctl import cli
+from stackctl.commands import COMMANDS
+
+@click.command()
+def wait():
+    sys.stdin.read()
+    raise KeyboardInterrupt
+
+COMMANDS["wait"] = ("__main__:wait", "")
+sys.argv = ["stackctl", "wait"]
+cli.main()
+"""
+
+
+def test_an_interruption_has_its_exit_code_where_nobody_reads_what_it_says() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr
+        process.stderr.close()
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(60) == 130

@@ -233,7 +233,7 @@ def test_what_apt_says_is_shown_where_it_fails(machine: Machine) -> None:
     _, said, told = done.stderr.splitlines()
     assert said == "E: Unable to fetch"
     assert told.startswith("ensure-docker: installing docker.io/trixie docker-cli/trixie")
-    log = told.rpartition(" in ")[2].rstrip(")")
+    log = told.rpartition("full log: ")[2].rstrip(")")
     assert Path(log).read_text() == "E: Unable to fetch\n"
     Path(log).unlink()
 
@@ -272,7 +272,7 @@ def test_the_venv_module_is_installed_by_root_and_named_to_others(machine: Machi
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("python3", "Python 3.9.2 is too old"), ("nosuch", "there is no nosuch")]
+    ("name", "says"), [("python3", "Python 3.9.2 is too old"), ("nosuch", "nosuch not found")]
 )
 def test_a_python_that_will_not_do_is_one_line(machine: Machine, name: str, says: str) -> None:
     python(machine, recent=False)
@@ -301,7 +301,9 @@ def test_a_tool_that_cannot_be_had_fails_ci_and_nobody_else(machine: Machine, ro
     for ci, code in (("", 0), ("true", 1)):
         done = machine.run("ensure-test-tools", "fish", CI=ci, TMPDIR=str(machine.root))
         assert done.returncode == code
-        assert done.stderr.endswith("ensure-test-tools: without fish tests are skipped\n")
+        assert done.stderr.endswith(
+            "ensure-test-tools: fish not installed: tests that need it are skipped\n"
+        )
 
 
 def test_a_debian_that_has_the_engines_suite_already_gets_no_other(machine: Machine) -> None:
@@ -314,10 +316,10 @@ def test_a_debian_that_has_the_engines_suite_already_gets_no_other(machine: Mach
 @pytest.mark.parametrize(
     ("user", "release", "mirror", "why"),
     [
-        (1000, "debian", MIRROR, "it needs root"),
-        (0, "ubuntu", MIRROR, "it needs Debian"),
+        (1000, "debian", MIRROR, "needs root"),
+        (0, "ubuntu", MIRROR, "needs Debian"),
         (0, "debian", "", "apt names no Debian mirror"),
-        (0, "debian", MIRROR, "apt-get download failed, as it says above"),
+        (0, "debian", MIRROR, "apt-get download failed (see above)"),
     ],
 )
 def test_where_no_newer_engine_can_be_had_its_tests_are_skipped_and_fail_in_ci(

@@ -273,28 +273,6 @@ def test_the_readmes_commands_exist_and_its_settings_are_valid() -> None:
         assert SETTINGS[name].parse(value) == value
 
 
-def anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub gives the headings of a text."""
-    outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    titles = re.findall(r"^#+ (.+)$", outside, flags=re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["MONITORING_GUIDE.md", "runbooks/README.md", *(f"runbooks/{name}" for name in RUNBOOKS)],
-)
-def test_links_lead_to_files_and_headings_that_exist(path: str) -> None:
-    file = ROOT / "docs" / path
-    links = re.findall(r"\]\(([^)]+)\)", file.read_text(encoding="utf-8"))
-    assert links
-    for link in links:
-        target, _, anchor = link.partition("#")
-        found = (file.parent / target).resolve() if target else file
-        assert found.exists(), link
-        assert not anchor or anchor in anchors(found.read_text(encoding="utf-8")), link
-
-
 @each_runbook
 def test_every_block_has_a_language_and_diagnosis_asks_all_three(name: str) -> None:
     fences = re.findall(r"^```(.*)$", RUNBOOKS[name], flags=re.MULTILINE)

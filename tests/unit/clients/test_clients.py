@@ -16,7 +16,6 @@ import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from stackctl.clients import base
 from stackctl.clients.alertmanager import AlertmanagerClient
@@ -24,7 +23,9 @@ from stackctl.clients.blackbox import BlackboxClient
 from stackctl.clients.grafana import DataSource, GrafanaClient
 from stackctl.clients.loki import Entry, LokiClient
 from stackctl.clients.prometheus import PrometheusClient
+from stackctl.clients.prometheus_values import PrometheusValues
 from stackctl.errors import ServiceError
+from stackctl.values.secret import Secret
 from tests.support.http import Reply, as_json, serving
 
 Call = Callable[[str], Awaitable[object]]
@@ -34,6 +35,14 @@ def prometheus(name: str, *args: Any, **kwargs: Any) -> Call:
     async def call(url: str) -> object:
         async with PrometheusClient(url, timeout=0.5) as client:
             return await getattr(client, name)(*args, **kwargs)
+
+    return call
+
+
+def prometheus_values(name: str, *args: Any) -> Call:
+    async def call(url: str) -> object:
+        async with PrometheusValues(url, timeout=0.5) as client:
+            return await getattr(client, name)(*args)
 
     return call
 
@@ -56,7 +65,7 @@ def loki(name: str, *args: Any, **kwargs: Any) -> Call:
 
 def grafana(name: str, *args: Any) -> Call:
     async def call(url: str) -> object:
-        async with GrafanaClient(url, password=SecretStr("hush"), timeout=0.5) as client:
+        async with GrafanaClient(url, password=Secret("hush"), timeout=0.5) as client:
             return await getattr(client, name)(*args)
 
     return call
@@ -70,6 +79,7 @@ CALLS: dict[str, tuple[str, Call]] = {
     "rules": ("/api/v1/rules", prometheus("rule_groups")),
     "alerts": ("/api/v1/alerts", prometheus("alerts")),
     "query": ("/api/v1/query", prometheus("query", "up")),
+    "values": ("/api/v1/query", prometheus_values("by_label", "up", "job")),
     "range": ("/api/v1/query_range", prometheus("query_range", "up", start=0, end=1, step=1)),
     "alertmanagers": ("/api/v1/alertmanagers", prometheus("alertmanagers")),
     "metadata": ("/api/v1/targets/metadata", prometheus("metadata", "{}")),
@@ -280,6 +290,7 @@ VALID: dict[str, object] = {
     "rules": data({"groups": [{"name": "g", "file": "f", "interval": 15, "rules": [RULE]}]}),
     "alerts": data({"alerts": [ALERT]}),
     "query": data({"resultType": "vector", "result": [{"metric": LABELS, "value": [1, "2"]}]}),
+    "values": data({"resultType": "vector", "result": [{"metric": LABELS, "value": [1, "2"]}]}),
     "range": data({"resultType": "matrix", "result": [{"metric": LABELS, "values": [[1, "2"]]}]}),
     "alertmanagers": data({"activeAlertmanagers": [{"url": "http://a:9093/api/v2/alerts"}]}),
     "metadata": data([{"target": LABELS, "metric": "a", "type": "gauge", "help": "", "unit": ""}]),

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from stackctl.clients.exposition import Sample, samples
+from stackctl.clients.exposition import Sample, samples, values
 
 LABEL_VALUES = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 PIECES = st.sampled_from(
@@ -68,6 +68,26 @@ def test_a_malformed_sample_of_another_metric_changes_nothing() -> None:
 
 
 @settings(max_examples=400, deadline=None)
+@given(
+    st.lists(PIECES | st.sampled_from(['{a="1",b="2"} ', "1.5e-05", '"']), max_size=14).map("".join)
+)
+@example('{a="1",a="2"} 1')
+@example('{a="1",} 1')
+@example(" 1_0")
+@example(" 1.5e+300 1700000000")
+def test_values_are_those_of_the_samples(text: str) -> None:
+    page = f"m{text}\nm 1\n"
+    try:
+        expected = [one.value for one in samples(page, "m")]
+    except ValueError as error:
+        with pytest.raises(ValueError, match="malformed sample of m") as caught:
+            values(page, "m")
+        assert str(caught.value) == str(error)
+    else:
+        assert list(map(repr, values(page, "m"))) == list(map(repr, expected))
+
+
+@settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=14).map("".join) | st.text(max_size=40))
 @example('{a="1",a="2"} 1')
 @example('{" ="x"} 1')
@@ -88,6 +108,7 @@ def test_any_text_is_samples_or_an_error_of_one_line(text: str) -> None:
 @pytest.mark.parametrize("line", ['m{a="' + '\\"' * 2**21 + '"} 1', "m{" + 'a="",' * 2**20 + "} 1"])
 def test_an_endless_line_costs_no_time(line: str) -> None:
     began = time.process_time()
-    with pytest.raises(ValueError, match="malformed sample of m"):
-        samples(line, "m")
+    for read in (samples, values):
+        with pytest.raises(ValueError, match="malformed sample of m"):
+            read(line, "m")
     assert time.process_time() - began < 2

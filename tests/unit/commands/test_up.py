@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stackctl.cli import cli
-from stackctl.clients.grafana import Login
+from stackctl.clients.grafana_login import Login
 from stackctl.config.load import load
 from stackctl.docker.engine import EngineInfo
 from stackctl.docker.models import FailedCheck
 from stackctl.errors import EngineError, StackctlError
-from stackctl.images.resolve import Decision, Resolved
+from stackctl.images.choice import Resolved
+from stackctl.images.resolve import Decision
 from stackctl.lifecycle import attach
 from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.plan import Facts, plan_up
@@ -29,7 +30,7 @@ from stackctl.project.process_lock import exclusive
 from stackctl.project.project import Project, ProjectState
 from stackctl.project.state import open_state
 from stackctl.readiness.wait import NotReady, Progress
-from stackctl.render.configuration import Rendering
+from stackctl.render.rendering import Rendering
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
 from tests.support.facts import SERVICES, inspected, rehearsed

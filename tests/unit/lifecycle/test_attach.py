@@ -19,13 +19,15 @@ from stackctl.docker.models import ContainerState, Neighbour
 from stackctl.errors import EngineError, UsageError
 from stackctl.lifecycle import attach
 from stackctl.lifecycle.preflight import Finding
+from stackctl.lifecycle.requested import requested_state
 from stackctl.project.monitored import monitored_services
 from stackctl.project.project import Project, ProjectState, UpRequest, open_project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.render import prune
-from stackctl.render.configuration import Rendering, render
+from stackctl.render.configuration import render
 from stackctl.render.promql import metric_names, selected_jobs
+from stackctl.render.rendering import Rendering
 from stackctl.services import catalog
 from stackctl.services.applications import APPLICATIONS, WITH_HEALTH, MonitoredServices, owners
 from stackctl.services.releases import PLAN
@@ -124,7 +126,7 @@ def test_the_settings_say_where_bot_core_is() -> None:
         ("RUST_CORE_ENGINE_TARGET", "http://engine", "HOST[:PORT][/PATH]"),
         ("RUST_CORE_ENGINE_TARGET", "engine:70000", "1 to 65535"),
         ("RUST_CORE_ENGINE_TARGET", "engine:9000/a b", "HOST[:PORT][/PATH]"),
-        ("REDIS_TARGET", "cache:6379/metrics", "takes no path"),
+        ("REDIS_TARGET", "cache:6379/metrics", "a path is not allowed"),
         ("RUST_CORE_ENGINE_HEALTH", "healthz", "a path such as"),
         ("STACKCTL_ATTACH", "a b", "name of a Docker network"),
     ],
@@ -305,29 +307,27 @@ def test_the_wish_wins_over_the_settings_and_the_demo_does_not_go_beside_bot_cor
     one.touch()
     two.touch()
     found = load_settings(environ={"STACKCTL_ATTACH": "net", "STACKCTL_APP_FILES": f"{one}:{two}"})
-    chosen = attach.requested_state(found, UpRequest(), ProjectState(images="local"))
+    chosen = requested_state(found, UpRequest(), ProjectState(images="local"))
     assert (chosen.demo, chosen.network, chosen.images) == (False, "net", "local")
     assert chosen.app_files == (str(one), str(two))
-    assert (
-        attach.requested_state(found, UpRequest(network="other"), ProjectState()).network == "other"
-    )
-    asked = attach.requested_state(found, UpRequest(demo=True), ProjectState())
+    assert requested_state(found, UpRequest(network="other"), ProjectState()).network == "other"
+    asked = requested_state(found, UpRequest(demo=True), ProjectState())
     assert (asked.demo, asked.network, asked.app_files) == (True, None, ())
     with pytest.raises(UsageError, match="replace bot-core"):
-        attach.requested_state(found, UpRequest(demo=True, network="other"), ProjectState())
+        requested_state(found, UpRequest(demo=True, network="other"), ProjectState())
     plain = load_settings(environ={})
-    assert attach.requested_state(plain, UpRequest(), ProjectState()).demo
-    assert not attach.requested_state(plain, UpRequest(demo=False), ProjectState()).demo
+    assert requested_state(plain, UpRequest(), ProjectState()).demo
+    assert not requested_state(plain, UpRequest(demo=False), ProjectState()).demo
     with pytest.raises(UsageError, match="does not exist"):
-        attach.requested_state(plain, UpRequest(app_files=(tmp_path / "none.yml",)), ProjectState())
+        requested_state(plain, UpRequest(app_files=(tmp_path / "none.yml",)), ProjectState())
 
 
 def test_an_override_in_the_current_folder_is_merged(tmp_path: Path) -> None:
     plain = load_settings(environ={})
-    assert attach.requested_state(plain, UpRequest(), ProjectState()).override is None
+    assert requested_state(plain, UpRequest(), ProjectState()).override is None
     override = tmp_path / OVERRIDE_FILE
     override.write_text("services: {}\n")
-    assert attach.requested_state(plain, UpRequest(), ProjectState()).override == str(override)
+    assert requested_state(plain, UpRequest(), ProjectState()).override == str(override)
 
 
 def test_what_asks_bot_core_is_put_on_its_networks(tmp_path: Path) -> None:
@@ -369,25 +369,23 @@ def test_what_was_said_is_kept_and_read_again(tmp_path: Path) -> None:
     file.touch()
     project = Project(load_settings(environ={}), open_state("bot-core"))
     request = UpRequest(network="net", app_files=(file,))
-    chosen = replace(
-        attach.requested_state(project.settings, request, ProjectState()), volumes=("v",)
-    )
+    chosen = replace(requested_state(project.settings, request, ProjectState()), volumes=("v",))
     project.keep(chosen)
     assert project.choices == chosen
-    again = attach.requested_state(project.settings, UpRequest(), project.choices)
+    again = requested_state(project.settings, UpRequest(), project.choices)
     assert (again.network, again.app_files, again.demo) == ("net", (str(file),), False)
     assert again.volumes == ("v",)
     file.unlink()
     with pytest.raises(UsageError, match=r"app\.yml does not exist"):
-        attach.requested_state(project.settings, UpRequest(), project.choices)
+        requested_state(project.settings, UpRequest(), project.choices)
     # What refers to the networks of a file that is gone must not keep `down` from its work.
     project.state.join_file.write_text("services: {}\n")
     for chosen in (again, replace(again, app_files=(str(tmp_path), str(file)))):
         assert project.engine(chosen).compose_files == [paths.compose() / "docker-compose.yml"]
     # A setting that is taken back is not kept.
     named = load_settings(environ={"STACKCTL_ATTACH": "theirs"})
-    assert attach.requested_state(
-        project.settings, UpRequest(), attach.requested_state(named, UpRequest(), ProjectState())
+    assert requested_state(
+        project.settings, UpRequest(), requested_state(named, UpRequest(), ProjectState())
     ).demo
 
 
@@ -525,7 +523,7 @@ def test_what_bot_cores_files_started_is_asked_from_prometheus(
 def test_doctor_finds_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     class Nowhere(MemoryEngine):
         def neighbours(self, network: str) -> list[Neighbour]:
-            raise EngineError(f"there is no network {network!r}", remedy="start it")
+            raise EngineError(f"network {network!r} does not exist", remedy="start it")
 
     monkeypatch.setattr(Project, "engine", lambda *_: Nowhere())
     fine = Finding("docker", "ok", "26.1")
@@ -535,7 +533,7 @@ def test_doctor_finds_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatc
     assert [(one["subject"], one["message"]) for one in json.loads(done.stdout)] == [
         ("docker", "26.1"),
         ("containers", "cAdvisor can read them"),
-        ("bot-core", "there is no network 'net'"),
+        ("bot-core", "network 'net' does not exist"),
     ]
 
 

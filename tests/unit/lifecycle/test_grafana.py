@@ -7,14 +7,15 @@ import base64
 from collections import Counter
 
 import pytest
-from pydantic import SecretStr
 
-from stackctl.clients.grafana import GrafanaClient, Login
+from stackctl.clients.grafana import GrafanaClient
+from stackctl.clients.grafana_login import Login
 from stackctl.config.load import load
 from stackctl.errors import ServiceError
 from stackctl.lifecycle import grafana
 from stackctl.project.project import Project
 from stackctl.project.state import open_state
+from stackctl.values.secret import Secret
 from tests.support.engine import MemoryEngine
 from tests.support.http import Answer, Reply, Request, as_json, serving
 
@@ -87,7 +88,7 @@ def test_many_requests_with_a_wrong_password_lock_nobody_out() -> None:
     routes: dict[str, Answer] = {"/api/user": accounts, "/api/datasources": accounts}
 
     async def ask(url: str) -> list[object]:
-        async with GrafanaClient(url, password=SecretStr("new")) as client:
+        async with GrafanaClient(url, password=Secret("new")) as client:
             asked = [client.data_sources() for _ in range(10)]
             answers = await asyncio.gather(*asked, return_exceptions=True)
             return [*answers, await client.login()]

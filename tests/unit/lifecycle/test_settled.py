@@ -15,14 +15,14 @@ import pytest
 from stackctl.config.registry import OVERRIDE_FILE
 from stackctl.docker.command import Command
 from stackctl.docker.endpoint import Endpoint
+from stackctl.images.choice import Choice, Resolved
 from stackctl.images.lockfile import FILE
-from stackctl.images.resolve import Choice, Resolved
 from stackctl.lifecycle import settled
 from stackctl.lifecycle.settled import Asked, Settled
 from stackctl.project import config_volumes
 from stackctl.project.config_volumes import Copy
 from stackctl.project.project import Project, ProjectState, UpRequest, open_project
-from stackctl.render.configuration import Rendering
+from stackctl.render.rendering import Rendering
 from stackctl.services.releases import Versions
 from stackctl.util import paths
 from tests.support.engine import MemoryEngine

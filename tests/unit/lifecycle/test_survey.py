@@ -17,6 +17,7 @@ from stackctl.docker.models import Neighbour
 from stackctl.errors import UsageError
 from stackctl.lifecycle import attach
 from stackctl.lifecycle.attach import Missing
+from stackctl.lifecycle.requested import requested_state
 from stackctl.project.project import Project, ProjectState, UpRequest
 from stackctl.project.state import open_state
 from stackctl.util import yaml_text
@@ -156,7 +157,7 @@ def test_the_state_that_is_asked_for_keeps_the_locked_images(tmp_path: Path) -> 
     file = tmp_path / "app.yml"
     file.touch()
     previous = ProjectState(images="upstream", pins={"a": "sha256:0"}, volumes=("v",))
-    found = attach.requested_state(load(environ={}), UpRequest(app_files=(file,)), previous)
+    found = requested_state(load(environ={}), UpRequest(app_files=(file,)), previous)
     assert found == replace(
         previous,
         request=UpRequest(app_files=(file,)),

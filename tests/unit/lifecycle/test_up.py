@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stackctl import __version__
-from stackctl.clients.grafana import Login
+from stackctl.clients.grafana_login import Login
 from stackctl.config.load import load
 from stackctl.config.registry import OVERRIDE_FILE
 from stackctl.config.settings import Settings
@@ -22,10 +22,12 @@ from stackctl.docker.engine import EngineInfo
 from stackctl.docker.inventory import Inventory
 from stackctl.errors import EngineError, ServiceError, SeveralErrors, StackctlError
 from stackctl.images import resolve, sets, writers
+from stackctl.images.choice import Resolved
 from stackctl.images.lockfile import Entry, Lock
-from stackctl.images.resolve import Decision, Resolved
+from stackctl.images.resolve import Decision
 from stackctl.images.writers import writer
 from stackctl.lifecycle import (
+    apply,
     attach,
     demo_data,
     down,
@@ -38,7 +40,7 @@ from stackctl.lifecycle import (
 )
 from stackctl.lifecycle.attach import Missing, Survey
 from stackctl.lifecycle.preflight import Finding
-from stackctl.lifecycle.up import Up
+from stackctl.lifecycle.proof import Up
 from stackctl.project import config_volumes, engine_overrides, process_lock
 from stackctl.project.config_volumes import Copy
 from stackctl.project.container_metrics import ContainerMetrics
@@ -50,7 +52,8 @@ from stackctl.project.state import StateFolder
 from stackctl.readiness import wait
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
-from stackctl.render.configuration import Rendering, render
+from stackctl.render.configuration import render
+from stackctl.render.rendering import Rendering
 from stackctl.services.applications import MonitoredServices
 from stackctl.services.catalog import HttpProbe, Service
 from stackctl.services.releases import PLAN, Releases, Versions
@@ -203,7 +206,7 @@ def stage(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
     def remove_copies(_: object, *, but: Sequence[Copy] = ()) -> None:
         steps.append(f"remove copies but {[one.volume for one in but]}")
 
-    for module in (up, down, rehearsal):
+    for module in (apply, down, rehearsal):
         monkeypatch.setattr(module, "render", render_little)
     monkeypatch.setattr(Project, "engine", lambda *_: engine)
     monkeypatch.setattr(preflight, "examine", examine)
@@ -238,7 +241,7 @@ def render_little(
 @pytest.fixture
 def rendering(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole configuration, for the local set."""
-    for module in (up, rehearsal):
+    for module in (apply, rehearsal):
         monkeypatch.setattr(module, "render", render)
     stage.resolved = Resolved(
         "local", sets.variables(stage.project.settings, "local", PLAN, demo=True)
@@ -975,4 +978,4 @@ def test_a_name_that_looks_like_a_setting_is_told(stage: Stage) -> None:
     Path(".env").write_text("grafana_port=4000\n")
     stage.project = open_project(name=None, env_file=None)
     stage.up()
-    assert "grafana_port (.env:1) is no setting; did you mean GRAFANA_PORT?" in stage.told
+    assert "unknown setting grafana_port (.env:1); did you mean GRAFANA_PORT?" in stage.told

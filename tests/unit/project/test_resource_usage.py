@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from stackctl.clients.prometheus import PrometheusClient, Sample
+from stackctl.clients.prometheus_values import PrometheusValues
 from stackctl.docker.models import Usage
 from stackctl.errors import ServiceError
 from stackctl.project.resource_usage import measure
@@ -28,10 +28,10 @@ def answered(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, float]) -> Non
     """Let Prometheus answer the queries, in their order, with these values by container name."""
     waiting = iter(answers)
 
-    async def query(*_: object) -> list[Sample]:
-        return [Sample(metric={"name": k}, value=(0.0, v)) for k, v in next(waiting).items()]
+    async def by_label(*_: object) -> dict[str, float]:
+        return next(waiting)
 
-    monkeypatch.setattr(PrometheusClient, "query", query)
+    monkeypatch.setattr(PrometheusValues, "by_label", by_label)
 
 
 def test_what_prometheus_has_is_taken_and_the_engine_asked_for_the_rest(
@@ -46,10 +46,10 @@ def test_what_prometheus_has_is_taken_and_the_engine_asked_for_the_rest(
 
 
 def test_without_prometheus_the_engine_is_asked_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def query(*_: object) -> list[Sample]:
+    async def by_label(*_: object) -> dict[str, float]:
         raise ServiceError("it does not answer", service="prometheus", url="http://127.0.0.1:9")
 
-    monkeypatch.setattr(PrometheusClient, "query", query)
+    monkeypatch.setattr(PrometheusValues, "by_label", by_label)
     for url in (None, "http://127.0.0.1:9"):
         assert asyncio.run(measure(ReadingEngine(), url, ["a"])) == {"a": OWN}
 

@@ -188,7 +188,7 @@ def test_a_folder_of_an_older_stackctl_is_taken_over(
     project = Project(load(environ={}), state)
     password = project.secrets.get("GRAFANA_PASSWORD")
     assert password is not None
-    assert password.get_secret_value() == "of-the-first-up"
+    assert password.reveal() == "of-the-first-up"
     assert project.secrets.get("REDIS_EXPORTER_PASSWORD") is not None
     assert (project.choices.demo, project.choices.images) == (False, "local")
     with exclusive(state, "up") as hold:

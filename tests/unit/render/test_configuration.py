@@ -27,7 +27,8 @@ from stackctl.project.project import Project
 from stackctl.project.secrets import Secrets
 from stackctl.project.state import StateFolder, open_state
 from stackctl.render import configuration
-from stackctl.render.configuration import Rendering, render
+from stackctl.render.configuration import render
+from stackctl.render.rendering import Rendering
 from stackctl.render.validate import Verdict
 from stackctl.services.channels import CHANNELS, Channel, secret_files
 from stackctl.services.releases import PLAN, Releases, current

@@ -18,14 +18,14 @@ from stackctl.chaos import drill
 from stackctl.chaos.timeline import Pace, Stage, Timeline
 from stackctl.errors import NotRunning
 from stackctl.images import sets
-from stackctl.images.resolve import Resolved
+from stackctl.images.choice import Resolved
 from stackctl.lifecycle import down as down_module
 from stackctl.lifecycle import up as up_module
-from stackctl.lifecycle.up import Up
+from stackctl.lifecycle.proof import Up
 from stackctl.project.project import Project, ProjectState, open_project
 from stackctl.readiness.observer import Observer
 from stackctl.readiness.wait import Progress
-from stackctl.render.configuration import Rendering
+from stackctl.render.rendering import Rendering
 from stackctl.services.catalog import SERVICES
 from stackctl.services.releases import PLAN
 from stackctl.verify import runner
@@ -151,7 +151,7 @@ def expect(patch: pytest.MonkeyPatch) -> str:
     return (
         "0.0 s fault injected1.0 s pending in Prometheus2.0 s firing in Prometheus"
         "to pending: 1.0 s (configured 0 to 25 s)to firing: 1.0 s (configured 0 to 15 s)"
-        "ServiceDown of redis fired and is resolved."
+        "ServiceDown of redis fired and was resolved."
     )
 
 
@@ -219,7 +219,7 @@ def test_a_load_leaves_its_figures_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         port = server.url.rpartition(":")[2]
         screen = on_terminal("load", "-n", "3", "-c", "1", env={"RUST_CORE_ENGINE_PORT": port})
     assert screen.code == 0, screen.lines
-    assert screen.lines[0].startswith(f"3 requests to {server.url}/api/health, 1 at once, in ")
+    assert screen.lines[0].startswith(f"3 requests to {server.url}/api/health, 1 at a time, in ")
     assert screen.lines[1].startswith("requests/s")
 
 

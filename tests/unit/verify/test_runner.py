@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from stackctl.clients.grafana import REFUSED
+from stackctl.clients.grafana_login import REFUSED
 from stackctl.docker.models import ContainerState, FailedCheck
 from stackctl.errors import EngineError, UsageError
 from stackctl.verify import runner

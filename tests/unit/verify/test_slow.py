@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from pydantic import SecretStr
 
 from stackctl.chaos.journal import Journal
 from stackctl.clients.alertmanager import AlertmanagerClient
@@ -23,6 +22,7 @@ from stackctl.clients.sink import SinkClient
 from stackctl.errors import ServiceError
 from stackctl.project.state import open_state
 from stackctl.services.applications import Target
+from stackctl.values.secret import Secret
 from stackctl.verify import end_to_end, notifications, runner
 from stackctl.verify.drill_runner import DrillRunner
 from stackctl.verify.load_runner import LoadRunner
@@ -229,7 +229,7 @@ def run(
             PrometheusClient(fake.url) as prometheus,
             AlertmanagerClient(fake.url) as alertmanager,
             LokiClient(fake.url) as loki,
-            GrafanaClient(fake.url, password=SecretStr("x")) as grafana,
+            GrafanaClient(fake.url, password=Secret("x")) as grafana,
             SinkClient(fake.url) as sink,
         ):
             context = Context(
