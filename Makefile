@@ -35,13 +35,20 @@ local-set: $(VENV)/.runtime
 	$(BIN)/stackctl images build --versions plan
 	$(BIN)/stackctl images build --versions current
 
-up: engine $(VENV)/.runtime ## Set up everything that is missing, then start the stack
+up: ## Set up everything that is missing, then start the stack
+	+@$(MAKE) --no-print-directory --jobs=2 engine $(VENV)/.runtime
 	$(BIN)/stackctl up
 
 down: $(VENV)/.runtime ## Stop the stack and keep its data
 	$(BIN)/stackctl down
 
-test: lint unit thorough config e2e ## Run all checks and tests, fast ones first
+# Their output is shown when each ends, as they run side by side.
+SIDE_BY_SIDE = +@MAKE="$(MAKE)" scripts/side-by-side.sh
+
+test: $(VENV)/.installed ## Run all checks and tests, fast ones first
+	$(SIDE_BY_SIDE) local-set lint unit thorough
+	+@$(MAKE) --no-print-directory config
+	+@$(MAKE) --no-print-directory e2e
 
 unit: $(VENV)/.installed ## Run the quick tests without Docker
 	$(BIN)/pytest -n auto --dist worksteal -m 'not thorough' tests/unit
@@ -51,28 +58,37 @@ thorough: $(VENV)/.installed ## Run the slower ones: property-based, in processe
 	$(BIN)/pytest -n auto --dist worksteal -m thorough tests/unit standins demo
 
 config: local-set $(VENV)/.installed ## Check the configuration with the real promtool, amtool and Compose
-	$(BIN)/pytest tests/config
+	$(BIN)/pytest -n auto --dist loadgroup tests/config
 
 # All tests run on the distribution's engine, their core also on the newer one.
 ENGINE ?= distribution newer
-e2e: $(addprefix e2e-,$(ENGINE)) ## Test on real Docker Engines: up, verify, chaos, down. ENGINE=distribution or newer selects one
-
-.PHONY: e2e-distribution e2e-newer
-e2e-distribution: local-set $(VENV)/.installed
+E2E_distribution := e2e-first e2e-second e2e-own
+E2E_newer := e2e-newer
+e2e: local-set $(VENV)/.installed ## Test on real Docker Engines: up, verify, chaos, down. ENGINE=distribution or newer selects one
 	@scripts/ensure-test-tools.sh docker-registry
-	$(BIN)/pytest -m 'not newer' tests/e2e
+	$(SIDE_BY_SIDE) --jobs 3 $(foreach engine,$(ENGINE),$(E2E_$(engine)))
+ifneq ($(filter distribution,$(ENGINE)),)
+	$(BIN)/pytest -m daemon tests/e2e
+endif
 
-e2e-newer: local-set $(VENV)/.installed
+# Those wait more than they work: for scrapes, for alerts, for services to start.
+.PHONY: e2e-first e2e-second e2e-own e2e-newer
+e2e-second: export E2E_PROJECT := stackctl-e2e-second
+e2e-first e2e-second e2e-own:
+	$(BIN)/pytest -m '$(subst e2e-,,$@)_stack and not newer' tests/e2e
+
+e2e-newer:
 	scripts/newer-engine.sh $(BIN)/pytest -m 'core or newer' tests/e2e
 
 bench: local-set $(VENV)/.installed ## Compare with docker compose: writes docs/BENCHMARKS.md
 	$(BIN)/python -m tests.bench
 
-lint: $(VENV)/.installed ## ruff (lint and format), mypy (strict), import-linter (layers)
+lint: $(VENV)/.installed ## Run ruff, mypy (strict), import-linter (layers) and the check of wording
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/check_wording.py
 
 format: $(VENV)/.installed ## Format the code
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""What the tests of stackctl, of the stand-ins and of the demo share: signals, and which of them take long."""
+"""Shared by the tests of stackctl, the stand-ins and the demo: signals, and the list of slow tests."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ PROMETHEUS = DataSourceRef("prometheus", "prometheus")
 LOKI = DataSourceRef("loki", "loki")
 
 SERVICE = "${__field.labels.service}"
-"""Grafana's variable for the service that a series tells about."""
+"""Grafana's variable for the service that a series is about."""
 
 LOGS_LABEL = "logs"
 """The label that `with_logs` adds."""

@@ -15,6 +15,7 @@ readonly ENGINE_SUITE=trixie # the first Debian release with Compose 2
 readonly BASE_IMAGE=stackctl/base:local
 readonly DAEMON_LOG=$SYSROOT/var/log/dockerd.log
 readonly PULL_SECONDS=60
+readonly local_set=${1:-}
 
 engine_answers() { docker info >/dev/null 2>&1; }
 
@@ -29,7 +30,7 @@ compose_is_recent() {
 add_engine_suite() {
   local mirror
   [ "$(os_release VERSION_CODENAME)" = "$ENGINE_SUITE" ] && return
-  apt-get update -qq >&2 || die "apt-get update failed (see above)"
+  alone apt-get update -qq >&2 || die "apt-get update failed (see above)"
   mirror=$(debian_mirror)
   [ -n "$mirror" ] || die "apt names no Debian mirror: install Docker Engine 25+ and Compose $MINIMUM_COMPOSE+ by hand"
   cat >"$SYSROOT/etc/apt/sources.list.d/stackctl-engine.sources" <<EOF
@@ -57,10 +58,17 @@ start_daemon() {
   die "dockerd did not respond within 30 s (log: $DAEMON_LOG)"
 }
 
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+# The base of the local set exists, or can be built.
+can_build() { command -v mmdebstrap >/dev/null || has_image "$BASE_IMAGE"; }
+
 ensure_engine() {
   local wanted=()
   command -v dockerd >/dev/null || engine_answers || wanted+=("docker.io/$ENGINE_SUITE" "docker-cli/$ENGINE_SUITE" iptables)
   compose_is_recent || wanted+=("docker-compose/$ENGINE_SUITE")
+  # One call of apt for all of it: its package lists take seconds.
+  if [ "${#wanted[@]}" -gt 0 ] && [ "$local_set" = --local-set ] && ! can_build; then wanted+=(mmdebstrap); fi
   if may_install && [ "$(os_release ID)" = debian ]; then
     if [ "${#wanted[@]}" -gt 0 ]; then
       add_engine_suite
@@ -72,7 +80,6 @@ ensure_engine() {
   compose_is_recent || die "Docker Compose $MINIMUM_COMPOSE or newer is missing: install the docker-compose-plugin package, then run this again"
 }
 
-has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
 # One image represents all of them: if a registry has it, `up` does not need the local set.
 upstream_answers() {
@@ -83,11 +90,11 @@ upstream_answers() {
 
 # If it cannot be installed, stackctl says so when it needs it.
 ensure_mmdebstrap() {
-  if command -v mmdebstrap >/dev/null || has_image "$BASE_IMAGE" || ! may_install; then return; fi
-  if [ "${1:-}" = --local-set ] || ! upstream_answers; then
+  if can_build || ! may_install; then return; fi
+  if [ "$local_set" = --local-set ] || ! upstream_answers; then
     apt_install mmdebstrap
   fi
 }
 
 ensure_engine
-ensure_mmdebstrap "$@"
+ensure_mmdebstrap

@@ -17,12 +17,24 @@ debian_mirror() {
     awk '$2 == "main" && $1 !~ /security/ { print $1; exit }'
 }
 
+# Runs a command that no other of these scripts may run at the same time: apt refuses to be called twice.
+alone() {
+  (
+    flock 8
+    "$@"
+  ) 8>"${TMPDIR:-/tmp}/stackctl-apt.lock"
+}
+
+update_and_install() {
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
 # apt's output is shown only if it fails.
 apt_install() {
   local log
   log=$(mktemp)
   say "installing $*"
-  if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
+  if ! alone update_and_install "$@" >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     die "installing $* failed (last lines above; full log: $log)"
   fi

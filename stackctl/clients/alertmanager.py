@@ -9,15 +9,15 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from stackctl.clients.base import HttpClient
 from stackctl.clients.fields import Duration
-from stackctl.clients.models import CamelModel
+from stackctl.clients.models import CamelModel, Model
 from stackctl.util import yaml_text
 
 
-class _Name(BaseModel):
+class _Name(Model):
     name: str
 
 
@@ -38,15 +38,15 @@ class Alert(CamelModel):
     receivers: tuple[_Name, ...] = ()
 
 
-class _Version(BaseModel):
+class _Version(Model):
     version: str
 
 
-class _Config(BaseModel):
+class _Config(Model):
     original: str
 
 
-class Route(BaseModel):
+class Route(Model):
     """A route: the alerts that match it, how long their groups wait, and its child routes. None means inherited."""
 
     receiver: str | None = None
@@ -56,7 +56,7 @@ class Route(BaseModel):
     routes: tuple[Route, ...] = ()
 
 
-class _Cluster(BaseModel):
+class _Cluster(Model):
     status: str
 
 
@@ -69,7 +69,7 @@ class Status(CamelModel):
     started: dt.datetime = Field(alias="uptime")
 
 
-class Receiver(BaseModel):
+class Receiver(Model):
     """A receiver of the loaded configuration."""
 
     model_config = ConfigDict(extra="allow")
@@ -82,9 +82,9 @@ class Receiver(BaseModel):
         return self.model_extra or {}
 
 
-class _Configuration(BaseModel):
+class _Configuration(Model):
     route: Route = Route()
-    receivers: list[Receiver] = []
+    receivers: list[Receiver] = Field(default_factory=list)
 
 
 class Matcher(CamelModel):
@@ -96,7 +96,7 @@ class Matcher(CamelModel):
     is_equal: bool = True
 
 
-class _SilenceState(BaseModel):
+class _SilenceState(Model):
     state: Literal["active", "pending", "expired"]
 
 
@@ -112,7 +112,7 @@ class Silence(CamelModel):
     comment: str
 
 
-class _SilenceId(BaseModel):
+class _SilenceId(Model):
     id: str = Field(alias="silenceID")
 
 
@@ -127,7 +127,7 @@ class AlertmanagerClient(HttpClient):
 
     async def status(self) -> Status:
         """Return the version, the loaded configuration and the start time."""
-        return await self._json(_STATUS, "GET", "/api/v2/status")
+        return await self._json(Status, "GET", "/api/v2/status")
 
     async def route(self) -> Route:
         """Return the root route of the loaded configuration, with its child routes."""
@@ -135,11 +135,11 @@ class AlertmanagerClient(HttpClient):
 
     async def alerts(self) -> list[Alert]:
         """Return the active alerts, silenced and inhibited ones included."""
-        return await self._json(_ALERTS, "GET", "/api/v2/alerts")
+        return await self._json(list[Alert], "GET", "/api/v2/alerts")
 
     async def receivers(self) -> list[str]:
         """Return the names of the configured receivers."""
-        return [one.name for one in await self._json(_RECEIVERS, "GET", "/api/v2/receivers")]
+        return [one.name for one in await self._json(list[_Name], "GET", "/api/v2/receivers")]
 
     async def receiver_configs(self) -> list[Receiver]:
         """Return the receivers of the loaded configuration, with their channels."""
@@ -160,7 +160,7 @@ class AlertmanagerClient(HttpClient):
 
     async def silences(self) -> list[Silence]:
         """Return the silences, including recently expired ones."""
-        return await self._json(_SILENCES, "GET", "/api/v2/silences")
+        return await self._json(list[Silence], "GET", "/api/v2/silences")
 
     async def silence(
         self,
@@ -179,7 +179,7 @@ class AlertmanagerClient(HttpClient):
             "createdBy": created_by,
             "comment": comment,
         }
-        return (await self._json(_SILENCE_ID, "POST", "/api/v2/silences", body=body)).id
+        return (await self._json(_SilenceId, "POST", "/api/v2/silences", body=body)).id
 
     async def expire(self, silence: str) -> None:
         """End a silence now; the error's `status` is 404 if the ID is unknown."""
@@ -197,10 +197,3 @@ class AlertmanagerClient(HttpClient):
             for sample in await self._counters("/metrics", metric):
                 found[sample.labels.get("integration", "")] += sign * int(sample.value)
         return found
-
-
-_STATUS = TypeAdapter(Status)
-_ALERTS = TypeAdapter(list[Alert])
-_RECEIVERS = TypeAdapter(list[_Name])
-_SILENCES = TypeAdapter(list[Silence])
-_SILENCE_ID = TypeAdapter(_SilenceId)

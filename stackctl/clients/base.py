@@ -8,21 +8,17 @@ import json
 import math
 import ssl
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from stackctl.clients.exposition import Sample, samples
 from stackctl.errors import ServiceError
-
-if TYPE_CHECKING:
-    # Importing it takes longer than a whole `up` without changes.
-    from pydantic import TypeAdapter
 
 DEFAULT_TIMEOUT = 5.0
 MAX_BODY = 16 * 1024 * 1024
@@ -43,6 +39,14 @@ class Exchange:
 
 exchanges: ContextVar[list[Exchange] | None] = ContextVar("exchanges", default=None)
 """The list in which clients record their requests, if it is set; passwords are never included."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The pending or received response to a request, and the exchanges that led to it."""
+
+    answer: asyncio.Task[Any]
+    notes: list[Exchange]
 
 
 class ClosingClient:
@@ -66,7 +70,8 @@ class HttpClient(ClosingClient):
     """A client for one service. An async context manager; all of its errors are ServiceError.
 
     `base_url` is the address without a path, `timeout` the seconds that a request may take from connecting to the last
-    byte, `auth` a user and a password for basic authentication.
+    byte, `auth` a user and a password for basic authentication. A JSON response is reused for identical requests for
+    `shared_seconds`; 0 sends every request.
     """
 
     service = ""
@@ -77,9 +82,12 @@ class HttpClient(ClosingClient):
         *,
         timeout: float = DEFAULT_TIMEOUT,
         auth: tuple[str, str] | None = None,
+        shared_seconds: float = 0.0,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._timeout = timeout
+        self._shared_seconds = shared_seconds
+        self._shared: dict[object, _Shared] = {}
         self._client = local_http_client(timeout, auth=auth)
 
     async def _request(
@@ -199,16 +207,48 @@ class HttpClient(ClosingClient):
                 raise self._error(self.base_url + path, f"its {metric} is {sample.value}")
         return found
 
-    async def _json(self, shape: TypeAdapter[T], method: str, path: str, **options: Any) -> T:
-        """Send a request and return the response's JSON as an object of this type."""
+    async def _json(self, shape: type[T], method: str, path: str, **options: Any) -> T:
+        """Send a request and return the response's JSON as an object of this type.
+
+        If responses are shared, identical requests made at the same time get the same one.
+        """
+        if not self._shared_seconds:
+            return await self._ask(shape, method, path, **options)
+        question = (shape, method, path, json.dumps(options, sort_keys=True))
+        if question not in self._shared:
+            self._shared[question] = self._ask_for_all(question, shape, method, path, **options)
+        shared = self._shared[question]
+        try:
+            # Others may still be waiting for it.
+            answer: T = await asyncio.shield(shared.answer)
+        finally:
+            notes = exchanges.get()
+            if notes is not None:
+                notes += shared.notes
+        return answer
+
+    def _ask_for_all(
+        self, question: object, shape: type[T], method: str, path: str, **options: Any
+    ) -> _Shared:
+        """Send a request whose response is shared until `shared_seconds` after it arrived."""
+        loop, notes = asyncio.get_running_loop(), list[Exchange]()
+        context = copy_context()
+        context.run(exchanges.set, notes)
+        answer = loop.create_task(self._ask(shape, method, path, **options), context=context)
+        answer.add_done_callback(
+            lambda _: loop.call_later(self._shared_seconds, self._shared.pop, question)
+        )
+        return _Shared(answer, notes)
+
+    async def _ask(self, shape: type[T], method: str, path: str, **options: Any) -> T:
         content = await self._request(method, path, **options)
         return self._parse(shape, self.base_url + path, content)
 
     async def _read(self, read: Callable[[Any], T], method: str, path: str, **options: Any) -> T:
         """Send a request and return the result of `read` for the response's JSON.
 
-        `read` raises what access to a value of another shape does. This is for the few answers that quick commands
-        need: the models of all others take longer to load than those commands take.
+        `read` may raise what accessing an unexpected value raises. This is for the few responses that quick commands
+        need: loading the models of all others takes longer than those commands do.
         """
         content = await self._request(method, path, **options)
         try:
@@ -216,11 +256,14 @@ class HttpClient(ClosingClient):
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
             raise self._error(self.base_url + path, "unexpected response: the body") from None
 
-    def _parse(self, shape: TypeAdapter[T], url: str, content: bytes) -> T:
+    def _parse(self, shape: type[T], url: str, content: bytes) -> T:
+        # They take longer to load than a whole `up` that finds nothing to change, and it needs none.
         from pydantic import ValidationError
 
+        from stackctl.clients.models import adapter
+
         try:
-            return shape.validate_json(content)
+            return adapter(shape).validate_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "the body"

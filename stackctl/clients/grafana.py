@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, TypeAdapter
-
 from stackctl.clients.grafana_login import HEALTH_PATH, GrafanaLogin
+from stackctl.clients.models import Model
 
 
-class Health(BaseModel):
+class Health(Model):
     """Grafana's health; `database` is "ok" if its own database responds."""
 
     database: str
     version: str = ""
 
 
-class DataSource(BaseModel):
+class DataSource(Model):
     """A data source: its uid and name, its type ("prometheus", "loki", …) and its URL."""
 
     uid: str
@@ -25,14 +24,14 @@ class DataSource(BaseModel):
     url: str = ""
 
 
-class DataSourceHealth(BaseModel):
+class DataSourceHealth(Model):
     """The result of Grafana's health check of a data source."""
 
     status: str
     message: str = ""
 
 
-class Dashboard(BaseModel):
+class Dashboard(Model):
     """A dashboard in a search result."""
 
     uid: str
@@ -40,7 +39,7 @@ class Dashboard(BaseModel):
     url: str = ""
 
 
-class _DashboardBody(BaseModel):
+class _DashboardBody(Model):
     dashboard: dict[str, Any]
 
 
@@ -49,11 +48,11 @@ class GrafanaClient(GrafanaLogin):
 
     async def health(self) -> Health:
         """Return Grafana's health; needs no login."""
-        return await self._json(_HEALTH, "GET", HEALTH_PATH)
+        return await self._json(Health, "GET", HEALTH_PATH)
 
     async def data_sources(self) -> list[DataSource]:
         """Return the data sources."""
-        return await self._json(_DATA_SOURCES, "GET", "/api/datasources")
+        return await self._json(list[DataSource], "GET", "/api/datasources")
 
     async def data_source_health(self, source: DataSource) -> DataSourceHealth:
         """Let Grafana query a data source; raises ServiceError, with Grafana's message, if that fails.
@@ -63,25 +62,17 @@ class GrafanaClient(GrafanaLogin):
         """
         if source.type == "alertmanager":
             path = f"/api/datasources/proxy/uid/{source.uid}/api/v2/status"
-            await self._json(_ANY_OBJECT, "GET", path)
+            await self._json(dict[str, Any], "GET", path)
             return DataSourceHealth(status="OK")
         path = f"/api/datasources/uid/{source.uid}/health"
-        return await self._json(_DATA_SOURCE_HEALTH, "GET", path)
+        return await self._json(DataSourceHealth, "GET", path)
 
     async def search(self, kind: Literal["dash-db", "dash-folder"] = "dash-db") -> list[Dashboard]:
         """Return all dashboards, or all folders."""
         return await self._json(
-            _DASHBOARDS, "GET", "/api/search", params={"type": kind, "limit": "5000"}
+            list[Dashboard], "GET", "/api/search", params={"type": kind, "limit": "5000"}
         )
 
     async def dashboard(self, uid: str) -> dict[str, Any]:
         """Return a dashboard's JSON."""
-        return (await self._json(_DASHBOARD, "GET", f"/api/dashboards/uid/{uid}")).dashboard
-
-
-_HEALTH = TypeAdapter(Health)
-_DATA_SOURCES = TypeAdapter(list[DataSource])
-_DATA_SOURCE_HEALTH = TypeAdapter(DataSourceHealth)
-_ANY_OBJECT = TypeAdapter(dict[str, Any])
-_DASHBOARDS = TypeAdapter(list[Dashboard])
-_DASHBOARD = TypeAdapter(_DashboardBody)
+        return (await self._json(_DashboardBody, "GET", f"/api/dashboards/uid/{uid}")).dashboard

@@ -39,9 +39,10 @@ class GrafanaLogin(HttpClient):
         password: Secret | None,
         user: str = _ADMIN,
         timeout: float = DEFAULT_TIMEOUT,
+        shared_seconds: float = 0.0,
     ) -> None:
         auth = None if password is None else (user, password.reveal())
-        super().__init__(base_url, timeout=timeout, auth=auth)
+        super().__init__(base_url, timeout=timeout, auth=auth, shared_seconds=shared_seconds)
         self._password = password
         self._first = asyncio.Lock()
         self._asked = False

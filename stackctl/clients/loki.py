@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import Field
 
 from stackctl.clients.loki_round_trip import Entry, LokiRoundTrip
+from stackctl.clients.models import Model
 
 T = TypeVar("T")
 
@@ -21,18 +22,18 @@ class Stream:
     entries: list[Entry]
 
 
-class _Stream(BaseModel):
+class _Stream(Model):
     stream: Mapping[str, str]
     # Loki 3 adds a third element, structured metadata.
     values: list[tuple[int, str] | tuple[int, str, Any]]
 
 
-class _Streams(BaseModel):
+class _Streams(Model):
     result_type: Literal["streams"] = Field(alias="resultType")
     result: list[_Stream]
 
 
-class _Answer(BaseModel, Generic[T]):
+class _Answer(Model, Generic[T]):
     status: Literal["success"]
     data: T
 
@@ -43,11 +44,11 @@ class LokiClient(LokiRoundTrip):
     async def labels(self) -> list[str]:
         """Return the label names of the last six hours, Loki's default range."""
         # Without any streams, Loki omits `data`.
-        return (await self._json(_NAMES, "GET", "/loki/api/v1/labels")).data or []
+        return (await self._json(_Names, "GET", "/loki/api/v1/labels")).data or []
 
     async def label_values(self, name: str) -> list[str]:
         """Return the values of a label in the last six hours."""
-        return (await self._json(_NAMES, "GET", f"/loki/api/v1/label/{name}/values")).data or []
+        return (await self._json(_Names, "GET", f"/loki/api/v1/label/{name}/values")).data or []
 
     async def query_range(
         self, query: str, *, start: int, end: int, limit: int = 100
@@ -60,17 +61,15 @@ class LokiClient(LokiRoundTrip):
             "limit": str(limit),
             "direction": "backward",
         }
-        answer = await self._json(_LINES, "GET", "/loki/api/v1/query_range", params=params)
+        answer = await self._json(
+            _Answer[_Streams], "GET", "/loki/api/v1/query_range", params=params
+        )
         return [
             Stream(one.stream, [Entry(value[0], value[1]) for value in one.values])
             for one in answer.data.result
         ]
 
 
-class _Names(BaseModel):
+class _Names(Model):
     status: Literal["success"]
     data: list[str] | None = None
-
-
-_NAMES = TypeAdapter(_Names)
-_LINES = TypeAdapter(_Answer[_Streams])

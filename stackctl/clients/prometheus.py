@@ -8,18 +8,18 @@ from http import HTTPStatus
 from typing import Generic, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from stackctl.clients.base import HttpClient
 from stackctl.clients.fields import Duration
-from stackctl.clients.models import CamelModel
+from stackctl.clients.models import CamelModel, Model
 from stackctl.errors import ServiceError
 from stackctl.util import yaml_text
 
 T = TypeVar("T")
 
 
-class _Answer(BaseModel, Generic[T]):
+class _Answer(Model, Generic[T]):
     status: Literal["success"]
     data: T
 
@@ -51,16 +51,16 @@ class Target(CamelModel):
         return self.discovered_labels.get("__address__", "")
 
 
-class _StaticConfig(BaseModel):
-    targets: list[str] = []
+class _StaticConfig(Model):
+    targets: list[str] = Field(default_factory=list)
 
 
-class ScrapeConfig(BaseModel):
+class ScrapeConfig(Model):
     """A loaded scrape configuration, with its static targets."""
 
     job_name: str
     metrics_path: str = "/metrics"
-    static_configs: list[_StaticConfig] = []
+    static_configs: list[_StaticConfig] = Field(default_factory=list)
 
     @property
     def static_targets(self) -> list[str]:
@@ -68,11 +68,11 @@ class ScrapeConfig(BaseModel):
         return [address for config in self.static_configs for address in config.targets]
 
 
-class _Config(BaseModel):
-    scrape_configs: list[ScrapeConfig] = []
+class _Config(Model):
+    scrape_configs: list[ScrapeConfig] = Field(default_factory=list)
 
 
-class _ConfigText(BaseModel):
+class _ConfigText(Model):
     yaml: str
 
 
@@ -117,15 +117,15 @@ class RuleGroup(CamelModel):
     rules: list[Rule]
 
 
-class _Groups(BaseModel):
+class _Groups(Model):
     groups: list[RuleGroup]
 
 
-class _Alerts(BaseModel):
+class _Alerts(Model):
     alerts: list[Alert]
 
 
-class Sample(BaseModel):
+class Sample(Model):
     """A series at one time: its labels, the time in Unix seconds, and the value.
 
     In JSON the value is a string, because JSON has neither NaN nor infinities.
@@ -135,33 +135,33 @@ class Sample(BaseModel):
     value: tuple[float, float]
 
 
-class Series(BaseModel):
+class Series(Model):
     """A series over a range: its labels, and (Unix seconds, value) pairs."""
 
     metric: Mapping[str, str]
     values: list[tuple[float, float]]
 
 
-class _Vector(BaseModel):
+class _Vector(Model):
     result_type: Literal["vector"] = Field(alias="resultType")
     result: list[Sample]
 
 
-class _Scalar(BaseModel):
+class _Scalar(Model):
     result_type: Literal["scalar"] = Field(alias="resultType")
     result: tuple[float, float]
 
 
-class _Matrix(BaseModel):
+class _Matrix(Model):
     result_type: Literal["matrix"] = Field(alias="resultType")
     result: list[Series]
 
 
-class _MetadataTarget(BaseModel):
+class _MetadataTarget(Model):
     job: str
 
 
-class TargetMetadata(BaseModel):
+class TargetMetadata(Model):
     """The type of a metric, from the TYPE line of a target.
 
     `metric` is the name in that line, where OpenMetrics omits a counter's `_total`. `type` is "unknown" without a line.
@@ -189,7 +189,7 @@ class RuntimeInfo(CamelModel):
     last_config_time: dt.datetime
 
 
-class _Endpoint(BaseModel):
+class _Endpoint(Model):
     url: str
 
 
@@ -208,22 +208,24 @@ class PrometheusClient(HttpClient):
 
     async def build_info(self) -> BuildInfo:
         """Return Prometheus' version."""
-        return (await self._json(_BUILD_INFO, "GET", "/api/v1/status/buildinfo")).data
+        return (await self._json(_Answer[BuildInfo], "GET", "/api/v1/status/buildinfo")).data
 
     async def configured(self) -> dt.datetime:
         """Return when the configuration was last loaded: at the start or at the last reload."""
-        info = (await self._json(_RUNTIME_INFO, "GET", "/api/v1/status/runtimeinfo")).data
+        info = (await self._json(_Answer[RuntimeInfo], "GET", "/api/v1/status/runtimeinfo")).data
         return info.last_config_time
 
     async def targets(self) -> list[Target]:
         """Return the active targets."""
-        answer = await self._json(_TARGETS, "GET", "/api/v1/targets", params={"state": "active"})
+        answer = await self._json(
+            _Answer[_Targets], "GET", "/api/v1/targets", params={"state": "active"}
+        )
         return answer.data.active_targets
 
     async def scrape_configs(self) -> list[ScrapeConfig]:
         """Return the loaded scrape configurations. Their targets may not have been discovered yet."""
         path = "/api/v1/status/config"
-        text = (await self._json(_CONFIG, "GET", path)).data.yaml
+        text = (await self._json(_Answer[_ConfigText], "GET", path)).data.yaml
         try:
             return _Config.model_validate(yaml_text.load(text)).scrape_configs
         except (yaml.YAMLError, ValidationError):
@@ -233,20 +235,22 @@ class PrometheusClient(HttpClient):
 
     async def rule_groups(self) -> list[RuleGroup]:
         """Return the loaded rule groups with their rules."""
-        return (await self._json(_GROUPS, "GET", "/api/v1/rules")).data.groups
+        return (await self._json(_Answer[_Groups], "GET", "/api/v1/rules")).data.groups
 
     async def alerts(self) -> list[Alert]:
         """Return the pending and firing alerts."""
-        return (await self._json(_ALERTS, "GET", "/api/v1/alerts")).data.alerts
+        return (await self._json(_Answer[_Alerts], "GET", "/api/v1/alerts")).data.alerts
 
     async def alertmanagers(self) -> list[str]:
         """Return the addresses of the Alertmanagers that Prometheus sends to."""
-        answer = await self._json(_ENDPOINTS, "GET", "/api/v1/alertmanagers")
+        answer = await self._json(_Answer[_Endpoints], "GET", "/api/v1/alertmanagers")
         return [one.url for one in answer.data.active_alertmanagers]
 
     async def query(self, expression: str) -> list[Sample]:
         """Evaluate an expression now. A scalar is returned as one sample without labels."""
-        answer = await self._json(_INSTANT, "POST", "/api/v1/query", form={"query": expression})
+        answer = await self._json(
+            _Answer[_Vector | _Scalar], "POST", "/api/v1/query", form={"query": expression}
+        )
         if isinstance(answer.data, _Scalar):
             return [Sample(metric={}, value=answer.data.result)]
         return answer.data.result
@@ -256,7 +260,12 @@ class PrometheusClient(HttpClient):
         try:
             path = "/api/v1/targets/metadata"
             return (
-                await self._json(_METADATA, "GET", path, params={"match_target": selector})
+                await self._json(
+                    _Answer[list[TargetMetadata]],
+                    "GET",
+                    path,
+                    params={"match_target": selector},
+                )
             ).data
         except ServiceError as error:
             # Prometheus 2 responds so if none of the targets' metrics has a TYPE line.
@@ -267,24 +276,13 @@ class PrometheusClient(HttpClient):
     async def label_names(self, selector: str, *, start: float) -> list[str]:
         """Return the names of all labels that the selected series had since `start` (Unix seconds)."""
         params = {"match[]": selector, "start": str(start)}
-        return (await self._json(_NAMES, "GET", "/api/v1/labels", params=params)).data
+        return (await self._json(_Answer[list[str]], "GET", "/api/v1/labels", params=params)).data
 
     async def query_range(
         self, expression: str, *, start: float, end: float, step: float
     ) -> list[Series]:
         """Evaluate an expression from `start` to `end` (Unix seconds), every `step` seconds."""
         form = {"query": expression, "start": str(start), "end": str(end), "step": str(step)}
-        return (await self._json(_RANGE, "POST", "/api/v1/query_range", form=form)).data.result
-
-
-_BUILD_INFO = TypeAdapter(_Answer[BuildInfo])
-_RUNTIME_INFO = TypeAdapter(_Answer[RuntimeInfo])
-_CONFIG = TypeAdapter(_Answer[_ConfigText])
-_TARGETS = TypeAdapter(_Answer[_Targets])
-_GROUPS = TypeAdapter(_Answer[_Groups])
-_ALERTS = TypeAdapter(_Answer[_Alerts])
-_ENDPOINTS = TypeAdapter(_Answer[_Endpoints])
-_METADATA = TypeAdapter(_Answer[list[TargetMetadata]])
-_NAMES = TypeAdapter(_Answer[list[str]])
-_INSTANT = TypeAdapter(_Answer[_Vector | _Scalar])
-_RANGE = TypeAdapter(_Answer[_Matrix])
+        return (
+            await self._json(_Answer[_Matrix], "POST", "/api/v1/query_range", form=form)
+        ).data.result

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import TypeAdapter
-
 from stackctl.clients.base import HttpClient
 from stackctl.clients.models import CamelModel
 
@@ -32,11 +30,8 @@ class SinkClient(HttpClient):
 
     async def messages(self, *, after: int = 0) -> list[Message]:
         """Return the messages with a higher number than `after`, oldest first."""
-        return await self._json(_MESSAGES, "GET", "/messages", params={"after": str(after)})
+        return await self._json(list[Message], "GET", "/messages", params={"after": str(after)})
 
     async def last(self) -> int:
         """Return the number of the newest message; 0 if there is none."""
         return max((one.id for one in await self.messages()), default=0)
-
-
-_MESSAGES = TypeAdapter(list[Message])

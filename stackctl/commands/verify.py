@@ -90,7 +90,6 @@ def verify(
     import asyncio
     from dataclasses import replace
 
-    from stackctl.report import html, json, junit
     from stackctl.report.terminal import overview, print_report
     from stackctl.services.catalog import LOG_COLLECTORS, log_collector
     from stackctl.ui.progress import Waiting
@@ -112,6 +111,7 @@ def verify(
     # Checks that must not be retried notify people.
     notifying = any(check.once for check in checks)
     where = destinations(project.settings) if notifying else ""
+    acting = any(check.once or check.slow or check.drill for check in checks)
     if where and not send:
         raise UsageError(
             f"test alerts would notify real channels: {where}",
@@ -122,6 +122,8 @@ def verify(
             f"test alerts notify real channels: {where}", style="yellow", soft_wrap=True
         )
     if report is not None:
+        from stackctl.report import html
+
         html.require_writable(report)
     engine = project.engine()
     needed = {check.service for check in checks} if names else None
@@ -131,10 +133,10 @@ def verify(
         standing.require_settled(project)
         containers = engine.containers()
         standing.require_running(project, engine, containers, needed)
-        asyncio.run(standing.require_ours(engine, project.settings, containers))
         return containers
 
-    standins = {name: state.standin for name, state in running().items()}
+    containers = running()
+    standins = {name: state.standin for name, state in containers.items()}
     if note := standing.other_version(project):
         session.err.print(f"stackctl: {note}", style="yellow", soft_wrap=True, markup=False)
 
@@ -143,8 +145,11 @@ def verify(
         finished: Callable[[Result], None],
         drilled: Callable[[str, str], None] = lambda _service, _state: None,
     ) -> Report:
+        if acting:
+            # Nothing is to be done to another stack.
+            await standing.require_ours(engine, project.settings, containers)
         async with open_context(project, drilled) as context:
-            return await runner.run(
+            checked = runner.run(
                 checks,
                 context,
                 project=project.name,
@@ -153,9 +158,14 @@ def verify(
                 timeout=timeout,
                 finished=finished,
             )
+            if acting:
+                return await checked
+            ours = standing.require_ours(engine, project.settings, containers)
+            return await standing.beside(ours, checked)
 
     def view() -> RenderableType:
-        running()
+        nonlocal containers
+        containers = running()
         return overview(session.out, asyncio.run(run(0, lambda _: None)))
 
     if every is not None:
@@ -164,8 +174,14 @@ def verify(
         done = asyncio.run(run(timeout, lambda result: shown.finished(result.check.id), shown.tell))
     if output == "table":
         print_report(session.out, done)
+    elif output == "json":
+        from stackctl.report import json
+
+        print_document(json.dumps(done))
     else:
-        print_document(json.dumps(done) if output == "json" else junit.dumps(done))
+        from stackctl.report import junit
+
+        print_document(junit.dumps(done))
     if report is not None:
         html.write(report, done)
         session.err.print(f"report: {report}", markup=False, soft_wrap=True)

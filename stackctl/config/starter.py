@@ -26,9 +26,8 @@ _COMMENTED = re.compile(r"#([A-Z0-9_]+)=")
 def env_text(kept: str = "", origin: str = ENV_FILE) -> str:
     """Return the text of a .env with every setting commented out, except for those set in `kept`, an older .env.
 
-    Values, other names and comments in `kept` stay as they are. `origin` is its name. Raises
-    UsageError where it has a broken line, and StackctlError where a value refers to another in a way that the new order
-    would break.
+    Values, other names and comments in `kept` stay as they are. `origin` is its name. Raises UsageError if it has an
+    invalid line, StackctlError if the new order would break a reference from one value to another.
     """
     before = parse_env(kept, origin)
     own, rows, rest = _sorted(kept)

@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackctl.docker import endpoint
@@ -24,7 +25,7 @@ class Command:
     def __init__(self, project: str, options: Mapping[str, Any]) -> None:
         """Create the command for a project; `options` are those of the library's client, such as the Compose files."""
         self.project = project
-        self._options = options
+        self._options = {**options}
 
     @cached_property
     def _client(self) -> DockerClient:
@@ -32,6 +33,33 @@ class Command:
         from python_on_whales import DockerClient
 
         return DockerClient(**self._options)
+
+    def merge_over(self, compose_files: Sequence[Path], env_files: Sequence[Path]) -> None:
+        """Add Compose files, to be merged over the others, and .env files, to be read after the others."""
+        for name, more in (("compose_files", compose_files), ("compose_env_files", env_files)):
+            self._options[name] = [*self._options.get(name, ()), *more]
+        # An existing client has the previous options.
+        self.__dict__.pop("_client", None)
+
+    def _compose(self, *arguments: str) -> None:
+        """Run Docker Compose on the project's files, without a timeout. Raises EngineError if it fails.
+
+        The library is not used, because its import takes longer than starting Compose.
+        """
+        directory = self._options.get("compose_project_directory")
+        options = [
+            *(("--file", str(one)) for one in self._options["compose_files"]),
+            *(("--profile", one) for one in self._options["compose_profiles"]),
+            *(("--env-file", str(one)) for one in self._options["compose_env_files"]),
+            ("--project-name", self.project),
+            *([("--project-directory", str(directory))] if directory else []),
+        ]
+        given = (word for option in options for word in option)
+        _, error = self._run(
+            ("compose", *given, *arguments), timeout=None, name=f"compose {arguments[0]}"
+        )
+        if error is not None:
+            raise error
 
     @cached_property
     def _socket(self) -> SocketApi | None:
@@ -48,6 +76,15 @@ class Command:
         None if the socket is not used.
         """
         return None if self._socket is None else self._socket.list_containers({}, stopped=True)
+
+    def volumes_with(self, label: str) -> dict[str, Mapping[str, str]]:
+        """Return the labels of the volumes that have a label, NAME or NAME=VALUE, by the volumes' names."""
+        found = self._socket.list_volumes(label) if self._socket is not None else None
+        if found is not None:
+            return {one["Name"]: one.get("Labels") or {} for one in found}
+        with translated("docker volume list"):
+            volumes = self._client.volume.list(filters=[("label", label)])
+            return {one.name: one.labels or {} for one in volumes}
 
     def listed(self, filter_: str | None = None, *, stopped: bool) -> list[str]:
         """Return the IDs of the containers that match a filter of `docker container list`, or of all."""
@@ -92,10 +129,14 @@ class Command:
         given: str = "",
         *,
         timeout: float | None = ANSWER_SECONDS,
+        name: str | None = None,
     ) -> tuple[str, EngineError | None]:
-        """Return a command's output, and the error if it failed. `timeout` is in seconds; None waits forever."""
+        """Return a command's output, and the error if it failed.
+
+        `timeout` is in seconds; None waits forever. `name` is the command's name in errors.
+        """
         printed = ""
-        name = " ".join(word for word in arguments[:2] if not word.startswith("-"))
+        name = name or " ".join(word for word in arguments[:2] if not word.startswith("-"))
         try:
             with translated(f"docker {name}"):
                 # Not with the library, whose import takes longer than most of these commands.

@@ -84,13 +84,16 @@ class Engine(Programs, Images):
         files: Sequence[Path] = (),
         directory: Path | None = None,
         present: MonitoredServices | None = None,
+        known: list[EngineInfo] | None = None,
     ) -> None:
         """Create the engine for a project.
 
         `env_files` are the .env files for the compose files; `demo` is whether the demo services are included. `files`
         are merged over the stack's compose files, with paths relative to `directory`. `present` maps bot-core's
-        containers to services.
+        containers to services. `known` is shared by several objects for the same engine, to query its properties only
+        once.
         """
+        self._known: list[EngineInfo] = [] if known is None else known
         self._hosts = present.hosts() if present else {}
         self._joined = present.network if present else None
         self._watched = (
@@ -119,13 +122,7 @@ class Engine(Programs, Images):
     @property
     def compose_files(self) -> list[Path]:
         """The Compose files, each merged over the previous ones."""
-        return [Path(path) for path in self._client.client_config.compose_files]
-
-    def merge_over(self, compose_files: Sequence[Path], env_files: Sequence[Path]) -> None:
-        """Add Compose files, to be merged over the others, and .env files, to be read after the others."""
-        config = self._client.client_config
-        config.compose_files = [*config.compose_files, *compose_files]
-        config.compose_env_files = [*config.compose_env_files, *env_files]
+        return [Path(path) for path in self._options["compose_files"]]
 
     def configuration(self) -> dict[str, Any]:
         """Return the merged configuration, as `docker compose config` does. It may contain secrets."""
@@ -151,10 +148,11 @@ class Engine(Programs, Images):
 
         Raises EngineError, with a remedy, if the command, the daemon or Compose is missing.
         """
-        return self._info
+        if not self._known:
+            self._known.append(self._ask_info())
+        return self._known[0]
 
-    @cached_property
-    def _info(self) -> EngineInfo:
+    def _ask_info(self) -> EngineInfo:
         # The library's method would wait forever for a daemon that does not respond.
         info: dict[str, Any] = json.loads(self.ask("info", "--format", "{{json .}}"))
         asked = dt.datetime.now(dt.UTC)
@@ -170,7 +168,9 @@ class Engine(Programs, Images):
                 remedy="install the docker-compose-plugin (or docker-compose) package,"
                 f" {MINIMUM_COMPOSE} or newer",
             )
-        server: dict[str, Any] = json.loads(self.ask("version", "--format", "{{json .Server}}"))
+        server = self._socket.version() if self._socket is not None else None
+        if server is None:
+            server = json.loads(self.ask("version", "--format", "{{json .Server}}"))
         return EngineInfo(
             version=info["ServerVersion"],
             compose=compose.group(),
@@ -190,20 +190,16 @@ class Engine(Programs, Images):
 
     def up(self, *, pull: bool, services: Sequence[str] = ()) -> None:
         """Create and start the services, or those that are missing, without waiting for readiness."""
-        with translated("docker compose up"):
-            self._client.compose.up(
-                services=list(services) or None,
-                detach=True,
-                quiet=True,
-                remove_orphans=True,
-                pull="missing" if pull else "never",
-            )
+        self._compose(
+            *("up", "--detach", "--remove-orphans", "--pull", "missing" if pull else "never"),
+            *services,
+        )
 
     def down(self, *, timeout: int | None = None) -> None:
         """Stop and remove the project's containers and networks; its volumes stay."""
         # Without Compose's --volumes, which removes every volume in its files, even if another project created it.
-        with translated("docker compose down"):
-            self._client.compose.down(timeout=timeout, remove_orphans=True, quiet=True)
+        limit = [] if timeout is None else ["--timeout", str(timeout)]
+        self._compose("down", "--remove-orphans", *limit)
 
     def remove_networks(self, keys: Collection[str]) -> None:
         """Remove the project's networks with these keys in its Compose files, if they exist."""
@@ -303,8 +299,7 @@ class Engine(Programs, Images):
 
     def _volumes(self, label: str, value: str | None = None) -> set[str]:
         label_filter = label if value is None else f"{label}={value}"
-        with translated("docker volume list"):
-            return {one.name for one in self._client.volume.list(filters=[("label", label_filter)])}
+        return set(self.volumes_with(label_filter))
 
 
 def merged(

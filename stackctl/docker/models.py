@@ -70,6 +70,16 @@ class ContainerState:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedContainer:
+    """A service's container in a listing, which has fewer details than ContainerState."""
+
+    id: str
+    name: str
+    service: str
+    standin: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbour:
     """A running container that does not belong to this stack: its Compose project, if any, and its network names."""
 
@@ -145,6 +155,18 @@ def state_of(container: Inspected) -> ContainerState:
         standin=labels.get(_STANDIN_LABEL) == "true",
         project=labels.get(PROJECT_LABEL),
         failed_check=_failed_check(checks.get("Log") or ()),
+    )
+
+
+def listed(container: Inspected) -> ListedContainer:
+    """Return the container that an entry of a listing (Engine API, ContainerList) is of."""
+    labels: Mapping[str, str] = container.get("Labels") or {}
+    name = str(container["Names"][0]).removeprefix("/")
+    return ListedContainer(
+        id=container["Id"],
+        name=name,
+        service=labels.get(SERVICE_LABEL, name),
+        standin=labels.get(_STANDIN_LABEL) == "true",
     )
 
 

@@ -136,12 +136,10 @@ class Programs(Containers):
         """Remove the temporary containers and volumes that killed commands left behind."""
         for name in inventory.abandoned():
             self.remove(name)
-        with translated("docker volume rm"):
-            for volume in self._client.volume.list(
-                filters=[("label", f"{SCRATCH_LABEL}={self.project}")]
-            ):
-                if is_abandoned(volume.labels or {}):
-                    volume.remove()
+        for name, labels in self.volumes_with(f"{SCRATCH_LABEL}={self.project}").items():
+            if is_abandoned(labels):
+                with translated("docker volume rm"):
+                    self._client.volume.remove(name)
 
 
 def scratch_labels(project: str) -> dict[str, str]:

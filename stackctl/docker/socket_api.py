@@ -50,6 +50,19 @@ class SocketApi:
         found = self._get(f"/containers/{quote(container, safe='')}/json")
         return found if isinstance(found, dict) else None
 
+    def list_volumes(self, label: str) -> list[Mapping[str, Any]] | None:
+        """Return the volumes with a label, NAME or NAME=VALUE, as VolumeList describes them; None without an answer."""
+        found = self._get("/volumes", {"filters": json.dumps({"label": [label]})})
+        if not isinstance(found, dict):
+            return None
+        volumes = found.get("Volumes") or []
+        return volumes if isinstance(volumes, list) else None
+
+    def version(self) -> Mapping[str, Any] | None:
+        """Return the result of SystemVersion; None without an answer."""
+        found = self._get("/version")
+        return found if isinstance(found, dict) and found else None
+
     def usage(self, container: str) -> Usage | None:
         """Return the resource usage of a running container, from one reading; None without an answer.
 

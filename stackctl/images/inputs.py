@@ -1,9 +1,10 @@
 """Digests of the inputs of an image, which show whether an existing image is up to date.
 
-The digest of an image covers the instructions of its target in the Dockerfile and of the stages below it, and the files
-that these copy. So an edit only changes the digests of the images that contain it. What does not run is left out:
-comments and blank lines in Dockerfiles and Python files, and docstrings, which no program in these images reads. As
-that takes a second for all images, there is also a quick digest of all bytes: if it is unchanged, so is the other.
+The digest of an image covers the instructions of its target in the Dockerfile, of the stages below it and of those
+that they mount, and the files that all of these copy. So an edit only changes the digests of the images that contain
+it. What does not run is left out: comments and blank lines in Dockerfiles and Python files, and docstrings, which no
+program in these images reads. As that takes a second for all images, there is also a quick digest of all bytes: if it
+is unchanged, so is the other.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ NOT_COPIED = frozenset({"__pycache__", "tests"})
 
 _LENGTH = 16
 _STAGE = re.compile(r"FROM (?P<parent>\S+)(?: AS (?P<name>\S+))?", re.IGNORECASE)
+_MOUNTED = re.compile(r"--mount=from=(\w+),")
 _COPY = re.compile(r"(?:COPY|ADD)\s", re.IGNORECASE)
 _NO_CODE = frozenset({tokenize.COMMENT, tokenize.NL})
 _STATEMENT_FOLLOWS = frozenset({tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT})
@@ -70,7 +72,7 @@ def _parts(folder: Path, build: Mapping[str, Any], *, quick: bool) -> Iterator[s
 
 
 def _instructions(dockerfile: str, target: str | None) -> list[str]:
-    """Return the instructions of a target, by default the last stage, and of the stages that it is built on."""
+    """Return the instructions of a target, by default the last stage, and of the stages that it needs."""
     lines = [line for line in dockerfile.splitlines() if not line.lstrip().startswith("#")]
     stages: dict[str | None, list[str]] = {None: []}
     name: str | None = None
@@ -78,6 +80,8 @@ def _instructions(dockerfile: str, target: str | None) -> list[str]:
         if stage := _STAGE.fullmatch(instruction.strip()):
             name = stage["name"] or f"stage {len(stages)}"
             stages[name] = [*stages.get(stage["parent"], stages[None])]
+        for mounted in _MOUNTED.findall(instruction):
+            stages[name] += stages[mounted]
         if instruction.strip():
             stages[name].append(instruction.strip())
     return stages[target or name]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from stackctl.docker.engine import EngineInfo
 from stackctl.errors import EngineError
-from stackctl.images.lockfile import Lock
 from stackctl.project.project import Project
 from stackctl.services.releases import PLAN, Releases, Versions, current
+
+if TYPE_CHECKING:
+    from stackctl.images.lockfile import Lock
 
 
 def settle(

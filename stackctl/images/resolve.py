@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
@@ -11,12 +12,14 @@ from stackctl.errors import EngineError
 from stackctl.images import replacements
 from stackctl.images.build import RECORD, build, build_demo, outdated
 from stackctl.images.choice import Choice, Resolved
-from stackctl.images.lockfile import Lock
 from stackctl.images.sets import catalogue, pinned, reference, references, variables
 from stackctl.project import state
 from stackctl.project.project import ProjectState
 from stackctl.services.catalog import SetName
 from stackctl.services.releases import PLAN, Releases
+
+if TYPE_CHECKING:
+    from stackctl.images.lockfile import Lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,11 @@ def decide(
 ) -> Decision:
     """Choose an image set, without changing anything.
 
-    `auto` keeps the set that the project runs on (`previous`), so that its volumes are not opened by other versions;
-    without one it takes the set that stackctl.lock has. Without a lock either it takes upstream where its images are
-    present, the local set where that was loaded from a bundle, upstream where a registry gives it and our own image of
-    it can be built, and else the local set, which is built where it is not there yet. It keeps local images that are in
-    the place of upstream ones, too (`previous_pins`). Raises StackctlError where what is here is not what is locked.
+    `auto` keeps the set that the project uses (`previous`), so that its volumes are not opened by other versions;
+    without one it uses the set in stackctl.lock. Without a lock it chooses the first possibility among: upstream, if
+    its images exist locally; the local set, if it was loaded from a bundle; upstream, if it can be pulled and the
+    demo's image can be built; the local set, built if necessary. It also keeps local images that replace upstream ones
+    (`previous_pins`). Raises StackctlError if local images differ from the lock.
     """
     settled = choice if choice != "auto" else previous or (lock.set if lock else None)
     pins: dict[str, str] = {}
@@ -313,7 +316,7 @@ def present_set(engine: Engine, settings: Settings, releases: Releases, *, demo:
 
 
 def references_in_use(engine: Engine, settings: Settings, project: ProjectState) -> dict[str, str]:
-    """Return the image of every service: of the set that the project runs on, or else of the one that is here."""
+    """Return the image of every service, from the project's set or else the set that exists locally."""
     used = project.images or present_set(engine, settings, project.releases, demo=project.demo)
     return references(settings, used, project.releases, pins=project.pins)
 

@@ -10,7 +10,8 @@ from stackctl import __version__
 from stackctl.docker.engine import Engine
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EngineError
-from stackctl.images import lockfile, resolve, sets
+from stackctl.images import lock as locked
+from stackctl.images import resolve, sets
 from stackctl.images.choice import Resolved
 from stackctl.lifecycle import attach, demo_data, log_positions, reload, stored_data
 from stackctl.lifecycle.attach import Missing
@@ -68,7 +69,7 @@ def _obtain_images(plan: UpPlan, project: Project, observer: Observer) -> Resolv
         plan.facts.images,
         demo=plan.state.demo,
         progress=observer.step,
-        lock=lockfile.read(),
+        lock=locked.read(),
     )
     if resolved.reason:
         observer.note(resolved.reason)

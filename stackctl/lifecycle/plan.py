@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from stackctl.docker.engine import Engine, EngineInfo
 from stackctl.docker.inventory import Inventory, OwnContainer
 from stackctl.docker.requirements import release
-from stackctl.images import lockfile, releases, resolve, sets
+from stackctl.images import lock as locked
+from stackctl.images import releases, resolve, sets
 from stackctl.images.choice import Choice
 from stackctl.images.resolve import Decision
 from stackctl.lifecycle import attach, demo_data, preflight, stored_data
@@ -277,7 +278,7 @@ def gather(
     `step` is called with each step that begins. Raises StackctlError for whatever prevents an `up`: failed preflight
     checks, or an image lock that does not match.
     """
-    lock = lockfile.read()
+    lock = locked.read()
     state = replace(
         attach.next_state(project, request),
         releases=releases.settle(project, versions, lock=lock),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stackctl.docker.models import ContainerState
+from stackctl.docker.models import ContainerState, ListedContainer
 from stackctl.errors import StackctlError
 from stackctl.images.choice import Resolved
 from stackctl.lifecycle import grafana
@@ -43,7 +43,7 @@ class Up:
 def wait_for_readiness(
     project: Project,
     engine: Engine,
-    containers: Mapping[str, ContainerState],
+    containers: Mapping[str, ContainerState | ListedContainer],
     timeout: float,
     observer: Observer,
 ) -> list[Progress]:
@@ -62,7 +62,10 @@ def wait_for_readiness(
 
 
 def set_grafana_password(
-    project: Project, engine: Engine, containers: Mapping[str, ContainerState], observer: Observer
+    project: Project,
+    engine: Engine,
+    containers: Mapping[str, ContainerState | ListedContainer],
+    observer: Observer,
 ) -> None:
     """Reset Grafana's admin password if Grafana rejects the current one: its data keeps the first password.
 

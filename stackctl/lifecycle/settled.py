@@ -12,7 +12,7 @@ import hmac
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from stackctl import __version__
 from stackctl.config.registry import LOCK_FILE
 from stackctl.docker.engine import Engine
 from stackctl.docker.inventory import HASH_LABEL, SCRATCH_LABEL
-from stackctl.docker.models import PROJECT_LABEL, Inspected
+from stackctl.docker.models import PROJECT_LABEL, Inspected, ListedContainer, listed
 from stackctl.errors import StackctlError, UsageError
 from stackctl.images.choice import Choice, Resolved
 from stackctl.lifecycle.requested import requested_state
@@ -55,6 +55,8 @@ class Settled:
 
     resolved: Resolved
     rendering: Rendering
+    containers: Mapping[str, ListedContainer]
+    """By service."""
 
 
 def recall(project: Project, asked: Asked, engine: Engine) -> Settled | None:
@@ -74,7 +76,7 @@ def recall(project: Project, asked: Asked, engine: Engine) -> Settled | None:
     if record.get("inputs") != _inputs(project, state, asked, engine):
         return None
     containers = _containers(engine)
-    if containers is None or record.get("containers") != containers:
+    if containers is None or record.get("containers") != _digest(containers):
         return None
     try:
         return Settled(
@@ -86,6 +88,7 @@ def recall(project: Project, asked: Asked, engine: Engine) -> Settled | None:
                 alerts_left_out=(),
                 panels_left_out=(),
             ),
+            {one.service: one for one in map(listed, containers)},
         )
     except (KeyError, TypeError, AttributeError):
         return None
@@ -104,7 +107,7 @@ def record(
         _RECORD,
         {
             "inputs": _inputs(project, state, asked, engine),
-            "containers": containers,
+            "containers": _digest(containers),
             "images": resolved.name,
             "channels": rendering.channels,
             "left_out": rendering.left_out,
@@ -168,32 +171,38 @@ def _parts(
         yield _text(path) or b""
 
 
-def _containers(engine: Engine) -> str | None:
-    """Digest the project's containers; None if the engine does not list them, or one of them needs an `up`.
-
-    The engine lists an image's ID instead of its name once the name refers to another image.
-    """
+def _containers(engine: Engine) -> list[Inspected] | None:
+    """Return the project's containers; None if the engine does not list them, or one of them needs an `up`."""
     listing = engine.listing()
     if listing is None:
         return None
-    labelled = [(one, one.get("Labels") or {}) for one in listing]
-    if any(labels.get(SCRATCH_LABEL) == engine.project for _, labels in labelled):
+    if any(_labels(one).get(SCRATCH_LABEL) == engine.project for one in listing):
         return None
-    own = [(one, labels) for one, labels in labelled if labels.get(PROJECT_LABEL) == engine.project]
-    if not own or not all(_runs(one) for one, _ in own):
-        return None
+    own = [one for one in listing if _labels(one).get(PROJECT_LABEL) == engine.project]
+    return own if own and all(map(_runs, own)) else None
+
+
+def _digest(containers: Iterable[Inspected]) -> str:
+    """Digest what an `up` goes by.
+
+    The engine lists an image's ID instead of its name once the name refers to another image.
+    """
     described = sorted(
         [
             one["Id"],
             one["Names"],
             one["Image"],
             one["ImageID"],
-            labels.get(HASH_LABEL),
+            _labels(one).get(HASH_LABEL),
             _networks(one),
         ]
-        for one, labels in own
+        for one in containers
     )
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+def _labels(container: Inspected) -> Mapping[str, str]:
+    return container.get("Labels") or {}
 
 
 def _runs(container: Inspected) -> bool:

@@ -1,6 +1,6 @@
-"""Bringing the stack up: where nothing has changed by a look, else by a plan that is carried out.
+"""Starts the stack: checks an unchanged one, and plans and carries out everything else.
 
-The plan and its execution are imported where they are needed: an `up` that finds nothing to change needs neither.
+The plan and its execution are imported where they are used, because an `up` that finds nothing to change needs neither.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from stackctl.readiness.observer import Observer
 from stackctl.services.releases import Versions
 
 if TYPE_CHECKING:
+    from stackctl.docker.engine import Engine
     from stackctl.lifecycle.plan import UpPlan
 
 
@@ -45,8 +46,9 @@ def up(
             down.finish(project, observer)
             hold.settle()
         asked = Asked(request, choice, versions)
-        if known := settled.recall(project, asked, project.engine()):
-            return _repeat(known, project, timeout=timeout, observer=observer)
+        engine = project.engine()
+        if known := settled.recall(project, asked, engine):
+            return _repeat(known, project, engine, timeout=timeout, observer=observer)
         from stackctl.lifecycle.apply import apply
         from stackctl.lifecycle.plan import gather, plan_up
 
@@ -91,13 +93,13 @@ def dry_run(
     return plan_up(facts)
 
 
-def _repeat(known: Settled, project: Project, *, timeout: float, observer: Observer) -> Up:
+def _repeat(
+    known: Settled, project: Project, engine: Engine, *, timeout: float, observer: Observer
+) -> Up:
     """Check that an unchanged stack is ready. Raises StackctlError as `up` does."""
     _tell_doubts(project, observer)
-    engine = project.engine()
-    containers = engine.containers()
-    ready = wait_for_readiness(project, engine, containers, timeout, observer)
-    set_grafana_password(project, engine, containers, observer)
+    ready = wait_for_readiness(project, engine, known.containers, timeout, observer)
+    set_grafana_password(project, engine, known.containers, observer)
     return Up(
         known.resolved, known.rendering, ready, changed=(), left_out=(), missing=(), unseen=None
     )

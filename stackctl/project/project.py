@@ -27,7 +27,7 @@ from stackctl.util import environment, paths
 from stackctl.util.redaction import redacted
 
 if TYPE_CHECKING:
-    from stackctl.docker.engine import Engine
+    from stackctl.docker.engine import Engine, EngineInfo
 
 _RECORD = "project.json"
 
@@ -108,6 +108,11 @@ class Project:
         """The project's secrets; those that are missing are generated."""
         return Secrets(self.settings, self.state)
 
+    @cached_property
+    def _engine_info(self) -> list[EngineInfo]:
+        """The properties of the engine, which do not depend on the state and are queried once."""
+        return []
+
     def redacted(self, text: str) -> str:
         """Return a text, such as a program's output, with this project's secrets removed."""
         # Reading the generated secrets registers them for redaction.
@@ -143,6 +148,7 @@ class Project:
             files=[path for path in files if path.is_file()],
             directory=directory,
             present=self.present(state),
+            known=self._engine_info,
         )
 
     def whole_engine(self) -> Engine:

@@ -11,7 +11,7 @@ from typing import Literal
 from stackctl.clients.base import local_http_client
 from stackctl.config.settings import Settings
 from stackctl.docker.engine import Engine
-from stackctl.docker.models import ContainerState
+from stackctl.docker.models import ContainerState, ListedContainer
 from stackctl.errors import StackctlError
 from stackctl.readiness import probes
 from stackctl.readiness.probes import Hopeless, NotYet, Prober
@@ -51,7 +51,7 @@ async def wait(
     *,
     timeout: float,
     changed: Callable[[Progress], None],
-    containers: Mapping[str, ContainerState] | None = None,
+    containers: Mapping[str, ContainerState | ListedContainer] | None = None,
 ) -> list[Progress]:
     """Wait until every service is ready, and return how long each took.
 
@@ -77,7 +77,7 @@ async def wait(
 
 async def _wait_one(
     service: Service,
-    container: ContainerState | None,
+    container: ContainerState | ListedContainer | None,
     prober: Prober,
     began: float,
     timeout: float,

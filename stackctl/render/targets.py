@@ -102,10 +102,10 @@ def _containers(rules: list[dict[str, Any]], present: MonitoredServices) -> None
 def leave_out(
     files: MutableMapping[str, bytes], present: MonitoredServices
 ) -> tuple[list[str], list[str]]:
-    """Take the rules and panels about absent services alone, or about containers nobody sees, out of the files.
+    """Remove rules and panels that are only about unmonitored services, or about containers without metrics.
 
-    Returns the names of the removed alerts, and of the removed panels with their dashboards. An alert counts as removed
-    only if none of its rules is left.
+    Return the names of the removed alerts, and of the removed panels with their dashboards. An alert only counts as
+    removed if none of its rules is left.
     """
     if not present.left_out and present.container_metrics:
         return [], []

@@ -1,4 +1,4 @@
-"""Delays SIGINT, SIGTERM and SIGHUP while something must not be interrupted, and notices them while sleeping."""
+"""Delays SIGINT, SIGTERM and SIGHUP while something must not be interrupted, and lets them end a sleep."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ SMTP_TLS = ("auto", "starttls", "implicit", "none")
 """How the connection to the mail server is encrypted. `auto` is `implicit` on port 465, else `starttls`."""
 
 _ESCAPE = "%[0-9A-Fa-f]{2}"
-_URL = re.compile(
-    rf"""
+# Patterns are compiled when a setting needs them: few are set, and a command that starts reads them all.
+_URL = rf"""(?xi)
     https?://
     ((?:[A-Za-z0-9._:~!$&'()*+,;=@-]|{_ESCAPE})*@)?
     (?: \[(?P<ip>[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)\] | [A-Za-z0-9._~!$&'()*+,;=\x80-\U0010ffff-]+ )
@@ -29,9 +29,7 @@ _URL = re.compile(
     (?: / (?: [^\x00-\x1f\x7f%?\#] | {_ESCAPE} )* )?
     (?: \? [^\x00-\x1f\x7f\#]* )?
     (?: \# (?: [^\x00-\x1f\x7f%] | {_ESCAPE} )* )?
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+    """
 
 # E-mail addresses as Go's net/mail, and thus Alertmanager, parses them: RFC 5322 with letters of all scripts. Groups
 # and domains in brackets are left out, because not every release of it accepts them.
@@ -44,16 +42,14 @@ _MAILBOX = rf"(?:{_SPEC}|(?:{_PHRASE})?< *{_SPEC}>){_COMMENT}"
 
 # https://www.mongodb.com/docs/manual/reference/connection-string, as the Go driver reads it (its package connstring).
 _WORD = rf"(?:[^/:@%]|{_ESCAPE})*"
-_MONGODB_URI = re.compile(
-    rf"mongodb(?P<srv>\+srv)?://(?P<user>{_WORD}(?::{_WORD})?@)?(?P<hosts>[^/?@]+)(?(user)(?:/.*)?|(?:/[^@]*)?)",
-    re.DOTALL,
+_MONGODB_URI = (
+    rf"(?s)mongodb(?P<srv>\+srv)?://(?P<user>{_WORD}(?::{_WORD})?@)?"
+    r"(?P<hosts>[^/?@]+)(?(user)(?:/.*)?|(?:/[^@]*)?)"
 )
-_MONGODB_HOST = re.compile(rf"(?:(?:[^:%\[\]]|{_ESCAPE})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+_MONGODB_HOST = rf"(?:(?:[^:%\[\]]|{_ESCAPE})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
 
 # https://www.rfc-editor.org/rfc/rfc7468, section 5
-_CERTIFICATE = re.compile(
-    r"-----BEGIN CERTIFICATE-----.*?(?:-----END CERTIFICATE-----|\Z)", re.DOTALL
-)
+_CERTIFICATE = r"(?s)-----BEGIN CERTIFICATE-----.*?(?:-----END CERTIFICATE-----|\Z)"
 
 # https://pkg.go.dev/github.com/distribution/reference
 _COMPONENT = "[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
@@ -117,7 +113,7 @@ def url(value: str) -> str:
     They are written in Go, whose net/url is stricter than Python's urllib about characters in the host, ports that are
     not numbers, invalid escapes in the path, and surrounding spaces.
     """
-    found = _URL.fullmatch(value)
+    found = re.fullmatch(_URL, value)
     if found is None or int(found["port"] or 0) > 65535:
         raise ValueError("expected an http:// or https:// URL")
     if found["ip"]:
@@ -188,7 +184,7 @@ def certificates(value: str) -> str:
     if "PRIVATE KEY-----" in content:
         raise ValueError("it contains a private key, which containers must not receive")
     try:
-        for found in _CERTIFICATE.findall(content) or [""]:
+        for found in re.findall(_CERTIFICATE, content) or [""]:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=found)
     except (ssl.SSLError, ValueError):
         raise ValueError("expected a PEM file with certificates") from None
@@ -308,7 +304,7 @@ def mirror(value: str) -> str:
 
 def mongodb_uri(value: str) -> str:
     """Accept the connection string of a MongoDB server or cluster, as the exporter's driver parses it."""
-    found = _MONGODB_URI.fullmatch(value)
+    found = re.fullmatch(_MONGODB_URI, value)
     if found is None:
         raise ValueError(
             "expected mongodb://USER:PASSWORD@HOST:PORT/ or mongodb+srv://USER:PASSWORD@HOST/, with / : @ and %"
@@ -320,7 +316,7 @@ def mongodb_uri(value: str) -> str:
             "mongodb+srv:// requires one host without a port, whose DNS entry lists the servers"
         )
     for one in hosts:
-        if not _MONGODB_HOST.fullmatch(one):
+        if not re.fullmatch(_MONGODB_HOST, one):
             raise ValueError("expected a host after the @, optionally with a port from 1 to 65535")
         if ":" in one.rpartition("]")[2]:
             port(one.rpartition(":")[2])
@@ -333,7 +329,7 @@ def names_one_mongodb(value: str) -> bool:
 
 
 def _mongodb_hosts(value: str) -> list[str]:
-    found = _MONGODB_URI.fullmatch(value)
+    found = re.fullmatch(_MONGODB_URI, value)
     # The driver ignores empty hosts.
     return [host for host in found["hosts"].split(",") if host] or [""] if found else []
 

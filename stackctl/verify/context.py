@@ -13,6 +13,7 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.config.registry import DEFAULT_RUNBOOKS
 from stackctl.config.settings import Settings
 from stackctl.project import container_metrics
 from stackctl.project.project import Project
@@ -25,6 +26,8 @@ from stackctl.verify.load_runner import LoadRunner
 from stackctl.verify.model import Context
 
 _LOADED = "rust-core-engine"
+_SHARED_SECONDS = 0.2
+"""For how long an answer serves every check that asks the same: less than a check pauses before it is repeated."""
 
 
 @contextlib.asynccontextmanager
@@ -39,11 +42,15 @@ async def open_context(
     present = project.present()
     talking = next((name for name in WITH_HEALTH if name in present.targets), None)
     async with (
-        PrometheusClient(settings.url("prometheus")) as prometheus,
-        AlertmanagerClient(settings.url("alertmanager")) as alertmanager,
+        PrometheusClient(settings.url("prometheus"), shared_seconds=_SHARED_SECONDS) as prometheus,
+        AlertmanagerClient(
+            settings.url("alertmanager"), shared_seconds=_SHARED_SECONDS
+        ) as alertmanager,
         LokiClient(settings.url("loki")) as loki,
         GrafanaClient(
-            settings.url("grafana"), password=project.secrets.get("GRAFANA_PASSWORD")
+            settings.url("grafana"),
+            password=project.secrets.get("GRAFANA_PASSWORD"),
+            shared_seconds=_SHARED_SECONDS,
         ) as grafana,
         SinkClient(settings.url("notification-sink")) as sink,
         BlackboxClient(settings.url("blackbox-exporter")) as blackbox,
@@ -70,6 +77,7 @@ async def open_context(
                 waiting,
             ),
             blackbox=blackbox,
+            runbooks=settings["RUNBOOK_BASE_URL"] or DEFAULT_RUNBOOKS,
             containers=project.engine().containers,
             unseen=project.choices.unseen,
             remedy_for_unseen=partial(_remedy_for_unseen, project),

@@ -9,14 +9,15 @@ import datetime as dt
 import functools
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from stackctl.snapshot import dashboard as dashboards
-from stackctl.snapshot import queries, timerange
-from stackctl.snapshot.dashboard import Panel
-from stackctl.snapshot.queries import Answer
 from stackctl.util import paths
 from stackctl.verify import age
 from stackctl.verify.model import Check, Context, Finding, skipped
+
+if TYPE_CHECKING:
+    from stackctl.snapshot.dashboard import Panel
+    from stackctl.snapshot.queries import Answer
 
 _RANGE = "now-15m"
 
@@ -26,6 +27,10 @@ async def _panels(name: str, context: Context) -> Finding:
         return skipped("data for every query", "no application is running")
     if name not in context.expected_dashboards:
         return skipped("data for every query", "nothing that this dashboard shows is monitored")
+    # Imported here: a quick `verify` asks none of this.
+    from stackctl.snapshot import dashboard as dashboards
+    from stackctl.snapshot import queries, timerange
+
     dashboard = dashboards.load(name, context.dashboards)
     times = timerange.parse(_RANGE, "now", dt.datetime.now(dt.UTC))
     answers = await queries.ask(dashboard, times, context.prometheus, context.loki)

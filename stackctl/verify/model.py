@@ -16,6 +16,7 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.config.registry import DEFAULT_RUNBOOKS
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EXIT_NOT_RUNNING, EXIT_NOT_SETTLED, EXIT_TOO_YOUNG
 from stackctl.project import container_metrics
@@ -73,6 +74,8 @@ class Context:
     """The keys of the configured channels, as in the sink: slack, pagerduty, email."""
     drills: DrillRunner
     blackbox: BlackboxClient
+    runbooks: str = DEFAULT_RUNBOOKS
+    """The base URL of the runbooks."""
     tally: DeliveryCounter = field(default_factory=DeliveryCounter)
     containers: Callable[[], Mapping[str, ContainerState]] = _no_containers
     """Return the stack's current containers by service."""

@@ -28,7 +28,7 @@ COMPONENTS = ("infrastructure", "trading", "ai", "database")
 
 TEST_ALERT = "StackctlVerify"
 _SUMMARY = "A test alert of stackctl verify: nothing is wrong"
-_RUNBOOK = "https://github.com/bot-core/bot-core/blob/main/docs/runbooks/SERVICE_DOWN_RUNBOOK.md"
+_RUNBOOK = "SERVICE_DOWN_RUNBOOK.md"
 _LIFETIME = dt.timedelta(minutes=5)
 """After this time an alert ends by itself, in case stackctl cannot end it."""
 _PAUSE = 0.5
@@ -63,12 +63,12 @@ def receivers(severity: str, component: str) -> set[str]:
 
 
 def expected(severity: str, component: str, at: dt.datetime) -> Counter[Key]:
-    """Return who must be notified of an alert at this time, and how often."""
+    """Return how many messages an alert at this time must send, by channel."""
     return deliveries(receivers(severity, component), at)
 
 
 def deliveries(names: Iterable[str], at: dt.datetime) -> Counter[Key]:
-    """Return what receivers deliver of an alert at this time, and how often; business hours are in UTC."""
+    """Return how many messages receivers send for an alert at this time, by channel; business hours are in UTC."""
     closed = at.weekday() >= 5 or not 9 <= at.hour < 17
     return Counter(
         (channel.key, channel.delivers[receiver])
@@ -125,7 +125,7 @@ class _Exercise:
             "annotations": {
                 "summary": _SUMMARY,
                 "description": f"Sent for {self.labels['service']}",
-                "runbook_url": _RUNBOOK,
+                "runbook_url": f"{self.context.runbooks}/{_RUNBOOK}",
             },
             "startsAt": self.began.isoformat(),
             "endsAt": ends.isoformat(),
@@ -218,7 +218,8 @@ async def _exercise(severity: str, component: str, context: Context) -> Finding:
         *_compared("when it fired", fired, exercise),
         *_compared("when it was resolved", resolved, exercise),
         *itertools.chain.from_iterable(
-            _rendering(one, service) for one in (*fired.messages, *resolved.messages)
+            _rendering(one, service, context.runbooks)
+            for one in (*fired.messages, *resolved.messages)
         ),
     ]
     told = sorted(" ".join(key) for key in exercise.wanted) + [
@@ -263,7 +264,7 @@ def _compared(when: str, told: _Told, exercise: _Exercise) -> list[str]:
     return problems
 
 
-def _rendering(message: Message, service: str) -> list[str]:
+def _rendering(message: Message, service: str, runbooks: str) -> list[str]:
     """Return what is wrong with a message's text; a failed template leaves these marks."""
     text = f"{message.title}\n{message.text}"
     name = " ".join(key_of(message))
@@ -273,7 +274,7 @@ def _rendering(message: Message, service: str) -> list[str]:
     channel = _CHANNELS.get(message.channel)
     if (channel is None or channel.shows_summary) and _SUMMARY not in text:
         problems.append(f"{name} does not show the summary")
-    if _RUNBOOK not in text:
+    if f"{runbooks}/{_RUNBOOK}" not in text:
         problems.append(f"{name} does not link the runbook")
     return problems
 

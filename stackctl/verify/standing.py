@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 
 import httpx
 
@@ -23,6 +24,8 @@ from stackctl.project.project import Project
 from stackctl.services.catalog import Alive, Service
 from stackctl.util.redaction import redacted
 from stackctl.verify.model import Obstacle
+
+T = TypeVar("T")
 
 START_SECONDS = 60.0
 """How long a service may take to start: the start_period in the compose files."""
@@ -114,6 +117,17 @@ async def require_ours(
 
     running = [name for name in _INSIDE if name in containers and containers[name].running]
     await asyncio.gather(*map(compare, running))
+
+
+async def beside(condition: Coroutine[Any, Any, None], work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`. `condition` runs concurrently; if it raises, the work is cancelled at once."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(condition)
+            done = group.create_task(work)
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return done.result()
 
 
 def _began(text: str) -> float | None:

@@ -499,7 +499,7 @@ class _Drop:
             )
         source = values.get("source")
         if values.get("value") is not None and (source is None or values.get("expression")):
-            raise ValueError("`value` needs a `source`, and no `expression` beside it")
+            raise ValueError("`value` needs a `source` and excludes `expression`")
         self._reason = str(values.get("drop_counter_reason") or "drop_stage")
         self._sources = tuple(map(str, source if isinstance(source, list) else [source or ""]))
         self._has_source = source is not None

@@ -57,12 +57,12 @@ class Bench:
         return self.folder / PROJECT
 
     def stackctl(self, *arguments: str) -> list[str]:
-        """Give a call of the installed command, as a user makes it."""
+        """Return a call of the installed command, as a user makes it."""
         options = ["-p", PROJECT, "--env-file", str(self.folder / "bench.env")]
         return [str(Path(sys.executable).with_name("stackctl")), *options, *arguments]
 
     def compose(self, *arguments: str) -> list[str]:
-        """Give a call of docker compose on the same files with the same .env."""
+        """Return a call of docker compose on the same files with the same .env."""
         files = [
             "-f",
             str(paths.compose() / "docker-compose.yml"),
@@ -342,7 +342,7 @@ def rules(bench: Bench) -> Iterator[str]:
 
 
 def _cpu_limits(bench: Bench) -> dict[str, float]:
-    """Give each service's limit in processors."""
+    """Return each service's limit in processors."""
     services: dict[str, Any] = {}
     for name in ("docker-compose.yml", "demo.yml"):
         services |= yaml.safe_load((paths.compose() / name).read_text())["services"]
@@ -390,7 +390,7 @@ def growth(bench: Bench, runs: int) -> Iterator[str]:
         )
     yield from _table(
         "With more scrape targets",
-        ("targets beside the stack's own", "verify", "against 10", "status", "against 10"),
+        ("targets in addition to the stack's own", "verify", "against 10", "status", "against 10"),
         rows,
     )
 

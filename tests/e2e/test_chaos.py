@@ -54,7 +54,7 @@ def held(stack: Stack, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def memory_share(stack: Stack, service: str) -> float:
-    """Give how much of its memory limit a container uses, in percent."""
+    """Return how much of its memory limit a container uses, in percent."""
     stats = docker(
         "stats", "--no-stream", "--format", "{{.MemPerc}}", stack.container(service)
     ).strip()
@@ -62,7 +62,7 @@ def memory_share(stack: Stack, service: str) -> float:
 
 
 def file_size(stack: Stack) -> int:
-    """Give the size of the file in Redis's volume, 0 where there is none."""
+    """Return the size of the file in Redis's volume, 0 where there is none."""
     script = f"if [ -e {FILE} ]; then wc -c <{FILE}; else echo 0; fi"
     return int(docker("exec", stack.container("redis"), "sh", "-c", script))
 
@@ -149,7 +149,7 @@ def test_slow_delays_answers_or_says_that_the_kernel_cannot(stack: Stack) -> Non
 
 
 def queues(stack: Stack) -> str:
-    """Give the queueing disciplines in the container's network name space."""
+    """Return the queueing disciplines in the container's network name space."""
     return docker(
         "run",
         "--rm",

@@ -49,7 +49,7 @@ def start_service(*options: str) -> None:
 
 
 def place() -> dict[str, Any]:
-    """Give what the service's container is on the network, without what is new at every connection."""
+    """Return what the service's container is on the network, without what is new at every connection."""
     found: dict[str, Any] = json.loads(
         docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", SERVICE)
     )[NETWORK]

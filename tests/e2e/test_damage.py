@@ -158,7 +158,7 @@ def test_a_corrupt_write_ahead_log_is_repaired_and_told(stack: Stack) -> None:
 
 @contextlib.contextmanager
 def spoiled(stack: Stack, name: str, old: str, new: str) -> Iterator[None]:
-    """A rendered file with something else in it while the body runs; the programs are told by the caller."""
+    """A rendered file with other content while the body runs; the caller reloads the programs."""
     path = stack.folder / "state" / PROJECT / "config" / name
     text = path.read_text()
     assert old in text

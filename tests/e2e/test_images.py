@@ -118,7 +118,7 @@ def make(tmp_path: Path) -> Iterator[Callable[[str, bytes], str]]:
 
 @pytest.fixture
 def mirror(tmp_path: Path, make: Callable[[str, bytes], str]) -> Iterator[str]:
-    """A registry that has a small image in the place of each upstream one; what was pulled from it goes at the end."""
+    """A registry with a small image for each upstream one; images pulled from it are removed at the end."""
     with registry(tmp_path) as address:
         for reference in mirrored(address).values():
             make(reference, reference.encode())
@@ -266,7 +266,7 @@ def test_an_image_of_ones_own_that_is_nowhere_is_one_line_before_anything_starts
 
 @pytest.fixture
 def laptop(tmp_path: Path, make: Callable[[str, bytes], str]) -> Laptop:
-    """A laptop that has an image of its own in the place of each, three of them large, and ports that are free."""
+    """A laptop with its own image for each service, three of them large, and with free ports."""
     values: dict[str, str] = {}
     for place, variable in enumerate(VARIABLES):
         reference = f"{PROJECT}/{variable.lower()}:1"

@@ -49,7 +49,7 @@ def labelled(kind: str, *options: str) -> list[str]:
 
 
 def mounts() -> list[tuple[str, str, str]]:
-    """Give (type, source or volume, path in the container) of every mount of the project's containers."""
+    """Return (type, source or volume, path in the container) of every mount of the project's containers."""
     found = json.loads(docker("inspect", *labelled("container", "-a")))
     return [
         (mount["Type"], mount.get("Name") or mount["Source"], mount["Destination"])

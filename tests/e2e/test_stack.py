@@ -379,7 +379,7 @@ def test_a_demo_switch_turns_what_the_service_does(stack: Stack) -> None:
 
 
 def samples(stack: Stack, series: str, labels: str = "") -> list[tuple[float, float]]:
-    """Give (time of the evaluation, value) of the last minutes of ServiceDown's series for rust-core-engine."""
+    """Return (time of the evaluation, value) of the last minutes of ServiceDown's series for rust-core-engine."""
     query = f'{series}{{alertname="ServiceDown", service="rust-core-engine"{labels}}}[10m]'
     answer = httpx.get(f"{stack.settings.url('prometheus')}/api/v1/query", params={"query": query})
     found = answer.json()["data"]["result"]

@@ -23,6 +23,7 @@ _REAL = (
         "cat",
         "dirname",
         "env",
+        "flock",
         "head",
         "mktemp",
         "nohup",
@@ -53,6 +54,7 @@ for word in "$@"; do
   esac
   case "$word" in
     docker.io/*) printf '#!/bin/sh\\ntouch "$STATE/engine"\\n' > "$BIN/dockerd"; chmod +x "$BIN/dockerd" ;;
+    mmdebstrap) printf '#!/bin/sh\\n' > "$BIN/mmdebstrap"; chmod +x "$BIN/mmdebstrap" ;;
     docker-cli/*) chmod +x "$BIN/docker" ;;
     docker-compose/*) echo 2.26.1 > "$STATE/compose" ;;
   esac
@@ -94,7 +96,7 @@ class Machine:
         (self.root / "etc/os-release").write_text(f'ID={name}\nVERSION_CODENAME="{codename}"\n')
 
     def has(self, *names: str, compose: str = "2.26.1") -> Machine:
-        """Give it an engine with Compose, and files of `state`."""
+        """Return it an engine with Compose, and files of `state`."""
         (self.state / "engine").touch()
         (self.state / "compose").write_text(f"{compose}\n")
         for name in names:
@@ -148,6 +150,13 @@ def test_a_bare_debian_of_root_gets_everything(machine: Machine) -> None:
     source = (machine.root / "etc/apt/sources.list.d/stackctl-engine.sources").read_text()
     assert f"URIs: {MIRROR}\nSuites: trixie\n" in source
     assert (machine.state / "engine").exists()
+
+
+def test_a_bare_machine_that_builds_the_local_set_asks_apt_once(machine: Machine) -> None:
+    done = bare(machine).run("ensure-docker", "--local-set")
+    assert done.returncode == 0, done.stderr
+    assert machine.installed[-1] == "mmdebstrap"
+    assert done.stderr.count("installing") == 1
 
 
 def test_where_all_is_there_nothing_is_changed(machine: Machine) -> None:
@@ -330,7 +339,7 @@ def test_where_no_newer_engine_can_be_had_its_tests_are_skipped_and_fail_in_ci(
     (machine.state / "mirror").write_text(f"{mirror} main\n" if mirror else "")
     (machine.state / "apt-fails").touch()
     machine.program("ip")
-    for name in ("mkdir", "dpkg", "flock"):
+    for name in ("mkdir", "dpkg"):
         (machine.bin / name).symlink_to(shutil.which(name) or name)
     # Its own options come before the word that says what to do.
     drop_options = (

@@ -171,7 +171,7 @@ def test_a_volume_of_somebody_elses_is_refused_before_anything_is_asked_or_touch
     else:
         docker.in_use = {NAMES["loki_data"]: ["their-loki"]}
     with pytest.raises(
-        StackctlError, match="bot-core_loki_data (does not belong|is in use)"
+        StackctlError, match=r"bot-core_loki_data (does not belong|is in use)"
     ) as caught:
         restoring(whole)
     assert caught.value.remedy

@@ -198,11 +198,11 @@ def test_a_fault_that_the_engine_refused_is_not_in_the_journal(journal: Journal,
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("anew", [False, True], ids=["gone", "made anew"])
+@pytest.mark.parametrize("recreated", [False, True], ids=["gone", "recreated"])
 def test_healing_a_container_that_is_gone_touches_no_container(
-    journal: Journal, kind: str, anew: bool
+    journal: Journal, kind: str, recreated: bool
 ) -> None:
-    engine = ChaosEngine(*([container("loki", id="id-new")] if anew else []))
+    engine = ChaosEngine(*([container("loki", id="id-new")] if recreated else []))
     engine.images.add("stackctl/loki:local")
     journal.begin(kind, "loki", "id-gone", DETAILS.get(kind))
     assert [record.kind for record in heal_all(engine, journal)] == [kind]
@@ -289,7 +289,7 @@ def test_processes_that_write_the_journal_at_once_keep_each_others_faults(
 
 
 def refusal(journal: Journal, engine: ChaosEngine, kind: str) -> StackctlError:
-    """Give the error of a fault that is refused, having seen that nothing was done for it."""
+    """Return the error of a fault that is refused, having seen that nothing was done for it."""
     with pytest.raises(StackctlError) as caught, injected(engine, journal, FAULTS[kind], "loki"):
         pytest.fail("the body must not run")
     assert set(engine.verbs) <= {"build"}

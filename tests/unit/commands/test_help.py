@@ -123,7 +123,7 @@ def test_the_settings_topic_has_each_setting_once_below_its_heading() -> None:
 
 
 def calls(text: str) -> list[list[str]]:
-    """Give the calls of stackctl in blocks and in the running text, without what a shell takes of them."""
+    """Return the calls of stackctl in blocks and in the running text, without what a shell takes of them."""
     blocks = re.findall(r"^    (?:.*?(?:&&|\|\|) )?(stackctl [^#\n>|&]+)", text, re.MULTILINE)
     return [found.split() for found in [*blocks, *re.findall(r"`(stackctl [^`]+)`", text)]]
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("own_folders", "no_engine")
 
 
 class LoggingEngine(MemoryEngine):
-    """Has what its services logged; an error in the place of lines is raised behind the others."""
+    """Has the logs of its services; an error among the lines is raised after the others."""
 
     def __init__(self, logged: Mapping[str, list[bytes | EngineError]]) -> None:
         super().__init__(*map(container, logged))

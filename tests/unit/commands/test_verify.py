@@ -56,7 +56,7 @@ def engine(
 
 
 class Ran:
-    """Checks in the place of the real ones, and which of them were asked."""
+    """Checks that replace the real ones, and a record of those that ran."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, ok: bool = True) -> None:
         self.asked: list[str] = []
@@ -351,9 +351,19 @@ def test_the_gravest_state_decides_the_exit_code(
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [((), ["loki.quick"]), (("notifications.told",), ["notifications.told"])],
+    ids=["quick", "acting"],
+)
 @pytest.mark.parametrize(("there", "code"), [(1.25, 0), (2.5, 1)])
 def test_a_program_at_our_address_that_is_not_ours_is_never_taken_for_it(
-    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, there: float, code: int
+    engine: MemoryEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    there: float,
+    code: int,
+    words: tuple[str, ...],
+    asked: list[str],
 ) -> None:
     ran = Ran(monkeypatch)
     monkeypatch.setattr(engine, "execute", lambda *_: "process_start_time_seconds 1.25\n")
@@ -361,10 +371,14 @@ def test_a_program_at_our_address_that_is_not_ours_is_never_taken_for_it(
     with serving({"/metrics": page}) as server:
         port = server.url.rpartition(":")[2]
         ports = {f"{name}_PORT": port for name in ("PROMETHEUS", "ALERTMANAGER", "GRAFANA", "LOKI")}
-        done = verify(env=ports)
-    assert done.returncode == code
-    assert ran.asked == ["loki.quick"] * (not code)
-    if code:
+        done = verify(*words, env=ports)
+    assert done.returncode == code, done.stderr
+    if not code:
+        assert ran.asked == asked
+    else:
+        # Quick checks only read, and may have begun by then.
+        assert ran.asked in ([], asked) if not words else ran.asked == []
+        assert done.stdout == ""
         assert re.fullmatch(
             rf"stackctl: {server.url} is not served by (prometheus|alertmanager|grafana|loki)"
             r" of project bot-core; `docker ps` shows which container publishes that port;"

@@ -1,4 +1,4 @@
-"""`--watch`: anew until Ctrl-C, which is quietly 130; on a terminal and in a pipe."""
+"""`--watch`: refreshes until Ctrl-C, which exits with 130 without a message; on a terminal and in a pipe."""
 
 from __future__ import annotations
 

@@ -1034,7 +1034,7 @@ def test_lock_check_and_list_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 def checked(
     engine: ImageEngine, monkeypatch: pytest.MonkeyPatch, lock: Lock
 ) -> tuple[int, list[str]]:
-    """Give the exit code of `lock --check`, and what it says on stderr."""
+    """Return the exit code of `lock --check`, and what it says on stderr."""
     lockfile.write(lock)
     done = run(engine, monkeypatch, "lock", "--check")
     return done.exit_code, done.stderr.splitlines()

@@ -39,7 +39,7 @@ def examine(
 
 
 def of(findings: list[Finding], subject: str) -> Finding:
-    """Give the worst finding about a subject."""
+    """Return the worst finding about a subject."""
     return max(
         (one for one in findings if one.subject == subject),
         key=lambda one: ("ok", "warning", "failure").index(one.level),

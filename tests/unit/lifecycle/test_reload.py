@@ -1,4 +1,4 @@
-"""`reload` without Docker: what is told to whom goes by what each program has read, not by what was written now."""
+"""`reload` without Docker: which programs reload depends on what each has read, not on what was just written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGERDUTY = {"ALERTMANAGER_PAGERDUTY_KEY": "k"}
 
 @dataclass
 class Programs:
-    """The programs that can be told, and what they were told."""
+    """The programs that can reload, and a record of their reloads."""
 
     told: list[str] = field(default_factory=list)
     refusing: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""Signals that are held back while a body runs, and raised anew after it."""
+"""Signals that are held back while a body runs, and raised again after it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ RULES = Path("infrastructure/monitoring/prometheus")
 
 
 def shipped_groups() -> list[dict[str, Any]]:
-    """Give the shipped rules as Prometheus' API has them."""
+    """Return the shipped rules as Prometheus' API has them."""
     files = [*RULES.glob("alerts/*.yml"), *RULES.glob("recording-rules/*.yml")]
     return [
         {
@@ -188,7 +188,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Stack], None], str, str]] = {
         "has no finite bucket, so WebSocketMessagesSlow (above 0.5 s) can never fire",
         "add buckets at 0.5, 1.0",
     ),
-    "a bucket that is no number": (
+    "a bucket that is not a number": (
         "buckets",
         change(RUST, r'^(websocket_message_duration_seconds_bucket\{le=)"[\d.]+"', r'\1"x"'),
         "has no finite bucket",
