@@ -84,7 +84,7 @@ def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
 def main() -> None:
     """Run the command line. Errors that users can act on are printed as one line each, and determine the exit code."""
     _keep_docstrings()
-    # httpx does without its own command line where it cannot be imported. It would bring a third of all modules.
+    # httpx works without its own command line, which would import a third of all modules.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     signal.signal(signal.SIGTERM, _interrupt)
     # Under nohup it is ignored and stays ignored.
@@ -116,7 +116,7 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except OSError as error:
         if isinstance(error.__context__, KeyboardInterrupt):
-            # click ends the line on stderr after Ctrl-C, which fails if the terminal was closed.
+            # After Ctrl-C click ends the line on stderr, which fails if the terminal was closed.
             sys.exit(EXIT_INTERRUPTED)
         if isinstance(error, BrokenPipeError):
             # The reader, such as `head`, has exited: do not write to it at exit either.

@@ -1,1 +1,1 @@
-"""Alerts as people ask about them: active ones, rule counts, matchers and runbooks."""
+"""Alerts for people: active alerts, rule counts, examples and runbooks."""

@@ -1,4 +1,4 @@
-"""The alerts as a person asks for them: what Prometheus holds, and what Alertmanager makes of it and has besides."""
+"""Active alerts, merged from Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from stackctl.clients.prometheus import Alert as Held
 from stackctl.clients.prometheus import RuleGroup
 
 NOBODY = "none"
-"""The severity of alerts that are for Alertmanager and no person: Watchdog, which always fires, and inhibitors."""
+"""The severity of alerts that notify nobody: Watchdog, which always fires, and inhibitors."""
 
 _ORDER = {"firing": 0, "pending": 1, "silenced": 2, "inhibited": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveAlert:
-    """An alert that is not at rest. `state` is pending, firing, silenced or inhibited."""
+    """An active alert. `state` is pending, firing, silenced or inhibited."""
 
     name: str
     state: str
@@ -27,13 +27,13 @@ class ActiveAlert:
     service: str
     since: dt.datetime | None
     receivers: tuple[str, ...]
-    """Who is notified: empty before the alert is in Alertmanager."""
+    """Who is notified; empty until Alertmanager receives the alert."""
     summary: str
 
 
 @dataclass(frozen=True, slots=True)
 class RuleCount:
-    """The alerting rules of a group: how many by severity, and how many of them by state."""
+    """The number of a group's alerting rules, by severity and by state."""
 
     group: str
     severities: Counter[str] = field(default_factory=Counter)
@@ -41,10 +41,10 @@ class RuleCount:
 
 
 def active(held: Iterable[Held], received: Sequence[Received]) -> list[ActiveAlert]:
-    """Bring together what both programs say, the most urgent first, without what is for no person.
+    """Merge the alerts of both programs, most urgent first, without those that notify nobody.
 
-    Prometheus adds its external labels on the way, so an alert is Alertmanager's if that has all of its labels. What
-    Alertmanager alone has was sent by somebody else: Loki's ruler, or a person.
+    Prometheus adds external labels when it sends alerts, so alerts match if Alertmanager's has all labels of
+    Prometheus'. Alerts that only Alertmanager has come from elsewhere, such as Loki's ruler.
     """
     others = list(received)
     rows = []
@@ -62,7 +62,7 @@ def active(held: Iterable[Held], received: Sequence[Received]) -> list[ActiveAle
 
 
 def count(groups: Iterable[RuleGroup]) -> list[RuleCount]:
-    """Count the alerting rules of every group that has some, without those that are for no person."""
+    """Count the alerting rules of each group that has any, without those that notify nobody."""
     rows = []
     for group in groups:
         rules = [

@@ -1,4 +1,4 @@
-"""An example of each alert: the labels and annotations that its unit test expects when it fires."""
+"""Examples of alerts: the labels and annotations that their unit tests expect when they fire."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from stackctl.util.suggest import nearest
 
 
 class _Evaluator(NamedTuple):
-    """A program that evaluates rules: its files under the monitoring configuration."""
+    """A program that evaluates rules, with its files in the monitoring configuration."""
 
     rules: str
     tests: str
     config: str
     external_labels: str
-    """The section of `config` that has its external labels."""
+    """The section of `config` with its external labels."""
 
 
 _EVALUATORS = (
@@ -39,13 +39,13 @@ class Example(NamedTuple):
 def example(alert: str) -> Example:
     """Return an example of an alert: the first one in its unit tests, with the external labels of its evaluator.
 
-    Raises UsageError, with the nearest name, for an alert that does not exist or that no unit test expects to fire.
+    Raises UsageError for an unknown alert, with the closest known name, and for one that no unit test expects to fire.
     """
     return examples([alert])[alert]
 
 
 def examples(alerts: Iterable[str] = ()) -> dict[str, Example]:
-    """Return an example of each of these alerts, or of every alert where none is named. Raises as `example` does."""
+    """Return an example of each of these alerts, or of every alert if none is given. Raises as `example` does."""
     wanted = list(alerts)
     expressions = {evaluator: _expressions(evaluator) for evaluator in _EVALUATORS}
     known = [alert for names in expressions.values() for alert in names]
@@ -72,7 +72,7 @@ def examples(alerts: Iterable[str] = ()) -> dict[str, Example]:
 
 
 def _expected(evaluator: _Evaluator, alerts: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Return what the unit tests expect first of each of these alerts that fires."""
+    """Return the first firing instance that the unit tests expect of each of these alerts."""
     found: dict[str, dict[str, Any]] = {}
     for path in _files(evaluator.tests):
         text = path.read_text(encoding="utf-8")
@@ -87,7 +87,7 @@ def _expected(evaluator: _Evaluator, alerts: Collection[str]) -> dict[str, dict[
 
 
 def _expressions(evaluator: _Evaluator) -> dict[str, str]:
-    """Return the expression of every alert; that of the first rule where several share the name."""
+    """Return the expression of every alert; the first rule's if several share the name."""
     found: dict[str, str] = {}
     for path in _files(evaluator.rules):
         for group in yaml_text.load(path.read_text(encoding="utf-8"))["groups"]:

@@ -1,4 +1,4 @@
-"""The runbooks: which one belongs to an alert, and its text with the contacts and the kill switch of this project."""
+"""The runbooks of alerts, with the contacts and the kill switch of this project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stackctl.util.suggest import nearest
 _RULES = ("prometheus/alerts", "loki/rules/fake")
 _SUFFIX = "_RUNBOOK.md"
 _SHARED = "README.md"
-"""The file with the sections that hold for every runbook."""
+"""The file with the sections that all runbooks share."""
 
 
 class Runbook(NamedTuple):
@@ -41,7 +41,7 @@ class _Section(NamedTuple):
 
     @property
     def link(self) -> str:
-        """The paragraph of a runbook that stands for the shared section."""
+        """The paragraph in a runbook that the shared section replaces."""
         return f"See [{self.title}]({_SHARED}#{self.title.lower().replace(' ', '-')})."
 
 
@@ -81,9 +81,9 @@ def all_runbooks() -> list[Runbook]:
 
 
 def text(name: str, on_call: OnCall) -> str:
-    """Return a runbook in Markdown, for a terminal: with the shared sections, and with commands in place of links.
+    """Return a runbook as Markdown for a terminal, with the shared sections included and commands instead of links.
 
-    `name` is an alert's, or the runbook's own. Raises UsageError, with the nearest alert, for any other.
+    `name` is the name of an alert or a runbook. Raises UsageError, with the closest known name, for any other.
     """
     known = by_alert()
     file = known.get(name, f"{name}{_SUFFIX}")
@@ -96,7 +96,7 @@ def text(name: str, on_call: OnCall) -> str:
 
 
 def _shared(section: _Section, value: str | None) -> str:
-    """Return a shared section without its heading, and with the setting in place of its first paragraph."""
+    """Return a shared section without its heading, with its first paragraph replaced by the setting."""
     _, _, rest = _read(_SHARED).partition(f"\n## {section.title}\n\n")
     _, _, steps = rest.partition("\n## ")[0].partition("\n\n")
     if value is None:
@@ -105,7 +105,7 @@ def _shared(section: _Section, value: str | None) -> str:
             " Then run `stackctl up`."
         )
     else:
-        # Markdown is not read within a fence that is longer than every run of backticks.
+        # Use a fence that is longer than every run of backticks in the value.
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", value)), default=0))
         first = f"{fence}text\n{value}\n{fence}"
     return f"{first}\n\n{steps.strip()}"

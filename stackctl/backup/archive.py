@@ -1,7 +1,7 @@
-"""A backup's file: a gzip'd tar of one plain tar a volume and, last, manifest.json with their sizes and checksums.
+"""The file of a backup: a tar.gz with one tar per volume and finally manifest.json with their sizes and checksums.
 
-The volumes' tars are as the engine gives them: every name in them begins with `volume`, and owners and modes are
-theirs. Nothing here knows Docker, and nothing is ever in memory as a whole.
+The volumes' tars come from the engine: every path in them begins with `volume`, and owners and modes are kept. This
+module does not depend on Docker, and never loads a volume into memory as a whole.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _MANIFEST = "manifest.json"
 _MAX_MANIFEST = 1024 * 1024
 _CHUNK = 1024 * 1024
 _LEVEL = 6
-"""gzip's own default: Python's 9 takes several times as long for one or two percent."""
+"""gzip's default; Python's default of 9 takes several times as long and saves one or two percent."""
 _UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError)
 
 
 class BadBackup(StackctlError):
-    """The file is damaged, or is no backup of stackctl's."""
+    """The file is damaged, or is not a backup of stackctl."""
 
 
 class Volume(BaseModel):
-    """A volume in a backup. `size` is its tar's, in bytes; `image` is what the service that wrote it ran on."""
+    """A volume in a backup: `size` is the size of its tar in bytes, `image` the image of the service that wrote it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,7 +54,7 @@ class Volume(BaseModel):
 
 
 class _Origin(BaseModel):
-    """What the manifest of every format has."""
+    """The members of the manifest in every format."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -63,7 +63,7 @@ class _Origin(BaseModel):
 
 
 class Manifest(_Origin):
-    """What a backup says of itself."""
+    """The manifest of a backup."""
 
     project: str
     time: AwareDatetime
@@ -78,7 +78,7 @@ class Writer:
         self.volumes: list[Volume] = []
 
     def add(self, name: str, image: str, content: IO[bytes]) -> None:
-        """Add a volume from a file that holds its tar."""
+        """Add a volume from a file that contains its tar."""
         size = content.seek(0, os.SEEK_END)
         content.seek(0)
         hashing = _Hashing(content)
@@ -86,7 +86,7 @@ class Writer:
         self.volumes.append(Volume(name=name, image=image, size=size, sha256=hashing.digest()))
 
     def close(self, project: str) -> Manifest:
-        """Add the manifest, which ends the backup."""
+        """Add the manifest, which completes the backup."""
         manifest = Manifest(
             format=FORMAT,
             stackctl=__version__,
@@ -107,20 +107,21 @@ class Writer:
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise UsageError where a backup cannot be written: the file exists and `force` is not given, or no folder."""
+    """Raise UsageError if the file exists and `force` is not set, or its folder does not exist."""
     if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", remedy=f"mkdir -p {path.parent}")
+        raise UsageError(f"folder {path.parent} does not exist", remedy=f"mkdir -p {path.parent}")
     if path.is_dir():
-        raise UsageError(f"{path} is a folder", remedy="name a file in it")
+        raise UsageError(f"{path} is a folder", remedy="specify a file in it")
     if path.exists() and not force:
-        raise UsageError(f"{path} exists", remedy="--force replaces it")
+        raise UsageError(f"{path} already exists", remedy="replace it with --force")
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Writer]:
-    """Write a backup beside `path` while the body runs, and put it there once the body has ended well.
+    """Write a backup to a temporary file while the body runs, and rename it to `path` if the body succeeds.
 
-    Only its user can read it: Grafana's database has secrets. Raises StackctlError where it cannot be written.
+    Only its user can read it, because Grafana's database contains secrets. Raises StackctlError if it cannot be
+    written.
     """
     temporary: Path | None = None
     try:
@@ -133,8 +134,8 @@ def writing(path: Path) -> Iterator[Writer]:
         temporary.replace(path)
     except OSError as error:
         raise StackctlError(
-            f"{path} cannot be written: {error.strerror or error}",
-            remedy="choose a folder that you can write, with room for the data",
+            f"cannot write {path}: {error.strerror or error}",
+            remedy="choose a writable folder with enough space for the data",
         ) from None
     finally:
         if temporary is not None:
@@ -145,10 +146,10 @@ def writing(path: Path) -> Iterator[Writer]:
 def streaming(stream: IO[bytes]) -> Iterator[Writer]:
     """Write a backup to a stream, such as a pipe, while the body runs.
 
-    What is cut off is no backup: `reading` finds its end missing. Raises StackctlError where it cannot be written.
+    A truncated backup is not valid: `reading` detects the missing end. Raises StackctlError if it cannot be written.
     """
     try:
-        # tarfile's own "w|gz" takes no level before Python 3.12.
+        # tarfile's "w|gz" does not accept a compression level before Python 3.12.
         with (
             gzip.GzipFile("", "wb", _LEVEL, stream) as packed,
             tarfile.open(fileobj=packed, mode="w|") as tar,
@@ -156,13 +157,13 @@ def streaming(stream: IO[bytes]) -> Iterator[Writer]:
             yield Writer(tar)
         stream.flush()
     except BrokenPipeError:
-        raise StackctlError("whoever read the backup has gone before its end") from None
+        raise StackctlError("the reader of the backup closed the pipe before its end") from None
     except OSError as error:
-        raise StackctlError(f"the backup cannot be written: {error.strerror or error}") from None
+        raise StackctlError(f"cannot write the backup: {error.strerror or error}") from None
 
 
 class Reader:
-    """A backup that was found to be whole: `manifest` is what it has, `volumes` gives it."""
+    """A backup that was verified: its `manifest` and its `volumes`."""
 
     def __init__(self, path: Path, stream: IO[bytes], manifest: Manifest) -> None:
         self._path = path
@@ -180,7 +181,7 @@ class Reader:
 
 @contextlib.contextmanager
 def reading(path: Path, known: Iterable[str]) -> Iterator[Reader]:
-    """Open a backup that may have the `known` volumes, and return it after all of it has been verified.
+    """Open a backup that may contain the `known` volumes, after verifying all of it.
 
     Raises BadBackup, before anything is given, for a file that is not a backup, is of a newer format, is damaged,
     or has a volume or a path in a volume that a backup never has.
@@ -189,8 +190,8 @@ def reading(path: Path, known: Iterable[str]) -> Iterator[Reader]:
         stream = path.open("rb")
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be read: {error.strerror}",
-            remedy="name a file that `stackctl backup` wrote",
+            f"cannot read {path}: {error.strerror}",
+            remedy="specify a file that `stackctl backup` wrote",
         ) from None
     with stream:
         yield Reader(
@@ -215,10 +216,10 @@ def _verify(path: Path, stream: IO[bytes], known: dict[str, str]) -> Manifest:
     if manifest is None:
         raise _damaged(path, "it ends before its manifest")
     if found.keys() != {volume.name for volume in manifest.volumes}:
-        raise _damaged(path, "its volumes are not those of its manifest")
+        raise _damaged(path, "its volumes do not match its manifest")
     for volume in manifest.volumes:
         if found[volume.name] != (volume.size, volume.sha256):
-            raise _damaged(path, f"the checksum of {volume.name} is another")
+            raise _damaged(path, f"checksum mismatch for {volume.name}")
     return manifest
 
 
@@ -230,22 +231,22 @@ def _parse(path: Path, content: bytes) -> Manifest:
     except ValidationError:
         raise _foreign(path) from None
     raise BadBackup(
-        f"{path} has format {origin.format}, and this is stackctl {__version__} with format {FORMAT}",
+        f"{path} has format {origin.format}, but stackctl {__version__} requires format {FORMAT}",
         remedy=f"restore it with stackctl {origin.stackctl}, which wrote it",
     )
 
 
 def _examine(path: Path, content: IO[bytes]) -> str:
-    """Check every name in a volume's tar and return the tar's checksum.
+    """Check every path in a volume's tar, and return the tar's checksum.
 
-    The engine unpacks a tar inside a container that has nothing but the volume; a path that leaves the volume's
-    folder tells all the same that somebody made it, and so does anything behind the tar's end.
+    The engine unpacks a tar inside a container that has nothing but the volume. A path outside of the volume's folder
+    nevertheless shows that the file was tampered with, as does data after the tar's end.
     """
     hashing = _Hashing(content)
     links: set[PurePosixPath] = set()
     with tarfile.open(fileobj=hashing, mode="r|", bufsize=_CHUNK) as tar:
         for member in tar:
-            # The library keeps every member that it has read, and a volume may have millions.
+            # The library keeps every member that it reads, and a volume may have millions.
             tar.members.clear()  # type: ignore[attr-defined]
             where = PurePosixPath(member.name)
             inside = _is_inside(where) and links.isdisjoint(where.parents)
@@ -253,7 +254,7 @@ def _examine(path: Path, content: IO[bytes]) -> str:
                 inside = inside and _is_inside(PurePosixPath(member.linkname))
             if not inside or member.ischr() or member.isblk():
                 raise BadBackup(
-                    f"{path} has a path that no backup has: {member.name[:200]!r}",
+                    f"{path} contains a path that is never in a backup: {member.name[:200]!r}",
                     remedy="do not use this file",
                 )
             if member.issym():
@@ -262,7 +263,7 @@ def _examine(path: Path, content: IO[bytes]) -> str:
     while hashing.read(_CHUNK):
         pass
     if hashing.last_data > end:
-        raise _damaged(path, "a volume goes on behind its end")
+        raise _damaged(path, "data after the end of a volume")
     return hashing.digest()
 
 
@@ -271,7 +272,7 @@ def _is_inside(where: PurePosixPath) -> bool:
 
 
 class _Hashing(io.RawIOBase):
-    """Reads from another file and keeps what went through: its checksum, and the place of its last byte but zeros."""
+    """Reads from another file, and computes the checksum and the position of the last non-zero byte."""
 
     def __init__(self, source: IO[bytes]) -> None:
         super().__init__()
@@ -291,7 +292,7 @@ class _Hashing(io.RawIOBase):
         return chunk
 
     def digest(self) -> str:
-        """Return the SHA-256 of all that was read, in hexadecimal."""
+        """Return the SHA-256 of the data read so far, in hexadecimal."""
         return self._hash.hexdigest()
 
 
@@ -301,7 +302,7 @@ def _member_of(volume: str) -> str:
 
 @contextlib.contextmanager
 def _members(stream: IO[bytes]) -> Iterator[tarfile.TarFile]:
-    """Open the outer tar from its beginning, and read to the end of the file: gzip has its own checksum there."""
+    """Open the outer tar from its start, and finally read to the end of the file, where gzip has its checksum."""
     stream.seek(0)
     with (
         gzip.GzipFile(fileobj=stream, mode="rb") as plain,
@@ -328,11 +329,11 @@ def _translated(path: Path) -> Iterator[None]:
 
 def _damaged(path: Path, why: str) -> BadBackup:
     return BadBackup(
-        f"{path} is damaged or is not a backup: {why[:200]}", remedy="take another copy of the file"
+        f"{path} is damaged or not a backup: {why[:200]}", remedy="use another copy of the file"
     )
 
 
 def _foreign(path: Path) -> BadBackup:
     return BadBackup(
-        f"{path} is not a backup of stackctl's", remedy="name a file that `stackctl backup` wrote"
+        f"{path} is not a backup of stackctl", remedy="specify a file that `stackctl backup` wrote"
     )

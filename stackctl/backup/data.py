@@ -1,4 +1,4 @@
-"""The volumes that a backup has, and what each is called and labelled in a project."""
+"""The volumes in a backup, with their names and labels in a project."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ SERVICES: Mapping[str, str] = {
     for one in reversed(tuple(catalog.SERVICES.values()))
     if one.data and one.data.in_backup
 }
-"""Volume of the compose files → the service that writes it. The largest, Prometheus' own, is copied last."""
+"""Volume → the service that writes it. The largest, Prometheus', is copied last."""
 
 
 def full_name(project: str, volume: str) -> str:
-    """Return a volume's name in the engine, as Compose makes it."""
+    """Return the name that Compose gives a volume in the engine."""
     return f"{project}_{volume}"
 
 
 def labels(project: str, volume: str, compose: str) -> dict[str, str]:
-    """Return the labels by which Compose recognizes its own volumes; `compose` is its version."""
+    """Return the labels by which Compose recognizes its volumes; `compose` is its version."""
     return {
         PROJECT_LABEL: project,
         "com.docker.compose.volume": volume,
@@ -32,11 +32,11 @@ def labels(project: str, volume: str, compose: str) -> dict[str, str]:
 
 
 def trial_name(project: str, volume: str) -> str:
-    """Return the name of the volume that a restore unpacks into first, to test that the engine accepts all of it."""
+    """Return the name of the temporary volume with which a restore tests that the engine accepts all data."""
     return f"{project}_{volume}-trial"
 
 
 def image_of(project: Project, service: str) -> str:
-    """Return the image that the project uses for a service, from its settings and the image set that `up` chose."""
+    """Return the image that the project uses for a service, from its settings and its image set."""
     state = project.choices
     return sets.references(project.settings, state.images, state.releases)[service]

@@ -1,4 +1,4 @@
-"""Restoring a backup, into fresh volumes only; what is there goes when the new data is known to fit."""
+"""Restores a backup into new volumes; the old ones are removed once the new data is known to fit."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ Confirm = Callable[[Manifest, list[str]], None]
 def restore(project: Project, path: Path, *, confirm: Confirm, say: Say) -> Manifest:
     """Replace the project's volumes with those of a backup, and return the backup's manifest.
 
-    The whole file is checked before anything is touched; then `confirm` is called with the manifest and the names of
-    the volumes that will be replaced, and returns or raises. `say` is told each step. What is replaced stays until the
-    engine has taken all of the new data beside it, for which it needs the room; a restore that fails until then leaves
-    everything as it was, and one that fails after it stays on record as unfinished.
+    The whole file is verified before anything changes; then `confirm` is called with the manifest and the names of the
+    volumes to replace, and returns or raises. `say` is called with each step. The old data is kept until the engine has
+    unpacked all of the new data, so it needs disk space for both. A restore that fails before then changes nothing; one
+    that fails later stays recorded as unfinished.
 
-    Raises BadBackup, or StackctlError while the stack has containers, for a volume that is not this project's or that
-    somebody else's container has, and with Podman.
+    Raises BadBackup, or StackctlError if the stack has containers, a volume belongs to another project or is used by
+    another container, or the engine is Podman.
     """
     with exclusive(project.state, "restore"):
         engine = project.whole_engine()
-        # Those of a bot-core that is only watched have nothing of what is restored.
+        # Containers of an attached bot-core do not use the restored volumes.
         containers = [state for state in engine.containers().values() if not state.attached]
         if containers:
             raise StackctlError(
-                f"project {project.name} has {len(containers)} containers, and a restore needs it down",
+                f"project {project.name} has {len(containers)} containers, but must be stopped for a restore",
                 remedy="stackctl down",
             )
         info = engine.info()
         if info.podman:
-            # Podman would unpack it beside the volume, and say that all is well.
+            # Podman would unpack the data next to the volume and report success.
             raise StackctlError(
                 "Podman cannot unpack a backup into a volume",
                 remedy="restore it with Docker Engine",
             )
         engine.remove_scratch(engine.inventory())
-        say(f"checking {path.name}")
+        say(f"verifying {path.name}")
         with archive.reading(path, data.SERVICES) as backup:
             volumes = backup.manifest.volumes
             names = {volume.name: data.full_name(project.name, volume.name) for volume in volumes}
@@ -69,10 +69,10 @@ def _put(
     compose: str,
     say: Say,
 ) -> None:
-    """Unpack all of it: first what is new, and trials of what will be replaced; then that, each in its old one's place.
+    """Unpack all volumes: first new ones and trial copies of those to replace, then the replacements.
 
-    Docker can neither rename nor swap volumes. The trial shows that the engine takes the data and has the room; it goes
-    before its volume is replaced, so that the second unpacking needs no more room than the first.
+    Docker can neither rename nor swap volumes. The trial copy shows that the engine accepts the data and has enough
+    space; it is removed before its volume is replaced, so the second unpacking needs no additional space.
     """
     labels = {volume: data.labels(project.name, volume, compose) for volume in names}
     trials = {
@@ -88,7 +88,7 @@ def _put(
         with named_volumes.open_transfer(project.name) as copies:
             for volume, content in backup.volumes():
                 trial = trials.get(volume.name)
-                say(f"trying {volume.name}" if trial else f"restoring {volume.name}")
+                say(f"testing {volume.name}" if trial else f"restoring {volume.name}")
                 target = trial or names[volume.name]
                 named_volumes.create(
                     target, scratch_labels(project.name) if trial else labels[volume.name]
@@ -99,7 +99,7 @@ def _put(
         unfinished_restore.begin(project.state, earlier)
         raise
     if trials:
-        # From here on a part of the old data is gone, so what cuts this off leaves the record.
+        # From here on, part of the old data is gone, so an interruption leaves the record.
         unfinished_restore.begin(project.state, names.values())
         with named_volumes.open_transfer(project.name) as copies:
             for volume, content in backup.volumes():
@@ -114,22 +114,22 @@ def _put(
 
 
 def _refuse_others(project: Project, volumes: Collection[str]) -> None:
-    """Raise StackctlError where a volume that would be replaced is not the project's, or is in somebody's use."""
+    """Raise StackctlError if a volume to replace is not the project's or is in use."""
     for volume in sorted(named_volumes.foreign(volumes, project.name)):
         raise StackctlError(
-            f"the volume {volume} is not of project {project.name}: it has not its label",
-            remedy="restore into another project with -p, or remove that volume yourself",
+            f"volume {volume} does not belong to project {project.name}: it lacks the project's label",
+            remedy="restore into another project with -p, or remove the volume yourself",
         )
     for volume in volumes:
         if users := named_volumes.users(volume):
             raise StackctlError(
-                f"the volume {volume} is in use by {', '.join(users)}",
+                f"volume {volume} is in use by {', '.join(users)}",
                 remedy=f"docker rm {users[0]}",
             )
 
 
 def _say_other_image(project: Project, volume: Volume, say: Say) -> None:
-    """Report a volume that was written by another image than the one that will open it."""
+    """Report a volume that was written by a different image than the one that will open it."""
     ours = data.image_of(project, data.SERVICES[volume.name])
     if project.choices.images is not None and volume.image != ours:
-        say(f"{volume.name} was written by {volume.image}; this project runs {ours}")
+        say(f"{volume.name} was written by {volume.image}, but this project uses {ours}")

@@ -1,7 +1,7 @@
-"""Saving the stack's data: each service is stopped for as long as its own volume is read, and no longer.
+"""Saves the stack's data: each service is stopped only while its own volume is copied.
 
-The stop is the fault of that name: it is in the journal before it is done, and started again on every way out; even
-after a SIGKILL the next command says so and `stackctl chaos heal` starts the service.
+It is stopped by the fault `stop`, which is recorded in the journal and undone on every exit path. Even after a SIGKILL
+the next command reports it, and `stackctl chaos heal` starts the service.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _STEADY = {"running", "created", "exited", "dead"}
 def save(
     project: Project, target: Path | IO[bytes], *, force: bool, observer: Observer
 ) -> Manifest:
-    """Write a backup of the project's data, and wait until the services that were stopped are ready.
+    """Write a backup of the project's data, and wait until the stopped services are ready again.
 
-    `target` is a file or a stream. A service is stopped while its volume is copied to a temporary file beside that
-    file, or for a stream in the folder for temporary files, then started again, however the copy ends; packing comes
-    after. Raises UsageError for a file that exists without `force`, StackctlError where there is no data, where it
-    cannot be written, or NotReady.
+    `target` is a file or a stream. A service is stopped while its volume is copied to a temporary file, in the folder
+    of `target` or, for a stream, the folder for temporary files. It is started again, however the copy ends, before the
+    copy is compressed. Raises UsageError if the file exists and `force` is not set, StackctlError if there is no data
+    or it cannot be written, or NotReady.
     """
     path = target if isinstance(target, Path) else None
     if path is not None:
@@ -57,7 +57,7 @@ def save(
         with written as writer, named_volumes.open_transfer(project.name) as copies:
             for volume, service in data.SERVICES.items():
                 if names[volume] not in present:
-                    observer.note(f"{names[volume]} is not there, and so not in the backup")
+                    observer.note(f"volume {names[volume]} does not exist and is not in the backup")
                     continue
                 container = containers.get(service)
                 with tempfile.TemporaryFile(dir=path and path.parent) as spool:
@@ -68,7 +68,7 @@ def save(
                             copies.read(names[volume], spool)
                     else:
                         copies.read(names[volume], spool)
-                    observer.step(f"packing {volume}")
+                    observer.step(f"compressing {volume}")
                     image = container.image if container else data.image_of(project, service)
                     writer.add(volume, image, spool)
             manifest = writer.close(project.name)
@@ -83,13 +83,13 @@ def save(
 
 
 def _refuse_unsteady(containers: dict[str, ContainerState], journal: Journal) -> None:
-    """Raise StackctlError where a service may write while its volume is copied, or could not be stopped and started."""
+    """Raise StackctlError if a service may write during the copy, or cannot be stopped and started."""
     for fault in journal.open_faults():
-        raise StackctlError(f"an open fault: {fault.describe()}", remedy="stackctl chaos heal")
+        raise StackctlError(f"a fault is open: {fault.describe()}", remedy="stackctl chaos heal")
     for service in data.SERVICES.values():
         state = containers.get(service)
         if state is not None and state.status not in _STEADY:
             raise StackctlError(
-                f"{service} is {state.status}: its data cannot be copied now",
+                f"cannot copy the data of {service} while it is {state.status}",
                 remedy=f"stackctl logs {service}",
             )

@@ -110,7 +110,7 @@ def provide(engine: Engine, details: Details) -> None:
 
 
 def slow(engine: Engine, fault: OpenFault) -> None:
-    """Delay and lose what leaves the container. Raises StackctlError where the kernel has no netem."""
+    """Delay and drop packets that leave the container. Raises StackctlError if the kernel lacks netem."""
     try:
         _run(engine, fault, _ADD, fault.details["delay"], fault.details["loss"])
     except EngineError as error:

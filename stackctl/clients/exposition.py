@@ -14,7 +14,7 @@ _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*+="[^"\\]*+"'
 _PLAIN = re.compile(
     rf"[a-zA-Z_:][a-zA-Z0-9_:]*+(?:\{{{_LABEL}(?:,{_LABEL})*+\}})? (?P<value>{_NUMBER})"
 )
-"""The line of a sample as programs usually write it: without escapes, timestamp or a value that is no number."""
+"""The usual form of a sample's line: without escapes or a timestamp, and with a finite number as its value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class _DashboardBody(Model):
 
 
 class GrafanaClient(GrafanaLogin):
-    """A client of Grafana, by basic authentication: all of its API that the stack needs."""
+    """A client for Grafana, with basic authentication: everything of its API that the stack needs."""
 
     async def health(self) -> Health:
         """Return Grafana's health; needs no login."""

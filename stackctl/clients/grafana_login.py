@@ -1,4 +1,4 @@
-"""The admin's login to Grafana, without the rest of its HTTP API, which takes longer to load."""
+"""The admin's login to Grafana, without the rest of its HTTP API, which takes longer to import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loki's readiness: a line that is pushed and comes back. The rest of its HTTP API takes longer to load."""
+"""Loki's readiness: a pushed line that a query returns. The rest of its HTTP API takes longer to import."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Entry:
 
 
 class LokiRoundTrip(HttpClient):
-    """A client of Loki for pushing lines. Every method raises ServiceError where it does not answer as documented."""
+    """A client for Loki that pushes lines. Every method raises ServiceError if it does not respond as documented."""
 
     service = "loki"
 
@@ -65,5 +65,5 @@ class LokiRoundTrip(HttpClient):
 
 
 def _lines(answer: Any) -> int:
-    """Return how many lines the streams of an answer have."""
+    """Return the number of lines in the streams of a response."""
     return sum(len(stream["values"]) for stream in answer["data"]["result"])

@@ -1,4 +1,4 @@
-"""What the models of the services' answers share. Each is built when it is needed: a command needs few of them."""
+"""The base of the models of the services' responses. Models are built on first use, because commands need few."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _adapters: dict[object, TypeAdapter[Any]] = {}
 
 
 def adapter(shape: type[T]) -> TypeAdapter[T]:
-    """Return what reads values of a type; it is built once."""
+    """Return the adapter that validates values of a type; it is built once."""
     if shape not in _adapters:
         _adapters[shape] = TypeAdapter(shape)
     return _adapters[shape]

@@ -1,4 +1,4 @@
-"""Prometheus' answers to instant queries as plain numbers. The rest of its HTTP API takes longer to load."""
+"""Prometheus' results of instant queries as plain numbers. The rest of its HTTP API takes longer to import."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from stackctl.clients.base import HttpClient
 
 
 class PrometheusValues(HttpClient):
-    """A client of Prometheus for the values of a few series."""
+    """A client for Prometheus that reads the values of a few series."""
 
     service = "prometheus"
 
     async def by_label(self, expression: str, label: str) -> dict[str, float]:
         """Evaluate an expression now, and return its values by this label. Series without the label are under "".
 
-        Raises ServiceError where Prometheus does not answer as documented.
+        Raises ServiceError if Prometheus does not respond as documented.
         """
         form = {"query": expression}
         return await self._read(partial(_values, label), "POST", "/api/v1/query", form=form)
 
 
 def _values(label: str, answer: Any) -> dict[str, float]:
-    # A value is a string in JSON, which has neither NaN nor infinities.
+    # In JSON the value is a string, because JSON has neither NaN nor infinities.
     return {
         series["metric"].get(label, ""): float(series["value"][1])
         for series in answer["data"]["result"]

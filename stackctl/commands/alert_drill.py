@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Send test alerts and check their delivery.",
     epilog="\b\nExamples:\n  stackctl alerts drill\n  stackctl alerts drill TradingHalted HighDailyLossLimit\n"
-    "  stackctl alerts drill TradingHalted --channel slack"
+    "  stackctl alerts drill TradingHalted --channel slack",
 )
 @click.argument("alerts", nargs=-1, metavar="[ALERT]…", shell_complete=complete.alerts)
 @click.option(
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     "keys",
     multiple=True,
     type=click.Choice([channel.key for channel in CHANNELS if channel.notifies_people]),
-    help="Allow messages to this real channel. Repeat it for each channel that is set up.",
+    help="Allow messages to this real channel (repeatable). Every configured channel must be allowed.",
 )
 @FORMAT
 @pass_session
@@ -42,12 +43,13 @@ def drill(
     keys: tuple[str, ...],
     output: str,
 ) -> None:
-    """Send every alert through Alertmanager, firing then resolved, and check that each is delivered as routed.
+    """Send alerts through Alertmanager, firing and then resolved, and check that each is delivered as routed.
 
-    It takes about a minute, for one ALERT as for all of them. Labels and texts are those of the alerts' unit tests. The
-    label `drill` marks them, and a cluster of its own keeps each from inhibiting or joining real alerts. Messages begin
-    with [drill ...]. Channels that are not set up deliver to the demo's notification-sink, which shows every message;
-    of real channels Alertmanager's counters are checked. Exit 1 if an alert is not delivered as routed.
+    Without ALERT, all alerts are sent, which takes no longer: about a minute. Labels and texts are those of the alerts'
+    unit tests. The label `drill` marks them, and a separate value of the label `cluster` keeps them from inhibiting or
+    joining real alerts. Messages begin with [drill ...]. The demo's notification-sink receives and shows the messages
+    of channels that are not configured; for real channels, Alertmanager's counters are checked. Exits with 1 if an
+    alert is not delivered as routed.
     """
     import asyncio
 
@@ -65,8 +67,8 @@ def drill(
         async with open_context(project, lambda *_: None) as context:
             if context.sink is None and not context.real_channels:
                 raise UsageError(
-                    "no channel is set up, and the demo's notification-sink does not run",
-                    remedy="set up a channel; `stackctl config` lists the settings",
+                    "no channel is configured, and the demo's notification-sink is not running",
+                    remedy="configure a channel; `stackctl config` lists the settings",
                 )
             return await alert_drill.drill(context, chosen, spinner.update)
 
@@ -97,7 +99,7 @@ def drill(
 
 
 def _require_consent(settings: Settings, keys: tuple[str, ...]) -> None:
-    """Raise UsageError where a real channel would be notified without consent, or consent is given for no channel."""
+    """Raise UsageError if a real channel would be notified without consent, or an allowed one is not configured."""
     ready: dict[str, Channel] = {
         one.key: one
         for one in CHANNELS
@@ -106,7 +108,7 @@ def _require_consent(settings: Settings, keys: tuple[str, ...]) -> None:
     for channel in CHANNELS:
         if channel.key in keys and channel.key not in ready:
             raise UsageError(
-                f"{channel.name} is not set up",
+                f"{channel.name} is not configured",
                 remedy=f"set {', '.join(settings.missing(channel.required))}",
             )
     unasked = [one for key, one in ready.items() if key not in keys]

@@ -115,7 +115,8 @@ def _table(rows: list[ActiveAlert]) -> RenderableType:
 
 
 @alerts.command(
-    epilog="\b\nExamples:\n  stackctl alerts rules\n  stackctl alerts rules --format json"
+    short_help="Show the number of alerting rules.",
+    epilog="\b\nExamples:\n  stackctl alerts rules\n  stackctl alerts rules --format json",
 )
 @FORMAT
 @pass_session
@@ -157,7 +158,10 @@ alerts.add_command(preview)
 alerts.add_command(drill)
 
 
-@alerts.command(epilog="\b\nExamples:\n  stackctl alerts route severity=critical component=trading")
+@alerts.command(
+    short_help="Show who is notified of an alert.",
+    epilog="\b\nExamples:\n  stackctl alerts route severity=critical component=trading",
+)
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL=VALUE…")
 @pass_session
 def route(session: Session, labels: tuple[str, ...]) -> None:

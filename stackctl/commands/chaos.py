@@ -111,6 +111,7 @@ def _command(fault: Fault) -> click.Command:
     @click.command(
         fault.name.split()[-1],
         params=params,
+        short_help=f"{fault.help}.",
         help=f"{fault.help}{', then recover it' if held else ''}.",
         epilog=f"\b\nExamples:\n  stackctl chaos {fault.name} {example}\n"
         f"  stackctl chaos {fault.name} {example} --dry-run",
@@ -298,7 +299,11 @@ def _drill(
     session.out.print(f"{alert} of {service} fired and was resolved.", style="green")
 
 
-@chaos.command("list", epilog="\b\nExamples:\n  stackctl chaos list")
+@chaos.command(
+    "list",
+    short_help="List available and open faults.",
+    epilog="\b\nExamples:\n  stackctl chaos list",
+)
 @pass_session
 def list_(session: Session) -> None:
     """List the available faults, the open faults, and services that do not belong to this stack."""
@@ -337,7 +342,7 @@ def heal(ctx: click.Context, session: Session) -> None:
     journal = Journal(project.state)
     healed = heal_all(project.whole_engine(), journal)
     for record in healed:
-        session.out.print(f"recovered: {record.describe()}")
+        session.out.print(f"healed: {record.describe()}")
     # The session has already reported them.
     if journal.unreadable():
         ctx.exit(1)

@@ -34,7 +34,9 @@ def images() -> None:
 
 
 @images.command(
-    "list", epilog="\b\nExamples:\n  stackctl images list\n  stackctl images list --format json"
+    "list",
+    short_help="List the images of both sets.",
+    epilog="\b\nExamples:\n  stackctl images list\n  stackctl images list --format json",
 )
 @VERSIONS
 @FORMAT
@@ -91,7 +93,8 @@ def build(session: Session, versions: Versions | None) -> None:
 
 
 @images.command(
-    epilog="\b\nExamples:\n  stackctl images outdated\n  stackctl images outdated --format json"
+    short_help="Compare images with the newest releases in registries.",
+    epilog="\b\nExamples:\n  stackctl images outdated\n  stackctl images outdated --format json",
 )
 @FORMAT
 @pass_session
@@ -126,8 +129,9 @@ def outdated(session: Session, output: str) -> None:
 
 
 @images.command(
+    short_help="Pull the upstream set.",
     epilog="\b\nExamples:\n  stackctl images pull\n"
-    "  STACKCTL_REGISTRY_MIRROR=mirror.example:5000 stackctl images pull"
+    "  STACKCTL_REGISTRY_MIRROR=mirror.example:5000 stackctl images pull",
 )
 @VERSIONS
 @pass_session
@@ -168,8 +172,9 @@ def pull(ctx: click.Context, session: Session, versions: Versions | None) -> Non
 
 
 @images.command(
+    short_help="Save the images of a set to a file.",
     epilog="\b\nExamples:\n  stackctl images save team.bundle\n"
-    "  stackctl images save --set upstream --force team.bundle"
+    "  stackctl images save --set upstream --force team.bundle",
 )
 @click.argument("file", type=FILE)
 @_SET
@@ -215,7 +220,10 @@ def save(
     )
 
 
-@images.command(epilog="\b\nExamples:\n  stackctl images load team.bundle; stackctl up")
+@images.command(
+    short_help="Load the images from a file.",
+    epilog="\b\nExamples:\n  stackctl images load team.bundle; stackctl up",
+)
 @click.argument("file", type=FILE)
 @pass_session
 def load(session: Session, file: Path) -> None:
@@ -242,8 +250,9 @@ def load(session: Session, file: Path) -> None:
 
 
 @images.command(
+    short_help="Pin the images in stackctl.lock.",
     epilog="\b\nExamples:\n  stackctl images lock\n  stackctl images lock --set upstream\n"
-    "  stackctl images lock --check"
+    "  stackctl images lock --check",
 )
 @_SET
 @VERSIONS

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from stackctl.render.preview import Message
 
 _HTML = "html"
-"""The field of an e-mail that is a page."""
+"""The field of an e-mail that contains HTML."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -40,9 +40,10 @@ _FRAME = """<h2>{heading}</h2>
 
 
 @click.command(
+    short_help="Show the messages that an alert would send.",
     epilog="\b\nExamples:\n  stackctl alerts preview HighErrorRate\n"
     "  stackctl alerts preview TradingHalted --channel slack\n"
-    "  stackctl alerts preview CriticalMemoryUsage --channel email --html mail.html"
+    "  stackctl alerts preview CriticalMemoryUsage --channel email --html mail.html",
 )
 @click.argument("alert", shell_complete=complete.alerts)
 @click.option(
@@ -56,16 +57,16 @@ _FRAME = """<h2>{heading}</h2>
     "page",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Also write the e-mails to this file, as a mail program shows them.",
+    help="Also write the e-mails to an HTML file, as a mail program shows them.",
 )
 @FORMAT
 @pass_session
 def preview(session: Session, alert: str, key: str | None, page: Path | None, output: str) -> None:
     """Show the messages that ALERT would send to each channel, firing and resolved.
 
-    Labels and values are those of the alert's own unit test. Alertmanager's routes decide who is notified, and its
-    templates produce the text. Nothing is sent, and the stack need not run. Channels that are not set up are shown as
-    well. Routes with time intervals are treated as active.
+    Labels and values are those of the alert's unit test. Alertmanager's routes decide who is notified, and its
+    templates produce the text. Nothing is sent, and the stack need not be running. Channels that are not configured are
+    included. Routes with time intervals are treated as active.
     """
     from stackctl.alerts.examples import example
 
@@ -91,13 +92,13 @@ def preview(session: Session, alert: str, key: str | None, page: Path | None, ou
     labels = " ".join(f"{name}={value}" for name, value in firing.labels.items())
     session.out.print(f"Labels: {labels}", soft_wrap=True, markup=False, highlight=False)
     if not messages:
-        session.out.print(f"{alert} sends no message{f' to {key}' if key else ''}.")
+        session.out.print(f"{alert} sends no messages{f' to {key}' if key else ''}.")
     missing = {one.name for one in CHANNELS if session.project.settings.missing(one.required)}
     for (receiver, name, recipient), group in groupby(
         messages, lambda one: (one.receiver, one.channel.name, one.recipient)
     ):
         to = f" to {recipient}" if recipient else ""
-        hint = " (not set up)" if name in missing else ""
+        hint = " (not configured)" if name in missing else ""
         session.out.print()
         session.out.print(
             f"{receiver}: {name}{to}{hint}", style="bold", soft_wrap=True, markup=False
@@ -120,9 +121,7 @@ def _rendered(session: Session, firing: Example) -> list[Message]:
     engine = project.whole_engine()
     image = resolve.references_in_use(engine, project.settings, state)["alertmanager"]
     if engine.image_id(image) is None:
-        raise StackctlError(
-            f"messages cannot be rendered without the image {image}", remedy="stackctl up"
-        )
+        raise StackctlError(f"cannot render messages without image {image}", remedy="stackctl up")
     with tempfile.TemporaryDirectory(prefix="stackctl-preview-") as name:
         folder = Path(name)
         write_configuration(
@@ -138,7 +137,7 @@ def _show(out: Console, message: Message) -> None:
     own = "" if message.texts else ": in Alertmanager's own format"
     out.print(Text(f"  {message.status}{own}", style=style))
     for path, text in message.texts.items():
-        # --html is for pages.
+        # --html writes the HTML.
         if path == _HTML or not text:
             continue
         lines = text.splitlines()
@@ -151,7 +150,7 @@ def _show(out: Console, message: Message) -> None:
 def _write_page(page: Path, alert: str, messages: Iterable[Message]) -> None:
     from html import escape
 
-    # Each in a frame of its own: an e-mail is a whole document.
+    # Each e-mail is a complete document, so it gets its own frame.
     frames = [
         _FRAME.format(
             heading=escape(f"{one.receiver}, {one.status}: {one.texts['headers.Subject']}"),
@@ -161,5 +160,5 @@ def _write_page(page: Path, alert: str, messages: Iterable[Message]) -> None:
         if _HTML in one.texts
     ]
     if not frames:
-        raise StackctlError(f"{alert} sends no e-mail, so {page} was not written")
+        raise StackctlError(f"{alert} sends no e-mails, so {page} was not written")
     page.write_text(_PAGE.format(title=escape(alert), messages="\n".join(frames)), encoding="utf-8")

@@ -1,1 +1,1 @@
-"""The settings: where each value comes from, how it is validated, and the files that users edit."""
+"""The settings: their sources and validation, and the files that users edit."""

@@ -1,4 +1,4 @@
-"""The syntax of a .env file: reading its text, and its names with their values and lines."""
+"""Reads and parses .env files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ENV_FILE = ".env"
 
 
 def read_env(path: Path) -> str:
-    """Give the text of a .env file, without the mark that Windows' editors put before it.
+    """Return the text of a .env file, without the byte order mark that Windows editors add.
 
-    Raises FileNotFoundError, and UsageError for a file that cannot be read or is no text.
+    Raises FileNotFoundError, and UsageError if the file cannot be read or is not text.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -26,19 +26,19 @@ def read_env(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(
-            f"{path} cannot be read: {reason}", remedy="make it a readable UTF-8 text file"
+            f"cannot read {path}: {reason}", remedy="make it a readable UTF-8 text file"
         ) from None
 
 
 def parse_env(text: str, origin: str) -> dict[str, tuple[str, str]]:
-    """Give name → (value, ORIGIN:LINE) of a .env file's text. Raises UsageError with the first broken line."""
+    """Return name → (value, ORIGIN:LINE) for the text of a .env file. Raises UsageError with the first invalid line."""
     from dotenv.main import resolve_variables
     from dotenv.parser import parse_stream
 
     bindings = list(parse_stream(io.StringIO(text)))
     lines: dict[str, int] = {}
     for binding in bindings:
-        # The parser gives a name without "=" as a key without a value. Compose refuses such a line.
+        # The parser returns a name without "=" as a key without a value. Compose rejects such a line.
         if binding.error or (binding.key is not None and binding.value is None):
             raise UsageError(
                 f"{origin}:{_first_line(binding)} is not NAME=value",
@@ -52,6 +52,6 @@ def parse_env(text: str, origin: str) -> dict[str, tuple[str, str]]:
 
 
 def _first_line(binding: Binding) -> int:
-    """Give the number of the line that the binding's text begins on: blank lines before it belong to it too."""
+    """Return the line number of a binding, whose text includes the blank lines before it."""
     text = binding.original.string
     return binding.original.line + len(text) - len(text.lstrip("\n"))

@@ -1,4 +1,4 @@
-"""Reads the settings: flags over environment over .env over defaults, each with its origin."""
+"""Loads the settings: flags override the environment, which overrides .env, which overrides defaults."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from stackctl.values.secret import Secret
 from stackctl.values.setting import Setting
 
 _LONGEST = 32_768
-"""Characters of a value: what a program is called with has a limit in the kernel, too."""
+"""The maximum number of characters in a value; the kernel also limits program arguments."""
 _SHOWN = 80
-"""Characters of a wrong value that an error shows."""
+"""How many characters of an invalid value an error shows."""
 _MAX_SECRET = 64 * 1024
-"""Bytes of a file that has a secret."""
+"""The maximum size of a secret's file in bytes."""
 
 
 def load(
@@ -29,19 +29,19 @@ def load(
     env_file: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Read the settings.
+    """Load the settings.
 
-    `project` is the flag's value; `env_file` the file to read, by default `.env` in the current folder
-    where there is one; `environ` the environment, by default the shell's. Raises UsageError for a file
-    that is missing or has a broken line, and for a value that is not what its setting takes.
+    `project` is the value of the flag; `env_file` defaults to `.env` in the current folder, if it exists; `environ`
+    defaults to the shell's environment. Raises UsageError if the file is missing or has an invalid line, and for an
+    invalid value.
     """
     environ = shell() if environ is None else environ
     from_file = _read_env_file(env_file)
     name = project or environ.get("COMPOSE_PROJECT_NAME") or DEFAULT_PROJECT
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
         raise UsageError(
-            f"the project name {_shortened(name)!r} is not one that Compose takes",
-            remedy="use at most 63 small letters, digits, - and _, and begin with a letter or digit",
+            f"invalid project name {_shortened(name)!r}",
+            remedy="use at most 63 lower-case letters, digits, - and _, starting with a letter or digit",
         )
     values = {row.name: _resolve(row, environ, from_file) for row in SETTINGS.values()}
     for row in SETTINGS.values():
@@ -67,13 +67,13 @@ def _resolve(
 def _parsed(row: Setting, raw: str, origin: str) -> Value:
     try:
         if len(raw) > _LONGEST:
-            raise ValueError(f"it has more than {_LONGEST} characters")
+            raise ValueError(f"longer than {_LONGEST} characters")
         text = row.parse(raw)
     except ValueError as reason:
-        # There may be a password where none belongs.
+        # The value may contain a password where none belongs.
         shown = "" if row.secret else f" {_shortened(re.sub(r'//[^/@]*@', '//****@', raw))!r}"
         raise UsageError(
-            f"{row.name}{shown} ({origin}) is not valid: {reason}",
+            f"invalid {row.name}{shown} ({origin}): {reason}",
             remedy=f"correct {row.name} or remove it",
         ) from None
     if not row.secret:
@@ -83,9 +83,9 @@ def _parsed(row: Setting, raw: str, origin: str) -> Value:
 
 
 def _either(row: Setting, given: Value, path: Value) -> Value:
-    """Give a secret that is set itself or by its file; of both, the one in the environment.
+    """Return a secret that is set directly or by a file; if both are set, the one in the environment.
 
-    Raises UsageError where both are set in the same place, or the file cannot be read or has no such value.
+    Raises UsageError if both are set in the same place, the file cannot be read, or its content is invalid.
     """
     if path.text is None:
         return given
@@ -98,18 +98,18 @@ def _either(row: Setting, given: Value, path: Value) -> Value:
         if given.origin == ENVIRONMENT:
             return given
     origin = origin_in_file(path)
-    remedy = f"name a file in {row.name}{SECRET_FILE} that has it"
+    remedy = f"set {row.name}{SECRET_FILE} to a file that contains it"
     try:
         with Path(str(path.text)).expanduser().open("rb") as stream:
             raw = stream.read(_MAX_SECRET + 1).decode()
     except (OSError, RuntimeError) as error:
-        # The latter for a ~ of a user who has no home folder.
+        # A RuntimeError is raised for ~ if the user has no home folder.
         why = error.strerror if isinstance(error, OSError) else None
-        reason = f"{row.name}: {origin} cannot be read: {why or error}"
+        reason = f"{row.name}: cannot read {origin}: {why or error}"
         raise UsageError(reason, remedy=remedy) from None
     except UnicodeDecodeError:
-        raise UsageError(f"{row.name}: {origin} is no UTF-8 text", remedy=remedy) from None
-    # As a shell's $(<file) takes it, which is how the images do.
+        raise UsageError(f"{row.name}: {origin} is not UTF-8 text", remedy=remedy) from None
+    # Strip newlines like the shell's $(<file), which is what the images do.
     raw = raw.rstrip("\n")
     if not raw or len(raw) > _MAX_SECRET:
         what = "is empty" if not raw else f"is longer than {_MAX_SECRET} bytes"
@@ -122,7 +122,7 @@ def _shortened(text: str) -> str:
 
 
 def _read_env_file(path: Path | None) -> dict[str, tuple[str, str]]:
-    """Give name → (value, origin) of a .env file; an absent default file is an empty one."""
+    """Return name → (value, origin) for a .env file; a missing default file counts as empty."""
     chosen = path or Path(ENV_FILE)
     try:
         text = read_env(chosen)
@@ -130,6 +130,6 @@ def _read_env_file(path: Path | None) -> dict[str, tuple[str, str]]:
         if path is None:
             return {}
         raise UsageError(
-            f"{path} does not exist", remedy="give --env-file a file that does"
+            f"{path} does not exist", remedy="pass an existing file to --env-file"
         ) from None
     return parse_env(text, str(chosen))

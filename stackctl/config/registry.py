@@ -1,7 +1,7 @@
-"""Every setting, one row each: its name in .env and in the environment, its default, its parser, and its purpose.
+"""All settings, one row each: the name in .env and the environment, the default, the parser, and the purpose.
 
-A new setting is a new row in the group under whose heading it belongs. What a service brings, its port and its image,
-is in the catalog of services.
+A new setting is a new row in the group of its heading. Settings for a service's port and image come from the catalog
+of services.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOCK_FILE = "stackctl.lock"
 """The file of this name in the current folder pins the images."""
 
 SECRET_FILE = "_FILE"  # noqa: S105 - the end of a name
-"""The end of the name of the setting that gives a secret by its file, as the images on Docker Hub have it."""
+"""The suffix of a setting that names a secret's file, as in the images on Docker Hub."""
 
 GENERATED_SECRETS = (
     "GRAFANA_PASSWORD",
@@ -35,42 +35,42 @@ GENERATED_SECRETS = (
     "RABBITMQ_PASSWORD",
     "MONGODB_PASSWORD",
 )
-"""Passwords that stackctl generates on the first `up` where the user gave none."""
+"""Passwords that stackctl generates on the first `up` unless they are set."""
 
 DEFAULT_RUNBOOKS = "https://github.com/bot-core/bot-core/blob/main/docs/runbooks"
-"""Base URL of the runbooks in the rules of the checkout."""
+"""Base URL of the runbooks in the rules, before rendering."""
 
 _ON_CALL_LENGTH = 300
-"""Characters: a message shows the whole text, and Slack's templates cut what is longer."""
+"""The maximum length: messages show the whole text, and Slack's templates truncate longer ones."""
 
 _IMAGES = (
     *(
-        Setting(image_variable(name), None, parsers.image, "another image for this service")
+        Setting(image_variable(name), None, parsers.image, "image to use for this service instead")
         for name in IMAGES
     ),
     Setting(
         "STACKCTL_VERSIONS",
         "auto",
         partial(parsers.one_of, get_args(Versions)),
-        "release of each image: the plan's, the current one, or auto, the plan's where it can serve",
+        "image releases: plan, current, or auto (the plan's unless the engine requires a current one)",
     ),
     Setting(
         "STACKCTL_REGISTRY_MIRROR",
         None,
         parsers.mirror,
-        "registry that every upstream image is taken from",
+        "registry from which to pull all upstream images",
     ),
     Setting(
         "DEMO_BASE_IMAGE",
         "python:3.12-slim",
         parsers.image,
-        "image that the demo's own is built on (upstream set)",
+        "base image of the demo's image (upstream set)",
     ),
     Setting(
         "STACKCTL_PYPI_MIRROR",
         None,
         parsers.index,
-        "package index that the demo's libraries are taken from (upstream set)",
+        "package index for the demo's libraries (upstream set)",
     ),
 )
 
@@ -86,7 +86,7 @@ def _bot_core() -> Iterator[Setting]:
         "STACKCTL_APP_FILES",
         None,
         parsers.text,
-        f"bot-core's own Compose files, {os.pathsep} between them (up --app-file)",
+        f"bot-core's own Compose files, separated by {os.pathsep} (up --app-file)",
     )
     for one in APPLICATIONS.values():
         if one.credentials is not None:
@@ -95,14 +95,14 @@ def _bot_core() -> Iterator[Setting]:
             one.setting,
             one.target,
             partial(parse_target, one),
-            f"where {one.name} is without the demo, or none",
+            f"address of {one.name} without the demo, or none",
         )
         if one.health is not None:
             yield Setting(
                 one.health_setting,
                 one.health,
                 parsers.path,
-                f"{one.name}'s health path without the demo",
+                f"health path of {one.name} without the demo",
             )
 
 
@@ -119,7 +119,7 @@ _CREDENTIALS = (
             name,
             None,
             parsers.grafana_password if name == "GRAFANA_PASSWORD" else parsers.text,
-            "password; generated where it is not given",
+            "password; generated if not set",
             secret=True,
         )
         for name in GENERATED_SECRETS
@@ -137,7 +137,7 @@ _ON_CALL = (
         "RUNBOOK_CONTACTS",
         None,
         partial(parsers.line, longest=_ON_CALL_LENGTH),
-        "who to call; shown in runbooks and critical alerts",
+        "whom to call; shown in runbooks and critical alerts",
     ),
     Setting(
         "RUNBOOK_BASE_URL",
@@ -152,63 +152,63 @@ _STACK = (
         "STACKCTL_BIND_ADDRESS",
         "127.0.0.1",
         parsers.address,
-        "address that every port is published on",
+        "address on which to publish all ports",
     ),
     Setting(
         "STACKCTL_HOST",
         None,
         parsers.host_or_address,
-        "host in the services' addresses, where it is not the engine's",
+        "host in the services' addresses, if it is not the engine's",
     ),
     Setting(
         "STACKCTL_COPY_FILES",
         "false",
         parsers.flag,
-        "hand configuration and secrets over in volumes, as is always done with a remote engine",
+        "copy configuration and secrets into volumes, as is always done for a remote engine",
     ),
     Setting(
         "STACKCTL_DOCKER_SOCKET",
         None,
         parsers.socket_path,
-        "the engine's socket on its own machine, where it is an unusual one",
+        "the engine's socket on its own machine, if it is not detected",
     ),
     Setting(
         "STACKCTL_CONTAINERD_SOCKET",
         None,
         parsers.socket_path,
-        "containerd's socket on the engine's machine, where the engine does not say it",
+        "containerd's socket on the engine's machine, if it is not detected",
     ),
     Setting(
         "STACKCTL_PROXY",
         None,
         parsers.proxy,
-        "proxy that notifications and probes of the outside go through",
+        "proxy for notifications and for probes of external addresses",
     ),
     Setting(
         "STACKCTL_NO_PROXY",
         None,
         parsers.no_proxy,
-        "hosts, domains and networks that are reached without it, with commas between",
+        "comma-separated hosts, domains and networks to reach without the proxy",
     ),
     Setting(
         "STACKCTL_CA_BUNDLE",
         None,
         parsers.certificates,
-        "PEM file of further certificate authorities to trust",
+        "PEM file of additional certificate authorities to trust",
     ),
-    Setting("PROMETHEUS_RETENTION_TIME", "90d", parsers.duration, "how long metrics are kept"),
-    Setting("PROMETHEUS_RETENTION_SIZE", "50GB", parsers.size, "how much disk metrics may take"),
+    Setting("PROMETHEUS_RETENTION_TIME", "90d", parsers.duration, "how long to keep metrics"),
+    Setting("PROMETHEUS_RETENTION_SIZE", "50GB", parsers.size, "maximum disk space for metrics"),
     Setting(
         "PROMETHEUS_ADMIN_API",
         "false",
         parsers.flag,
-        "let whoever reaches Prometheus delete series and take snapshots",
+        "allow everyone who reaches Prometheus to delete series and take snapshots",
     ),
     Setting(
         "STACKCTL_KUBERNETES",
         "false",
         parsers.flag,
-        "scrape the Kubernetes cluster around Prometheus",
+        "scrape the Kubernetes cluster in which Prometheus runs",
     ),
     Setting("BINANCE_API_URL", None, parsers.url, "address that the binance-api job probes"),
 )
@@ -222,7 +222,7 @@ def _with_files(rows: Iterable[Setting]) -> Iterator[Setting]:
                 f"{row.name}{SECRET_FILE}",
                 None,
                 parsers.text,
-                f"file that has {row.name}, in the place of it",
+                f"file that contains {row.name}",
             )
 
 
@@ -243,6 +243,6 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
         "The stack": _STACK,
     }.items()
 }
-"""Heading → the settings that are shown under it."""
+"""Heading → its settings."""
 
 SETTINGS: Mapping[str, Setting] = {row.name: row for rows in GROUPS.values() for row in rows}

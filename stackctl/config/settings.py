@@ -1,4 +1,4 @@
-"""The settings of one project, with the values in force and where each came from."""
+"""The settings of one project, with their values and origins."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from stackctl.services.catalog import PUBLISHED_PORTS
 from stackctl.values.secret import Secret
 
 ENVIRONMENT = "environment"
-"""The origin of a value that an environment variable gave."""
+"""The origin of a value from an environment variable."""
 
 _PREFIX = "STACKCTL_"
 _ENVIRONMENT_ONLY = ("STACKCTL_DEBUG", "STACKCTL_STATE_DIR")
 WITHOUT_EFFECT: Mapping[str, str] = {
-    "COMPOSE_FILE": "name files of your own in STACKCTL_APP_FILES, or write a stackctl.override.yml",
-    "COMPOSE_PROFILES": "`up --no-demo` and stackctl.override.yml decide what runs",
+    "COMPOSE_FILE": "set STACKCTL_APP_FILES for your own files, or write a stackctl.override.yml",
+    "COMPOSE_PROFILES": "use `up --no-demo` or stackctl.override.yml to change what runs",
     "DOCKER_CONTENT_TRUST": "`stackctl images lock` pins every image to its digest",
-    "DOCKER_DEFAULT_PLATFORM": "set `platform:` of a service in stackctl.override.yml",
+    "DOCKER_DEFAULT_PLATFORM": "set `platform:` for a service in stackctl.override.yml",
 }
-"""Variables of Docker that stackctl lets no program have, as they would change what it decides → what does it here."""
+"""Variables of Docker that stackctl does not pass on, because they would change its decisions → what to use instead."""
 _ALIKE = 0.85
-"""How alike a name must be to a setting's to count as a slip; an application's own names are less so."""
+"""How similar to a setting a name must be to count as a typo; an application's own names are less similar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A setting's value and where it came from: a flag, the environment, a line of a file, the default."""
+    """A setting's value and its origin: a flag, the environment, a line of a file, or the default."""
 
     text: Secret | str | None
     origin: str
@@ -37,42 +37,42 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of one project. `settings["NAME"]` is text or None; secrets come from `secret`."""
+    """The settings of one project. `settings["NAME"]` is text or None; `secret` returns secrets."""
 
     project: str
     values: Mapping[str, Value] = field(repr=False)
     engine_host: str | None = field(default=None, kw_only=True)
     """The machine of a remote engine."""
     others: Mapping[str, str] = field(default_factory=dict)
-    """The names in the file that are no settings, with their places: an application may share it.
+    """Names in the file that are not settings, with their locations, because an application may share the file.
 
-    Those of `WITHOUT_EFFECT` in the environment are among them."""
+    Variables of `WITHOUT_EFFECT` in the environment are included."""
 
     def __getitem__(self, name: str) -> str | None:
         text = self.values[name].text
         if not isinstance(text, str | None):
-            raise KeyError(f"{name} is a secret: ask Settings.secret for it")
+            raise KeyError(f"{name} is a secret: use Settings.secret")
         return text
 
     def secret(self, name: str) -> Secret | None:
-        """Give a secret, still wrapped, or None where it is not set."""
+        """Return a secret as a Secret; None if it is not set."""
         text = self.values[name].text
         if isinstance(text, str):
             raise KeyError(f"{name} is not a secret")
         return text
 
     def missing(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return those of these settings that have no value."""
+        """Return the settings among these that have no value."""
         return tuple(name for name in names if self.values[name].text is None)
 
     def enabled(self, name: str) -> bool:
-        """Tell whether a true-or-false setting is on."""
+        """Return whether a Boolean setting is true."""
         return self[name] == "true"
 
     def url(self, service: str) -> str:
-        """Give the base address, without a final slash, of a service that publishes a port.
+        """Return the base address, without a trailing slash, of a service that publishes a port.
 
-        Raises KeyError for a service that publishes none.
+        Raises KeyError for other services.
         """
         return f"http://{self.host}:{self[PUBLISHED_PORTS[service].setting]}"
 
@@ -82,9 +82,9 @@ class Settings:
         return self.host_at(self["STACKCTL_BIND_ADDRESS"] or "127.0.0.1")
 
     def host_at(self, published: str) -> str:
-        """Give the host, an IPv6 address in brackets, at which what the engine publishes on an address is reached.
+        """Return the host at which a port that the engine publishes on an address is reached; IPv6 is in brackets.
 
-        It is the engine's, unless one was set.
+        It is the engine's host unless STACKCTL_HOST is set.
         """
         bind = ipaddress.ip_address(published)
         if bind.is_unspecified or bind.is_loopback:
@@ -96,10 +96,9 @@ class Settings:
         return f"[{host}]" if ":" in host else host
 
     def doubts(self) -> list[tuple[str, str]]:
-        """Give (what is odd, remedy) for each name in the file that looks like a setting and is none.
+        """Return (problem, remedy) for each name in the file that looks like a setting but is not.
 
-        A variable that Docker would heed and stackctl does not is odd as well, and so is a secret's file that others
-        can read.
+        Variables of Docker that stackctl ignores are included, and files of secrets that other users can read.
         """
         found = []
         for row in SETTINGS.values():
@@ -111,26 +110,24 @@ class Settings:
         import difflib
 
         for name, origin in self.others.items():
-            # In small letters it is a name of its own, for shells and Compose alike.
+            # Names are case-sensitive, for shells and for Compose.
             close = difflib.get_close_matches(name.upper(), SETTINGS, n=1, cutoff=_ALIKE)
             if name in WITHOUT_EFFECT:
                 found.append((f"{name} ({origin}) has no effect on stackctl", WITHOUT_EFFECT[name]))
             elif name in _ENVIRONMENT_ONLY:
-                found.append(
-                    (f"{name} ({origin}) has no effect there", "set it in the environment")
-                )
+                found.append((f"{name} has no effect in {origin}", "set it in the environment"))
             elif close or name.upper().startswith(_PREFIX):
-                remedy = f"did you mean {close[0]}?" if close else "`stackctl config` lists them"
-                found.append((f"{name} ({origin}) is no setting", remedy))
+                remedy = f"did you mean {close[0]}?" if close else "see `stackctl config`"
+                found.append((f"unknown setting {name} ({origin})", remedy))
         return found
 
 
 def origin_in_file(path: Value) -> str:
-    """Return the origin of a secret that was read from the file that `path` names."""
+    """Return the origin of a secret that was read from a file."""
     return f"{path.text} ({path.origin})"
 
 
 def _loose(name: str, path: str) -> list[tuple[str, str]]:
     mode = Path(path).expanduser().stat().st_mode
     remedy = f"chmod 600 {path}"
-    return [(f"{path}, which has {name}, can be read by others", remedy)] if mode & 0o044 else []
+    return [(f"other users can read {path}, which contains {name}", remedy)] if mode & 0o044 else []

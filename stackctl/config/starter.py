@@ -1,6 +1,6 @@
-"""The files that `stackctl init` begins with: a .env of every setting, and an override of the compose files.
+"""The files that `stackctl init` writes: a .env with every setting, and an override of the compose files.
 
-In both, lines with ## are ours; lines with one # are what can be switched on by taking it away.
+In both, lines with ## are stackctl's comments; lines with one # can be enabled by removing it.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from stackctl.config.registry import GROUPS, SETTINGS
 from stackctl.errors import StackctlError
 
 _HEAD = """\
-## The settings of stackctl, each with what it is for and its default. Take the # away and change the value. What is in
-## the environment wins over this file; `stackctl config` shows what is in force, and where it comes from.
-## There may be secrets in here: keep this file out of version control.
-## `stackctl init --force` writes the lines with ## and the defaults anew, and keeps all others.
+## The settings of stackctl with their purposes and defaults. To change one, remove the # and edit the value.
+## Environment variables override this file; `stackctl config` shows the effective values and their origins.
+## This file may contain secrets: keep it out of version control.
+## `stackctl init --force` updates the lines with ## and the defaults, and keeps all others.
 """
-_OTHERS = "## ---- Not stackctl's"
+_OTHERS = "## ---- Other variables"
 _COMMENTED = re.compile(r"#([A-Z0-9_]+)=")
 
 
 def env_text(kept: str = "", origin: str = ENV_FILE) -> str:
-    """Give the text of a .env with every setting commented out, except for what `kept`, an older one, has set.
+    """Return the text of a .env with every setting commented out, except for those set in `kept`, an older .env.
 
-    What is in `kept` stays: values word for word, names that are no settings, comments. `origin` is its name. Raises
-    UsageError where it has a broken line, and StackctlError where a value refers to another in a way that the new order
-    would break.
+    Values, other names and comments in `kept` stay as they are. `origin` is its name. Raises UsageError if it has an
+    invalid line, StackctlError if the new order would break a reference from one value to another.
     """
     before = parse_env(kept, origin)
     own, rows, rest = _sorted(kept)
@@ -48,14 +47,14 @@ def env_text(kept: str = "", origin: str = ENV_FILE) -> str:
     for name, (value, line) in before.items():
         if after[name][0] != value:
             raise StackctlError(
-                f"{name} ({line}) refers to a value that would come after it",
-                remedy="write its value without ${…}, or merge by hand: stackctl init --stdout",
+                f"{name} ({line}) refers to a variable that would be defined after it",
+                remedy="write the value without ${…}, or merge the files yourself with `stackctl init --stdout`",
             )
     return text
 
 
 def override_text() -> str:
-    """Give the text of an override that changes nothing, with examples."""
+    """Return the text of an override with examples that changes nothing."""
     return Path(__file__).with_name("override.yml").read_text(encoding="utf-8")
 
 
@@ -64,9 +63,9 @@ def _default(name: str) -> str:
 
 
 def _sorted(text: str) -> tuple[list[str], dict[str, list[str]], list[str]]:
-    """Sort an older file's lines, without ours: names that are no settings, settings by name, comments after all.
+    """Sort an older file's lines, without stackctl's comments: other names, settings by name, trailing comments.
 
-    A comment goes with the line after it.
+    A comment belongs to the line after it.
     """
     own: list[str] = []
     rows: dict[str, list[str]] = {}
@@ -83,14 +82,14 @@ def _sorted(text: str) -> tuple[list[str], dict[str, list[str]], list[str]]:
 
 
 def _pieces(text: str) -> Iterator[tuple[str | None, str]]:
-    """Give each line of a .env, or the lines of a value over several, with the setting that it is about, if any."""
+    """Yield each line of a .env, or all lines of a multi-line value, with the name of its setting, if any."""
     import io
 
     from dotenv.parser import parse_stream
 
     for binding in parse_stream(io.StringIO(text)):
         line = binding.original.string.strip("\n") + "\n"
-        # The parser gives lines of blanks with the comment after them.
+        # The parser returns blank lines together with the comment after them.
         comment = line.lstrip()
         commented = _COMMENTED.match(comment)
         if binding.key is not None:

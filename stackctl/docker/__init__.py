@@ -1,1 +1,1 @@
-"""The Docker Engine. The only package that uses python-on-whales: its answers leave here as our own types."""
+"""The Docker Engine. Only this package uses python-on-whales; it returns its own types."""

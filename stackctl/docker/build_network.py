@@ -1,4 +1,4 @@
-"""What the builds of images need of this machine's network: its proxies and its further certificate authorities."""
+"""The network settings for image builds: proxies and additional certificate authorities."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def overlay(
     labels: Mapping[str, Mapping[str, str]] | None,
     authorities: Path | None,
 ) -> dict[str, Any]:
-    """Return a Compose file that adds labels, the proxies and the authorities to the builds of another.
+    """Return a Compose file that adds labels, proxies and certificate authorities to the builds of another file.
 
-    `labels` are by service, of those that are built; None for all, without labels.
+    `labels` maps each service to build to its labels; None builds all of them without labels.
     """
     chosen: Iterable[str] = _services(build_file) if labels is None else labels
     build: dict[str, Any] = {"args": proxies()}
@@ -40,14 +40,14 @@ def overlay(
 
 
 def proxies() -> dict[str, str]:
-    """Return the build arguments that lead a build through the proxies of the environment.
+    """Return the build arguments for the proxies in the environment.
 
-    None where the docker command's own configuration has proxies, which Compose hands over itself
-    (docs.docker.com/engine/cli/proxy), and none on this machine's loopback, which is another inside a build. Every
-    builder knows these arguments, and keeps them out of the image and its history.
+    Empty if the docker command's configuration contains proxies, which Compose passes itself
+    (docs.docker.com/engine/cli/proxy). Proxies on this machine's loopback are left out, because a build cannot reach
+    them. Builders predefine these arguments, and keep them out of the image and its history.
     """
     with contextlib.suppress(OSError, ValueError, RuntimeError):
-        # What a broken configuration means is Docker's to say.
+        # Docker itself reports a broken configuration.
         if client_config().get("proxies"):
             return {}
     found = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in PROXIES}
@@ -55,7 +55,7 @@ def proxies() -> dict[str, str]:
     exceptions = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     if usable and exceptions:
         usable["no_proxy"] = exceptions
-    # Programs differ in which spelling they read.
+    # Some programs read one spelling, some the other.
     return {spelt: value for name, value in usable.items() for spelt in (name, name.upper())}
 
 

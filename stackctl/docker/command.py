@@ -1,4 +1,4 @@
-"""Questions to the engine that the library has no bound for or asks too often: by its socket, else by `docker`."""
+"""Queries to the engine that the library would make without a timeout or too often, by its socket or by `docker`."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ class Command:
     """The `docker` command for one Compose project."""
 
     def __init__(self, project: str, options: Mapping[str, Any]) -> None:
-        """Take the project's name, and the options of the library's client, such as its Compose files."""
+        """Create the command for a project; `options` are those of the library's client, such as the Compose files."""
         self.project = project
         self._options = {**options}
 
     @cached_property
     def _client(self) -> DockerClient:
-        """The library's client, made when it is first needed: to load it takes a fifth of a second."""
+        """The library's client, created on first use, because importing it takes a fifth of a second."""
         from python_on_whales import DockerClient
 
         return DockerClient(**self._options)
 
     def merge_over(self, compose_files: Sequence[Path], env_files: Sequence[Path]) -> None:
-        """Make Compose merge these files over its others, and read these .env files after its others."""
+        """Add Compose files, to be merged over the others, and .env files, to be read after the others."""
         for name, more in (("compose_files", compose_files), ("compose_env_files", env_files)):
             self._options[name] = [*self._options.get(name, ()), *more]
-        # One that was made has the options of then.
+        # An existing client has the previous options.
         self.__dict__.pop("_client", None)
 
     def _compose(self, *arguments: str) -> None:
-        """Run Docker Compose on the project's files, for as long as it takes. Raises EngineError if it fails.
+        """Run Docker Compose on the project's files, without a timeout. Raises EngineError if it fails.
 
-        Not by way of the library, which takes longer to load than Compose to start.
+        The library is not used, because its import takes longer than starting Compose.
         """
         directory = self._options.get("compose_project_directory")
         options = [
@@ -63,7 +63,7 @@ class Command:
 
     @cached_property
     def _socket(self) -> SocketApi | None:
-        """The engine's socket, where the engine is known to be behind one."""
+        """The API at the engine's socket, if the engine is known to have one."""
         try:
             where = endpoint.known()
         except UsageError:
@@ -71,9 +71,9 @@ class Command:
         return SocketApi(where.socket) if where and where.socket else None
 
     def listing(self) -> list[Inspected] | None:
-        """Return all containers, stopped ones too, as ContainerList describes them, in one question by the socket.
+        """Return all containers, including stopped ones, as in ContainerList, with one request to the socket.
 
-        None where the engine is not asked by its socket.
+        None if the socket is not used.
         """
         return None if self._socket is None else self._socket.list_containers({}, stopped=True)
 
@@ -100,8 +100,8 @@ class Command:
     def ask(self, *arguments: str, given: str = "") -> str:
         """Run a read-only docker command with this input, and return its output.
 
-        Raises EngineError where it fails or has no answer in time: who waits for readiness must not wait for ever for
-        an engine that takes the connection and never says a word.
+        Raises EngineError if it fails or times out: a wait for readiness must not hang because an engine accepts the
+        connection but never responds.
         """
         printed, error = self._run(arguments, given)
         if error is not None:
@@ -109,7 +109,7 @@ class Command:
         return printed
 
     def inspect(self, containers: Sequence[str]) -> list[Inspected]:
-        """Inspect containers in one call, where the library makes one for each; removed containers are left out."""
+        """Inspect containers with one call, instead of the library's one for each; removed containers are left out."""
         if not containers:
             return []
         if self._socket is not None:
@@ -117,7 +117,7 @@ class Command:
             if None not in described:
                 return [one for one in described if one]
         printed, error = self._run(("container", "inspect", *containers))
-        # Those that are there are printed all the same.
+        # Existing ones are printed nevertheless.
         if error is not None and not isinstance(error, NoContainerError):
             raise error
         found: list[Inspected] = json.loads(printed or "[]")
@@ -131,20 +131,20 @@ class Command:
         timeout: float | None = ANSWER_SECONDS,
         name: str | None = None,
     ) -> tuple[str, EngineError | None]:
-        """Return a command's output, and the reason if it failed.
+        """Return a command's output, and the error if it failed.
 
-        `timeout` is in seconds, and None waits for ever; `name` is what an error calls the command.
+        `timeout` is in seconds; None waits forever. `name` is the command's name in errors.
         """
         printed = ""
         name = name or " ".join(word for word in arguments[:2] if not word.startswith("-"))
         try:
             with translated(f"docker {name}"):
-                # Not by way of the library, which takes longer to load than most of these commands take.
+                # Not with the library, whose import takes longer than most of these commands.
                 command = ["docker", *arguments]
                 done = subprocess.run(
                     command, input=given.encode(), capture_output=True, check=False, timeout=timeout
                 )
-                # A container may print what is not UTF-8.
+                # A container's output may not be UTF-8.
                 printed = done.stdout.decode(errors="replace")
                 if done.returncode:
                     raise failed(command, done.returncode, done.stderr, done.stdout)
@@ -152,7 +152,7 @@ class Command:
             return printed, no_command()
         except subprocess.TimeoutExpired:
             return printed, EngineError(
-                f"the Docker daemon does not answer within {ANSWER_SECONDS:.0f} s",
+                f"the Docker daemon did not respond within {ANSWER_SECONDS:.0f} s",
                 remedy="restart Docker",
             )
         except EngineError as error:

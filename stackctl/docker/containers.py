@@ -1,4 +1,4 @@
-"""What is done to a container that is there, and asked of it."""
+"""Operations on existing containers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from stackctl.errors import EngineError
 
 _REMOVAL_SECONDS = 10.0
 _STATS_SECONDS = 1.0
-"""How far apart the two readings of `docker stats` are."""
+"""The time between the two readings of `docker stats`."""
 _AT_ONCE = 4
-"""How many containers the engine is asked for at the same time."""
+"""How many containers to query concurrently."""
 
 
 class Containers(Command):
-    """The engine's containers, each by its ID or name."""
+    """Operations on the engine's containers, by ID or name."""
 
     def stop(self, container: str, *, timeout: int = 10) -> None:
         """Stop a container: SIGTERM, then SIGKILL after `timeout` seconds."""
@@ -47,23 +47,23 @@ class Containers(Command):
             self._client.container.pause(container)
 
     def unpause(self, container: str) -> None:
-        """Let a paused container go on."""
+        """Resume a paused container."""
         with translated("docker unpause"):
             self._client.container.unpause(container)
 
     def disconnect(self, container: str, network: str) -> None:
-        """Take a container off a network."""
+        """Disconnect a container from a network."""
         with translated("docker network disconnect"):
             self._client.network.disconnect(network, container, force=True)
 
     def connect(self, container: str, network: str, options: Sequence[str] | None = None) -> None:
-        """Reconnect a container to a network; do nothing if it is connected or no longer exists.
+        """Connect a container to a network; do nothing if it is connected or no longer exists.
 
-        `options` are those that `connection` gave; without any it gets its service's name.
+        `options` are the result of `connection`; by default it gets its service's name as an alias.
         """
         for found in self.inspect([container]):
             networks = found["NetworkSettings"]["Networks"] or {}
-            # An attempt that failed leaves the network in the list, without its ID.
+            # A failed attempt leaves the network in the list without an ID.
             if (networks.get(network) or {}).get("NetworkID"):
                 return
             if options is None:
@@ -72,19 +72,19 @@ class Containers(Command):
             from python_on_whales.utils import run
 
             with contextlib.suppress(NoContainerError), translated("docker network connect"):
-                # The library's own takes one alias only.
+                # The library's method accepts only one alias.
                 run([*command, *options, network, container])
 
     def connection(self, container: str, network: str) -> tuple[str, ...]:
         """Return the options of `docker network connect` that recreate a container's connection to a network.
 
-        They are its aliases and the addresses that were chosen for it; those that Docker chose are left to Docker. None
-        where it is not on the network, or gone.
+        They are its aliases and the addresses that the user chose, not those that Docker assigned. Empty if it is not
+        on the network or no longer exists.
         """
         for found in self.inspect([container]):
             endpoint = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
             chosen = endpoint.get("IPAMConfig") or {}
-            # Older engines list the short ID among the aliases, and add it again by themselves.
+            # Older engines list the short ID among the aliases, and add it by themselves.
             aliases = [one for one in endpoint.get("Aliases") or () if one != found["Id"][:12]]
             options = [
                 *(("--alias", alias) for alias in aliases),
@@ -118,7 +118,7 @@ class Containers(Command):
         return None
 
     def last_logs(self, container: str, lines: int) -> str:
-        """Return the last lines of a container's log, both streams."""
+        """Return the last lines of a container's log, of both streams."""
         with translated("docker logs"):
             text = self._client.container.logs(container, tail=lines)
         assert isinstance(text, str)  # noqa: S101 - the library's type for a call that does not stream
@@ -135,10 +135,10 @@ class Containers(Command):
             yield from stream
 
     def usage(self, containers: Sequence[str]) -> dict[str, Usage]:
-        """Return the resource usage of running containers by name; those that have stopped are left out.
+        """Return the resource usage of running containers, by name; stopped ones are left out.
 
-        By the engine's socket it is of one reading, so the share of a processor is that since the container's start. By
-        `docker stats` it is of two, a second apart, and the engine takes two seconds.
+        With the engine's socket it is one reading, so the CPU usage is the mean since the container's start. With
+        `docker stats` it is two readings a second apart, for which the engine takes two seconds.
         """
         if not containers:
             return {}
@@ -156,22 +156,22 @@ class Containers(Command):
         }
 
     def execute(self, container: str, command: Sequence[str]) -> str:
-        """Run a command in a running container and return what it wrote to stdout. Raises EngineError if it fails."""
+        """Run a command in a running container and return its stdout. Raises EngineError if it fails."""
         printed, error = self._run(("exec", container, *command), timeout=None)
         if error is not None:
             raise error
-        # As the library does it: without the end of the last line.
+        # As in the library, without the final newline.
         return printed.removesuffix("\n")
 
     def execute_detached(self, container: str, command: Sequence[str]) -> None:
-        """Start a command in a running container and leave it to itself. Raises EngineError if it does not start."""
+        """Start a command in a running container without waiting for it. Raises EngineError if it does not start."""
         with translated(f"docker exec {command[0]}"):
             self._client.container.execute(container, list(command), detach=True)
 
     def remove(self, name: str) -> None:
-        """Remove a container by its name, with the volumes that have none, and wait until the name is free.
+        """Remove a container and its unnamed volumes by its name, and wait until the name is free.
 
-        The engine may be removing it already; no harm if it is not there.
+        The engine may already be removing it; nothing happens if it does not exist.
         """
         from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 

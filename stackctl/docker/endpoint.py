@@ -1,4 +1,4 @@
-"""Where the engine is: on this machine behind a socket, or on another one behind an address."""
+"""The engine's address: a socket on this machine, or a host."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class Endpoint:
 
     kind: Kind
     host: str | None = None
-    """The engine's machine, as the address names it; none for a socket."""
+    """The engine's machine, as in the address; None for a socket."""
     socket: Path | None = None
     origin: str = "default"
-    """Where the address comes from: DOCKER_HOST, or a Docker context."""
+    """The source of the address: DOCKER_HOST or a Docker context."""
 
     @property
     def remote(self) -> bool:
-        """Return whether the engine is assumed to be on another machine, with another file system."""
+        """Whether the engine is assumed to be on another machine, with another file system."""
         return self.kind != "unix"
 
     @property
     def by_loopback(self) -> bool:
-        """Return whether the engine's address is this machine's own: the engine is here or behind a tunnel."""
+        """Whether the address is this machine's loopback: the engine is local or behind a tunnel."""
         return self.host is not None and is_loopback(self.host)
 
     def __str__(self) -> str:
-        """Return the address without user name and password."""
+        """Return the address without the user name and password."""
         return f"{self.kind}://{self.socket or self.host}"
 
 
@@ -55,8 +55,8 @@ DEFAULT = Endpoint("unix", socket=Path("/var/run/docker.sock"))
 def known() -> Endpoint | None:
     """Return the endpoint if it is known without running `docker`; None if a context defines it.
 
-    It is DOCKER_HOST's, or the default one where neither DOCKER_CONTEXT nor Docker's configuration names a context.
-    Raises UsageError for an address in DOCKER_HOST that is none.
+    It is DOCKER_HOST or, if neither DOCKER_CONTEXT nor Docker's configuration selects a context, the default. Raises
+    UsageError if DOCKER_HOST is not a valid address.
     """
     if address := os.environ.get("DOCKER_HOST"):
         return parse(address, "DOCKER_HOST")
@@ -65,15 +65,15 @@ def known() -> Endpoint | None:
     try:
         config = client_config()
     except (OSError, ValueError, RuntimeError):
-        # What a broken configuration means, or a user without a home, is Docker's to say.
+        # Docker itself reports a broken configuration, or a user without a home folder.
         return None
     return DEFAULT if config.get("currentContext") in (None, "", "default") else None
 
 
 def client_config() -> dict[str, Any]:
-    """Return the configuration of the docker command; empty where it has none.
+    """Return the configuration of the docker command; empty if there is none.
 
-    Raises OSError, ValueError, or for a user without a home folder RuntimeError where it cannot be read.
+    Raises OSError or ValueError if it cannot be read, RuntimeError for a user without a home folder.
     """
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
@@ -86,9 +86,9 @@ def client_config() -> dict[str, Any]:
 
 
 def parse(address: str, origin: str) -> Endpoint:
-    """Read an address as DOCKER_HOST has it; `origin` says where it comes from.
+    """Parse an address in the form of DOCKER_HOST; `origin` is its source.
 
-    Raises UsageError for one that is not an engine's, and for Windows' named pipes.
+    Raises UsageError if it is not an engine's address, and for named pipes of Windows.
     """
     try:
         parts = urlsplit(address)
@@ -97,8 +97,8 @@ def parse(address: str, origin: str) -> Endpoint:
         raise _refusal(address, origin) from None
     if parts.scheme == "npipe":
         raise UsageError(
-            f"{origin} is a named pipe of Windows, which stackctl cannot use",
-            remedy="run stackctl in WSL 2, with Docker Desktop's WSL integration switched on",
+            f"{origin} is a Windows named pipe, which stackctl does not support",
+            remedy="run stackctl in WSL 2, with Docker Desktop's WSL integration enabled",
         )
     kind = _KINDS.get(parts.scheme)
     if kind == "unix" and parts.path.startswith("/") and not parts.netloc:
@@ -109,7 +109,7 @@ def parse(address: str, origin: str) -> Endpoint:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host's name or address is this machine's loopback."""
+    """Return whether a host name or address is this machine's loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -117,9 +117,9 @@ def is_loopback(host: str) -> bool:
 
 
 def _refusal(address: str, origin: str) -> UsageError:
-    # What is before an @ may be a password.
+    # The part before an @ may be a password.
     shown = address.rpartition("@")[2]
     return UsageError(
-        f"{origin}: {shown!r} is no address of a Docker Engine",
+        f"{origin}: {shown!r} is not the address of a Docker Engine",
         remedy="set it to unix:///path, tcp://host:port or ssh://user@host, or unset it",
     )

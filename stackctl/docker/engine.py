@@ -33,17 +33,17 @@ from stackctl.services.applications import MonitoredServices
 from stackctl.util import paths
 
 COPY_LABEL = "stackctl.copy"
-"""Marks a volume that holds copies of the project's configuration or secrets, and no data."""
+"""Marks a volume with copies of the project's configuration or secrets, as opposed to data."""
 
 _NETWORK_LABEL = "com.docker.compose.network"
 _CONTAINERD_STORE = ["driver-type", "io.containerd.snapshotter.v1"]
-# The engine labels a volume that it names itself, but not one that Compose asks for.
+# The engine labels anonymous volumes, except those that Compose creates.
 _UNNAMED = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What `docker info` and `docker version` say of this engine, and of Compose."""
+    """The properties of the engine and Compose, from `docker info` and `docker version`."""
 
     version: str
     compose: str
@@ -56,19 +56,19 @@ class EngineInfo:
     """Whether it is Podman behind Docker's API."""
     rootless: bool = False
     selinux: bool = False
-    """Whether it confines containers by SELinux labels, so that they read no folder of the host without one."""
+    """Whether SELinux confines containers, so that they can only read labelled folders of the host."""
     limits_cpu: bool = True
-    """Whether it can limit processor time; a rootless engine may not."""
+    """Whether it can limit CPU time; a rootless engine may be unable to."""
     containerd_store: bool = False
     """Whether it keeps images in containerd's store."""
     containerd_socket: str | None = None
-    """The socket of the containerd that it uses, on its own machine, where it says so; engines from 27 on do."""
+    """The socket of its containerd, on its own machine, if it reports that, as engines from 27 on do."""
     clock_offset: dt.timedelta | None = None
-    """How far its clock is before this machine's, where it tells its time."""
+    """How far its clock is ahead of this machine's; None if it does not report its time."""
 
     @property
     def is_docker_desktop(self) -> bool:
-        """Return whether the engine is in Docker Desktop's virtual machine."""
+        """Whether the engine runs in Docker Desktop's virtual machine."""
         return self.operating_system == "Docker Desktop"
 
 
@@ -86,10 +86,12 @@ class Engine(Programs, Images):
         present: MonitoredServices | None = None,
         known: list[EngineInfo] | None = None,
     ) -> None:
-        """Take the project's name, the .env files for the compose files, and whether the demo belongs to it.
+        """Create the engine for a project.
 
-        `files` are merged over ours; their paths are relative to `directory`. `present` tells what bot-core's own
-        containers are called. `known` is where several engines that are the same one keep what is known of it.
+        `env_files` are the .env files for the compose files; `demo` is whether the demo services are included. `files`
+        are merged over the stack's compose files, with paths relative to `directory`. `present` maps bot-core's
+        containers to services. `known` is shared by several objects for the same engine, to query its properties only
+        once.
         """
         self._known: list[EngineInfo] = [] if known is None else known
         self._hosts = present.hosts() if present else {}
@@ -114,12 +116,12 @@ class Engine(Programs, Images):
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """Where it is. Raises UsageError for an address that is not an engine's."""
+        """The engine's address. Raises UsageError if it is not valid."""
         return reached()
 
     @property
     def compose_files(self) -> list[Path]:
-        """The Compose files, each merged over those before it."""
+        """The Compose files, each merged over the previous ones."""
         return [Path(path) for path in self._options["compose_files"]]
 
     def configuration(self) -> dict[str, Any]:
@@ -130,10 +132,10 @@ class Engine(Programs, Images):
         return found
 
     def configuration_hashes(self, configuration: Mapping[str, Any]) -> dict[str, str]:
-        """Return Compose's hash of each service, by which it decides whether to recreate a container.
+        """Return Compose's hash of each service, which decides whether it recreates the container.
 
-        `configuration` is that of `configuration()`: Compose hashes services with an `env_file` otherwise before it has
-        read that file than at `up`, when it has. Raises EngineError if Compose cannot read it.
+        `configuration` is the result of `configuration()`: with an `env_file`, Compose computes a different hash before
+        it has read the file than during `up`. Raises EngineError if Compose cannot read it.
         """
         options = ("--project-name", self.project, "--profile", "*", "--file", "-")
         printed = self.ask(
@@ -142,20 +144,22 @@ class Engine(Programs, Images):
         return dict(line.split(maxsplit=1) for line in printed.splitlines() if line)
 
     def info(self) -> EngineInfo:
-        """Return the versions and kind of the engine and Compose; they are requested once.
+        """Return the properties of the engine and Compose; they are queried once.
 
-        Raises EngineError, with the remedy, where the command, the daemon or Compose is missing.
+        Raises EngineError, with a remedy, if the command, the daemon or Compose is missing.
         """
         if not self._known:
             self._known.append(self._ask_info())
         return self._known[0]
 
     def _ask_info(self) -> EngineInfo:
-        # The library's own would wait for ever for a daemon that says nothing.
+        # The library's method would wait forever for a daemon that does not respond.
         info: dict[str, Any] = json.loads(self.ask("info", "--format", "{{json .}}"))
         asked = dt.datetime.now(dt.UTC)
         if not info.get("ServerVersion"):
-            raise EngineError("the Docker daemon gives no version", remedy="restart Docker")
+            raise EngineError(
+                "the Docker daemon does not report its version", remedy="restart Docker"
+            )
         plugins = {one["Name"]: one for one in info["ClientInfo"].get("Plugins") or ()}
         compose = re.search(r"\d+(\.\d+)+", plugins.get("compose", {}).get("Version") or "")
         if compose is None:
@@ -185,7 +189,7 @@ class Engine(Programs, Images):
         )
 
     def up(self, *, pull: bool, services: Sequence[str] = ()) -> None:
-        """Create and start the services, whatever of them is there already; does not wait for readiness."""
+        """Create and start the services, or those that are missing, without waiting for readiness."""
         self._compose(
             *("up", "--detach", "--remove-orphans", "--pull", "missing" if pull else "never"),
             *services,
@@ -193,12 +197,12 @@ class Engine(Programs, Images):
 
     def down(self, *, timeout: int | None = None) -> None:
         """Stop and remove the project's containers and networks; its volumes stay."""
-        # Not Compose's own --volumes: it removes whatever volume its files name, whoever made it.
+        # Without Compose's --volumes, which removes every volume in its files, even if another project created it.
         limit = [] if timeout is None else ["--timeout", str(timeout)]
         self._compose("down", "--remove-orphans", *limit)
 
     def remove_networks(self, keys: Collection[str]) -> None:
-        """Remove the project's networks that its Compose files had under these keys, as far as they are there."""
+        """Remove the project's networks with these keys in its Compose files, if they exist."""
         if not keys:
             return
         with translated("docker network rm"):
@@ -209,10 +213,10 @@ class Engine(Programs, Images):
                     one.remove()
 
     def containers(self) -> dict[str, ContainerState]:
-        """Return the project's containers by service, stopped ones included, and bot-core's on an attached network.
+        """Return the project's containers by service, including stopped ones, and bot-core's on an attached network.
 
-        One of bot-core's is here by the name that the monitoring has for it. Of several containers of one service it is
-        one that is not running, where there is one.
+        Containers of bot-core are listed under the monitoring stack's service names. Of several containers of a
+        service, one that is not running takes precedence.
         """
         joined, own = (
             sorted(map(self._state_of, found), key=lambda state: not state.running)
@@ -221,7 +225,7 @@ class Engine(Programs, Images):
         return {state.service: state for state in (*joined, *own)}
 
     def inventory(self) -> Inventory:
-        """Look at all of the engine's containers, whoever has made them."""
+        """Return an inventory of all of the engine's containers."""
         return Inventory(self.project, self.inspect(self.listed(stopped=True)))
 
     def container(self, id_: str) -> ContainerState | None:
@@ -235,8 +239,8 @@ class Engine(Programs, Images):
                 self._client.network.inspect(network)
         except NoNetworkError:
             raise EngineError(
-                f"there is no network {network!r}",
-                remedy="`docker network ls` lists them; start bot-core before its monitoring",
+                f"network {network!r} does not exist",
+                remedy="see `docker network ls`, and start bot-core before the monitoring stack",
             ) from None
         return [
             Neighbour(name_of(one), labels_of(one).get(PROJECT_LABEL), frozenset(names_of(one)))
@@ -266,21 +270,21 @@ class Engine(Programs, Images):
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """The networks on which services are watched: the project's own, and one that it has joined."""
+        """The networks on which services are monitored: the project's own, and the one that it joined."""
         own = f"{self.project}_bot-network"
         return (own,) if self._joined is None else (self._joined, own)
 
     def volumes(self, made: Collection[str] = ()) -> list[str]:
-        """Return the names of the volumes that have the stack's data: those of our compose files, and those of `made`.
+        """Return the names of the volumes with the stack's data: those of its compose files, and those in `made`.
 
-        Others that carry the project's name are somebody else's, such as those of a bot-core that was started by itself
-        under the same name.
+        Other volumes with the project's name are not the stack's, such as those of a bot-core that was started
+        separately under the same project name.
         """
         ours = {f"{self.project}_{key}" for key in paths.volumes()}
         return sorted(self._volumes(PROJECT_LABEL, self.project) & {*ours, *made})
 
     def unnamed_volumes(self) -> dict[str, str]:
-        """Return the volumes without a name of their own → the container of the project that has it."""
+        """Return anonymous volumes → the project's container that mounts them."""
         return {
             mount["Name"]: name_of(container)
             for container in self._of_project()
@@ -289,8 +293,8 @@ class Engine(Programs, Images):
         }
 
     def copies(self) -> list[str]:
-        """Return the names of the project's volumes that hold copies of its configuration and secrets."""
-        # Two questions: Podman gives what fits either of two labels.
+        """Return the names of the project's volumes with copies of its configuration and secrets."""
+        # Two queries, because Podman returns volumes that match either of two labels.
         return sorted(self._volumes(PROJECT_LABEL, self.project) & self._volumes(COPY_LABEL))
 
     def _volumes(self, label: str, value: str | None = None) -> set[str]:
@@ -301,9 +305,9 @@ class Engine(Programs, Images):
 def merged(
     project: str, files: Sequence[Path], env_files: Sequence[Path] = ()
 ) -> Mapping[str, Any]:
-    """Return Compose files as one, with every profile's services and every variable replaced.
+    """Return Compose files merged into one, with the services of every profile and all variables resolved.
 
-    Raises EngineError where they are not valid.
+    Raises EngineError if they are invalid.
     """
     from python_on_whales import DockerClient
 

@@ -1,4 +1,4 @@
-"""What the `docker` command says when it fails, as one line with its remedy; and which engine it reaches."""
+"""Translates failures of the `docker` command into one line with a remedy, and finds the engine that it uses."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from stackctl.docker.endpoint import Endpoint
 from stackctl.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
-    # It takes a fifth of a second to load, and who asks the engine by its socket needs none of it.
+    # Importing it takes a fifth of a second, and queries by socket do not need it.
     from python_on_whales.exceptions import DockerException
 
 
 class NoContainerError(EngineError):
-    """There is no such container (any more)."""
+    """The container does not exist, or no longer."""
 
 
 class NoImageError(EngineError):
-    """There is no such image here."""
+    """The image does not exist locally."""
 
 
 class NoNetworkError(EngineError):
-    """There is no such network."""
+    """The network does not exist."""
 
 
 _GONE: Mapping[str, tuple[type[EngineError], str]] = {
-    "NoSuchContainer": (NoContainerError, "`stackctl status` shows what there is"),
-    "NoSuchImage": (NoImageError, "`stackctl images list` shows what there is"),
-    "NoSuchNetwork": (NoNetworkError, "`docker network ls` shows what there is"),
+    "NoSuchContainer": (NoContainerError, "see `stackctl status`"),
+    "NoSuchImage": (NoImageError, "see `stackctl images list`"),
+    "NoSuchNetwork": (NoNetworkError, "see `docker network ls`"),
 }
-"""The library's exception → ours, and where to look."""
+"""The library's exception → this module's, and the remedy."""
 
 _NOT_RUNNING = "the Docker daemon is not running"
 
 _REMEDIES: Sequence[tuple[str, str, str]] = (
     (
         r"permission denied.*docker\.sock|permission denied.*connect to the Docker daemon",
-        "this user may not use the Docker daemon",
+        "this user is not allowed to use the Docker daemon",
         "add yourself to the docker group, or use rootless Docker",
     ),
     (
@@ -50,55 +50,55 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
         "start Docker (systemctl start docker, or open Docker Desktop)",
     ),
     (
-        # Of a network; of a port it says more before these words.
+        # This is about a network; for a port there is more text before these words.
         r"error response from daemon: address already in use",
-        "the address that is asked for is taken by another container on the network: {reason}",
-        "`docker network inspect` says by which; stop that one, and try again",
+        "the requested address is in use by another container on the network: {reason}",
+        "stop that container, which `docker network inspect` shows, and try again",
     ),
     (
         r"port is already allocated|address already in use",
-        "a port of the stack is taken: {reason}",
-        "`stackctl doctor` says by which process",
+        "a port of the stack is in use: {reason}",
+        "`stackctl doctor` shows which process uses it",
     ),
     (
         r"container name .* is already in use",
-        "a container of the same name is there already: {reason}",
-        "stop and remove it, or give the project another name with -p",
+        "a container with the same name already exists: {reason}",
+        "stop and remove it, or choose another project name with -p",
     ),
     (
         r"server gave HTTP response to HTTPS client",
-        "the registry speaks HTTP, and Docker expects HTTPS",
-        "add it to insecure-registries of the Docker daemon (daemon.json), if its network is yours",
+        "the registry uses HTTP, but Docker expects HTTPS",
+        "if you trust the network, add it to insecure-registries of the Docker daemon (daemon.json)",
     ),
     (
         r"no space left on device",
-        "the disk of Docker is full: {reason}",
-        "`docker system df` shows what takes it",
+        "Docker's disk is full: {reason}",
+        "`docker system df` shows what uses the space",
     ),
     (
         r"address pools have been fully subnetted|non-overlapping IPv4 address pool",
-        "Docker has no range of addresses left for another network",
-        "`docker network prune` removes networks without containers; more ranges can be given to the daemon"
-        " (default-address-pools in daemon.json)",
+        "Docker has no address range left for another network",
+        "remove unused networks with `docker network prune`, or configure more ranges (default-address-pools in"
+        " daemon.json)",
     ),
     (
         r"error setting rlimit",
-        "the engine may not let a container open as many files as the Compose files allow it",
-        "raise the engine's own limit (LimitNOFILE of its systemd unit), or set `ulimits` in stackctl.override.yml",
+        "the engine's limit for open files is lower than the one in the Compose files",
+        "raise the engine's limit (LimitNOFILE in its systemd unit), or set `ulimits` in stackctl.override.yml",
     ),
     (
         r"no matching manifest for|does not match the specified platform|does not provide the specified platform",
-        "there is no such image for this engine's platform: {reason}",
-        "set another image, or `platform: linux/amd64` in stackctl.override.yml if the engine can emulate that",
+        "the image does not exist for this engine's platform: {reason}",
+        "choose another image, or set `platform: linux/amd64` in stackctl.override.yml if the engine can emulate it",
     ),
 )
-"""What the engine says (a pattern), the message in its place, with the engine's last line where that tells more, and
-the remedy."""
+"""Pattern for the engine's message, the message that replaces it, with the engine's last line as {reason}, and the
+remedy."""
 
 
 @contextlib.contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn the library's exceptions into one line: the engine's last message, and the remedy where it is known."""
+    """Convert the library's exceptions to one line: the engine's last message, and the remedy if it is known."""
     try:
         yield
     except Exception as error:
@@ -109,7 +109,7 @@ def translated(what: str) -> Iterator[None]:
 
 
 def _translation(error: Exception, what: str) -> EngineError | None:
-    """Return an exception of the library as one of ours; None for any other."""
+    """Return an EngineError for an exception of the library; None for any other."""
     from python_on_whales.client_config import ClientNotFoundError
     from python_on_whales.exceptions import DockerException
 
@@ -135,10 +135,10 @@ def _translation(error: Exception, what: str) -> EngineError | None:
 
 
 def _is_refusal(code: int, output: str) -> bool:
-    """Tell whether the engine answered that it does not run a program at all.
+    """Return whether the engine reported that it did not start a program at all.
 
-    `docker run` and `docker exec` end with 125 where the engine fails and with 126 or 127 where the program cannot be
-    started (docs.docker.com/engine/reference/run, "Exit status"); 125 is also for a connection that breaks.
+    `docker run` and `docker exec` exit with 125 if the engine fails and with 126 or 127 if the program cannot be
+    started (docs.docker.com/engine/reference/run, "Exit status"); 125 also stands for a broken connection.
     """
     return (code == 125 and "error response from daemon" in output.lower()) or (
         code in {126, 127} and "OCI runtime" in output
@@ -156,8 +156,8 @@ def no_command() -> EngineError:
 def failed(
     command: Sequence[str], code: int, stderr: bytes, stdout: bytes = b""
 ) -> DockerException:
-    """Return the library's exception for a command that was run without the library, from its output."""
-    # The library would fail over what is not UTF-8.
+    """Return the library's exception for a failed command that was run without the library."""
+    # The library fails if the output is not UTF-8.
     text, printed = (one.decode(errors="replace").encode() for one in (stderr, stdout))
     from python_on_whales.utils import get_docker_exception_type
 
@@ -167,7 +167,7 @@ def failed(
 def reached() -> Endpoint:
     """Find the engine as the `docker` command does: DOCKER_HOST, else DOCKER_CONTEXT, else the context in use.
 
-    Without a `docker` command it is the default one. Raises UsageError for an address or a context that is none.
+    Without a `docker` command it is the default. Raises UsageError for an invalid address or context.
     """
     if where := endpoint.known():
         return where
@@ -182,34 +182,34 @@ def reached() -> Endpoint:
         if isinstance(error.__context__, ClientNotFoundError):
             return endpoint.DEFAULT
         raise UsageError(
-            f"the Docker context cannot be read: {error.message}",
-            remedy="`docker context ls` lists them; `docker context use default` takes this machine's engine",
+            f"cannot read the Docker context: {error.message}",
+            remedy="see `docker context ls`, or use this machine's engine with `docker context use default`",
         ) from None
     if described is None or described.host is None:
         raise UsageError(
-            f"the Docker context {name!r} has no Docker endpoint",
-            remedy="`docker context use default` takes this machine's engine",
+            f"Docker context {name!r} has no Docker endpoint",
+            remedy="use this machine's engine with `docker context use default`",
         )
-    return endpoint.parse(described.host, f"the Docker context {name!r}")
+    return endpoint.parse(described.host, f"Docker context {name!r}")
 
 
 def _elsewhere(output: str) -> EngineError | None:
-    """Return the error for a remote engine that does not answer; None for a local one."""
+    """Return the error for a remote engine that does not respond; None for a local one."""
     where = reached()
     if not where.remote:
         return None
-    # What is before these is the request that was tried.
+    # The text before these is the failed request.
     _, _, reason = last_line(output).rpartition("stderr=")
     _, _, reason = reason.rpartition('": ')
     reason = reason.removesuffix(". Is the docker daemon running?")
     return EngineError(
-        f"no engine answers at {where} ({where.origin}): {reason}",
-        remedy="start it, or correct the address; `docker context ls` shows what there is",
+        f"cannot reach the engine at {where} ({where.origin}): {reason}",
+        remedy="start it, or correct the address; see `docker context ls`",
     )
 
 
 def last_line(text: str) -> str:
-    """Return the last meaningful line: the command may print a hint at its own help below it."""
+    """Return the last meaningful line, because the command may print a hint at its help after it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     messages = [line for line in lines if not re.match(r"(Run|See) 'docker .*--help'", line)]
-    return messages[-1] if messages else "it said nothing"
+    return messages[-1] if messages else "no output"

@@ -1,4 +1,4 @@
-"""The images that the engine has."""
+"""Operations on the engine's images."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an image consists of, equal in every engine that has it, while its ID depends on the image store.
+    """The content of an image, which is the same in every engine, while its ID depends on the image store.
 
-    `configuration` is a digest of what a container inherits from the image, of its platform and of its date. `layers`
+    `configuration` is a digest of what containers inherit from the image, its platform and its creation time. `layers`
     are the digests of its uncompressed layers, lowest first (OCI image specification, rootfs.diff_ids).
     """
 
@@ -36,13 +36,13 @@ class Content:
 
     @property
     def digest(self) -> str:
-        """A SHA-256 over all of it."""
+        """The SHA-256 of the content."""
         listed = json.dumps([self.configuration, *self.layers])
         return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
 
 
 class Images(Command):
-    """The engine's images, each by its reference."""
+    """Operations on the engine's images, by reference."""
 
     def image_id(self, reference: str) -> str | None:
         """Return the ID of a local image; None if no image has that reference."""
@@ -55,9 +55,9 @@ class Images(Command):
         )
 
     def labels_of_images(self, references: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return the labels of those images that are here, by reference, with one question to the engine."""
+        """Return the labels of the images that exist locally, by reference, with one query."""
         printed, error = self._run(("image", "inspect", *references))
-        # Those that are here are printed all the same.
+        # Existing ones are printed nevertheless.
         if error is not None and not isinstance(error, NoImageError):
             raise error
         return {
@@ -65,7 +65,7 @@ class Images(Command):
             for image in json.loads(printed or "[]")
             for tag in image["RepoTags"]
             for reference in references
-            # Podman puts the registry before a tag.
+            # Podman prefixes the registry.
             if tag == reference or tag.endswith(f"/{reference}")
         }
 
@@ -78,7 +78,7 @@ class Images(Command):
         )
 
     def image_content(self, reference: str) -> Content | None:
-        """Return the content of a local image, or None where there is none by that reference."""
+        """Return the content of a local image; None if no image has that reference."""
         printed, error = self._run(("image", "inspect", reference))
         if isinstance(error, NoImageError):
             return None
@@ -89,7 +89,7 @@ class Images(Command):
 
     def _of_image(self, reference: str, read: Callable[[Image], _T], otherwise: _T) -> _T:
         """Return what `read` takes from a local image, or the default if the image does not exist."""
-        # Reading is inside: the library may look anew for what is asked of an image.
+        # Read inside of the block, because the library may query the engine again for an attribute.
         with contextlib.suppress(NoImageError), translated("docker image inspect"):
             image = self._client.image.inspect(reference)
             assert not isinstance(image, list)  # noqa: S101 - one reference gives one image
@@ -104,13 +104,13 @@ class Images(Command):
                 yield piece
 
     def load_image(self, archive: Iterable[bytes]) -> None:
-        """Load the images of a tar as `docker save` gives it, piece by piece; a tar that breaks off loads none.
+        """Load the images of a tar from `docker save`, in chunks; a truncated tar loads none.
 
-        Raises EngineError where the engine refuses it, and whatever the pieces raise.
+        Raises EngineError if the engine rejects it, and whatever the iterable raises.
         """
         with self._piped("load", "--quiet", stdin=subprocess.PIPE) as process:
             assert process.stdin is not None  # noqa: S101 - it is a pipe
-            # One that refuses the tar early stops reading; its exit code and its last words say why.
+            # A command that rejects the tar early stops reading; its exit code and stderr show why.
             with contextlib.suppress(BrokenPipeError):
                 for piece in archive:
                     process.stdin.write(piece)
@@ -123,7 +123,7 @@ class Images(Command):
         stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.DEVNULL,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a command on images whose data is piped; the library's own lets what it says pass to our stderr."""
+        """Run an image command with piped data; the library would write its messages to this process's stderr."""
         command = [*map(str, self._client.client_config.docker_cmd), "image", *arguments]
         with translated(f"docker {arguments[0]}"), tempfile.TemporaryFile() as stderr:
             process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)
@@ -137,7 +137,7 @@ class Images(Command):
                 process.wait()
                 for pipe in (process.stdin, process.stdout):
                     if pipe is not None:
-                        # What a process that has gone did not take cannot be flushed to it.
+                        # The process may have exited before it read everything.
                         with contextlib.suppress(BrokenPipeError):
                             pipe.close()
             if code != 0:
@@ -145,12 +145,12 @@ class Images(Command):
                 raise failed(command, code, stderr.read())
 
     def pull(self, reference: str) -> None:
-        """Pull an image. Raises EngineError where no registry gives it."""
+        """Pull an image. Raises EngineError if that fails."""
         with translated("docker pull"):
             self._client.image.pull(reference, quiet=True)
 
     def import_image(self, archive: Path, reference: str, labels: dict[str, str]) -> None:
-        """Make an image of one layer from a tar archive of a root file system."""
+        """Create an image with one layer from a tar archive of a root file system."""
         changes = [f'LABEL "{name}"="{value}"' for name, value in labels.items()]
         with translated("docker import"):
             self._client.image.import_(archive, tag=reference, changes=changes)
@@ -163,15 +163,15 @@ class Images(Command):
         *,
         authorities: Path | None = None,
     ) -> Iterator[str]:
-        """Build the images of a compose file with these build arguments, and yield the builder's lines.
+        """Build the images of a compose file, and yield the builder's output lines.
 
-        With `labels`, by service, only the images of these services are built. `authorities` is a PEM file with
-        certificate authorities, which the build gets as the secret `ca`.
+        With `labels`, only the images of these services are built, with these labels. `authorities` is a PEM file with
+        certificate authorities, which the build receives as the secret `ca`.
         """
         from python_on_whales import DockerClient
 
         with translated("docker compose build"), tempfile.NamedTemporaryFile("w") as overlay:
-            # In a file of its owner's alone: a proxy's address may have a password, and a command line is everybody's.
+            # In a private file, because a proxy's address may contain a password, and command lines are visible to all.
             json.dump(build_network.overlay(build_file, labels, authorities), overlay)
             overlay.flush()
             builder = DockerClient(compose_files=[build_file, overlay.name])
@@ -190,14 +190,14 @@ _INHERITED = (
     *("Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "Labels", "OnBuild", "Shell"),
     *("StopSignal", "User", "Volumes", "WorkingDir"),
 )
-"""The members of `docker image inspect`, and of its Config, that come from the image's configuration."""
+"""Members of `docker image inspect` and of its Config that come from the image's configuration."""
 
 
 def _content(image: Mapping[str, Any]) -> Content:
     config = image["Config"] or {}
     members = {name: image.get(name) for name in _PLATFORM}
     members |= {name: config.get(name) for name in _INHERITED}
-    # Engines differ in whether they list a member without a value.
+    # Some engines list members without a value, some do not.
     listed = json.dumps({name: one for name, one in members.items() if one}, sort_keys=True)
     digest = hashlib.sha256(listed.encode()).hexdigest()
     return Content(f"sha256:{digest}", tuple(image["RootFS"].get("Layers") or ()))

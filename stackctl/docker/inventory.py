@@ -1,4 +1,4 @@
-"""A look at all of the engine's containers at once, for a command that wants to know several things of them."""
+"""An inventory of all of the engine's containers, for commands that need several facts about them."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from stackctl.docker.models import (
 )
 
 SCRATCH_LABEL = "stackctl.scratch"
-"""Marks, with the project as its value, a container or volume that a command makes for itself and removes."""
+"""Marks a command's temporary containers and volumes; its value is the project."""
 PROCESS_LABEL = "stackctl.process"
-"""The process that made it: what one that was killed has left is removed by the next `up` or `down`."""
+"""The process that created a temporary object: the next `up` or `down` removes those of killed processes."""
 
 HASH_LABEL = "com.docker.compose.config-hash"
-"""Compose's digest of the configuration that it made a container from."""
+"""Compose's hash of the configuration with which it created a container."""
 _IMAGE_LABEL = "com.docker.compose.image"
 _COMPOSE_LABEL = "com.docker.compose.version"
 _ENV_FILE_LABEL = "com.docker.compose.project.environment_file"
 _EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - they are read
-"""What stands for all of a machine's addresses; the first is Podman's."""
+"""Addresses that mean all addresses of a machine; the empty one is Podman's."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnContainer:
-    """A container of the project: its service, and what Compose created it from."""
+    """A container of the project: its service, and the configuration and image with which it was created."""
 
     service: str
     name: str
     running: bool
-    """Whether its processes run: a paused one's do not."""
+    """Whether its processes are running, which is not the case for a paused container."""
     configuration: str | None
     """Hash of the service's configuration."""
     image: str | None
@@ -48,7 +48,7 @@ class OwnContainer:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The containers of the engine at one moment, stopped ones too, seen from one Compose project."""
+    """The engine's containers at one moment, including stopped ones, seen from one Compose project."""
 
     project: str
     containers: Sequence[Inspected]
@@ -59,7 +59,7 @@ class Inventory:
         return {one["Id"]: name_of(one) for one in self._own()}
 
     def services(self) -> dict[str, OwnContainer]:
-        """Return the containers of the project by service, without what an interrupted `compose up` left."""
+        """Return the project's containers by service, without leftovers of an interrupted `compose up`."""
         leftovers = self.leftovers()
         return {
             labels[SERVICE_LABEL]: OwnContainer(
@@ -76,7 +76,7 @@ class Inventory:
         }
 
     def started_images(self) -> dict[str, str]:
-        """Return the image reference of each container of the project that was ever started, by service."""
+        """Return the image references of the project's containers that were started at least once, by service."""
         return {
             labels[SERVICE_LABEL]: container["Config"]["Image"]
             for container in self._own()
@@ -85,7 +85,7 @@ class Inventory:
         }
 
     def foreign_containers(self, known: Collection[str]) -> list[str]:
-        """Return the names of containers of this project's name that stackctl did not make, but of `known` services."""
+        """Return the names of the project's containers that stackctl did not create, except `known` services."""
         return sorted(
             name_of(container)
             for container in self._own()
@@ -102,12 +102,12 @@ class Inventory:
     def publishers(self, address: str) -> dict[int, str]:
         """Return the TCP ports that running containers of any project publish → the container's name.
 
-        Only those are meant that are in the way of a port on `address`.
+        Only ports that conflict with the same port on `address` are included.
         """
         return {
             int(bound["HostPort"]): name_of(container)
             for container in self.containers
-            # Podman tells a stopped container's ports too.
+            # Podman also reports the ports of stopped containers.
             if container["State"]["Running"]
             for port, binds in (container["NetworkSettings"]["Ports"] or {}).items()
             if port.endswith("/tcp")
@@ -117,15 +117,15 @@ class Inventory:
         }
 
     def leftovers(self) -> list[str]:
-        """Return the names of what an interrupted `compose up` left of containers that it was replacing.
+        """Return the names of containers that an interrupted `compose up` was replacing.
 
-        Compose renames the old container to its short ID and its name before it makes the new one; a second `up`
-        then fails over the name. Data is in volumes.
+        Compose prefixes the old container's name with its short ID before it creates the new one, and a second `up`
+        then fails because of that name. They have no data of their own, because data is in volumes.
         """
         return [name for name in map(name_of, self._own()) if re.match(r"[0-9a-f]{12}_", name)]
 
     def abandoned(self) -> list[str]:
-        """Return the names of containers that commands made for themselves and, being killed, did not remove."""
+        """Return the names of temporary containers that killed commands left behind."""
         return [
             name_of(container)
             for container in self.containers
@@ -138,14 +138,14 @@ class Inventory:
 
 
 def _is_ours(labels: Mapping[str, str]) -> bool:
-    """Return whether stackctl made a container with these labels."""
-    # There is more than one file, with a comma between.
+    """Return whether stackctl created a container with these labels."""
+    # The label is a comma-separated list of files.
     files = labels.get(_ENV_FILE_LABEL, "").split(",")
     return any(file.endswith(f"/{COMPOSE_ENV}") for file in files)
 
 
 def is_abandoned(labels: Mapping[str, str]) -> bool:
-    """Return whether the process that made a thing with these labels is gone."""
+    """Return whether the process that created an object with these labels has ended."""
     import psutil
 
     pid = labels.get(PROCESS_LABEL, "")

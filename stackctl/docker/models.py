@@ -1,4 +1,4 @@
-"""What the engine says of a container, read into types of our own."""
+"""The engine's descriptions of containers, as typed objects."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 COMPOSE_ENV = "compose.env"
-"""The file with the variables of the compose files. Compose notes it on each container: it marks ours."""
+"""The file with the variables of the compose files. Compose adds its path as a label, which marks stackctl's."""
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 _STANDIN_LABEL = "stackctl.standin"
 
 Inspected = Mapping[str, Any]
-"""What `docker container inspect` says (Engine API, ContainerInspect)."""
+"""The output of `docker container inspect` (Engine API, ContainerInspect)."""
 
 Health = Literal["starting", "healthy", "unhealthy", "none"]
 
 
 _CHECK_LINES = 2
 _CHECK_CHARACTERS = 300
-"""How much of a health check's output is kept."""
+"""How much of a health check's output to keep."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedCheck:
-    """The result of a container's last health check, where that failed."""
+    """The result of a container's last health check, if it failed."""
 
     exit_code: int
-    """-1 where the engine ended it, for its time was over."""
+    """-1 if it timed out."""
     output: str
-    """The end of what it printed, both streams."""
+    """The end of its output, of both streams."""
 
     def __str__(self) -> str:
-        """Return the exit code and the output in one line."""
+        """Return the exit code and the output as one line."""
         code = "timed out" if self.exit_code == -1 else f"exit code {self.exit_code}"
         return f"health check failed, {code}: {self.output or 'no output'}"
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """A service's container as the engine sees it."""
+    """The state of a service's container."""
 
     id: str
     name: str
@@ -57,21 +57,21 @@ class ContainerState:
     image: str
     standin: bool
     attached: bool = False
-    """Whether it is another Compose project's, or nobody's, on a network that this stack has joined."""
+    """Whether it does not belong to this stack, but is on a network that the stack joined."""
     project: str | None = None
-    """Its Compose project, where it has one."""
+    """Its Compose project, if it has one."""
     failed_check: FailedCheck | None = None
-    """The last health check, where it failed; None for one that passed or never ran."""
+    """The last health check, if it failed; None if it passed or never ran."""
 
     @property
     def running(self) -> bool:
-        """Return whether the container is running."""
+        """Whether the container is running."""
         return self.status == "running"
 
 
 @dataclass(frozen=True, slots=True)
 class ListedContainer:
-    """A service's container as far as a listing of all of them tells."""
+    """A service's container in a listing, which has fewer details than ContainerState."""
 
     id: str
     name: str
@@ -81,7 +81,7 @@ class ListedContainer:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A running container of somebody else's: its Compose project, where it has one, and its names on the network."""
+    """A running container that does not belong to this stack: its Compose project, if any, and its network names."""
 
     name: str
     project: str | None
@@ -90,10 +90,10 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a container uses: percent of one core, and bytes."""
+    """The resource usage of a container, in percent of one CPU and in bytes."""
 
     cpu_percent: float
-    """The mean of the last `window` seconds."""
+    """The mean over the last `window` seconds."""
     memory_bytes: int
     memory_limit_bytes: int
     window: float
@@ -101,18 +101,18 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a container lives in, as it was created."""
+    """The memory limit, networks and volumes with which a container was created."""
 
     memory_limit_bytes: int
-    """0 where it has no limit."""
+    """0 if there is no limit."""
     network_mode: str
     networks: tuple[str, ...]
     volumes: Mapping[str, str]
-    """Path in the container → name of the volume there, of those that it can write to."""
+    """Path in the container → name of the writable volume that is mounted there."""
 
 
 def name_of(container: Inspected) -> str:
-    """Return the container's name, as the `docker` command shows it."""
+    """Return the container's name, as shown by the `docker` command."""
     name: str = container["Name"]
     return name.removeprefix("/")
 
@@ -130,14 +130,14 @@ def names_of(container: Inspected) -> set[str]:
 
 
 def start_of(container: Inspected) -> dt.datetime | None:
-    """Return when the container was started last; None if it never ran."""
+    """Return when the container last started; None if it never ran."""
     started = time(container["State"]["StartedAt"])
-    # A container that never ran has the year 1 here.
+    # For a container that never ran, it is in the year 1.
     return started if started.year > 1 else None
 
 
 def state_of(container: Inspected) -> ContainerState:
-    """Return the container's state, named after its Compose service if it has one."""
+    """Return the container's state; its service is that of Compose, or else its name."""
     labels = labels_of(container)
     state = container["State"]
     checks = state.get("Health") or {}
@@ -171,17 +171,17 @@ def listed(container: Inspected) -> ListedContainer:
 
 
 def _failed_check(log: Sequence[Mapping[str, Any]]) -> FailedCheck | None:
-    """Return the last result of a health check's log (Engine API, HealthcheckResult), where it is a failure."""
+    """Return the last result in a health check's log (Engine API, HealthcheckResult), if it is a failure."""
     if not log or not log[-1].get("ExitCode"):
         return None
     said = str(log[-1].get("Output") or "")
-    # What is not printable would move the terminal's cursor.
+    # Unprintable characters could move the terminal's cursor.
     lines = ["".join(filter(str.isprintable, line)).strip() for line in said.splitlines()]
     output = "; ".join([line for line in lines if line][-_CHECK_LINES:])
     return FailedCheck(int(log[-1]["ExitCode"]), output[-_CHECK_CHARACTERS:])
 
 
 def time(text: str) -> dt.datetime:
-    """Read a time as the engine writes it (RFC 3339)."""
-    # Nanoseconds are more than Python's parser takes.
+    """Parse a time in the engine's format (RFC 3339)."""
+    # Python's parser does not accept nanoseconds.
     return dt.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))

@@ -1,8 +1,8 @@
-"""Whole volumes through the Engine's archive API, wherever the engine keeps them.
+"""Reads and writes whole volumes with the engine's archive API, wherever the engine stores them.
 
-`docker cp` reads and writes the volumes of a container that was never started, so this makes one from an image with
-nothing in it: no image need be there or pulled, and no program runs. python-on-whales copies files only, hence the
-docker command itself. The copy keeps owners, modes and links (docs.docker.com/reference/cli/docker/container/cp).
+`docker cp` works on the volumes of a container that was never started, so this creates one from an empty image: no
+image needs to exist or be pulled, and no program runs. python-on-whales only copies files, hence the docker command.
+The copy keeps owners, modes and links (docs.docker.com/reference/cli/docker/container/cp).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from stackctl.errors import EngineError
 from stackctl.util.signals import held_back
 
 ROOT = "volume"
-"""The folder that a volume's content is under, in its tar."""
+"""The folder with a volume's content in its tar."""
 
 _EMPTY_TAR = bytes(1024)
 _CHUNK = 1024 * 1024
 _ANSWER_SECONDS = 300.0
-"""How long the engine may take for one call that moves no data; to remove a large volume takes it a while."""
+"""How long the engine may take for a call that copies no data; removing a large volume takes a while."""
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ def open_transfer(project: str) -> Iterator[Transfer]:
 
 
 class Transfer:
-    """Copies a project's volumes out and in; `image` is one that has nothing in it."""
+    """Copies a project's volumes; `image` is an empty image."""
 
     def __init__(self, project: str, image: str) -> None:
         self._image = image
@@ -52,25 +52,25 @@ class Transfer:
     def read(self, volume: str, sink: IO[bytes]) -> None:
         """Write a volume's tar to a file.
 
-        Raises EngineError where Docker does not give all of it, OSError where the file does not take all of it.
+        Raises EngineError if Docker fails, OSError if the file cannot be written completely.
         """
         with self.mounted({volume: ROOT}, "ro"):
             self._copy_out(ROOT, sink)
 
     def write(self, volume: str, source: IO[bytes]) -> None:
-        """Unpack a volume's tar into a volume. Raises EngineError where Docker does not take all of it."""
+        """Unpack a volume's tar into a volume. Raises EngineError if Docker fails."""
         with self.mounted({volume: ROOT}, "rw"):
             self.copy_in("", source)
 
     def contents(self, path: str) -> bytes:
-        """Return a tar of what is mounted below a path of the container."""
+        """Return a tar of the content at a path in the container."""
         return self._copy_out(path, subprocess.PIPE)
 
     def _copy_out(self, path: str, sink: IO[bytes] | int) -> bytes:
         command = ["docker", "cp", f"{self._container}:/{path}", "-"]
         done = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, check=False)
         if b"write /dev/stdout: no space left" in done.stderr:
-            # It is the file's disk that is full, and not Docker's.
+            # The disk of the file is full, not Docker's.
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with translated("docker cp"):
             if done.returncode:
@@ -78,14 +78,14 @@ class Transfer:
         return done.stdout or b""
 
     def copy_in(self, path: str, source: IO[bytes]) -> None:
-        """Unpack a tar below a path of the container."""
+        """Unpack a tar at a path in the container."""
         command = ["docker", "cp", "-", f"{self._container}:/{path}"]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as process:
             assert process.stdin is not None  # noqa: S101 - it is a pipe
             try:
-                # A command that has ended says why on stderr.
+                # If the command has exited, its stderr shows why.
                 with contextlib.suppress(BrokenPipeError):
                     shutil.copyfileobj(source, process.stdin, _CHUNK)
                 _, stderr = process.communicate()
@@ -104,7 +104,7 @@ class Transfer:
         mounts = [f"--volume={volume}:/{path}:{mode}" for volume, path in volumes.items()]
         name = f"--name={self._container}"
         try:
-            # An image without a command needs one to be named; it never runs.
+            # An image without a default command requires one, although it never runs.
             _docker("create", name, *labels, *mounts, "--network=none", self._image, "none")
             yield
         finally:
@@ -112,18 +112,18 @@ class Transfer:
 
 
 def present(names: Collection[str]) -> set[str]:
-    """Return the volumes that exist."""
+    """Return the volumes among these that exist."""
     return set(names) & set(_docker("volume", "ls", "--quiet").splitlines())
 
 
 def foreign(names: Collection[str], project: str) -> set[str]:
-    """Return the volumes that exist without the project's label: another owner's under the same name."""
+    """Return the existing volumes without the project's label, which belong to another owner."""
     own = _docker("volume", "ls", "--quiet", "--filter", f"label={PROJECT_LABEL}={project}")
     return present(names) - set(own.splitlines())
 
 
 def users(volume: str) -> list[str]:
-    """Return the names of the containers, stopped ones included, that mount a volume and so block its removal."""
+    """Return the names of the containers, including stopped ones, that mount a volume and so prevent its removal."""
     return _docker(
         "ps", "--all", "--filter", f"volume={volume}", "--format", "{{.Names}}"
     ).splitlines()
@@ -137,13 +137,13 @@ def create(volume: str, labels: Mapping[str, str]) -> None:
 
 
 def remove(volumes: Collection[str]) -> None:
-    """Remove volumes; no harm if one is not there."""
+    """Remove volumes; missing ones are ignored."""
     for volume in volumes:
         _docker("volume", "rm", "--force", volume)
 
 
 def _docker(*arguments: str, given: bytes = b"") -> str:
-    """Run a short docker command and return what it printed. Raises EngineError if it fails."""
+    """Run a short docker command and return its output. Raises EngineError if it fails."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def end() -> None:
@@ -151,10 +151,10 @@ def _docker(*arguments: str, given: bytes = b"") -> str:
             process.kill()
 
     with (
-        # The engine goes on with a request that is cut off, so what it then makes would be there after the cleaning up.
-        # One that does not answer at all must not be waited for by who has asked twice.
+        # The engine completes interrupted requests, so its result would remain after the cleanup. A second signal ends
+        # the wait for an engine that does not respond at all.
         held_back(insisted=end),
-        # In a session of its own the terminal's Ctrl-C does not reach it.
+        # In its own session it does not receive the terminal's Ctrl-C.
         subprocess.Popen(
             ["docker", *arguments],
             stdin=subprocess.PIPE,
@@ -169,7 +169,7 @@ def _docker(*arguments: str, given: bytes = b"") -> str:
         except subprocess.TimeoutExpired:
             process.kill()
             raise EngineError(
-                f"docker {arguments[0]}: the engine does not answer", remedy="restart Docker"
+                f"docker {arguments[0]}: the engine does not respond", remedy="restart Docker"
             ) from None
     with translated(f"docker {arguments[0]}"):
         if process.returncode:

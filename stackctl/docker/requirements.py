@@ -1,6 +1,6 @@
-"""The releases that stackctl needs of the engine and of Compose, and how a version that they print is compared.
+"""The versions of the engine and Compose that stackctl requires, and how their versions are parsed.
 
-The images' own versions are in compose/images.yml.
+The versions of the images are in compose/images.yml.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ MINIMUM_ENGINE = Version("25.0")
 MINIMUM_COMPOSE = Version("2.20")
 MINIMUM_PODMAN = Version("4.3")
 ADAPTING_COMPOSE = Version("2.24.4")
-"""The first with a reliable `!reset`, by which a generated file takes settings out of ours."""
+"""The first version with a reliable `!reset`, with which a generated file removes settings from the stack's files."""
 START_INTERVAL_API = Version("1.44")
-"""Compose refuses `start_interval` of an engine with an older API."""
+"""Compose rejects `start_interval` for engines with an older API."""
 
 
 def release(version: str) -> Version:
-    """Return the release that a printed version begins with, such as 26.1.5 of 26.1.5+dfsg1; 0 where there is none.
+    """Return the release at the start of a version, such as 26.1.5 for 26.1.5+dfsg1; 0 if there is none.
 
-    Packagers' suffixes need not follow PEP 440, so they are left out rather than parsed.
+    Suffixes of packagers may not follow PEP 440, so they are ignored.
     """
     found = re.match(r"[0-9]+(\.[0-9]+)*", version)
     return Version(found[0] if found else "0")

@@ -1,4 +1,4 @@
-"""Programs that are run once, in containers that are gone afterwards."""
+"""Runs programs once, in temporary containers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from stackctl.errors import EngineError
 from stackctl.util.environment import PROXIES
 
 _NO_PROXY = {spelt: "" for name in PROXIES for spelt in (name, name.upper())}
-"""In the place of the proxies that the docker command's configuration gives every container."""
+"""Overrides the proxies that the docker command's configuration sets in every container."""
 
 
 class Programs(Containers):
-    """Runs programs of images that are here, each in a container of its own."""
+    """Runs programs from local images, each in its own container."""
 
     def run_in_network(self, network: str, image: str, command: Sequence[str]) -> str:
-        """Run a program of an image once on a network and return what it wrote to stdout.
+        """Run a program of an image once on a network and return its stdout.
 
         Raises EngineError if it fails.
         """
@@ -30,9 +30,9 @@ class Programs(Containers):
     def run_in_network_of(
         self, container: str, image: str, command: Sequence[str], *, name: str
     ) -> None:
-        """Run a command once in a running container's network name space, as root with NET_ADMIN and nothing else.
+        """Run a command once in a running container's network namespace, as root with only NET_ADMIN.
 
-        It is a container by this name, in place of one that has it. Raises EngineError if it fails.
+        Its container gets this name, and replaces one with the same name. Raises EngineError if it fails.
         """
         self.remove(name)
         self._run_once(
@@ -45,9 +45,9 @@ class Programs(Containers):
         )
 
     def run_in_volume(self, volume: str, image: str, command: Sequence[str]) -> None:
-        """Run a command of an image once, as root without network, with a volume as its folder `/volume`.
+        """Run a command of an image once, as root without network, with a volume mounted at `/volume`.
 
-        Does nothing where there is no such volume. Raises EngineError if it fails.
+        Does nothing if the volume does not exist. Raises EngineError if it fails.
         """
         with translated("docker volume inspect"):
             if not self._client.volume.exists(volume):
@@ -60,7 +60,7 @@ class Programs(Containers):
         )
 
     def has_socket(self, path: str, image: str) -> bool:
-        """Return whether the engine can mount a socket of its own machine; `image` has to have `test`."""
+        """Return whether the engine can mount a socket of its own machine; `image` must contain `test`."""
         mount = f"type=bind,source={path},target=/socket,readonly"
         try:
             self._run_once(
@@ -80,11 +80,11 @@ class Programs(Containers):
     ) -> tuple[int, str]:
         """Run a program of an image once, with a copy of `folder` at `at` and without network.
 
-        Returns its exit code and what it wrote, both streams. Raises EngineError where it cannot be run.
+        Return its exit code and its output, of both streams. Raises EngineError if it cannot be run.
         """
         with translated("docker create"):
-            # A copy, not a mount: the engine may be on another machine. The volume makes room for it in a
-            # read-only container.
+            # A copy, not a mount, because the engine may be on another machine. The volume makes the path writable in
+            # a read-only container.
             container = self._client.container.create(
                 image,
                 list(command),
@@ -127,13 +127,13 @@ class Programs(Containers):
                 stream=True,
                 **options,
             )
-            # Only a stream's stderr is in the error; otherwise it goes to ours.
+            # Only with a stream does the error contain stderr; otherwise it goes to this process's stderr.
             for stream, line in lines:
                 output += line if stream == "stdout" else b""
         return output.decode(errors="replace")
 
     def remove_scratch(self, inventory: Inventory) -> None:
-        """Remove what commands made for themselves and, being killed, did not remove: containers, and volumes."""
+        """Remove the temporary containers and volumes that killed commands left behind."""
         for name in inventory.abandoned():
             self.remove(name)
         for name, labels in self.volumes_with(f"{SCRATCH_LABEL}={self.project}").items():

@@ -1,7 +1,7 @@
-"""The Engine API by the engine's Unix socket: a question takes milliseconds, where the `docker` command takes fifty.
+"""The Engine API at the engine's Unix socket: a query takes a few milliseconds, instead of fifty with `docker`.
 
-It answers None wherever the socket does not, so that the `docker` command is asked, which knows every kind of
-connection and says what is wrong with one. Paths have no version: the engine answers by its newest
+Without an answer the methods return None, and the caller uses the `docker` command, which supports all kinds of
+connections and reports what is wrong. Paths have no version, so the engine uses its newest
 (docs.docker.com/reference/api/engine).
 """
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
-"""How long the engine may take for a question that costs it nothing."""
+"""How long the engine may take for a cheap query."""
 _NANOSECONDS = 1e9
 
 
 class SocketApi:
-    """Questions to the engine behind a Unix socket. Nothing here changes anything."""
+    """Read-only queries to the engine at a Unix socket."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
@@ -35,7 +35,7 @@ class SocketApi:
     def list_containers(
         self, filters: Mapping[str, list[str]], *, stopped: bool
     ) -> list[Inspected] | None:
-        """Return the containers that match, as ContainerList describes them; None without an answer."""
+        """Return the containers that match, as in ContainerList; None without an answer."""
         found = self._get(
             "/containers/json",
             {"all": str(stopped).lower(), "filters": json.dumps(filters)},
@@ -43,7 +43,7 @@ class SocketApi:
         return found if isinstance(found, list) else None
 
     def inspect(self, container: str) -> Inspected | None:
-        """Return what ContainerInspect says of a container: nothing (an empty mapping) if it is gone.
+        """Return the result of ContainerInspect; empty if the container does not exist.
 
         None without an answer.
         """
@@ -59,17 +59,17 @@ class SocketApi:
         return volumes if isinstance(volumes, list) else None
 
     def version(self) -> Mapping[str, Any] | None:
-        """Return what SystemVersion says of the engine; None without an answer."""
+        """Return the result of SystemVersion; None without an answer."""
         found = self._get("/version")
         return found if isinstance(found, dict) and found else None
 
     def usage(self, container: str) -> Usage | None:
-        """Return what a running container uses, from one reading; None without an answer.
+        """Return the resource usage of a running container, from one reading; None without an answer.
 
-        The share of a processor is that since the container's start, as one reading says no more. Memory is what
-        `docker stats` shows: without the files' pages that the kernel takes back first.
+        CPU usage is the mean since the container's start, because there is only one reading. Memory is computed as in
+        `docker stats`: without the page cache that the kernel reclaims first.
         """
-        # Without one-shot the engine waits for a second reading, a second later.
+        # Without one-shot the engine waits a second for another reading.
         stats = self._get(
             f"/containers/{quote(container, safe='')}/stats",
             {"stream": "false", "one-shot": "true"},
@@ -91,11 +91,11 @@ class SocketApi:
                 window=running,
             )
         except KeyError:
-            # A container that has just stopped has none of this.
+            # A container that has just stopped lacks these.
             return None
 
     def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """Return the JSON of an answer, an empty mapping for what does not exist, and None for everything else."""
+        """Return the JSON of a response, an empty mapping for a 404, and None for everything else."""
         import httpx
 
         try:

@@ -1,1 +1,1 @@
-"""The image sets: which images they consist of, and how they are resolved, built, locked and moved."""
+"""The image sets: their images, and how they are chosen, built, locked and transferred."""

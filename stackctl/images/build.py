@@ -1,4 +1,4 @@
-"""Builds the images that are ours: the local set from Debian's packages, and the demo's image of the upstream set."""
+"""Builds the local set from Debian packages, and the demo's image of the upstream set."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ from stackctl.services.releases import PLAN, Releases, current
 from stackctl.util import paths
 
 BASE_IMAGE = "stackctl/base:local"
-"""The base of the stand-ins, of the demo, and of the plan's releases."""
+"""The base image of the stand-ins, the demo and the plan's releases."""
 
 BASE_SUITE = "trixie"
-"""Debian's release that it is made of: its Prometheus is the first there with scrape_config_files."""
+"""The base image's Debian release, the first whose Prometheus has scrape_config_files."""
 
 RECORD = "local-images.json"
-"""Whether the local set was `loaded` from a bundle."""
+"""The record of whether the local set was `loaded` from a bundle."""
 
 
 _SET_LABEL = "stackctl.image-set"
 _INPUTS_LABEL = "stackctl.inputs"
 _BYTES_LABEL = "stackctl.inputs.bytes"
-"""What an image was built from, and the quick digest of the same."""
+"""Labels with the digest of an image's inputs, and with the quick digest of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part of the local set: the images of one compose file, and the base file system that they are built on."""
+    """A part of the local set: the images of one compose file, and the base image that they are built on."""
 
     name: str
-    """That of the compose file."""
+    """The name of the compose file."""
     base: str
     suite: str
-    """The release of Debian that the packages come from."""
+    """The Debian release of the packages."""
     packages: tuple[str, ...]
-    """Files below images/debian with the packages of the base."""
+    """Files in images/debian that list the packages of the base image."""
     options: tuple[str, ...] = ()
-    """Options of mmdebstrap."""
+    """Additional options for mmdebstrap."""
 
     def images(self, releases: Releases) -> list[str]:
-        """Return the names of the images of these releases that this part builds."""
+        """Return the names of the images that this part builds in these releases."""
         own = built(self.name)
         return [image.name for image in catalogue(releases) if own.get(image.name) == image.local]
 
     def base_inputs(self) -> str:
-        """Return the digest of what the base is made from."""
+        """Return the digest of the base image's inputs."""
         return inputs.digest(self.base_recipe())
 
     def base_recipe(self) -> list[str]:
-        """Return what mmdebstrap is to make, whatever mirror it takes the packages from."""
+        """Return the arguments for mmdebstrap, except for the mirror."""
         folder = paths.root() / "images" / "debian"
         texts = [(folder / name).read_text(encoding="utf-8") for name in self.packages]
         return [
@@ -70,7 +70,7 @@ class _Part:
                 f"--dpkgopt=path-exclude=/usr/share/{name}/*"
                 for name in ("doc", "man", "info", "locale")
             ),
-            # The health checks of the compose files call wget, as the upstream images have it.
+            # Health checks in the compose files call wget, which the upstream images have.
             '--customize-hook=ln -s /bin/busybox "$1/usr/bin/wget"',
             self.suite,
         ]
@@ -81,8 +81,8 @@ _BASE, _PYTHON = "base-packages.txt", "python-packages.txt"
 _PARTS = (
     _Part("local", BASE_IMAGE, BASE_SUITE, (_BASE, _PYTHON)),
     _Part("current-standins", BASE_IMAGE, BASE_SUITE, (_BASE, _PYTHON)),
-    # Debian's next release, on which no program in Python is built. What a mirror has of it is valid for a week only:
-    # one that is kept at a date would be refused. Its signature is checked all the same.
+    # Debian's next release, which is not used for programs in Python. Its package index is only valid for a week, so a
+    # mirror that is frozen at a date would be rejected. Its signature is still verified.
     _Part(
         "current",
         "stackctl/base:local-current",
@@ -100,11 +100,10 @@ def build(
     *,
     only: Collection[str] | None = None,
 ) -> None:
-    """Build the images of the local set, in these releases, that are not here as this stackctl makes them.
+    """Build the images of the local set, in these releases, that are missing or out of date.
 
-    Of all, or of those with these names `only`.
-
-    Raises StackctlError where mmdebstrap or its package mirror is missing, EngineError where a build fails.
+    `only` restricts the build to images with these names. Raises StackctlError if mmdebstrap or its package mirror is
+    missing, EngineError if a build fails.
     """
     labels = {
         name: own
@@ -117,7 +116,7 @@ def build(
             continue
         base = part.base_inputs()
         if engine.image_labels(part.base).get(_INPUTS_LABEL) != base:
-            progress(f"making the base file system (Debian {part.suite}, mmdebstrap)")
+            progress(f"building the base image (Debian {part.suite}, mmdebstrap)")
             _build_base(engine, part, base)
         tail: list[str] = []
         try:
@@ -126,13 +125,13 @@ def build(
                 tail = [*tail[-9:], line]
         except EngineError as error:
             raise EngineError(
-                "\n".join([f"the local images were not built: {error.message}", *tail])
+                "\n".join([f"could not build the local images: {error.message}", *tail])
             ) from None
     state.write_shared_json(RECORD, {"loaded": False})
 
 
 def reported(lines: Iterable[str], progress: Callable[[str], None]) -> Iterator[str]:
-    """Pass the builder's lines on, and tell the steps among them."""
+    """Yield the builder's lines, and report the steps among them."""
     for line in lines:
         if step := re.match(r"#\d+ \[(\S+) +(\d+/\d+)\] (.+)", line):
             progress(f"{step[1]} {step[2]}: {step[3][:60]}")
@@ -140,20 +139,19 @@ def reported(lines: Iterable[str], progress: Callable[[str], None]) -> Iterator[
 
 
 def inputs_digest(releases: Releases) -> str:
-    """Return the digest of everything that the local images of these releases are built from."""
+    """Return the digest of all inputs of the local images in these releases."""
     return inputs.digest(f"{name}={one}" for name, one in sorted(_inputs(releases).items()))
 
 
 def known_inputs() -> set[str]:
-    """Return the digests of the local sets that this stackctl builds."""
+    """Return the input digests of the local sets that this version of stackctl builds."""
     return {inputs_digest(PLAN), inputs_digest(current())}
 
 
 def outdated(engine: Engine, releases: Releases) -> dict[str, dict[str, str]]:
-    """Return the images of the local set that are missing here or were built from something else.
+    """Return the images of the local set that are missing or were built from other inputs.
 
-    By the names of the catalogue; each has the labels that it is to be built with. Empty where the set is here, in
-    these releases, as this stackctl makes it.
+    Each image's name maps to the labels for its build. Empty if the set is complete and up to date in these releases.
     """
     images = catalogue(releases)
     here = engine.labels_of_images([image.local for image in images])
@@ -172,7 +170,7 @@ def outdated(engine: Engine, releases: Releases) -> dict[str, dict[str, str]]:
 
 
 def _inputs(releases: Releases, *, quick: bool = False) -> dict[str, str]:
-    """Return the digest of what each image of the local set is built from in these releases, by its name."""
+    """Return the digest of the inputs of each image of the local set in these releases, by name."""
     found: dict[str, str] = {}
     for part in _PARTS:
         names = part.images(releases)
@@ -197,7 +195,7 @@ def _build_base(engine: Engine, part: _Part, digest: str) -> None:
             encoding="utf-8",
             errors="replace",
             check=False,
-            # The user's would be that of the folders in the image.
+            # Otherwise the folders in the image would get the user's umask.
             umask=0o022,
         )
         if done.returncode != 0:
@@ -207,7 +205,7 @@ def _build_base(engine: Engine, part: _Part, digest: str) -> None:
 
 
 def _debian_mirror() -> str:
-    """Give the Debian mirror that this machine's apt is set up with."""
+    """Return the Debian mirror in this machine's apt configuration."""
     listed = subprocess.run(
         [
             "apt-get",
@@ -227,12 +225,13 @@ def _debian_mirror() -> str:
         if component == "main" and "security" not in uri:
             return uri
     raise StackctlError(
-        "apt names no Debian mirror", remedy="run apt-get update, or use --images upstream"
+        "no Debian mirror in apt's configuration",
+        remedy="run apt-get update, or use --images upstream",
     )
 
 
 def build_demo(engine: Engine, settings: Settings, progress: Callable[[str], None]) -> None:
-    """Build our own image of the upstream set where it is not here. Raises EngineError where that fails."""
+    """Build the demo's image of the upstream set if it is missing. Raises EngineError if that fails."""
     (image,) = (one for one in catalogue(PLAN) if one.built_here)
     if engine.image_id(reference(image, settings, "upstream")) is not None:
         return

@@ -1,10 +1,10 @@
-"""The file of a bundle: images for a machine without a registry.
+"""Bundles: files with images for machines without access to a registry.
 
-It is a tar as `docker save` writes it, which has each layer once, compressed with zstd. Two things are added:
-  bundle.json   the tar's first member, which says what is in the bundle (`Manifest`)
-  the end       a skippable frame (RFC 8878, section 3.1.2) with the SHA-256 of all that precedes it
-zstd and `docker load` ignore both, so that a machine without stackctl can read the file too. It is never in memory as
-a whole.
+A bundle is a tar as written by `docker save`, which contains each layer once, compressed with zstd, plus two things:
+  bundle.json   the tar's first member, which describes the bundle (`Manifest`)
+  the end       a skippable frame (RFC 8878, section 3.1.2) with the SHA-256 of everything before it
+zstd and `docker load` ignore both, so a machine without stackctl can also read the file. It is never loaded into
+memory as a whole.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ FORMAT = 2
 _MANIFEST = "bundle.json"
 _MAX_MANIFEST = 1024 * 1024
 _OF_FORMAT_1 = b"bundle.json\0"
-"""How a bundle of format 1 begins: it was a tar of compressed members."""
+"""The start of a bundle of format 1, which was a tar of compressed members."""
 _CHUNK = 1024 * 1024
 _TAR_BUFFER = 64 * 1024
-"""The library copies a larger one too often: it appends 16 KiB at a time."""
+"""With a larger buffer, the library copies too often, because it appends 16 KiB at a time."""
 _LEVEL = 3
-"""Of the local set it makes less than gzip at its best, in an eighth of the time."""
+"""For the local set, the result is smaller than gzip's best, in an eighth of the time."""
 _END = struct.Struct("<II32s")
-"""The last frame: the number that marks it as skippable, the size of its content, and the content."""
+"""The last frame: the number that marks it as skippable, the size of its content, and its content."""
 _SKIPPABLE = 0x184D2A50
 _MODE = 0o644
 
@@ -70,7 +70,7 @@ class Bundled(BaseModel):
 
 
 class _Origin(BaseModel):
-    """What the manifest of every format has."""
+    """The members of the manifest in every format."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -79,7 +79,7 @@ class _Origin(BaseModel):
 
 
 class Manifest(_Origin):
-    """What is in a bundle. `inputs` is what its local set was built from."""
+    """The description of a bundle. `inputs` is the digest of the inputs of its local set."""
 
     set: Literal["upstream", "local"]
     inputs: str | None
@@ -88,17 +88,17 @@ class Manifest(_Origin):
 
 @contextlib.contextmanager
 def writing(path: Path, manifest: Manifest) -> Iterator[tarfile.TarFile]:
-    """Open a bundle's tar, for the body to add what `docker save` gives of the manifest's images.
+    """Open a bundle's tar, to which the body adds the output of `docker save` for the manifest's images.
 
-    The file is at `path`, whole and on disk, once the body has ended well; else what was there stays. Raises
-    StackctlError where it cannot be written.
+    The complete file is at `path` after the body succeeded; otherwise an existing file is kept. Raises StackctlError if
+    it cannot be written.
     """
     temporary: Path | None = None
     try:
         descriptor, temporary = temporary_beside(path)
         with os.fdopen(descriptor, "wb") as stream:
             hashing = _Hashing(stream)
-            # The checksum lets `docker load` and zstd notice damage too.
+            # The checksum lets `docker load` and zstd detect damage too.
             compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
             with (
                 compressor.stream_writer(cast("IO[bytes]", hashing), closefd=False) as compressed,
@@ -118,8 +118,8 @@ def writing(path: Path, manifest: Manifest) -> Iterator[tarfile.TarFile]:
         temporary.replace(path)
     except OSError as error:
         raise StackctlError(
-            f"{path} cannot be written: {error.strerror or error}",
-            remedy="choose a folder that you can write, with room for the images",
+            f"cannot write {path}: {error.strerror or error}",
+            remedy="choose a writable folder with enough space for the images",
         ) from None
     finally:
         if temporary is not None:
@@ -134,7 +134,7 @@ def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 class _Hashing:
-    """Writes to another file; `sha256` is the hash of what was written."""
+    """Writes to another file; `sha256` is the hash of the written data."""
 
     def __init__(self, target: IO[bytes]) -> None:
         self._target = target
@@ -148,33 +148,33 @@ class _Hashing:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A bundle that was found to be whole."""
+    """A bundle that was verified."""
 
     manifest: Manifest
     _stream: IO[bytes]
 
     def archive(self) -> Iterator[bytes]:
-        """Return the file, piece by piece, for `docker load`."""
+        """Return the chunks of the file, for `docker load`."""
         self._stream.seek(0)
         return iter(partial(self._stream.read, _CHUNK), b"")
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[Opened]:
-    """Open a bundle once the checksum of the whole file is found to be right.
+    """Open a bundle after verifying the checksum of the whole file.
 
     Raises BadBundle for a file that is not a bundle, is of another format or is damaged, UsageError for one that
     cannot be opened.
     """
     try:
         if path.is_fifo():
-            # It is read twice; and opening one that nobody writes to would wait for ever.
+            # The file is read twice, and opening a pipe without a writer would block forever.
             raise OSError(errno.ESPIPE, "it is a pipe")
         stream = path.open("rb")
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be read: {error.strerror}",
-            remedy="name a file that `stackctl images save` wrote",
+            f"cannot read {path}: {error.strerror}",
+            remedy="specify a file that `stackctl images save` wrote",
         ) from None
     with stream:
         try:
@@ -186,16 +186,16 @@ def reading(path: Path) -> Iterator[Opened]:
 
 
 def _verify(path: Path, stream: IO[bytes]) -> None:
-    """Raise BadBundle unless the file ends with the checksum of what is before."""
+    """Raise BadBundle unless the file ends with the right checksum."""
     beginning = stream.read(len(_OF_FORMAT_1))
     if beginning == _OF_FORMAT_1:
         raise BadBundle(
-            f"{path} has format 1, and this is stackctl {__version__} with format {FORMAT}",
+            f"{path} has format 1, but stackctl {__version__} requires format {FORMAT}",
             remedy="save it again with `stackctl images save`",
         )
     if not beginning.startswith(zstandard.FRAME_HEADER):
         raise BadBundle(
-            f"{path} is not a bundle", remedy="name a file that `stackctl images save` wrote"
+            f"{path} is not a bundle", remedy="specify a file that `stackctl images save` wrote"
         )
     left = stream.seek(0, os.SEEK_END) - _END.size
     stream.seek(max(left, 0))
@@ -212,7 +212,7 @@ def _verify(path: Path, stream: IO[bytes]) -> None:
 
 
 def _manifest(path: Path, stream: IO[bytes]) -> Manifest:
-    """Return the manifest of a bundle whose checksum is right."""
+    """Return the manifest of a bundle whose checksum was verified."""
     stream.seek(0)
     try:
         unpacked = zstandard.ZstdDecompressor().stream_reader(stream, closefd=False)
@@ -228,12 +228,12 @@ def _manifest(path: Path, stream: IO[bytes]) -> Manifest:
     except (zstandard.ZstdError, tarfile.TarError, ValueError):
         raise _damaged(path, "it has no manifest") from None
     raise BadBundle(
-        f"{path} has format {origin.format}, and this is stackctl {__version__} with format {FORMAT}",
+        f"{path} has format {origin.format}, but stackctl {__version__} requires format {FORMAT}",
         remedy=f"load it with stackctl {origin.stackctl[:40]}, which wrote it",
     )
 
 
 def _damaged(path: Path, why: str) -> BadBundle:
     return BadBundle(
-        f"{path} is damaged or is not a bundle: {why}", remedy="take another copy of the file"
+        f"{path} is damaged or not a bundle: {why}", remedy="use another copy of the file"
     )

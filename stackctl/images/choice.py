@@ -1,4 +1,4 @@
-"""Which image set is asked for, and which is in use."""
+"""The requested image set, and the one in use."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Choice = Literal["auto", "upstream", "local"]
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The image set in use, the variables that select it, and one line why where that was not asked for."""
+    """The image set in use, the variables that select it, and the reason if it is not the requested one."""
 
     name: SetName
     variables: Mapping[str, str]
     reason: str | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
-    """Reference → the digest that it is locked to, or the local image in its place."""
+    """Reference → its locked digest, or the local image that replaces it."""

@@ -1,10 +1,10 @@
-"""What an image is built from, as a digest that tells whether an image that is here is up to date.
+"""Digests of the inputs of an image, which show whether an existing image is up to date.
 
-The digest of an image covers the instructions of its Dockerfile's target, of the stages below it and of those that
-these mount, and the files that all of them copy. So an edit changes the digests of the images that it goes into, and no
-other. What does not run does not count: comments and blank lines of Dockerfiles and Python files, and docstrings, which
-no program in our images reads. To leave these out takes Python a second for all images, so there is a quick digest of
-the bytes too: where it is the same, so is the other.
+The digest of an image covers the instructions of its target in the Dockerfile, of the stages below it and of those
+that they mount, and the files that all of these copy. So an edit only changes the digests of the images that contain
+it. What does not run is left out: comments and blank lines in Dockerfiles and Python files, and docstrings, which no
+program in these images reads. As that takes a second for all images, there is also a quick digest of all bytes: if it
+is unchanged, so is the other.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def digest(parts: Iterable[str | bytes]) -> str:
 
 
 def of_images(build_file: Path, base: str, *, quick: bool = False) -> dict[str, str]:
-    """Return the digest of what each image of a compose file is built from, by service.
+    """Return the digest of the inputs of each image in a compose file, by service.
 
-    `base` is the digest of the image that all of them are built on. A `quick` digest is of every byte of the files that
-    are copied. Raises OSError where such a file is missing, and KeyError for a target that no Dockerfile has.
+    `base` is the digest of the base image of all of them. A `quick` digest covers every byte of the copied files.
+    Raises OSError if such a file is missing, KeyError for a target that does not exist.
     """
     services = yaml_text.load(build_file.read_text(encoding="utf-8"))["services"]
     return {
@@ -57,7 +57,7 @@ def of_images(build_file: Path, base: str, *, quick: bool = False) -> dict[str, 
 
 
 def _parts(folder: Path, build: Mapping[str, Any], *, quick: bool) -> Iterator[str | bytes]:
-    """Yield all that goes into an image, from the `build` section of its service."""
+    """Yield all inputs of an image, from the `build` section of its service."""
     context = folder / build["context"]
     yield repr(sorted(build.get("args", {}).items()))
     dockerfile = (context / "Dockerfile").read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def _parts(folder: Path, build: Mapping[str, Any], *, quick: bool) -> Iterator[s
 
 
 def _instructions(dockerfile: str, target: str | None) -> list[str]:
-    """Return the instructions that make a target, by default the last stage: its own and those of stages it needs."""
+    """Return the instructions of a target, by default the last stage, and of the stages that it needs."""
     lines = [line for line in dockerfile.splitlines() if not line.lstrip().startswith("#")]
     stages: dict[str | None, list[str]] = {None: []}
     name: str | None = None
@@ -100,10 +100,10 @@ def _copied(context: Path, instruction: str) -> Iterator[Path]:
 
 @cache
 def running(source: str) -> str:
-    """Return Python source without what does not run: comments, blank lines, and strings that are statements.
+    """Return Python source without comments, blank lines and strings that are statements.
 
-    Source that is not valid is returned as it is. The text of the rest stays, because what Python makes of it differs
-    between Python's releases, and the digest travels between machines.
+    Invalid source is returned as it is. The rest stays as text, because the digest must be the same on all machines,
+    and compiled code differs between versions of Python.
     """
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
@@ -122,7 +122,7 @@ def running(source: str) -> str:
             continue
         if (
             one.type == tokenize.STRING
-            # An f-string may call something.
+            # An f-string may call a function.
             and one.string.lstrip("rRuU")[0] in "'\""
             and before in _STATEMENT_FOLLOWS
             and after.type in _STATEMENT_ENDS

@@ -1,4 +1,4 @@
-"""The lock of the images in the current folder, where there is one."""
+"""Loads the lock of the images from the current folder, if there is one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read() -> Lock | None:
-    """Return the lock, None where there is no file. Raises StackctlError for a file that is not a lock."""
+    """Return the lock; None if there is no file. Raises StackctlError if the file is not a lock."""
     if not os.path.lexists(LOCK_FILE):
         return None
     # The models of the file take longer to load than all else that `up` needs before it calls Compose.

@@ -1,11 +1,11 @@
-"""stackctl.lock: which images a team runs, by digest, in the current folder like .env and to be committed.
+"""stackctl.lock: the digests of the images that a team runs. Like .env it is in the current folder; commit it.
 
-A pulled image is locked by the digest that registries know it by, so that a tag that moves changes nothing. An image
-of the local set is locked by its content, which is the same in every engine. Our own image of the upstream set is not
-locked: each machine builds it from the Dockerfile that comes with stackctl.
+A pulled image is locked by its registry digest, so that a moved tag changes nothing. An image of the local set is
+locked by its content, which is the same in every engine. The demo's image of the upstream set is not locked: each
+machine builds it from the Dockerfile that comes with stackctl.
 
-Format 1 has the image's ID in the place of its content. The engine's image store decides about that, so such a lock
-holds only where it was made; `stackctl images lock` writes format 2.
+Format 1 contains the image's ID instead of its content. The ID depends on the engine's image store, so such a lock is
+only valid where it was created; `stackctl images lock` writes format 2.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ from stackctl.services.releases import PLAN, Releases, current
 
 FILE = Path(LOCK_FILE)
 LOADED = "loaded-images.json"
-"""Reference → the ID that the image got here when a bundle was loaded."""
+"""Reference → the image's ID after a bundle was loaded."""
 _FILE_MODE = 0o644
-_AGAIN = "`stackctl images lock` records what is here"
-_PULL = "`stackctl images pull` gets what is locked"
+_AGAIN = "update the lock with `stackctl images lock`"
+_PULL = "pull the locked image with `stackctl images pull`"
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class Entry(BaseModel):
-    """A locked image: its reference without a mirror, its content, and its digest where a registry gave it."""
+    """A locked image: its reference without a mirror, its content, and its digest if it is from a registry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reference: str
     content: Digest | None = None
-    """The digest of what it consists of (`docker.images.Content`); None in format 1."""
+    """The digest of its content (`docker.images.Content`); None in format 1."""
     id: Digest | None = None
-    """Its ID in the engine that it was locked on, in format 1 only."""
+    """Its ID in the engine where it was locked; only in format 1."""
     digest: Digest | None = None
 
     def matches(self, engine: Engine, taken: str) -> bool:
-        """Return whether the image that is here by this reference is the locked one."""
+        """Return whether the local image with this reference is the locked one."""
         return _identity(engine, taken, by_id=self.content is None) == (self.content or self.id)
 
 
@@ -89,13 +89,13 @@ class Lock(BaseModel):
         demo: bool = True,
         here: bool = False,
     ) -> Iterator[StackctlError]:
-        """Yield why the set `name` cannot run as it is locked, with one error for each image.
+        """Yield an error for each image because of which the set `name` cannot run as locked.
 
-        What a pull would correct is not an error, unless every image is to be `here` already.
+        What a pull would fix is not an error, unless every image must already be `here`.
         """
         if name != self.set:
             yield StackctlError(
-                f"{FILE} locks the {self.set} image set, and this would be the {name} one",
+                f"{FILE} locks the {self.set} image set, but the {name} one would be used",
                 remedy=f"use --images {self.set}, or `stackctl images lock --set {name}`",
             )
             return
@@ -103,11 +103,12 @@ class Lock(BaseModel):
             plain = plain_reference(image, settings, name)
             entry = self.images.get(image.name)
             if entry is None:
-                yield StackctlError(f"{FILE} has no {image.name}", remedy=_AGAIN)
+                yield StackctlError(f"{FILE} does not contain {image.name}", remedy=_AGAIN)
                 continue
             if entry.reference != plain:
                 yield StackctlError(
-                    f"{FILE} has {entry.reference}, and the settings say {plain}", remedy=_AGAIN
+                    f"{FILE} contains {entry.reference}, but the settings select {plain}",
+                    remedy=_AGAIN,
                 )
                 continue
             taken = reference(image, settings, name)
@@ -117,35 +118,38 @@ class Lock(BaseModel):
                     yield _not_as_locked(engine, taken, entry)
             elif found is None and name == "local":
                 yield StackctlError(
-                    f"{taken} as {FILE} has it is not here, and another build of it is another image",
-                    remedy="`stackctl images load` a bundle that has it, or build the set and lock it again",
+                    f"the {taken} in {FILE} does not exist on this machine, and a new build would be a different image",
+                    remedy="load a bundle that contains it with `stackctl images load`, or build and lock the set"
+                    " again",
                 )
             elif found is None and here:
                 yield StackctlError(
-                    f"not here: {taken}", remedy="`stackctl images load` or `stackctl images pull`"
+                    f"missing image: {taken}",
+                    remedy="`stackctl images load` or `stackctl images pull`",
                 )
             elif found is not None and not entry.matches(engine, taken):
                 yield self._differs(engine, taken, entry)
 
     def _differs(self, engine: Engine, taken: str, entry: Entry) -> StackctlError:
-        """Return the error for an image that is here and is not the locked one."""
+        """Return the error for a local image that differs from the locked one."""
         if self.format == 1:
             return StackctlError(
-                f"{FILE} has format 1, which knows {taken} by an ID that differs between image stores,"
-                " and the ID here is another",
-                remedy="where it was made, `stackctl images lock` writes a lock that holds on every engine",
+                f"{FILE} has format 1, which identifies {taken} by an ID that depends on the image store,"
+                " and the ID on this machine differs",
+                remedy="run `stackctl images lock` where it was created, which writes a lock that is valid everywhere",
             )
         here = _identity(engine, taken, by_id=False)
         return StackctlError(
-            f"{taken} is {_short(here)} here, and {_short(entry.content)} in {FILE}", remedy=_AGAIN
+            f"{taken} differs: locked {_short(entry.content)}, on this machine {_short(here)}",
+            remedy=_AGAIN,
         )
 
     def pins(
         self, engine: Engine, settings: Settings, releases: Releases, *, demo: bool = True
     ) -> dict[str, str]:
-        """Return the digest of each reference that is pinned to one.
+        """Return reference → digest for the images that are locked by digest.
 
-        An image that was loaded from a bundle is not here by its digest: its tag is used, if it is the locked one.
+        An image that was loaded from a bundle has no registry digest: its tag is used, if it is the locked image.
         """
         pins: dict[str, str] = {}
         for image in _lockable(self.set, releases, demo=demo):
@@ -160,9 +164,9 @@ class Lock(BaseModel):
         return pins
 
     def releases(self) -> Releases:
-        """Return the releases that are locked: an image is the current one where its reference is that of it alone.
+        """Return the locked releases: an image is current if its reference is only that of the current release.
 
-        So is one that the current releases do without, where the lock does without it too.
+        So is an image that the current releases do not use, if the lock does not contain it either.
         """
         plan, newer = (
             {image.name: {image.upstream, image.local} for image in catalogue(one)}
@@ -176,9 +180,9 @@ class Lock(BaseModel):
         return Releases(frozenset(changed | (plan.keys() - newer.keys() - self.images.keys())))
 
     def status(self, engine: Engine, settings: Settings, image: Image) -> str:
-        """Return whether an image is locked: `yes`, `no`, or `differs` where the image here is not the locked one.
+        """Return whether an image is locked: `yes`, `no`, or `differs` if the local image is not the locked one.
 
-        An image that is not here and has a digest is locked: a pull gets what was locked.
+        A missing image with a digest counts as locked, because a pull gets the locked one.
         """
         entry = self.images.get(image.name)
         if entry is None:
@@ -193,21 +197,21 @@ class Lock(BaseModel):
 
 
 def read(path: Path = FILE) -> Lock | None:
-    """Return the lock, None where there is no file. Raises StackctlError for a file that is not a lock."""
+    """Return the lock; None if there is no file. Raises StackctlError if the file is not a lock."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StackctlError(
-            f"{path} cannot be read: {error.strerror}", remedy="make it a file that you can read"
+            f"cannot read {path}: {error.strerror}", remedy="make it a readable file"
         ) from None
     try:
         return Lock.model_validate_json(content)
     except ValidationError as error:
         raise StackctlError(
-            f"{path} is not a lock that this stackctl can read: {_first(error)}",
-            remedy="take it from version control again, or remove it",
+            f"{path} is not a valid lock file: {_first(error)}",
+            remedy="restore it from version control, or remove it",
         ) from None
 
 
@@ -220,10 +224,10 @@ def take(
     demo: bool,
     previous: Lock | None,
 ) -> Lock:
-    """Return the lock of a set as its images are here. Raises StackctlError where an image is missing.
+    """Return a lock of the local images of a set. Raises StackctlError if an image is missing.
 
-    An image that is the one in the `previous` lock stays locked to its digest there, whether it is here by that digest
-    alone, as it was pulled, or came in a bundle and is not here by it.
+    An image that is the one in the `previous` lock keeps its digest, whether it was pulled by that digest or came in a
+    bundle without it.
     """
     entries: dict[str, Entry] = {}
     missing: list[str] = []
@@ -238,7 +242,7 @@ def take(
         if content is None:
             missing.append(taken)
             continue
-        # containerd's store has a digest for what was built or loaded too, which no registry knows.
+        # containerd's store also has digests of built and loaded images, which no registry knows.
         made_here = taken == image.local or loaded.get(taken) == engine.image_id(taken)
         digest = kept.digest if kept else None if made_here else _digest_of(engine, taken)
         entries[image.name] = Entry(reference=plain, content=content.digest, digest=digest)
@@ -248,24 +252,24 @@ def take(
 
 
 def not_here(missing: list[str], name: SetName) -> StackctlError:
-    """Return the error for images of a set that are not here."""
+    """Return the error for missing images of a set."""
     return StackctlError(
-        f"not here, of the {name} image set: {', '.join(missing)}",
-        remedy="`stackctl images build` makes it"
+        f"missing images of the {name} set: {', '.join(missing)}",
+        remedy="`stackctl images build`"
         if name == "local"
-        else "`stackctl images pull` gets what registries have, `stackctl up --images upstream` builds the rest",
+        else "`stackctl images pull` pulls those of registries, `stackctl up --images upstream` builds the rest",
     )
 
 
 def write(lock: Lock, path: Path = FILE) -> bool:
-    """Write the lock, and return whether that changed anything. Raises StackctlError where it cannot be written."""
+    """Write the lock, and return whether it changed. Raises StackctlError if it cannot be written."""
     content = json.dumps(lock.model_dump(exclude_none=True), indent=2, sort_keys=True) + "\n"
     try:
         return write_atomic(path, content, _FILE_MODE)
     except OSError as error:
         raise StackctlError(
-            f"{path} cannot be written: {os.strerror(error.errno or 0)}",
-            remedy="call stackctl in a folder that you can write",
+            f"cannot write {path}: {os.strerror(error.errno or 0)}",
+            remedy="run stackctl in a writable folder",
         ) from None
 
 
@@ -276,7 +280,7 @@ def _lockable(name: SetName, releases: Releases, *, demo: bool) -> list[Image]:
 def _kept(
     engine: Engine, previous: Lock | None, image: Image, taken: str, plain: str
 ) -> Entry | None:
-    """Return the previous lock's entry with a digest, if its image is here by the tag, or by the digest alone."""
+    """Return the previous lock's entry with a digest, if its image exists locally by tag or by digest."""
     entry = previous.images.get(image.name) if previous else None
     if entry is None or entry.digest is None or entry.reference != plain:
         return None
@@ -286,31 +290,31 @@ def _kept(
 
 
 def _by_digest(taken: str, entry: Entry) -> str:
-    """Return a reference with the locked digest, where there is one and the reference itself has none."""
+    """Return a reference with the locked digest, if there is one and the reference has none."""
     if entry.digest is None or "@" in taken:
         return taken
     return pinned(taken, {taken: entry.digest})
 
 
 def _is_here(engine: Engine, taken: str, entry: Entry) -> bool:
-    """Return whether an image with a digest is here: by that digest, or by its content, as a bundle has none."""
+    """Return whether an image with a digest exists locally: by the digest or, from a bundle, by its content."""
     return engine.image_id(_by_digest(taken, entry)) is not None or entry.matches(engine, taken)
 
 
 def _not_as_locked(engine: Engine, taken: str, entry: Entry) -> StackctlError:
-    """Return the error for an image with a digest that is not here, or differs here."""
+    """Return the error for an image with a digest that is missing or differs locally."""
     if engine.image_id(taken) is None:
-        return StackctlError(f"not here: {_by_digest(taken, entry)}", remedy=_PULL)
+        return StackctlError(f"missing image: {_by_digest(taken, entry)}", remedy=_PULL)
     digest = _digest_of(engine, taken)
-    what = _short(digest) if digest else "one without a digest"
+    what = _short(digest) if digest else "no digest"
     return StackctlError(
-        f"the digest of {taken} differs: locked {_short(entry.digest)}, here {what}",
+        f"the digest of {taken} differs: locked {_short(entry.digest)}, on this machine {what}",
         remedy=f"{_PULL}; {_AGAIN}",
     )
 
 
 def _identity(engine: Engine, taken: str, *, by_id: bool) -> str | None:
-    """Return what tells a local image from others: its content's digest or, as in format 1, its ID."""
+    """Return what identifies a local image: its content's digest or, in format 1, its ID."""
     if by_id:
         return engine.image_id(taken)
     content = engine.image_content(taken)
@@ -318,12 +322,12 @@ def _identity(engine: Engine, taken: str, *, by_id: bool) -> str | None:
 
 
 def _digest_of(engine: Engine, taken: str) -> str | None:
-    """Return the digest of an image in the repository that its reference names."""
+    """Return the digest of an image in its reference's repository."""
     if "@" in taken:
         return taken.partition("@")[2]
     repository = taken[: taken.rindex(":")] if ":" in taken.rpartition("/")[2] else taken
     known = engine.image_digests(taken)
-    # The engine leaves Docker Hub's host out.
+    # The engine omits Docker Hub's host.
     return known.get(repository) or known.get(repository.removeprefix("docker.io/"))
 
 

@@ -1,4 +1,4 @@
-"""Compares the images of the table, and those that run, with what registries have."""
+"""Compares the images of the table, and the running ones, with those in registries."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _TAG = re.compile(r"(?P<before>\D*)(?P<numbers>\d+(?:\.\d+)*)(?P<after>(?:-.*)?)
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """An image: its tags in the table, what runs, and the newest of the same kind that its registry has."""
+    """An image: its tags in the table, the running references, and the newest tag in its registry."""
 
     name: str
     plan: str | None
     current: str | None
     running: tuple[str, ...]
-    """The references that its services run, several where they differ."""
+    """The references that its services run; several if they differ."""
     newest: str | None = None
-    """Tag of the newest release; None where that is not known."""
+    """Tag of the newest release; None if it is unknown."""
     failure: str | None = None
-    """Why it is not known."""
+    """Why it is unknown."""
 
     @property
     def outdated(self) -> bool:
@@ -37,16 +37,16 @@ class Comparison:
 
 
 def compare(settings: Settings, running: Mapping[str, str]) -> list[Comparison]:
-    """Ask the registry of each image for its tags, at once, and return the comparison of each.
+    """Get the tags of all images from their registries, concurrently, and return the comparisons.
 
-    `running` are references by service. Images that the settings name, and those that are built here, are not asked
-    for. A registry that does not answer leaves a failure.
+    `running` maps a service to its image reference. Images that the settings override or that stackctl builds are left
+    out. If a registry does not respond, the comparison has a failure.
     """
     return asyncio.run(_compare(settings, running))
 
 
 async def _compare(settings: Settings, running: Mapping[str, str]) -> list[Comparison]:
-    # By their names, and of both releases the current one where there is one.
+    # By name: the current release of an image, if there is one.
     images = {image.name: image for one in (PLAN, current()) for image in catalogue(one)}
     pulled = [
         one for one in images.values() if not one.built_here and settings[one.variable] is None
@@ -70,7 +70,7 @@ async def _compare(settings: Settings, running: Mapping[str, str]) -> list[Compa
 
 
 def newest(tag: str, tags: Iterable[str]) -> str | None:
-    """Return the newest of the tags that are made like this one, None where none is.
+    """Return the newest of the tags with the same form as this one; None if there is none.
 
     v3.14.0 is like v3.15.1, and 8.0-alpine like 8.2-alpine; neither is like 9, nightly or 8.2-rc1-alpine.
     """
@@ -92,7 +92,7 @@ def _numbers(tag: re.Match[str]) -> tuple[int, ...]:
 
 
 async def _tags(client: RegistryClient, reference: str) -> list[str] | str:
-    """Return the tags of an image's repository, or in a sentence why they are not known."""
+    """Return the tags of an image's repository, or a message why they are unknown."""
     try:
         return await client.tags(Repository.of(reference))
     except ServiceError as error:

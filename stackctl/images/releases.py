@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def settle(
     project: Project, asked: Versions | None = None, *, lock: Lock | None = None
 ) -> Releases:
-    """Return the releases that the project is to run: those asked for, else those of the settings.
+    """Return the releases that the project should run: those requested, else those of the settings.
 
-    `auto` keeps what the project was started with, and before its first `up` takes what the lock has. The engine is
-    asked only for `auto`; one that does not answer rules nothing out.
+    `auto` keeps those that the project was started with or, before its first `up`, those in the lock. Only `auto`
+    queries the engine; if it does not answer, no release is ruled out.
     """
     versions = asked or cast("Versions", project.settings["STACKCTL_VERSIONS"])
     state = project.choices
@@ -36,7 +36,7 @@ def settle(
 def choose(versions: Versions, *, previous: Releases, ruled_out: Collection[str]) -> Releases:
     """Decide on the release of each image.
 
-    `auto` keeps the `previous` ones, but for the images whose plan's release the engine has `ruled_out`.
+    `auto` keeps the `previous` ones, except for images whose plan's release the engine has `ruled_out`.
     """
     if versions == "plan":
         return PLAN
@@ -46,9 +46,9 @@ def choose(versions: Versions, *, previous: Releases, ruled_out: Collection[str]
 
 
 def unservable(info: EngineInfo) -> tuple[str, ...]:
-    """Return the images whose plan's release cannot do its work on this engine.
+    """Return the images whose plan's release does not work with this engine.
 
-    cAdvisor 0.47 looks a container's layers up in the engine's own image store; in containerd's it finds no container.
-    Promtail insists on an API version that new engines refuse, but the socket proxy hands its requests on under theirs.
+    cAdvisor 0.47 looks up layers in the engine's own image store, and finds no containers with containerd's store.
+    Promtail uses an API version that new engines reject, but the socket proxy rewrites the version.
     """
     return ("cadvisor",) if info.containerd_store else ()

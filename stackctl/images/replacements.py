@@ -1,6 +1,6 @@
-"""Local images in the place of single upstream ones that cannot be had, such as one whose tag its registry removed.
+"""Local images that replace single upstream images, such as one whose tag was removed from its registry.
 
-They are among the pins of a project's state: reference → the image that is taken for it.
+They are part of the pins in a project's state: reference → the image that is used instead.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _REFUSAL = re.compile(
     r"manifest unknown|not found|no matching manifest|denied|unauthorized|does not exist",
     re.IGNORECASE,
 )
-"""What a registry says of an image that it does not have, or gives nobody."""
+"""Messages of registries about images that do not exist or require a login."""
 
 
 def is_refusal(error: EngineError) -> bool:
-    """Return whether an image could not be pulled because its registry does not give it, and not for the network."""
+    """Return whether a pull failed because the registry does not provide the image, not because of the network."""
     return _REFUSAL.search(error.message) is not None
 
 
 def kept(settings: Settings, releases: Releases, pins: Mapping[str, str]) -> dict[str, str]:
-    """Return those pins of an earlier `up` that are local images, as far as their upstream ones are still wanted."""
+    """Return the pins of an earlier `up` that are local images, if their upstream images are still selected."""
     images = _by_reference(settings, releases)
     return {
         one: taken for one, taken in pins.items() if one in images and taken == images[one].local
@@ -46,13 +46,12 @@ def replace(
     pins: Mapping[str, str],
     has_run: bool,
 ) -> dict[str, str]:
-    """Return the local image for each upstream one that could not be had, and build what is missing of them.
+    """Return the local image for each upstream image that failed, after building the missing ones.
 
-    Those that an earlier `up` put among the `pins` are built, too.
+    Local images among the `pins` of an earlier `up` are built, too.
 
-    In a project that `has_run`, an image is replaced only where its registry refuses it and it has no data, which
-    another version of the program might not read. Raises EngineError for any other, and where a local image cannot be
-    built.
+    In a project that `has_run`, an image is only replaced if its registry does not provide it and it has no data, which
+    another version might be unable to read. Raises EngineError for other images, and if a local image cannot be built.
     """
     images = _by_reference(settings, releases)
     for one, error in failures.items():
@@ -65,36 +64,36 @@ def replace(
         except StackctlError as error:
             first = wanted[0]
             raise EngineError(
-                f"{_sentence(first)}, and the local image in its place cannot be built: {error.message}",
-                remedy=f"set {images[first].variable} to an image that can be had",
+                f"{_sentence(first)}, and its local replacement cannot be built: {error.message}",
+                remedy=f"set {images[first].variable} to an available image",
             ) from None
     return {one: images[one].local for one in failures}
 
 
 def unavailable(missing: str, error: EngineError, image: Image | None = None) -> EngineError:
-    """Return the error for an image that cannot be had and is not replaced."""
-    own = f", set {image.variable} to where it is now" if image and not image.built_here else ""
+    """Return the error for an unavailable image that is not replaced."""
+    own = f", set {image.variable} to its new location" if image and not image.built_here else ""
     return EngineError(
         f"{_sentence(missing)}: {error.message}",
-        remedy=f"check the network{own}, set STACKCTL_REGISTRY_MIRROR (and for the demo"
-        " STACKCTL_PYPI_MIRROR), or use --images local",
+        remedy=f"check the network{own}, set STACKCTL_REGISTRY_MIRROR (and STACKCTL_PYPI_MIRROR for the"
+        " demo), or use --images local",
     )
 
 
 def reason(pins: Mapping[str, str], failed: Collection[str] = ()) -> str | None:
-    """Return one line about the local images among the pins, the first of which has just `failed`; None without."""
+    """Return a message about the local images among the pins, None if there are none; `failed` are the new ones."""
     taken = {one: local for one, local in pins.items() if local.startswith("stackctl/")}
     if not taken:
         return None
     names = ", ".join(taken.values())
     if failed:
-        return f"{_sentence(next(iter(failed)))}: using {names} in its place"
-    return f"keeping {names} in the place of {', '.join(taken)} (--images upstream changes it)"
+        return f"{_sentence(next(iter(failed)))}: using {names} instead"
+    return f"still using {names} instead of {', '.join(taken)} (change with --images upstream)"
 
 
 def _sentence(missing: str) -> str:
     built = any(image.built_here and image.upstream == missing for image in catalogue(PLAN))
-    return "the demo's image cannot be built" if built else f"no registry gives {missing}"
+    return "cannot build the demo's image" if built else f"cannot pull {missing}"
 
 
 def _by_reference(settings: Settings, releases: Releases) -> dict[str, Image]:

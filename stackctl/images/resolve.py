@@ -1,4 +1,4 @@
-"""Decides on an image set for `up`, and pulls or builds what is missing of it."""
+"""Chooses the image set for `up`, and pulls or builds its missing images."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The image set that `up` will use, why, and which images are missing for it. Nothing is pulled or built yet."""
+    """The image set that `up` will use, why, and its missing images. Nothing has been pulled or built yet."""
 
     set: SetName
     reason: str | None = None
     pull: tuple[str, ...] = ()
-    """References to pull, those that the settings name first."""
+    """References to pull, starting with those set by the user."""
     build: tuple[str, ...] = ()
     """References to build."""
     falls_back: bool = False
     """Whether the local set is used instead if no upstream image can be pulled."""
     replaces: bool = False
-    """Whether a local image is used in the place of a single upstream one that cannot be pulled or built."""
+    """Whether a local image replaces a single upstream one that cannot be pulled or built."""
     pins: Mapping[str, str] = field(default_factory=dict)
-    """Reference → the digest that it is locked to, or the local image in its place."""
+    """Reference → its locked digest, or the local image that replaces it."""
     own: Mapping[str, str] = field(default_factory=dict)
-    """Those of `pull` that a setting names → the setting. They are pulled for any set."""
+    """The references in `pull` that a setting selects → that setting. They are pulled for any set."""
     releases: Releases = PLAN
-    """Which release of each image it is."""
+    """The release of each image."""
 
 
 def resolve(
@@ -56,7 +56,7 @@ def resolve(
     lock: Lock | None = None,
     previous_pins: Mapping[str, str] = {},
 ) -> Resolved:
-    """Decide on an image set and get its images: `decide`, then `obtain`, with the errors of both."""
+    """Choose an image set and obtain its images: `decide`, then `obtain`, with the errors of both."""
     decision = decide(
         engine,
         settings,
@@ -81,13 +81,13 @@ def decide(
     lock: Lock | None = None,
     previous_pins: Mapping[str, str] = {},
 ) -> Decision:
-    """Decide on an image set, without changing anything.
+    """Choose an image set, without changing anything.
 
-    `auto` keeps the set that the project runs on (`previous`), so that its volumes are not opened by other versions;
-    without one it takes the set that stackctl.lock has. Without a lock either it takes upstream where its images are
-    present, the local set where that was loaded from a bundle, upstream where a registry gives it and our own image of
-    it can be built, and else the local set, which is built where it is not there yet. It keeps local images that are in
-    the place of upstream ones, too (`previous_pins`). Raises StackctlError where what is here is not what is locked.
+    `auto` keeps the set that the project uses (`previous`), so that its volumes are not opened by other versions;
+    without one it uses the set in stackctl.lock. Without a lock it chooses the first possibility among: upstream, if
+    its images exist locally; the local set, if it was loaded from a bundle; upstream, if it can be pulled and the
+    demo's image can be built; the local set, built if necessary. It also keeps local images that replace upstream ones
+    (`previous_pins`). Raises StackctlError if local images differ from the lock.
     """
     settled = choice if choice != "auto" else previous or (lock.set if lock else None)
     pins: dict[str, str] = {}
@@ -98,7 +98,7 @@ def decide(
     own = _missing_own(engine, settings, releases, pins, demo=demo)
     if settled == "local":
         reason = _kept_reason() if choice == "auto" and previous else None
-        # Locked images are here already, and what is built anew would have other IDs.
+        # Locked images already exist locally, and new builds would be different images.
         build = () if lock is not None else _missing_local(engine, releases)
         return Decision("local", reason, tuple(own), build, pins=pins, own=own, releases=releases)
     replaces = choice == "auto" and lock is None
@@ -144,9 +144,9 @@ def obtain(
     progress: Callable[[str], None],
     lock: Lock | None = None,
 ) -> Resolved:
-    """Pull and build what a decision found missing.
+    """Pull and build the missing images of a decision.
 
-    Raises EngineError where the chosen set cannot be had, StackctlError where what was pulled is not what is locked.
+    Raises EngineError if the chosen set is not available, StackctlError if a pulled image differs from the lock.
     """
     releases = decision.releases
     for one, setting in decision.own.items():
@@ -158,8 +158,8 @@ def obtain(
     failures = _pull(engine, decision, missing, most, progress)
     if decision.falls_back and len(failures) > most:
         reason = (
-            f"no registry gives {next(iter(failures))}: using the local image set, built from"
-            " Debian's packages"
+            f"cannot pull {next(iter(failures))}: using the local image set, built from"
+            " Debian packages"
         )
         fallback = Decision(
             "local", reason, build=_missing_local(engine, releases), releases=releases
@@ -191,10 +191,10 @@ def _pull(
     most: int,
     progress: Callable[[str], None],
 ) -> dict[str, EngineError]:
-    """Pull images, and return why those that may be replaced cannot be pulled.
+    """Pull images, and return the errors of those that may be replaced.
 
-    Where more than `most` are missing and the first is not even refused, nobody waits for the others. Raises
-    EngineError where none may be replaced.
+    If more than `most` are missing and the registry of the first cannot even be reached, the others are not tried.
+    Raises EngineError if images must not be replaced.
     """
     failures: dict[str, EngineError] = {}
     for number, one in enumerate(missing):
@@ -213,9 +213,9 @@ def _pull(
 def _build_demo(
     engine: Engine, settings: Settings, decision: Decision, progress: Callable[[str], None]
 ) -> dict[str, EngineError]:
-    """Build our own image of the upstream set, and return why it cannot be built, if it may be replaced.
+    """Build the demo's image of the upstream set, and return the error if it may be replaced.
 
-    Raises EngineError where it may not.
+    Raises EngineError if it must not.
     """
     (image,) = (one for one in catalogue(PLAN) if one.built_here)
     name = reference(image, settings, "upstream")
@@ -233,12 +233,12 @@ def _build_demo(
 def _missing_own(
     engine: Engine, settings: Settings, releases: Releases, pins: Mapping[str, str], *, demo: bool
 ) -> dict[str, str]:
-    """Return the images that the settings name themselves and that are not here → the setting."""
+    """Return the missing images that the user set → the setting."""
     return {
         taken: image.variable
         for image in catalogue(releases, demo=demo)
         for own in [settings[image.variable]]
-        # One of the local set is built.
+        # An image of the local set is built.
         if own is not None and own != image.local
         for taken in [pinned(own, pins)]
         if engine.image_id(taken) is None
@@ -252,19 +252,19 @@ def _pull_own(
     setting: str,
     progress: Callable[[str], None],
 ) -> None:
-    """Pull an image that a setting names. Raises EngineError, with the setting's name, if it cannot be pulled."""
+    """Pull an image that a setting selects. Raises EngineError, with the setting's name, if that fails."""
     progress(f"pulling {reference}")
     try:
         engine.pull(reference)
     except EngineError as error:
         raise EngineError(
-            f"{setting}: {settings[setting]} is not here and cannot be pulled: {error.message}",
+            f"{setting}: cannot pull {settings[setting]}: {error.message}",
             remedy=f"correct {setting}, or remove it",
         ) from None
 
 
 def _missing_local(engine: Engine, releases: Releases) -> tuple[str, ...]:
-    """Return the images of the local set that have to be built."""
+    """Return the images of the local set that must be built."""
     wanted = outdated(engine, releases)
     return tuple(image.local for image in catalogue(releases) if image.name in wanted)
 
@@ -272,7 +272,7 @@ def _missing_local(engine: Engine, releases: Releases) -> tuple[str, ...]:
 def _missing_demo(
     engine: Engine, settings: Settings, own: Mapping[str, str], pins: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Return our own image of the upstream set if it has to be built."""
+    """Return the demo's image of the upstream set if it must be built."""
     return tuple(
         taken
         for image in catalogue(PLAN)
@@ -283,7 +283,7 @@ def _missing_demo(
 
 
 def _kept_reason() -> str:
-    return "keeping the local image set that this project was started with (--images upstream changes it)"
+    return "still using the local image set, with which this project was started (change with --images upstream)"
 
 
 def _local(
@@ -306,7 +306,7 @@ def _local(
 
 
 def present_set(engine: Engine, settings: Settings, releases: Releases, *, demo: bool) -> SetName:
-    """Give the set that is here: upstream if all of it is, else local."""
+    """Return the set that exists on this machine: upstream if it is complete, else local."""
     there = all(
         engine.image_id(reference(image, settings, "upstream")) is not None
         for image in catalogue(releases, demo=demo)
@@ -316,7 +316,7 @@ def present_set(engine: Engine, settings: Settings, releases: Releases, *, demo:
 
 
 def references_in_use(engine: Engine, settings: Settings, project: ProjectState) -> dict[str, str]:
-    """Return the image of every service: of the set that the project runs on, or else of the one that is here."""
+    """Return the image of every service, from the project's set or else the set that exists locally."""
     used = project.images or present_set(engine, settings, project.releases, demo=project.demo)
     return references(settings, used, project.releases, pins=project.pins)
 
@@ -324,7 +324,7 @@ def references_in_use(engine: Engine, settings: Settings, project: ProjectState)
 def inventory(
     engine: Engine, settings: Settings, releases: Releases, lock: Lock | None
 ) -> list[dict[str, str | bool]]:
-    """Give every image of both sets: whether it is here, whether the local one is a stand-in, how it is locked."""
+    """Return all images of both sets: whether they exist locally, are stand-ins, and are locked."""
     rows: list[dict[str, str | bool]] = []
     pins = lock.pins(engine, settings, releases) if lock and lock.set == "upstream" else {}
     for image in catalogue(releases):

@@ -1,4 +1,4 @@
-"""The images of the stack and their references in the two sets, upstream and local, by the release of each."""
+"""The stack's images and their references in the two sets, upstream and local, in each release."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from stackctl.services.releases import Release, Releases, table
 from stackctl.util import paths, yaml_text
 
 BUILT_HERE = "demo"
-"""Our own image, which the upstream set builds from its Dockerfile too."""
+"""The name of the image that is also built in the upstream set."""
 _DIGEST = re.compile(r"sha[0-9]+:[0-9a-f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of the stack in one release: the variable that overrides it, and its reference in each set."""
+    """An image of the stack in one release, with the variable that overrides it and its reference in each set."""
 
     name: str
     variable: str
@@ -30,12 +30,12 @@ class Image:
     local: str
     services: tuple[str, ...]
     built_here: bool
-    """Whether the upstream set builds it too."""
+    """Whether it is also built in the upstream set."""
 
 
 @cache
 def catalogue(releases: Releases, *, demo: bool = True) -> tuple[Image, ...]:
-    """Return the images that a stack of these releases runs, without the demo's unless they are asked for.
+    """Return the images that a stack runs in these releases, with the demo's if requested.
 
     Read from compose/images.yml and from the compose files in compose/build.
     """
@@ -67,19 +67,19 @@ def _local() -> Mapping[Release, Mapping[str, str]]:
 
 @cache
 def built(name: str) -> Mapping[str, str]:
-    """Return what a compose file of compose/build builds: image → reference."""
+    """Return the images that a compose file in compose/build builds: name → reference."""
     services = yaml_text.load(paths.build_file(name).read_text(encoding="utf-8"))["services"]
     return {image: service["image"] for image, service in services.items()}
 
 
 def plain_reference(image: Image, settings: Settings, name: SetName | None) -> str:
-    """Return an image's reference in a set without a mirror: that of its variable, where that is set."""
+    """Return an image's reference in a set, without a mirror; its variable, if set, overrides it."""
     own = settings[image.variable]
     return own or (image.local if name == "local" else image.upstream)
 
 
 def reference(image: Image, settings: Settings, name: SetName | None) -> str:
-    """Return the reference that an image is pulled and run by: at the mirror for an upstream image, if there is one."""
+    """Return the reference with which an image is pulled and run: at the mirror, if it is upstream and there is one."""
     mirror = settings["STACKCTL_REGISTRY_MIRROR"]
     plain = plain_reference(image, settings, name)
     own = settings[image.variable] is not None
@@ -91,7 +91,7 @@ def reference(image: Image, settings: Settings, name: SetName | None) -> str:
 
 
 def mirrored(reference: str, mirror: str) -> str:
-    """Return a reference as a mirror has it: by its path, official images of Docker Hub under library/."""
+    """Return a reference at a mirror: by its path, with official images of Docker Hub under library/."""
     first, _, rest = reference.partition("/")
     if rest and (re.search(r"[.:]", first) or first == "localhost"):
         reference = rest
@@ -102,7 +102,7 @@ def mirrored(reference: str, mirror: str) -> str:
 
 
 def pinned(reference: str, pins: Mapping[str, str]) -> str:
-    """Return a reference with its digest, where it is pinned to one, or the image that is in its place."""
+    """Return a reference with its digest if it is pinned, or the image that replaces it."""
     taken = pins.get(reference)
     if taken is None:
         return reference
@@ -119,8 +119,8 @@ def variables(
 ) -> dict[str, str]:
     """Return the variables that select a set in these releases.
 
-    All of them: for one that is left out Compose would take what bot-core's own .env has by that name, and a service
-    that these releases do without is in the compose files all the same.
+    All variables are included: otherwise Compose would use those in bot-core's own .env, and services that these
+    releases do not use are still in the compose files.
     """
     chosen = catalogue(releases, demo=demo)
     return {
@@ -135,7 +135,8 @@ def variables(
 def variables_of(settings: Settings, state: ProjectState) -> dict[str, str]:
     """Return the variables that select the images of a recorded or planned stack.
 
-    Without the demo too they have its images, since `down` reads its file; beside bot-core they are left to that.
+    They include the demo's images even without the demo, because `down` reads its file, but not if bot-core is
+    attached.
     """
     return variables(settings, state.images, state.releases, demo=not state.joined, pins=state.pins)
 
@@ -143,7 +144,7 @@ def variables_of(settings: Settings, state: ProjectState) -> dict[str, str]:
 def references(
     settings: Settings, name: SetName | None, releases: Releases, *, pins: Mapping[str, str] = {}
 ) -> dict[str, str]:
-    """Return the image of every service, as `up` would run it with this set; no set yet is the upstream one."""
+    """Return the image of every service as `up` would run it with this set, or with upstream if there is none yet."""
     return {
         service: pinned(reference(image, settings, name), pins)
         for image in catalogue(releases)

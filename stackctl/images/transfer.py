@@ -1,4 +1,4 @@
-"""Images from registries, and to and from bundles: pull, save, load."""
+"""Pulls images from registries, and saves them to and loads them from bundles."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ _TRANSIENT = re.compile(
     r"|temporary failure|try again",
     re.IGNORECASE,
 )
-"""Errors of a registry, or of the network before it, after which the next attempt may succeed."""
+"""Errors of a registry or the network after which another attempt may succeed."""
 
 _MAX_MANIFEST = 256 * 1024
-"""Bytes. One of a hundred layers has 20 KiB."""
+"""In bytes. The manifest of an image with a hundred layers has 20 KiB."""
 _LIST = "manifest.json"
-"""The member of a `docker save` that names its images, with their references and layers."""
+"""The member of a `docker save` that lists its images, with their references and layers."""
 
 Say = Callable[[str], None]
 
@@ -79,10 +79,10 @@ def pull(
     lock: Lock | None,
     say: Say,
 ) -> list[Pulled]:
-    """Pull the upstream set, at most three images at once, and return the outcome of each.
+    """Pull the upstream set, at most three images at a time, and return the outcome of each.
 
-    Transient failures are retried with a pause. What stackctl builds itself is left out. With a lock of the upstream
-    set each image is pulled by its digest.
+    Transient failures are retried after a pause. Images that stackctl builds are left out. With a lock of the upstream
+    set, each image is pulled by its digest.
     """
     pins = (
         lock.pins(engine, settings, releases, demo=demo) if lock and lock.set == "upstream" else {}
@@ -97,15 +97,15 @@ def pull(
     running: list[Future[Pulled]] = []
     try:
         running.extend(pool.submit(_pull, engine, say, ended, one) for one in dict.fromkeys(wanted))
-        # A signal need not wake a thread that waits for another one, so each wait is short.
+        # A signal may not wake a thread that waits for another one, so each wait is short.
         while wait(running, timeout=_POLL_SECONDS).not_done:
             pass
         return [future.result() for future in running]
     except BaseException:
         ended.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        # The threads wait for their `docker pull`, which does not get a SIGTERM to this process. Repeatedly, as a
-        # thread may have been about to start one; and a thread that was just being started is in no list.
+        # The threads wait for their `docker pull`, which does not receive this process's SIGTERM. Repeat it, because a
+        # thread may be about to start one, and a thread that is just starting is not in the list.
         while _terminate_children() or not all(map(Future.done, running)):
             time.sleep(_PAUSE_SECONDS)
         raise
@@ -114,7 +114,7 @@ def pull(
 
 
 def _terminate_children() -> int:
-    """Send SIGTERM to the programs that this process has started, and return how many of them still run."""
+    """Send SIGTERM to this process's children, and return how many of them are still running."""
     running = 0
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -125,7 +125,7 @@ def _terminate_children() -> int:
 
 
 def _pull(engine: Engine, say: Say, ended: threading.Event, reference: str) -> Pulled:
-    """Pull one image, with retries. Once `ended` is set, there are no more pauses and no more attempts."""
+    """Pull one image, with retries. Once `ended` is set, there are no more pauses or attempts."""
 
     def attempt() -> None:
         if not ended.is_set():
@@ -138,7 +138,7 @@ def _pull(engine: Engine, say: Say, ended: threading.Event, reference: str) -> P
         wait=_WAIT,
         retry=retry_if_exception(_is_transient),
         before_sleep=lambda call: say(
-            f"{reference} again in {call.upcoming_sleep:.0f} s: {_failure(call)}"
+            f"retrying {reference} in {call.upcoming_sleep:.0f} s: {_failure(call)}"
         ),
         reraise=True,
     )
@@ -227,16 +227,16 @@ def save(
                 if member.size >= _WORTH_TELLING:
                     say(f"compressing {decimal(member.size)}")
                 tar.addfile(member, content)
-        # It comes last: a tar that breaks off before loads no image.
+        # Written last, so that a truncated tar loads no images.
         bundle.add(tar, _LIST, json.dumps(_tagged(listed, ids, small)).encode())
     return manifest
 
 
 def load(engine: Engine, path: Path, *, say: Say) -> tuple[Manifest, int]:
-    """Load a bundle unless all of its images are here, and return its manifest and how many were missing.
+    """Load a bundle unless all of its images exist, and return its manifest and how many were missing.
 
-    The whole file is checked before the engine gets any of it. Of images that are here the engine keeps what it has.
-    Raises BadBundle, or EngineError where the engine rejects an image; those before it stay.
+    The whole file is verified before anything is loaded. The engine keeps existing images. Raises BadBundle, or
+    EngineError if the engine rejects an image; those loaded before it stay.
     """
     say(f"checking {path.name}")
     with bundle.reading(path) as opened:
@@ -263,16 +263,15 @@ def _references(
 ) -> dict[str, str]:
     """Return the references to save, each with its image's name.
 
-    The local set is saved as a whole, or else it would be built: images that the settings replace, and the demo's,
-    belong to it.
+    The local set is saved completely, including overridden images and the demo's; otherwise it would be built again.
     """
     taken: dict[str, str] = {}
     for image in sets.catalogue(releases, demo=demo or name == "local"):
         reference = sets.reference(image, settings, name)
         if "@" in reference:
             raise StackctlError(
-                f"{image.variable} names an image by digest, which no engine gives a loaded one",
-                remedy="name it by a tag; `stackctl images lock` keeps it at that image",
+                f"{image.variable} refers to an image by digest, which loaded images do not have",
+                remedy="use a tag, and pin it with `stackctl images lock`",
             )
         taken[reference] = image.name
         if name == "local":
@@ -283,10 +282,10 @@ def _references(
 def _tagged(
     listed: Sequence[Mapping[str, Any]], ids: Mapping[str, str | None], small: Mapping[str, bytes]
 ) -> list[dict[str, Any]]:
-    """Return the list that `docker save` ends with, with each image under the references that it is wanted by.
+    """Return the list at the end of a `docker save`, with each image under its requested references.
 
-    What was saved by digest has no reference in it. `small` are the blobs of the archive that may be manifests. Raises
-    EngineError where an image is missing.
+    An image that was saved by digest has no reference in the list. `small` are the blobs of the archive that may be
+    manifests. Raises EngineError if an image is missing.
     """
     tagged: dict[str, dict[str, Any]] = {}
     for reference, id_ in ids.items():
@@ -298,16 +297,16 @@ def _tagged(
                 break
         else:
             raise EngineError(
-                f"`docker save` left out {reference}", remedy="use Docker Engine 25 or newer"
+                f"`docker save` did not save {reference}", remedy="use Docker Engine 25 or newer"
             )
     return list(tagged.values())
 
 
 def _configurations(id_: str, small: Mapping[str, bytes]) -> Iterator[str]:
-    """Yield the members of a `docker save` that are configurations of the image with this ID.
+    """Yield the members of a `docker save` that are the configurations of the image with this ID.
 
-    Docker's own store has the configuration's digest for an ID, containerd's that of a manifest, or of an index of
-    several platforms (OCI image specification, image manifest and image index).
+    In Docker's own store the ID is the configuration's digest; in containerd's it is that of a manifest, or of an index
+    for several platforms (OCI image specification, image manifest and image index).
     """
     name = f"blobs/sha256/{id_.removeprefix('sha256:')}"
     yield name

@@ -1,6 +1,6 @@
-"""Which program last wrote a volume, and whether another release of it, or a stand-in, can open that.
+"""Which program last wrote a volume, and whether another release of it, or a stand-in, can open the data.
 
-The record is made by `up`, from the containers that it has started, and by `restore`.
+The record is written by `up`, from the containers that it started, and by `restore`.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from stackctl.util import paths, yaml_text
 _RECORD = "volumes.json"
 
 Step = Literal["none", "forward", "back", "across", "unknown"]
-"""From what wrote a volume to what would open it: `none` where the data stays as it is, `forward` where it is then a
-newer release's, `back` and `across` where it cannot be read."""
+"""From the program that wrote a volume to the one that would open it: `none` if the data stays as it is, `forward` if
+a newer release takes it over, `back` and `across` if it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A program in one release, as it writes its data."""
+    """A program in one release."""
 
     image: str
-    """The reference that it was started by."""
+    """The image reference."""
     version: str | None
-    """The numbers of its version, None where the reference says nothing of it."""
+    """Its version number; None if the reference does not show it."""
     standin: bool = False
 
     def __str__(self) -> str:
-        """Return the program as a message names it."""
+        """Return the program's name for messages."""
         if self.standin:
             return f"the stand-in {self.image}"
         return f"version {self.version} ({self.image})" if self.version else self.image
 
 
 def writer(reference: str) -> Writer:
-    """Return what an image writes with, from its reference.
+    """Return the program of an image, from its reference.
 
-    The version is that of the tag; what a tag of the local set stands for is in the compose files that build it.
+    The version is that of the tag; for the local set it is in the compose files that build it.
     """
     plain = reference.partition("@")[0]
     if plain in _local():
@@ -52,7 +52,7 @@ def writer(reference: str) -> Writer:
 
 
 def step(data: Data, before: Writer, after: Writer) -> Step:
-    """Return what it would be for a volume to be opened by `after`, once `before` has written it."""
+    """Return the step of opening a volume with `after` that `before` has written."""
     if before.image == after.image and before.version == after.version:
         return "none"
     if before.standin != after.standin:
@@ -72,7 +72,7 @@ def step(data: Data, before: Writer, after: Writer) -> Step:
 
 
 def recorded(state: StateFolder) -> dict[str, Writer]:
-    """Return what each volume was last written by, by the volume's key, as far as that was recorded."""
+    """Return the recorded last writers of volumes, by the volume's key."""
     return {
         volume: Writer(one["image"], one.get("version"), one.get("standin") is True)
         for volume, one in state.read_json(_RECORD).items()
@@ -82,7 +82,7 @@ def recorded(state: StateFolder) -> dict[str, Writer]:
 
 
 def record(state: StateFolder, written: Mapping[str, Writer]) -> None:
-    """Record what these volumes are written by; what is known of others stays."""
+    """Record the writers of these volumes, and keep the records of others."""
     before = recorded(state)
     after = {**before, **written}
     if after != before:
@@ -101,7 +101,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 @cache
 def _local() -> Mapping[str, Writer]:
-    """Return the programs of the local set, by their references."""
+    """Return the programs of the local set, by image reference."""
     found: dict[str, Writer] = {}
     for name in ("local", "current", "current-standins"):
         services: dict[str, dict[str, Any]] = yaml_text.load(

@@ -1,1 +1,1 @@
-"""Starting, stopping and reloading the stack: what is checked before, and the steps in their order."""
+"""Starts, stops and reloads the stack, after preflight checks."""

@@ -1,4 +1,4 @@
-"""Carrying out the plan of an `up`, in named steps. What happens goes to an observer."""
+"""Carries out the plan of an `up` in named steps, which are reported to an observer."""
 
 from __future__ import annotations
 

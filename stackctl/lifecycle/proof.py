@@ -1,4 +1,4 @@
-"""What proves that a stack is up: every service is ready, and Grafana takes the password."""
+"""Checks that a stack is up: every service is ready, and Grafana accepts the admin password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a stack that a request asks for."""
+"""Derives the state of a stack from the options of `up`."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def up(
     timeout: float,
     observer: Observer,
 ) -> Up:
-    """Bring the stack up and wait until every service is ready.
+    """Start the stack and wait until every service is ready.
 
     `versions` defaults to the setting. `timeout` is the deadline for readiness in seconds. Raises StackctlError if
     preflight checks fail, an image cannot be obtained or Compose fails, and NotReady if a service is not ready in time.

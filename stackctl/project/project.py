@@ -110,7 +110,7 @@ class Project:
 
     @cached_property
     def _engine_info(self) -> list[EngineInfo]:
-        """What is known of the engine: it is the same one whatever the state, and is asked once."""
+        """The properties of the engine, which do not depend on the state and are queried once."""
         return []
 
     def redacted(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""What the containers use: as Prometheus has recorded it, and where it has not, by one reading of the engine's."""
+"""The resource usage of containers: from Prometheus or, if it has no data, from one reading of the engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _WINDOW_SECONDS = 60
 _TIMEOUT_SECONDS = 1.0
-"""An answer that takes longer is of no use: the engine's own figures take no longer."""
+"""A slower response would be useless, because the engine's reading takes no longer."""
 _QUERIES = (
     f'100 * sum by (name) (rate(container_cpu_usage_seconds_total{{name!=""}}[{_WINDOW_SECONDS}s]))',
     'max by (name) (container_memory_working_set_bytes{name!=""})',
@@ -26,7 +26,7 @@ _QUERIES = (
 async def measure(
     engine: Engine, prometheus_url: str | None, names: Sequence[str]
 ) -> dict[str, Usage]:
-    """Return the resource usage of running containers by name; those of which nothing is known are left out.
+    """Return the resource usage of running containers, by name; those with unknown usage are left out.
 
     cAdvisor's figures are asked of Prometheus at `prometheus_url`, where it runs. Raises EngineError where the engine
     does not answer for the rest.
@@ -38,7 +38,7 @@ async def measure(
 
 
 async def _recorded(url: str) -> dict[str, Usage]:
-    """Return what Prometheus has of every container by name; nothing where it does not answer."""
+    """Return the usage of containers that Prometheus has recorded, by name; empty if it does not respond."""
     async with PrometheusValues(url, timeout=_TIMEOUT_SECONDS) as prometheus:
         try:
             cpu, memory, limit = await asyncio.gather(
@@ -54,6 +54,6 @@ async def _recorded(url: str) -> dict[str, Usage]:
             window=_WINDOW_SECONDS,
         )
         for name in cpu.keys() & memory.keys() & limit.keys()
-        # The engine knows the machine's memory, which is the limit of a container without one.
+        # A container without a limit is limited by the machine's memory, which the engine reports.
         if limit[name]
     }

@@ -1,1 +1,1 @@
-"""The configuration files of every program, made from the files under infrastructure/ and the settings."""
+"""Renders the configuration files of every program from the files in infrastructure/ and the settings."""

@@ -1,7 +1,7 @@
-"""Renders the configuration: the files under infrastructure/monitoring with the settings applied, and compose.env.
+"""Renders the configuration: the files in infrastructure/monitoring with the settings applied, and compose.env.
 
-The files in the checkout are complete and valid as they are. Rendering leaves out what is not set up here and
-puts in what is this project's own.
+The source files are complete and valid. Rendering removes what is not configured and inserts what is specific to this
+project.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from stackctl.services.releases import Release, Releases
 from stackctl.util import paths, yaml_text
 
 _AUTHORITIES = "ca"
-"""The folder of further certificate authorities, which is there without any too."""
+"""The folder of additional certificate authorities, which always exists."""
 _OUTSIDE = "http_2xx_outside"
-"""The module of blackbox-exporter for targets that are not on the stack's networks."""
+"""The blackbox exporter's module for targets outside of the stack's networks."""
 
 _CONFIG_FILE = 0o644
 _CONFIG_FOLDER = 0o755
-"""The programs read it as users of their own, whatever umask stackctl runs with."""
+"""The programs read the configuration under their own users, so the umask must not matter."""
 
 
 def render(
@@ -49,10 +49,9 @@ def render(
 ) -> Rendering:
     """Write the configuration, the secret files and compose.env into the project's state folder.
 
-    `images` are image variables and references for compose.env, as `sets.variables` gives them; `releases` says which
-    release of each program the configuration is for. What only tells of
-    services that are not `present` is left out. Raises StackctlError where a file cannot be read or written, UsageError
-    where settings contradict each other.
+    `images` are the image variables and references for compose.env, from `sets.variables`; `releases` are the releases
+    of the programs to configure. What is only about services that are not `present` is left out. Raises StackctlError
+    if a file cannot be read or written, UsageError if settings contradict each other.
     """
     left_out = _missing_settings(settings)
     try:
@@ -70,7 +69,7 @@ def render(
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise StackctlError(
-            f"the configuration cannot be rendered: {where}{error.strerror or error}"
+            f"cannot render the configuration: {where}{error.strerror or error}"
         ) from None
     on = tuple(channel.name for channel in CHANNELS if channel.name not in left_out)
     missed = {
@@ -88,9 +87,9 @@ def write_configuration(
     releases: Releases,
     present: MonitoredServices,
 ) -> tuple[str, ...]:
-    """Make `folder` hold the configuration of every program in these releases, and return the files that changed.
+    """Write the configuration of every program in these releases into a folder, and return the files that changed.
 
-    Raises OSError where a file cannot be read or written.
+    Raises OSError if a file cannot be read or written.
     """
     missing = _missing_settings(settings)
     files, _, _ = _configuration(settings, missing, releases, present, logs.tsdb_from(state))
@@ -98,7 +97,7 @@ def write_configuration(
 
 
 def _missing_settings(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Return the settings that each channel lacks. Raises UsageError where those of a complete one contradict."""
+    """Return each channel's missing settings. Raises UsageError if those of a complete one contradict each other."""
     missing = {channel.name: settings.missing(channel.required) for channel in CHANNELS}
     for channel in CHANNELS:
         if not missing[channel.name] and (conflict := channel.conflict(settings)):
@@ -157,22 +156,22 @@ def _configuration(
 
 
 def _proxy(settings: Settings) -> dict[str, str]:
-    """Return the keys that lead a Go program's HTTP client through the proxy; none without one.
+    """Return the keys that configure the proxy in a Go program's HTTP client; empty without a proxy.
 
-    They are those of `http_config` in Alertmanager and of `http` in blackbox-exporter
-    (prometheus/common, config.ProxyConfig).
+    They belong in `http_config` of Alertmanager and `http` of the blackbox exporter (prometheus/common,
+    config.ProxyConfig).
     """
     keys = {"proxy_url": settings["STACKCTL_PROXY"], "no_proxy": settings["STACKCTL_NO_PROXY"]}
     return {key: value for key, value in keys.items() if value} if keys["proxy_url"] else {}
 
 
 def _blackbox(text: str, settings: Settings) -> str:
-    """Lead the probes of the outside through the proxy."""
+    """Route probes of external targets through the proxy."""
     proxy = _proxy(settings)
     if not proxy:
         return text
     config: dict[str, Any] = yaml_text.load(text)
-    # Names of the outside may be known to the proxy alone.
+    # Only the proxy may be able to resolve external names.
     config["modules"][_OUTSIDE]["http"] |= {**proxy, "skip_resolve_phase_with_proxy": True}
     return targets.dumped(config)
 
@@ -222,7 +221,7 @@ def _leave_out(config: dict[str, Any], channel: Channel) -> None:
 
 
 def _sink_secrets(left_out: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Return the contents of the secret files of the channels that the sink stands in for."""
+    """Return the contents of the secret files of the channels that the sink replaces."""
     return {
         file: content
         for channel in CHANNELS
@@ -237,10 +236,10 @@ def _grafana(text: str, settings: Settings) -> str:
 
 
 def _on_call(text: str, contacts: str | None, kill_switch: str | None) -> str:
-    """Write the on-call settings into Alertmanager's templates, as Go string literals.
+    """Insert the on-call settings into Alertmanager's templates, as Go string literals.
 
-    JSON's notation of printable text is Go's, too (go.dev/ref/spec#String_literals), and a template reads no braces
-    within one.
+    For printable text, JSON strings are valid Go literals (go.dev/ref/spec#String_literals), and templates do not
+    interpret braces inside of them.
     """
     for name, value in {"contacts": contacts, "killSwitch": kill_switch}.items():
         literal = json.dumps(value or "", ensure_ascii=False)
@@ -288,7 +287,7 @@ def _binance(text: str, url: str | None) -> str:
 
 
 def _synchronise(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Make the folder hold these files and no others, in place: containers have its subfolders mounted."""
+    """Make the folder contain exactly these files, in place, because containers mount its subfolders."""
     changed = [
         name for name, data in files.items() if write_atomic(folder / name, data, _CONFIG_FILE)
     ]
@@ -297,7 +296,7 @@ def _synchronise(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
         if path.is_file() and name not in files:
             path.unlink()
             changed.append(name)
-    # The glob of prometheus.yml needs a folder, also an empty one, and so does a mount.
+    # The glob in prometheus.yml and mounts require these folders, even if they are empty.
     for needed in ("prometheus/scrape-configs", _AUTHORITIES):
         (folder / needed).mkdir(parents=True, exist_ok=True)
     for path in folder.rglob("*"):
@@ -320,14 +319,14 @@ def _compose_env(
         "STACKCTL_SECRETS": str(state.secrets),
         "STACKCTL_CONTAINER_PREFIX": prefix,
         "STACKCTL_URL_HOST": settings.host,
-        # An IPv6 address is in brackets before a port.
+        # An IPv6 address before a port needs brackets.
         "STACKCTL_BIND_ADDRESS": f"[{bind}]" if ":" in bind else bind,
         **_ports(settings, present),
         "MONGODB_DIRECT_CONNECT": "true" if secrets.names_one_mongodb else "false",
         "REDIS_ADDRESS": present.targets["redis"].address if "redis" in present.targets else None,
         "PROMETHEUS_RETENTION_TIME": settings["PROMETHEUS_RETENTION_TIME"],
         "PROMETHEUS_RETENTION_SIZE": settings["PROMETHEUS_RETENTION_SIZE"],
-        # Put before the flag's name it switches the flag off.
+        # A prefix of the flag's name that disables it.
         "PROMETHEUS_ADMIN_API_OFF": "" if settings.enabled("PROMETHEUS_ADMIN_API") else "no-",
         **chosen,
         **{
@@ -337,11 +336,11 @@ def _compose_env(
         },
     }
     lines = [f"{name}={quoted(value or '')}" for name, value in values.items()]
-    return "# Written by stackctl; it holds no secret.\n" + "\n".join(lines) + "\n"
+    return "# Written by stackctl; it contains no secrets.\n" + "\n".join(lines) + "\n"
 
 
 def _ports(settings: Settings, present: MonitoredServices) -> dict[str, str | None]:
-    """Give the variables of the published ports. Without the demo its names are left to bot-core's own files."""
+    """Return the variables of the published ports. Without the demo, those of bot-core are left to its own files."""
     there = {one.name for one in catalog.select(demo=present.demo)}
     return {
         port.setting: settings[port.setting]
@@ -351,7 +350,7 @@ def _ports(settings: Settings, present: MonitoredServices) -> dict[str, str | No
 
 
 def _fingerprint(folder: Path, names: tuple[str, ...], secrets: Secrets) -> str:
-    """Digest what a service reads, keyed, so that the label tells nothing of a secret."""
+    """Return a keyed digest of what a service reads, so that the label reveals nothing about secrets."""
     digest = hmac.new(secrets.fingerprint_key, digestmod=hashlib.sha256)
     for name in names:
         top = folder / name
@@ -364,10 +363,10 @@ def _fingerprint(folder: Path, names: tuple[str, ...], secrets: Secrets) -> str:
 
 
 def quoted(value: str) -> str:
-    """Return a value as compose.env has it. Raises StackctlError for one with a single quote."""
+    """Return a value quoted for compose.env. Raises StackctlError if it contains a single quote."""
     if "'" in value:
         raise StackctlError(
-            f"{value} has a single quote, which compose.env cannot carry",
+            f"{value} contains a single quote, which compose.env does not support",
             remedy="set STACKCTL_STATE_DIR to a folder without one",
         )
     return f"'{value}'"

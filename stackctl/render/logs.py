@@ -1,4 +1,4 @@
-"""Makes the configuration of Loki and of the log collectors fit the releases that run and the containers to be read."""
+"""Adapts the configuration of Loki and the log collectors to the releases in use and the containers to read."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ Rule = dict[str, Any]
 
 
 def tsdb_from(state: StateFolder) -> dt.date:
-    """Return the day (UTC) on which Loki 3's index begins: the one that is known, else the next one.
+    """Return the day (UTC) on which Loki 3's index begins: the recorded day, else tomorrow.
 
-    An index has a table a day. A day that has begun has lines in the old index, which would not be found any more.
+    An index has one table per day. The current day already has lines in the old index, which would no longer be found.
     """
     return _known_day(state) or dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
 
 
 def copy_tsdb_day(source: StateFolder, target: StateFolder) -> None:
-    """Record the day that is known in one state folder in another, so that both render the same."""
+    """Copy the recorded day from one state folder to another, so that both render the same."""
     if day := _known_day(source):
         target.write_json(_SCHEMA_FILE, {"tsdb_from": day.isoformat()})
 
 
 def _known_day(state: StateFolder) -> dt.date | None:
-    """Return the day that is recorded, or where the record was lost that of the last configuration of Loki 3."""
+    """Return the recorded day or, if the record was lost, the day in the last configuration of Loki 3."""
     recorded = _day(state.read_json(_SCHEMA_FILE).get("tsdb_from"))
     if recorded is not None:
         return recorded
@@ -58,9 +58,9 @@ def _day(value: Any) -> dt.date | None:
 
 
 def settle_tsdb(state: StateFolder, release: Release) -> None:
-    """Keep the day for all later configurations, now that this release of Loki is to run.
+    """Record the day for all later configurations, because this release of Loki is about to run.
 
-    With another day Loki 3 would look for lines in the wrong index. As long as 2.9 runs no day is known.
+    With another day Loki 3 would look for lines in the wrong index. While 2.9 runs, no day is recorded.
     """
     day = tsdb_from(state).isoformat()
     if state.read_json(_SCHEMA_FILE) or release == "current":
@@ -68,11 +68,11 @@ def settle_tsdb(state: StateFolder, release: Release) -> None:
 
 
 def loki(config: dict[str, Any], begins: dt.date) -> None:
-    """Change Loki's configuration, which is for 2.9, into one for 3.
+    """Convert Loki's configuration from 2.9 to 3.
 
-    Loki 3 refuses what it has no more. Its index, tsdb, is used from the day `begins` on (UTC, as periods are): what
-    was stored before stays readable as it is. A day still to come is refused unless structured metadata is switched
-    off, which nothing here uses.
+    Loki 3 rejects removed settings. Its index, tsdb, is used from the day `begins` on (in UTC, like all periods);
+    earlier data stays readable. Loki rejects a future day unless structured metadata, which is not used here, is
+    disabled.
     """
     del config["limits_config"]["enforce_metric_name"]
     del config["storage_config"]["boltdb_shipper"]["shared_store"]
@@ -90,21 +90,21 @@ def loki(config: dict[str, Any], begins: dt.date) -> None:
     ]
     config["limits_config"] |= {
         "allow_structured_metadata": False,
-        # Labels that 2.9 does not add; a stream would be another one after the upgrade.
+        # 2.9 does not add these labels, which would start new streams after the upgrade.
         "discover_service_name": [],
         "discover_log_levels": False,
     }
 
 
 def loki_health(release: Release) -> Mapping[str, str]:
-    """Return the variables of Loki's health check in the compose files."""
+    """Return the variables for Loki's health check in the compose files."""
     if release != "current":
         return {}
     return {"LOKI_HEALTH_PROGRAM": "/usr/bin/loki", "LOKI_HEALTH_FLAG": "-health"}
 
 
 def promtail(config: dict[str, Any], present: MonitoredServices) -> None:
-    """Make Promtail read the logs of bot-core's containers too, under the names that they have here."""
+    """Configure Promtail to read the logs of bot-core's containers too, under the monitoring stack's service names."""
     (own,) = config["scrape_configs"]
     own["relabel_configs"].extend(_renames(present))
     if present.network is not None:
@@ -112,12 +112,12 @@ def promtail(config: dict[str, Any], present: MonitoredServices) -> None:
 
 
 def alloy(text: str, present: MonitoredServices) -> str:
-    """Return Alloy's file so that it reads the logs of bot-core's containers too, as `promtail` does."""
+    """Return Alloy's configuration, changed to read the logs of bot-core's containers too, as `promtail` does."""
     text = _with_rules(text, "docker", before=[], after=[*_renames(present)])
     if present.network is None:
         return text
     found = re.search(r'values = \["([^"=]+)=([^"]+)"\]', text)
-    assert found  # noqa: S101 - the file is ours
+    assert found  # noqa: S101 - the file is part of stackctl
     label, project = found.groups()
     blocks = []
     for name in ("discovery.docker", "discovery.relabel", "loki.source.docker"):
@@ -147,7 +147,7 @@ def _renames(present: MonitoredServices) -> Iterator[Rule]:
 
 
 def _on_network(own: dict[str, Any], network: str) -> dict[str, Any]:
-    """Make a job of the containers on a network that are not this project's: those `own` has already."""
+    """Return a job for the containers on a network that do not belong to this project, whose are in `own`."""
     other: dict[str, Any] = copy.deepcopy(own)
     other["job_name"] = "docker-attached"
     (discovery,) = other["docker_sd_configs"]
@@ -172,7 +172,7 @@ def _other_projects(label: str, project: str) -> Rule:
 
 
 def _unnamed() -> Iterator[Rule]:
-    """Yield the rules for a container that no Compose file made: it has its own name only."""
+    """Yield the rules for containers that Compose did not create, which only have their own name."""
     for target in _TARGETS:
         yield {
             "source_labels": [target, "container_name"],
@@ -183,13 +183,13 @@ def _unnamed() -> Iterator[Rule]:
 
 
 def _block(text: str, name: str, label: str) -> str:
-    """Return a block of Alloy's file: its end is the next brace at the beginning of a line."""
+    """Return a block of Alloy's configuration, which ends at the next brace at the start of a line."""
     begin = text.index(f'{name} "{label}" {{')
     return text[begin : text.index("\n}", begin) + 2]
 
 
 def _with_rules(text: str, label: str, *, before: list[Rule], after: list[Rule]) -> str:
-    """Put rules before and after those of `discovery.relabel`, but for the last one, which keeps what they made."""
+    """Add rules before and after those of `discovery.relabel`, but before the last one, which keeps their labels."""
     block = _block(text, "discovery.relabel", label)
     first, last = block.index("  rule {"), block.rindex("  rule {")
     changed = (
@@ -203,6 +203,6 @@ def _with_rules(text: str, label: str, *, before: list[Rule], after: list[Rule])
 
 
 def _written(rule: Rule) -> str:
-    # JSON's strings and lists are Alloy's too.
+    # JSON strings and lists are valid in Alloy.
     lines = "".join(f"    {name} = {json.dumps(value)}\n" for name, value in rule.items())
     return f"  rule {{\n{lines}  }}\n\n"

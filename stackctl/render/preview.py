@@ -1,4 +1,4 @@
-"""What each channel would receive for an alert, rendered by Alertmanager's own templates and routed by its own tree.
+"""Previews the messages of an alert, rendered with Alertmanager's templates and routed by its routing tree.
 
 All of it is the work of amtool, in one container that is removed afterwards: nothing has to run, and nothing is sent.
 """
@@ -32,7 +32,7 @@ _BETWEEN_TEXTS = "-=- next text -=-"
 _BETWEEN_COMMANDS = "-=- next command -=-"
 _LASTED = dt.timedelta(hours=1, minutes=5)
 _NEVER = "0001-01-01T00:00:00Z"
-"""Go's zero time: the end of an alert that has not ended."""
+"""Go's zero time, which is the end of an alert that has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What one channel of a receiver sends for one status."""
+    """The messages of one channel of a receiver for one status."""
 
     receiver: str
     channel: Channel
@@ -57,7 +57,7 @@ class _Part:
     status: Status
 
     def templates(self) -> list[dict[str, str]]:
-        """Return the templates by their path: those of text first, then those of HTML.
+        """Return the templates by their path: text templates first, then HTML templates.
 
         Alertmanager escapes what it e-mails as HTML, and nothing else.
         """
@@ -69,7 +69,7 @@ class _Part:
 def preview(
     engine: Engine, image: str, settings: Settings, folder: Path, example: Example
 ) -> list[Message]:
-    """Return what each channel would receive while an alert fires, and once it is resolved.
+    """Return the messages that each channel would receive when an alert fires and when it is resolved.
 
     `image` is Alertmanager's, and `folder` its rendered configuration, whose templates are used as they are. Receivers
     and routes are those of the whole configuration, so channels that are not set up are included. Raises StackctlError
@@ -173,9 +173,9 @@ def _render(templates: Mapping[str, str], kind: str, data: str) -> list[str]:
 
 
 def _run(engine: Engine, image: str, folder: Path, commands: list[list[str]]) -> list[str]:
-    """Run amtool once for each of the commands, in one container, and return what each printed."""
-    # The engine returns both streams as one text, and amtool warns on stderr of what is no concern here. A command
-    # that fails runs again for its reason.
+    """Run amtool for each of the commands in one container, and return their outputs."""
+    # The engine returns stdout and stderr as one text, and amtool prints irrelevant warnings on stderr. A command that
+    # fails runs again for its error message.
     script = "\n".join(
         f"{one} 2>/dev/null || {{ {one} 2>&1; exit 1; }}; echo {shlex.quote(_BETWEEN_COMMANDS)}"
         for one in (shlex.join(["amtool", *command]) for command in commands)

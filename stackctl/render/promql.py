@@ -1,4 +1,4 @@
-"""As much of PromQL and LogQL as leaving rules out needs: which series an expression reads."""
+"""Finds the series that a PromQL or LogQL expression reads, to decide which rules to leave out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def metric_names(expr: str) -> set[str]:
 
 
 def selected_labels(expr: str) -> set[tuple[str, str]]:
-    """Return (series, label) for every label that a selector of the expression matches on."""
+    """Return (series, label) for every label in the selectors of an expression."""
     pairs = set()
     for name, matchers in re.findall(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}", expr):
         pairs |= {(name, label) for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)}
@@ -26,5 +26,5 @@ def selected_labels(expr: str) -> set[tuple[str, str]]:
 
 
 def selected_jobs(expr: str) -> set[str]:
-    """Return the jobs and services that selectors of the expression name, with = or as alternatives with =~."""
+    """Return the jobs and services in the selectors of an expression, from = and from alternatives in =~."""
     return {name for text in _MATCHER.findall(expr) for name in text.split("|")}

@@ -1,4 +1,4 @@
-"""What a stack does without because a service of bot-core is not there: rules and panels about it alone."""
+"""Removes rules and panels that are only about services that are not monitored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stackctl.render.promql import metric_names, selected_jobs
 from stackctl.services.applications import owners
 
 Rules = Mapping[str, Any]
-"""A rule file, as YAML has it."""
+"""A parsed rule file."""
 
 
 def about(expr: str, records: Mapping[str, set[str]]) -> set[str]:
@@ -20,7 +20,7 @@ def about(expr: str, records: Mapping[str, set[str]]) -> set[str]:
 
 
 def recorded(files: Iterable[Rules]) -> dict[str, set[str]]:
-    """Return a mapping of recorded series to their services, through other recorded series too."""
+    """Return recorded series → the services that they are about, including those by way of other recorded series."""
     expressions = {
         rule["record"]: rule["expr"] for file in files for rule in _rules(file) if "record" in rule
     }
@@ -35,7 +35,7 @@ def recorded(files: Iterable[Rules]) -> dict[str, set[str]]:
 def without(
     file: Rules, present: Collection[str], records: Mapping[str, set[str]]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the rules without those that are only about services that are not monitored, and the omitted alerts."""
+    """Return the rules without those that are only about unmonitored services, and the names of the removed alerts."""
     removed: list[str] = []
     groups = []
     for group in file["groups"]:
@@ -58,9 +58,9 @@ def alert_names(file: Rules) -> set[str]:
 def board_without(
     board: Mapping[str, Any], present: Collection[str], records: Mapping[str, set[str]]
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """Leave out a dashboard's panels in the same way; it is None where none with a query is left.
+    """Return a dashboard without such panels, or None if no panel with a query is left, and the removed titles.
 
-    Returns the dashboard and the titles of the panels left out. Grafana moves the others up by itself.
+    Grafana moves the other panels up by itself.
     """
     removed: list[str] = []
     kept = []

@@ -1,4 +1,4 @@
-"""What a rendering of the configuration comes to."""
+"""The result of rendering the configuration."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What was rendered: the channels that are on and off, what is left out, and the files that changed."""
+    """The result of a rendering: channels that are on or off, what was left out, and the files that changed."""
 
     channels: tuple[str, ...]
     left_out: Mapping[str, tuple[str, ...]]
-    """Channel → the settings that it lacks. With the demo it goes to the demo's sink, else nowhere."""
+    """Channel → its missing settings. With the demo its messages go to the demo's sink, otherwise nowhere."""
     changed: tuple[str, ...]
-    """By path below `config/`."""
+    """Changed files, by path below `config/`."""
     alerts_left_out: tuple[str, ...]
-    """Alerts that tell only of services that are not there."""
+    """Alerts that only concern services that are not monitored."""
     panels_left_out: tuple[str, ...]
-    """Panels, each after its dashboard's title, that show only such services."""
+    """Panels that only show such services, prefixed with their dashboard's title."""

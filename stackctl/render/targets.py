@@ -1,4 +1,4 @@
-"""Makes the configuration watch bot-core's services where they are, and leaves out what only tells of absent ones."""
+"""Points the configuration at bot-core's services, and removes what is only about services that are not monitored."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from stackctl.services.releases import Releases
 from stackctl.util import yaml_text
 
 RULES = ("prometheus/alerts/", "prometheus/recording-rules/", "loki/rules/")
-"""Folders of the files with rules."""
+"""The folders of rule files."""
 _DASHBOARDS = "grafana/dashboards/"
 
 _FALLBACK = "PrometheusText0.0.4"
-"""What Prometheus 3 is to take an answer without a Content-Type for, as 2 did; without it the scrape fails."""
+"""The format that Prometheus 3 assumes for a page without a Content-Type, as 2 did; otherwise the scrape fails."""
 
 
 def dumped(config: dict[str, Any]) -> str:
-    """Write a file that differs from its source, and say at its top where it comes from."""
+    """Return the text of a file that differs from its source, with a header that says so."""
     head = (
         "# Rendered by stackctl from the settings: edits here are lost at the next `stackctl up`.\n"
     )
@@ -31,7 +31,7 @@ def dumped(config: dict[str, Any]) -> str:
 
 
 def prometheus(text: str, releases: Releases, present: MonitoredServices) -> str:
-    """Point every job at its service, and leave out every target that tells of an absent one."""
+    """Point every job at its service, and remove the targets of services that are not monitored."""
     config: dict[str, Any] = yaml_text.load(text)
     absent = set(catalog.LOG_COLLECTORS) - {catalog.log_collector(releases)}
     config["scrape_configs"] = [
@@ -83,7 +83,7 @@ def _pointed(
 
 
 def _containers(rules: list[dict[str, Any]], present: MonitoredServices) -> None:
-    """Keep the containers of bot-core's own projects too, by the names that they have here."""
+    """Keep containers of bot-core's projects too, under the monitoring stack's service names."""
     for rule in rules:
         if rule["action"] == "keep":
             rule["regex"] = "|".join((rule["regex"], *present.projects))
@@ -102,10 +102,10 @@ def _containers(rules: list[dict[str, Any]], present: MonitoredServices) -> None
 def leave_out(
     files: MutableMapping[str, bytes], present: MonitoredServices
 ) -> tuple[list[str], list[str]]:
-    """Take the rules and panels about absent services alone, or about containers nobody sees, out of the files.
+    """Remove rules and panels that are only about unmonitored services, or about containers without metrics.
 
-    Returns the names of the removed alerts, and of the removed panels with their dashboards. An alert counts as removed
-    only if none of its rules is left.
+    Return the names of the removed alerts, and of the removed panels with their dashboards. An alert only counts as
+    removed if none of its rules is left.
     """
     if not present.left_out and present.container_metrics:
         return [], []

@@ -1,4 +1,4 @@
-"""The configuration as the programs themselves see it: each one's own check, from the image that will run it."""
+"""Validates the rendered configuration with the programs themselves, run from their images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a program said of its configuration; `said` is empty where it takes it."""
+    """The result of a program's validation; `output` is its output if it rejected the configuration."""
 
     service: str
     subject: str
@@ -24,14 +24,14 @@ class Verdict:
 
 
 def images(references: Mapping[str, str]) -> set[str]:
-    """Return those of the references by service whose programs check their configuration."""
+    """Return the image references of the services whose programs can validate their configuration."""
     return {references[service] for service, _ in _checks(references)}
 
 
 def check(engine: Engine, images: Mapping[str, str], config: Path) -> Iterator[Verdict]:
-    """Run every program's own check of its part of the configuration in `config`, two at once.
+    """Let every program validate its part of the configuration in `config`, two at a time.
 
-    `images` are references by service. Raises EngineError where a program cannot be run.
+    `images` maps a service to its image reference. Raises EngineError if a program cannot be run.
     """
 
     def run(service: str, one: ConfigCheck) -> Verdict:

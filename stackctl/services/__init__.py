@@ -1,1 +1,1 @@
-"""What the stack consists of, as data: its services, notification channels and the parts of bot-core."""
+"""The parts of the stack as data: services, notification channels and the applications of bot-core."""

@@ -1,7 +1,7 @@
-"""bot-core's services as the monitoring sees them: where each is, and which series only it has.
+"""bot-core's services from the monitoring stack's point of view: their addresses, and the series that only they have.
 
-The names here are the jobs and the `service` labels that rules, dashboards and checks go by, whatever a service is
-called where it runs. A service that is not there takes its job, its alerts and its panels with it.
+Their names are the jobs and `service` labels that rules, dashboards and checks use, even if a service has another name
+where it runs. If a service is not monitored, its job, alerts and panels are left out.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from stackctl.values import parsers
 NONE = "none"
 
 CONTAINERS = "containers"
-"""What series of cAdvisor are about that are not of the machine as a whole."""
+"""The owner of cAdvisor's series that are about containers, not the whole machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """A service of bot-core, by its job."""
+    """A service of bot-core."""
 
     name: str
     target: str
-    """Where it is if nothing else is said: HOST:PORT and, where Prometheus scrapes it itself, its metrics path."""
+    """Its default address: HOST:PORT, with the metrics path if Prometheus scrapes it directly."""
     health: str | None
-    """Path that answers 200 while it is well, where it has one."""
+    """Path that returns 200 while it is healthy, if it has one."""
     series: str
-    """A pattern of the metric names that no other service has."""
+    """A pattern for the metric names that only this service has."""
     credentials: str | None = None
-    """Secret setting that says where it is, and how its exporter logs in; without one, `…_TARGET` says where."""
+    """Secret setting with its address and its exporter's credentials; without one, `…_TARGET` is its address."""
 
     @property
     def setting(self) -> str:
-        """The name of the setting that says where it is."""
+        """The setting with its address."""
         return self.credentials or f"{self.name.upper().replace('-', '_')}_TARGET"
 
     @property
     def health_setting(self) -> str:
-        """The name of the setting of its health path."""
+        """The setting with its health path."""
         return f"{self.name.upper().replace('-', '_')}_HEALTH"
 
 
@@ -71,10 +71,10 @@ _ALL = (
 APPLICATIONS: Mapping[str, Application] = {one.name: one for one in _ALL}
 
 WITH_HEALTH = tuple(one.name for one in _ALL if one.health is not None)
-"""The three that answer requests of users: they share the series of their HTTP servers."""
+"""The three that serve users' requests, which share the series of HTTP servers."""
 
 _SHARED = re.compile(r"http_request.+")
-# Of the network, only the machine's own series are read.
+# For the network, only the machine's own series are read.
 _OF_CONTAINERS = re.compile(r"container_(?!network_).+")
 _PROBES: Mapping[str, tuple[str, ...]] = {
     "blackbox-http": WITH_HEALTH,
@@ -84,7 +84,7 @@ _PROBES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a service is, as one of its neighbours on the network reaches it."""
+    """A service's address on its network."""
 
     host: str
     port: int
@@ -98,36 +98,36 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class MonitoredServices:
-    """The services of bot-core that a stack monitors, and what it knows of where they run."""
+    """The services of bot-core that a stack monitors, and where they run."""
 
     demo: bool
-    """Whether they are the demo's, which are always where the compose file has them."""
+    """Whether they are the demo's, whose addresses are fixed in the compose file."""
     targets: Mapping[str, Target]
     health: Mapping[str, str]
     network: str | None = None
-    """The network of somebody else's that they are on."""
+    """The attached network that they are on."""
     projects: tuple[str, ...] = ()
-    """The Compose projects of others that they belong to."""
+    """The Compose projects that they belong to, if not this one."""
     container_metrics: bool = True
-    """Whether cAdvisor can see the containers of this engine."""
+    """Whether cAdvisor can read this engine's containers."""
 
     @property
     def subjects(self) -> frozenset[str]:
-        """What there are series of: the services that are there, and the containers."""
+        """What has series: the monitored services and, if available, containers."""
         return frozenset((*self.targets, *((CONTAINERS,) if self.container_metrics else ())))
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The services that are not there."""
+        """The services that are not monitored."""
         return tuple(name for name in APPLICATIONS if name not in self.targets)
 
     def hosts(self) -> Mapping[str, str]:
-        """Give the name by which each is reached → its name here, of those that are called otherwise."""
+        """Return host name → service name for the services whose host has another name."""
         return {target.host: name for name, target in self.targets.items() if target.host != name}
 
 
 def parse_target(application: Application, text: str) -> str:
-    """Check HOST[:PORT][/PATH] or `none`, and give it whole. Raises ValueError with the reason."""
+    """Validate HOST[:PORT][/PATH] or `none`, and return it with defaults added. Raises ValueError with the reason."""
     if text.lower() == NONE:
         return NONE
     usual = split(application.target)
@@ -137,28 +137,28 @@ def parse_target(application: Application, text: str) -> str:
         text,
     )
     if found is None:
-        raise ValueError(f"HOST[:PORT][/PATH] is expected, such as {application.target}, or {NONE}")
+        raise ValueError(f"expected HOST[:PORT][/PATH], such as {application.target}, or {NONE}")
     if found["host"].startswith("["):
         parsers.address(found["host"])
     port = int(found["port"] or usual.port)
     if not 1 <= port <= 65535:
-        raise ValueError("a port is a whole number from 1 to 65535")
+        raise ValueError("expected a port from 1 to 65535")
     if found["path"] and not usual.path:
-        raise ValueError("its exporter is scraped, not itself: it takes no path")
+        raise ValueError("a path is not allowed, because its exporter is scraped instead")
     return f"{found['host']}:{port}{found['path'] or usual.path}"
 
 
 def split(target: str) -> Target:
-    """Take HOST:PORT/PATH apart."""
+    """Parse HOST:PORT/PATH."""
     address, slash, path = target.partition("/")
     host, _, port = address.rpartition(":")
     return Target(host, int(port), slash + path)
 
 
 def owners(metric_names: Iterable[str], selected_jobs: Iterable[str] = ()) -> set[str]:
-    """Give the services that series of these names, or of these jobs, tell about; none for anybody's series.
+    """Return the services that series with these names or jobs are about; empty for series that any service may have.
 
-    CONTAINERS is among them for series of containers.
+    It contains CONTAINERS for series of containers.
     """
     found: set[str] = set()
     for name in metric_names:

@@ -1,6 +1,6 @@
-"""The services of the stack, one row each: a new service is a row here, its entry in a compose file, and its tests.
+"""The services of the stack, one row each. A new service needs a row, an entry in a compose file, and tests.
 
-What the row does not say is in the compose files: command, mounts, limits, `depends_on`.
+Everything else is in the compose files: command, mounts, limits, `depends_on`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from stackctl.services.releases import Release, Releases, table
 from stackctl.util.suggest import nearest
 
 Profile = Literal["monitoring", "demo", "application", "attached"]
-"""The profile that starts it; bot-core's own are started from its Compose files, or attached to where they run."""
+"""The profile of a service; bot-core's are either started from its Compose files or attached."""
 
 
 SetName = Literal["upstream", "local"]
-"""The image sets: the plan's upstream images, or the local set that is built from Debian's packages."""
+"""The image sets: the plan's upstream images, or the local set, which is built from Debian packages."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """Ready when `path` of the published port of `via` answers 200.
+    """Ready when `path` at the published port of `via` returns 200.
 
-    With `metric`, the answer must also have that metric, with `value` in each of its series.
+    With `metric`, the page must also contain this metric, with `value` in each of its series.
     """
 
     path: str
@@ -37,41 +37,41 @@ class HttpProbe:
 
 @dataclass(frozen=True, slots=True)
 class LogRoundTrip:
-    """Ready when a line pushed to Loki comes back from a query: `/ready` alone can be true while queries hang."""
+    """Ready when a query returns a line that was pushed to Loki: `/ready` alone can succeed while queries hang."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerSeries:
-    """Ready when its metrics have those of a container: cAdvisor can be healthy and see none."""
+    """Ready when its metrics include a container's: cAdvisor can be healthy without containers."""
 
     path: str = "/metrics"
     metric: str = "container_start_time_seconds"
-    """A series that every container has from the first answer on."""
+    """A series that every container has from the first response on."""
     health: str = "/healthz"
-    """Answers 200 without containers too."""
+    """Path that returns 200 even without containers."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinesSent:
-    """Ready when a log collector has sent lines to Loki, as its own counters say.
+    """Ready when a log collector has sent lines to Loki, according to its counters.
 
-    Its /ready answers 200 whether or not it can read anything: with Docker's API out of reach, or refusing it, too.
+    Its /ready returns 200 even if it cannot read anything, for example because Docker's API rejects its requests.
     """
 
     read: str
     """The counter of lines read from containers."""
     sent: str
-    """The counter of lines that Loki took."""
+    """The counter of lines that Loki accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerHealth:
-    """Ready when the container's own health check says so, for a service that publishes no port."""
+    """Ready when the container's health check passes; for services that publish no port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """Ready when it runs and its health check, where it has one, agrees, or when it has ended well: bot-core's own."""
+    """Ready when it is running and its health check, if any, passes, or it exited with 0; for bot-core's services."""
 
 
 Probe = HttpProbe | LogRoundTrip | LinesSent | ContainerSeries | ContainerHealth | Alive
@@ -79,7 +79,7 @@ Probe = HttpProbe | LogRoundTrip | LinesSent | ContainerSeries | ContainerHealth
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port published on this machine: the setting that moves it, and its default."""
+    """A port published on this machine: its setting and its default."""
 
     setting: str
     default: int
@@ -87,62 +87,62 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class ConfigCheck:
-    """A program's own check of its configuration. Without an entry point the image's own gets the arguments."""
+    """A program's validation of its configuration. Without `entrypoint`, the image's receives the arguments."""
 
     folder: str
-    """Below the rendered configuration."""
+    """The folder in the rendered configuration."""
     at: str
-    """Where the program expects that folder."""
+    """The path at which the program expects this folder."""
     entrypoint: str | None
     arguments: tuple[str, ...]
     files: tuple[str, ...] = ()
-    """Patterns below the folder; the files that match are further arguments."""
-    subject: str = "its configuration"
+    """Patterns in the folder; matching files are passed as additional arguments."""
+    subject: str = "configuration"
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What a service keeps in a volume, and by which releases of its program that can be read."""
+    """The data of a service in a volume, and which releases of the program can read it."""
 
     volume: str
     """The volume's key in the compose files."""
     content: str
-    """What is lost with it."""
+    """What it contains."""
     forward: int = 1
-    """How many numbers of the version, from the left, decide on a release that is too old for the data."""
+    """How many leading numbers of the version determine whether a release is too old for the data."""
     fixed: int = 0
-    """How many may not change at all, because the program takes no step of that size."""
+    """How many of them must not change, because the program does not support such an upgrade."""
     in_backup: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service of the compose files, by its name there."""
+    """A service in the compose files."""
 
     name: str
     profile: Profile
     probe: Probe
     page: str | None = None
-    """Path of the page that a person opens, where there is one."""
+    """Path of its web page, if it has one."""
     port: Port | None = None
     image: str = ""
-    """The name of its image, where it shares that with other services."""
+    """The name of its image, if it shares it with other services."""
     reads: tuple[str, ...] = ()
-    """What it reads at its start, below the state folder. Compose replaces the container when that changes."""
+    """Paths in the state folder that it reads at startup. Compose replaces the container when they change."""
     checks: tuple[ConfigCheck, ...] = ()
     reloads: str | None = None
-    """Folder below `config/` that it reads again after POST /-/reload."""
+    """Folder in `config/` that it reloads after POST /-/reload."""
     watches: str | None = None
-    """Folder below `config/` that it looks at for changes by itself."""
+    """Folder in `config/` that it watches for changes."""
     data: Data | None = None
     expected_job: bool = False
     """Whether the plan's section 9.1 expects the job of its name to be up."""
     reaches_application: bool = False
-    """Whether it connects to bot-core's services, and so has to be on their networks."""
+    """Whether it connects to bot-core's services and therefore must be on their networks."""
 
     @property
     def image_name(self) -> str:
-        """The name of its image: its own unless it shares one."""
+        """The name of its image, by default that of the service."""
         return self.image or self.name
 
 
@@ -151,16 +151,16 @@ def _variable(name: str, suffix: str) -> str:
 
 
 def image_variable(image: str) -> str:
-    """Return the setting that replaces an image."""
+    """Return the setting that overrides an image."""
     return _variable(image, "IMAGE")
 
 
 def fingerprint_variable(image: str) -> str:
-    """Return the variable of the compose files that changes with what services of an image read."""
+    """Return the variable in the compose files that changes with the files that an image's services read."""
     return _variable(image, "FINGERPRINT")
 
 
-# Prometheus' `kubernetes` fragment names files that exist only inside a cluster, hence --syntax-only.
+# The `kubernetes` fragment refers to files that only exist inside a cluster, hence --syntax-only.
 _PROMETHEUS_CHECKS = (
     ConfigCheck(
         "prometheus",
@@ -174,12 +174,12 @@ _PROMETHEUS_CHECKS = (
         "promtool",
         ("check", "rules"),
         files=("alerts/*.yml", "recording-rules/*.yml"),
-        subject="its rules",
+        subject="rules",
     ),
 )
 
 _AUTHORITIES = "config/ca"
-"""Further certificate authorities, which Go's programs read once."""
+"""Additional certificate authorities, which programs written in Go read only at startup."""
 
 _ALL = (
     Service(
@@ -191,7 +191,7 @@ _ALL = (
         reads=("config/prometheus",),
         checks=_PROMETHEUS_CHECKS,
         reloads="prometheus/",
-        # A reload at the moment that a file of targets becomes empty keeps its old ones (prometheus/prometheus#12858).
+        # A reload at the moment when a targets file becomes empty keeps the old targets (prometheus/prometheus#12858).
         watches="prometheus/targets/",
         data=Data("prometheus_data", "metrics"),
         expected_job=True,
@@ -217,8 +217,8 @@ _ALL = (
             ),
         ),
         reloads="alertmanager/",
-        # Its authors promise nothing for an older release.
-        data=Data("alertmanager_data", "silences and the log of notifications", forward=2),
+        # Its authors do not guarantee that an older release can read the data.
+        data=Data("alertmanager_data", "silences and the notification log", forward=2),
     ),
     Service(
         "grafana",
@@ -228,7 +228,7 @@ _ALL = (
         port=Port("GRAFANA_PORT", 3001),
         reads=("config/grafana/provisioning", _AUTHORITIES, "secrets/grafana_password"),
         watches="grafana/dashboards/",
-        data=Data("grafana_data", "annotations, users, and dashboards of your own"),
+        data=Data("grafana_data", "annotations, users and custom dashboards"),
     ),
     Service(
         "loki",
@@ -299,7 +299,7 @@ _ALL = (
     Service(
         "mongodb-exporter",
         "monitoring",
-        # Its /metrics waits for a MongoDB that may not be running.
+        # /metrics would wait for MongoDB, which may not be running.
         HttpProbe("/"),
         port=Port("MONGODB_EXPORTER_PORT", 9216),
         reaches_application=True,
@@ -386,13 +386,13 @@ _ALL = (
         HttpProbe("/metrics"),
         port=Port("RABBITMQ_METRICS_PORT", 15692),
         reads=("secrets/rabbitmq_conf", "secrets/rabbitmq_definitions"),
-        # It takes one step at a time, with feature flags to be enabled in between.
+        # It must be upgraded step by step, with feature flags enabled in between.
         data=Data("rabbitmq_data", "queues", fixed=2, in_backup=False),
     ),
     Service(
         "mongodb",
         "demo",
-        # Whether it is up, and nothing else: some documents take seconds.
+        # Only whether it is up, because some statistics take seconds.
         HttpProbe("/metrics?collect[]=none", via="mongodb-exporter", metric="mongodb_up", value=1),
         reads=("secrets/mongodb_password",),
         data=Data("mongodb_data", "collections", fixed=1, in_backup=False),
@@ -413,12 +413,12 @@ EXPECTED_JOBS: tuple[str, ...] = tuple(one.name for one in _ALL if one.expected_
 
 
 def reads_of(image: str) -> tuple[str, ...]:
-    """Return what the services of an image read at their start, by path below the state folder."""
+    """Return the paths in the state folder that the services of an image read at startup."""
     return tuple(path for one in _ALL if one.image_name == image for path in one.reads)
 
 
 def profile_variables(releases: Releases) -> dict[str, str]:
-    """Return the variables by which the compose files leave out services that these releases do without."""
+    """Return the variables with which the compose files leave out services that these releases do not use."""
     return {
         _variable(one.name, "PROFILE"): one.profile if _is_in(one, releases) else "not-in-release"
         for one in _ALL
@@ -427,13 +427,13 @@ def profile_variables(releases: Releases) -> dict[str, str]:
 
 
 def _is_in(service: Service, releases: Releases) -> bool:
-    """Return whether a service exists in the release of its image that runs."""
+    """Return whether a service exists in the chosen release of its image."""
     image = service.image_name
     return image not in table() or releases[image] in table()[image]
 
 
 LOG_COLLECTORS = ("promtail", "alloy")
-"""The services that read the containers' logs; a stack has one of them."""
+"""The services that read the containers' logs, of which a stack has one."""
 
 
 def log_collector(releases: Releases) -> str:
@@ -443,12 +443,12 @@ def log_collector(releases: Releases) -> str:
 
 
 def application(name: str, *, attached: bool = False) -> Service:
-    """Return a service of bot-core itself, of which only its container is known."""
+    """Return a service of bot-core, about which only its container is known."""
     return Service(name, "attached" if attached else "application", Alive())
 
 
 def without_container_series(service: Service) -> Service:
-    """Return a service as it is ready where nothing sees the engine's containers."""
+    """Return a service with a readiness probe that does not require metrics of containers."""
     if isinstance(service.probe, ContainerSeries):
         return replace(service, probe=HttpProbe(service.probe.health))
     return service
@@ -461,10 +461,9 @@ def select(
     releases: Releases | None = None,
     among: Iterable[Service] = _ALL,
 ) -> list[Service]:
-    """Return the services by these names, or all of the chosen profiles, in the order of the plan.
+    """Return the services with these names, or all of the chosen profiles, in the plan's order.
 
-    With `releases` those are left out that these do without. Raises UsageError for an unknown name, with the nearest
-    known one.
+    Services that `releases` do not use are left out. Raises UsageError for an unknown name, with the closest known one.
     """
     wanted = list(names)
     known: dict[str, Service] = {}
@@ -472,7 +471,7 @@ def select(
         known.setdefault(service.name, service)
     for name in wanted:
         if name not in known:
-            raise UsageError(f"there is no service {name!r}", remedy=nearest(name, list(known)))
+            raise UsageError(f"unknown service {name!r}", remedy=nearest(name, list(known)))
     if wanted:
         return [service for service in known.values() if service.name in wanted]
     return [

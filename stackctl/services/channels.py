@@ -1,8 +1,8 @@
-"""The notification channels, one row each: a new channel is a row here, its part of alertmanager.yml, and its tests.
+"""The notification channels, one row each. A new channel needs a row, its part of alertmanager.yml, and tests.
 
-A row holds what every part of stackctl knows about a channel: its settings, its secret files, what the settings become
-in Alertmanager's configuration, how the demo's notification-sink stands in for it, and what counts as delivered. Which
-alerts go to which receiver is the business of alertmanager.yml.
+A row contains everything about a channel: its settings, its secret files, how the settings become part of
+Alertmanager's configuration, how the demo's notification-sink replaces it, and what counts as delivered.
+alertmanager.yml determines which alerts go to which receiver.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from stackctl.values import parsers
 from stackctl.values.setting import Setting
 
 SECRETS = "/run/secrets"
-"""Where a container finds its secret files."""
+"""The folder of secret files in a container."""
 
 _SINK = "http://notification-sink:8025"
 _SINK_MAIL = "notification-sink:1025"
 _IMPLICIT_TLS_PORT = "465"
 _TEAM = "team@bot-core.io"
-"""The plan's recipient, to whom e-mail for the sink is addressed."""
+"""The plan's recipient, to whom e-mails to the sink are addressed."""
 
 
 class Values(Protocol):
-    """Values by name: the settings, where no secret can be had by its name."""
+    """Values by name: the settings without secrets."""
 
     def __getitem__(self, name: str, /) -> str | None:
         """Return the value of this name. Raises KeyError for a secret."""
 
 
 class Given(Values, Protocol):
-    """Values by name that tell of a secret as well whether it is set."""
+    """Values by name that also show whether a secret is set."""
 
     def missing(self, names: Iterable[str], /) -> tuple[str, ...]:
-        """Return those of these names that have no value."""
+        """Return the names among these that have no value."""
 
 
 class Conflict(NamedTuple):
-    """Settings that are valid one by one and cannot be together."""
+    """Settings that are valid individually but not together."""
 
     message: str
     remedy: str
@@ -47,16 +47,16 @@ class Conflict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GlobalKey:
-    """A key of Alertmanager's `global:` section that only one channel uses."""
+    """A key in Alertmanager's `global:` section that only one channel uses."""
 
     name: str
     value: str | Callable[[Values], str | bool] | None = None
-    """Template over the settings, `{NAME}` for each, or made from them; None keeps the value of alertmanager.yml."""
+    """A template with settings as `{NAME}`, or a function of them; None keeps the value in alertmanager.yml."""
     needs: str | None = None
     """Setting without which the key is left out."""
 
     def content(self, settings: Values) -> str | bool | None:
-        """Return what the key has with these settings; None for what alertmanager.yml has."""
+        """Return the key's value with these settings; None to keep the one in alertmanager.yml."""
         if isinstance(self.value, str):
             return self.value.format_map(settings)
         return None if self.value is None else self.value(settings)
@@ -64,7 +64,7 @@ class GlobalKey:
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """How the demo's notification-sink receives the messages of a channel that is not set up."""
+    """How the demo's notification-sink receives the messages of a channel that is not configured."""
 
     globals: Mapping[str, str | bool | None] = field(default_factory=dict)
     """Key of `global:` → its value; None removes the key."""
@@ -77,45 +77,45 @@ class Channel:
     """A way in which Alertmanager notifies people."""
 
     name: str
-    """As people call it."""
+    """Its name for people."""
     key: str
     """The `integration` label of Alertmanager's counters, and the sink's name for it."""
     config: str
-    """Key of a receiver that has its configurations, such as `slack_configs`."""
+    """Key of its configurations in a receiver, such as `slack_configs`."""
     settings: tuple[Setting, ...]
     required: tuple[str, ...]
     """Settings without which it is left out."""
     secrets: Mapping[str, str]
     """Secret file → the setting with its content."""
     delivers: Mapping[str, str]
-    """Receiver → what a message for it counts as, in the form of `counted_as`."""
+    """Receiver → how a message for it counts, in the form of `counted_as`."""
     destination: str
-    """Where its messages go, for people: a template over the settings, `{targets}` being what it delivers to."""
+    """A description of its destination: a template with settings and `{targets}`, which it delivers to."""
     globals: tuple[GlobalKey, ...] = ()
     recipient: str | None = None
-    """Key of its configurations that names who or what receives its messages, such as `to`."""
+    """Key of the recipient in its configurations, such as `to`."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """Key of each of its configurations → template over the settings, for its value."""
+    """Key of its configurations → template for the value, with settings."""
     marks: Mapping[str, str] = field(default_factory=dict)
-    """Keys and values that tell its configurations from those of another channel with the same `config`."""
+    """Keys and values that distinguish its configurations from another channel's with the same `config`."""
     stand_in: StandIn | None = None
-    """None leaves it out where it is not set up, in the demo too."""
+    """None leaves it out if it is not configured, even in the demo."""
     counted_as: str = "{target}"
-    """Template over a message in the sink: its `target`, and the `mark` that its title begins with, such as [X]."""
+    """Template for a message in the sink: its `target`, and the `mark` at the start of its title, such as [X]."""
     conflict: Callable[[Given], Conflict | None] = lambda _: None
-    """Return which of its settings contradict each other, if any do."""
+    """Return which of its settings contradict each other, if any."""
     by_http: bool = True
-    """Whether its messages are requests, which can go through a proxy."""
+    """Whether its messages are HTTP requests, which can use a proxy."""
     shows_summary: bool = True
     """Whether its messages contain the alert's summary."""
 
     @property
     def notifies_people(self) -> bool:
-        """Whether alerts go to it, so that it is missed while it is not set up."""
+        """Whether alerts are routed to it, so that it should be configured."""
         return bool(self.delivers)
 
     def configurations(self, receiver: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return those of a receiver's configurations that are this channel's."""
+        """Return the configurations of a receiver that belong to this channel."""
         return [one for one in receiver.get(self.config) or () if self._owns(one)]
 
     def remove_from(self, receiver: dict[str, Any]) -> None:
@@ -128,7 +128,7 @@ class Channel:
         return all(configuration.get(key) == value for key, value in self.marks.items())
 
     def describe(self, settings: Values) -> str:
-        """Say where its messages go."""
+        """Return a description of where its messages go."""
         targets = ", ".join(sorted(set(self.delivers.values())))
         return self.destination.replace("{targets}", targets).format_map(settings)
 
@@ -141,10 +141,10 @@ def _smarthost(settings: Values) -> str:
 
 
 def _requires_starttls(settings: Values) -> bool:
-    """Tell whether a mail goes out only after STARTTLS.
+    """Return whether mail must only be sent after STARTTLS.
 
-    On port 465 Alertmanager encrypts from the first byte (notify/email/email.go, since 0.15), and until 0.30 would ask
-    for STARTTLS inside of that as well.
+    On port 465 Alertmanager encrypts from the first byte (notify/email/email.go, since 0.15); until 0.30 it would also
+    request STARTTLS inside of that connection.
     """
     tls = settings["ALERTMANAGER_SMTP_TLS"]
     return tls == "starttls" or (
@@ -158,7 +158,7 @@ def _mail_conflict(settings: Given) -> Conflict | None:
     if tls == "implicit" and port != _IMPLICIT_TLS_PORT:
         return Conflict(
             f"ALERTMANAGER_SMTP_TLS=implicit with ALERTMANAGER_SMTP_PORT={port}:"
-            f" Alertmanager encrypts from the first byte on port {_IMPLICIT_TLS_PORT} only",
+            f" Alertmanager only encrypts from the first byte on port {_IMPLICIT_TLS_PORT}",
             f"set ALERTMANAGER_SMTP_PORT={_IMPLICIT_TLS_PORT}, or ALERTMANAGER_SMTP_TLS=starttls",
         )
     if tls in {"starttls", "none"} and port == _IMPLICIT_TLS_PORT:
@@ -243,7 +243,7 @@ CHANNELS: tuple[Channel, ...] = (
                 "ALERTMANAGER_EMAIL_TO",
                 None,
                 parsers.recipients,
-                "recipients of alert e-mails, with commas between",
+                "comma-separated recipients of alert e-mails",
             ),
             Setting("ALERTMANAGER_SMTP_HOST", None, parsers.host_or_address, "SMTP server"),
             Setting("ALERTMANAGER_SMTP_PORT", "587", parsers.port, "SMTP server's port"),
@@ -251,7 +251,7 @@ CHANNELS: tuple[Channel, ...] = (
                 "ALERTMANAGER_SMTP_TLS",
                 "auto",
                 parsers.smtp_tls,
-                "how mail to it is encrypted: starttls, implicit, none; auto is implicit on port 465, else starttls",
+                "encryption of the connection: starttls, implicit or none; auto is implicit on port 465, else starttls",
             ),
             Setting("ALERTMANAGER_SMTP_USERNAME", None, parsers.text, "SMTP user"),
             Setting("ALERTMANAGER_SMTP_PASSWORD", None, parsers.text, "SMTP password", secret=True),
@@ -297,7 +297,7 @@ CHANNELS: tuple[Channel, ...] = (
                 "ALERTMANAGER_DEAD_MANS_SWITCH_URL",
                 None,
                 parsers.url,
-                "dead man's switch: address called every minute while alerting works",
+                "dead man's switch: URL that is called every minute while alerting works",
                 secret=True,
             ),
         ),

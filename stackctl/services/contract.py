@@ -1,4 +1,4 @@
-"""The metrics that rules and dashboards expect of bot-core's applications: names, types and labels."""
+"""The metrics that rules and dashboards expect from bot-core's applications: names, types and labels."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _SUFFIXES: Mapping[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric as an application exposes it."""
+    """A metric of an application."""
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
     rare: bool = False
-    """Whether all its series may be missing for days, because what they count seldom happens."""
+    """Whether all of its series may be missing for days because what they count is rare."""
 
     @property
     def series(self) -> Mapping[str, frozenset[str]]:
-        """The names of its series in Prometheus, each with its own labels."""
+        """The names of its series in Prometheus."""
         return {
             self.name + suffix: frozenset((*self.labels, *(["le"] if suffix == "_bucket" else ())))
             for suffix in _SUFFIXES[self.kind]

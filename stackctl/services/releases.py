@@ -10,30 +10,30 @@ from typing import Any, Literal, get_args
 from stackctl.util import paths
 
 Release = Literal["plan", "current"]
-"""`plan` is the release that the plan names; `current` the newest that the stack was tried with."""
+"""`plan` is the release in the plan; `current` is the newest with which the stack was tested."""
 
 Versions = Literal["auto", "plan", "current"]
-"""What can be asked for: one release of everything, or `auto`, the plan's where it can serve on the engine."""
+"""The choices: one release for everything, or `auto`: the plan's, unless the engine requires a current one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Releases:
-    """Which release of each image a stack runs."""
+    """The releases of the images in a stack."""
 
     current: frozenset[str] = frozenset()
-    """The names of the images whose current release runs; of all others it is the plan's."""
+    """The names of the images in their current release; all others are in the plan's."""
 
     def __getitem__(self, image: str) -> Release:
         """Return the release of an image."""
         return "current" if image in self.current else "plan"
 
     def record(self, images: Iterable[str]) -> dict[str, Release]:
-        """Return the release of each of these images, for a file."""
+        """Return the release of each of these images, for storage."""
         return {name: self[name] for name in images}
 
     @classmethod
     def recorded(cls, record: Any) -> Releases:
-        """Return what `record` made of it. An image that is not in the record runs the plan's release."""
+        """Restore the result of `record`. Images that are not in it are in the plan's release."""
         found = record if isinstance(record, dict) else {}
         return cls(frozenset(name for name, release in found.items() if release == "current"))
 

@@ -1,1 +1,1 @@
-"""A dashboard with its data as one HTML file."""
+"""Saves a dashboard with its data as one HTML file."""

@@ -1,4 +1,4 @@
-"""Charts as static SVG: no script, no address in them. The only module that uses pygal."""
+"""Charts as static SVG, without scripts and external references. The only module that uses pygal."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from stackctl.snapshot.timerange import TimeRange
 
 _SVG = "http://www.w3.org/2000/svg"
 _TICKS, _TICK_WIDTH = 6, 75
-"""The most labels on the axis of time, and the pixels that each needs."""
+"""The maximum number of labels on the time axis, and the pixels that each needs."""
 _LEFT, _BELOW = 64, 24
-"""Room for the labels of the axes, in pixels."""
+"""The space for the axis labels, in pixels."""
 _LETTER = 8
-"""Pixels that a letter of a label takes, with what is between labels."""
+"""Pixels per character of a label, including the space between labels."""
 
 Format = Callable[[float], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Values at times (Unix seconds); None where there is none, which breaks the line."""
+    """Values at times (Unix seconds); None interrupts the line."""
 
     name: str
     color: str
@@ -54,7 +54,7 @@ def lines(
     fill: bool,
     zero: bool,
 ) -> Markup:
-    """Draw curves over time. `fill` paints what is below them, `zero` has the axis begin at zero."""
+    """Draw curves over time. `fill` fills the area below them, `zero` starts the axis at zero."""
     chart = _chart(
         pygal.XY,
         curves,
@@ -79,7 +79,7 @@ def lines(
 
 
 def pie(slices: Sequence[Slice], *, size: tuple[int, int], text: Format) -> Markup:
-    """Draw the parts of a whole."""
+    """Draw a pie chart."""
     chart = _chart(pygal.Pie, slices, size, value_formatter=text, inner_radius=0.5)
     for one in slices:
         chart.add(one.name, one.value)
@@ -87,9 +87,9 @@ def pie(slices: Sequence[Slice], *, size: tuple[int, int], text: Format) -> Mark
 
 
 def gauge(one: Slice, *, size: tuple[int, int], text: Format, least: float, most: float) -> Markup:
-    """Draw a value as a part of the arc from the least to the most. The value itself is to be written below."""
+    """Draw a gauge: a value as part of the arc from the minimum to the maximum. The caller writes the value below."""
     chart = _chart(pygal.SolidGauge, [one], size, half_pie=True, inner_radius=0.7)
-    # pygal's arc begins at zero, so it is of what is over the least, and its texts are not those of the value.
+    # pygal's arc starts at zero, so the minimum is subtracted, and its labels are not used.
     over = min(max(one.value, least), most) - least
     chart.add(one.name, [{"value": over, "max_value": most - least}])
     root = chart.render_tree()
@@ -131,7 +131,7 @@ def heatmap(
     size: tuple[int, int],
     text: Format,
 ) -> Markup:
-    """Draw rows (label, values over the range of time) from the bottom up; the darker, the more."""
+    """Draw a heatmap of rows (label, values over time) from the bottom up; darker means more."""
     width, height = size[0] - _LEFT, size[1] - _BELOW
     most = max((value for _, values in rows for value in values), default=0.0)
     clock = _clock(times)
@@ -151,7 +151,7 @@ def heatmap(
                     width=f"{column - 0.5:.1f}",
                     height=f"{line - 0.5:.1f}",
                     fill="#b35900",
-                    # The square root, so that rare values are seen beside frequent ones.
+                    # The square root keeps rare values visible next to frequent ones.
                     opacity=f"{0.08 + 0.92 * math.sqrt(value / most):.2f}",
                 )
                 at = times.start.timestamp() + (place + 0.5) * times.seconds / len(values)
@@ -208,7 +208,7 @@ def _chart(
 def _visible(
     points: Sequence[tuple[float, float | None]], step: float
 ) -> list[tuple[float, float | None]]:
-    """Make a short line of a point that is alone, which would be no line."""
+    """Extend an isolated point to a short line, because a single point is not drawn."""
     shown: list[tuple[float, float | None]] = []
     for index, (at, value) in enumerate(points):
         shown.append((at, value))
@@ -219,7 +219,7 @@ def _visible(
 
 
 def _svg(root: ET.Element) -> Markup:
-    """Return the picture without the scripts of pygal's tooltips and its comments."""
+    """Return the picture without pygal's tooltip scripts and comments."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in {"script", ET.Comment}:

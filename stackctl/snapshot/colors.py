@@ -1,4 +1,4 @@
-"""Grafana's colours by name, dark enough for a white page, and the palette of the curves."""
+"""Grafana's named colours, dark enough for a white page, and the palette for curves."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ PALETTE = (
 
 
 def color(name: str) -> str:
-    """Return a colour as CSS: one of Grafana's names, light or dark, or six hexadecimal digits."""
+    """Return a colour as CSS, from one of Grafana's names, with or without a shade, or six hexadecimal digits."""
     if re.fullmatch(r"#[0-9a-fA-F]{6}", name):
         return name
     return _NAMED.get(name.rpartition("-")[2], NEUTRAL)
 
 
 def of_series(appearance: Appearance, index: int) -> str:
-    """Return the colour of the series at this index: its own if it has one."""
+    """Return the colour of the series at this index, or its own if it has one."""
     if appearance.color.mode == "fixed":
         return color(appearance.color.fixed_color)
     return PALETTE[index % len(PALETTE)]
 
 
 def of_value(appearance: Appearance, value: float) -> str:
-    """Return the colour that a value has by its mapping or its thresholds."""
+    """Return the colour of a value, from its mapping or its thresholds."""
     mapped, step = appearance.mapped(value), appearance.step(value)
     if mapped and mapped.color:
         return color(mapped.color)

@@ -1,4 +1,4 @@
-"""A dashboard as its JSON has it, as far as a still picture of it needs.
+"""The part of a dashboard's JSON model that a static picture needs.
 
 The JSON model: grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model.
 """
@@ -19,7 +19,7 @@ from stackctl.util.suggest import nearest
 
 
 class Grid(BaseModel):
-    """Where a panel is: 24 columns, and lines of 30 pixels."""
+    """A panel's position, in 24 columns and lines of 30 pixels."""
 
     x: int
     y: int
@@ -44,7 +44,7 @@ class Target(CamelModel):
 
 
 class Step(BaseModel):
-    """A colour from a value on; the first has none, and begins at minus infinity."""
+    """A colour that applies from a value on; the first has no value and starts at minus infinity."""
 
     color: str
     value: float | None = None
@@ -64,7 +64,7 @@ class _Mapping(BaseModel):
     options: dict[str, Any] = {}
 
     def result(self, value: float | str) -> _Text | None:
-        """Return what stands for a value: by itself, by a regular expression for a text, or for what is no number."""
+        """Return the result for a number, for a text by a regular expression, or for values that are not numbers."""
         if isinstance(value, str):
             return self._of_text(value)
         if self.type == "value":
@@ -82,7 +82,7 @@ class _Mapping(BaseModel):
         if found is None:
             return None
         result = _Text.model_validate(self.options.get("result", {}))
-        # Grafana's text may name a group of the pattern: $1.
+        # Grafana's text may refer to a group of the pattern, such as $1.
         text = re.sub(r"\$(\d)", lambda group: found[int(group[1])] or "", result.text)
         return result.model_copy(update={"text": text})
 
@@ -112,7 +112,7 @@ class _Custom(CamelModel):
 
 
 class Appearance(CamelModel):
-    """How the values of a field look."""
+    """The display settings of a field."""
 
     unit: str = "short"
     decimals: int | None = None
@@ -125,12 +125,12 @@ class Appearance(CamelModel):
     custom: _Custom = _Custom()
 
     def mapped(self, value: float | str) -> _Text | None:
-        """Return the text and colour that stand for a value, where there are any: the first mapping that fits."""
+        """Return the text and colour of the first mapping that matches a value, if any."""
         found = (one.result(value) for one in self.mappings)
         return next((text for text in found if text is not None), None)
 
     def step(self, value: float) -> Step | None:
-        """Return the threshold that a value has reached."""
+        """Return the highest threshold that a value has reached."""
         reached = [one for one in self.thresholds.steps if one.value is None or value >= one.value]
         return reached[-1] if reached else None
 
@@ -145,7 +145,7 @@ class _Matcher(BaseModel):
     options: Any = None
 
     def names(self, field: str) -> bool:
-        """Return whether it picks this field by its name; Grafana writes a regular expression as /…/."""
+        """Return whether it matches a field's name; a regular expression is written as /…/."""
         if self.id == "byRegexp":
             return re.search(str(self.options).strip("/"), field) is not None
         return self.id == "byName" and self.options == field
@@ -162,7 +162,7 @@ class _FieldConfig(BaseModel):
 
 
 class Organize(CamelModel):
-    """Which columns a table has, under which names, in which order."""
+    """A transformation that selects, renames and orders a table's columns."""
 
     exclude_by_name: dict[str, bool] = Field(default_factory=dict)
     index_by_name: dict[str, int] = Field(default_factory=dict)
@@ -194,7 +194,7 @@ class _Options(CamelModel):
 
 
 class Panel(CamelModel):
-    """A panel, or a row's heading."""
+    """A panel, or the heading of a row."""
 
     type: str
     title: str = ""
@@ -223,7 +223,7 @@ class Panel(CamelModel):
             if not override.matcher.names(field):
                 continue
             for one in override.properties:
-                # An id with a dot is a member of an object: custom.cellOptions.
+                # An ID with a dot is a member of an object, such as custom.cellOptions.
                 whole, _, member = one.id.partition(".")
                 value = {**properties.get(whole, {}), member: one.value} if member else one.value
                 properties[whole] = value
@@ -231,13 +231,13 @@ class Panel(CamelModel):
 
     @property
     def organize(self) -> Organize:
-        """How a table's columns are named and ordered."""
+        """The names and order of a table's columns."""
         found = [one.options for one in self.transformations if one.id == "organize"]
         return Organize.model_validate(found[0] if found else {})
 
     @property
     def columns(self) -> frozenset[str] | None:
-        """The columns that a table is confined to, by their names in the answer; None for all."""
+        """The columns that a table shows, by their names in the result; None for all."""
         for one in self.transformations:
             if one.id == "filterFieldsByName":
                 return frozenset(one.options.get("include", {}).get("names", ()))
@@ -253,7 +253,7 @@ class _Current(BaseModel):
 
 
 class Variable(CamelModel):
-    """A variable of the queries."""
+    """A variable in queries."""
 
     name: str
     all_value: str | None = None
@@ -261,7 +261,7 @@ class Variable(CamelModel):
 
     @property
     def default(self) -> str:
-        """What stands for it in a query: its default choice, as a regular expression where it is several."""
+        """Its value in queries: the default choice, as a regular expression if there are several."""
         values = self.current.values
         if "$__all" in values:
             return self.all_value or ".*"
@@ -269,7 +269,7 @@ class Variable(CamelModel):
 
     @property
     def shown(self) -> str:
-        """The default choice in words."""
+        """The default choice as text."""
         values = self.current.values
         return "all" if "$__all" in values else ", ".join(values)
 
@@ -289,19 +289,19 @@ class Dashboard(BaseModel):
 
 
 def load(name: str, folder: Path) -> Dashboard:
-    """Return a dashboard by its uid, panels from top to bottom, from the folder of rendered dashboards.
+    """Return a dashboard by its uid from the folder of rendered dashboards, with panels from top to bottom.
 
-    Raises UsageError with the nearest for an unknown one, StackctlError for one that was not rendered.
+    Raises UsageError for an unknown dashboard, with the closest known one, StackctlError if it was not rendered.
     """
     known = paths.dashboards()
     if name not in known:
-        raise UsageError(f"there is no dashboard {name!r}", remedy=nearest(name, known))
+        raise UsageError(f"unknown dashboard {name!r}", remedy=nearest(name, known))
     try:
         found = Dashboard.model_validate_json((folder / f"{name}.json").read_bytes())
     except FileNotFoundError:
         raise StackctlError(
-            f"the dashboard {name} is not rendered",
-            remedy="stackctl up renders all whose services are there",
+            f"dashboard {name} was not rendered",
+            remedy="`stackctl up` renders the dashboards of all monitored services",
         ) from None
     panels = sorted(found.panels, key=lambda panel: (panel.grid_pos.y, panel.grid_pos.x))
     named = [one.model_copy(update={"title": _filled(one.title, found)}) for one in panels]
@@ -309,7 +309,7 @@ def load(name: str, folder: Path) -> Dashboard:
 
 
 def _filled(title: str, dashboard: Dashboard) -> str:
-    """Return a title with the chosen values in the place of variables, nothing in that of all values."""
+    """Return a title with variables replaced by their values, or by nothing if all values are chosen."""
     for variable in dashboard.templating.variables:
         chosen = "" if variable.shown == "all" else variable.shown
         title = title.replace(f"${variable.name}", chosen)

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing else, runs no script and asks no network."""
+"""The page: a self-contained HTML file without scripts and network requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stackctl.snapshot.views import COLUMN, View
 
 
 def render(dashboard: Dashboard, views: Sequence[View], times: TimeRange, project: str) -> str:
-    """Return the page's HTML. Whatever comes from outside is escaped by the template engine."""
+    """Return the page's HTML. The template engine escapes all external text."""
     return _template().render(
         dashboard=dashboard,
         views=views,

@@ -1,4 +1,4 @@
-"""A panel's queries with their variables filled in, and what Prometheus and Loki answer."""
+"""A panel's queries with variables filled in, and their results from Prometheus and Loki."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series of an answer: which query gave it, its name in the legend, and (Unix seconds, value) pairs."""
+    """A series of a result: its query, its name in the legend, and (Unix seconds, value) pairs."""
 
     ref_id: str
     name: str
@@ -28,14 +28,14 @@ class Series:
 
     @property
     def last(self) -> float:
-        """The newest value that is a number, NaN where there is none."""
+        """The newest value that is a number; NaN if there is none."""
         numbers = (value for _, value in reversed(self.points) if not math.isnan(value))
         return next(numbers, math.nan)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A log line: which query gave it, its time in Unix nanoseconds, and the labels of its stream."""
+    """A log line: its query, its time in Unix nanoseconds, and the labels of its stream."""
 
     ref_id: str
     timestamp: int
@@ -45,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a panel's queries gave, or why they did not. `expressions` are the queries as they were asked."""
+    """The results of a panel's queries, or why they failed. `expressions` are the queries that were sent."""
 
     expressions: Mapping[str, str]
     series: Sequence[Series] = ()
@@ -54,19 +54,19 @@ class Answer:
 
     @property
     def empty(self) -> bool:
-        """Return whether there is nothing to show."""
+        """Whether there is nothing to show."""
         return not self.series and not self.lines
 
     @property
     def without_data(self) -> list[str]:
-        """The queries that gave neither a number nor a line; a series of NaN alone is none."""
+        """The queries that returned neither a number nor a line; a series of only NaN does not count."""
         found = {one.ref_id for one in self.series if not math.isnan(one.last)}
         found |= {line.ref_id for line in self.lines}
         return [ref_id for ref_id in self.expressions if ref_id not in found]
 
 
 def expand(expression: str, dashboard: Dashboard, times: TimeRange) -> str:
-    """Fill in the dashboard's variables by their defaults, and Grafana's own by the range of time."""
+    """Fill in the dashboard's variables with their defaults, and Grafana's own from the time range."""
     values = {
         "__interval": f"{times.step}s",
         "__interval_ms": str(times.step * 1000),
@@ -89,7 +89,7 @@ async def ask(
 ) -> list[Answer]:
     """Run the queries of all panels, and return an answer for each panel.
 
-    A query that fails is told in its panel's answer: the other panels are wanted all the same.
+    A failed query is reported in its panel's answer, and the other panels are still shown.
     """
     limit = asyncio.Semaphore(_AT_ONCE)
 
@@ -117,7 +117,7 @@ async def _series(
     prometheus: PrometheusClient, target: Target, expression: str, times: TimeRange
 ) -> list[Series]:
     end = times.end.timestamp()
-    # A range of one point is an instant query at a time that the user chose.
+    # A range with one point is an instant query at a chosen time.
     start, step = (end, 1) if target.instant else (times.start.timestamp(), times.step)
     found = await prometheus.query_range(expression, start=start, end=end, step=step)
     return [
@@ -146,7 +146,7 @@ async def _lines(
 
 
 def _legend(target: Target, labels: Mapping[str, str], expression: str) -> str:
-    """Return a series' name: the legend with its labels filled in, else the labels, else the query."""
+    """Return a series' name: the legend with labels filled in, else the labels, else the query."""
     if target.legend_format and target.legend_format != "__auto":
         fill = re.sub(
             r"\{\{\s*(\w+)\s*\}\}", lambda found: labels.get(found[1], ""), target.legend_format

@@ -1,4 +1,4 @@
-"""Taking a snapshot: the dashboard, its data, the page."""
+"""Takes a snapshot: loads the dashboard, queries its data and renders the page."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Snapshot:
     views: Sequence[View]
 
     def write(self, path: Path) -> None:
-        """Write the page. Only its user can read it: there are logs in it. Raises StackctlError where it cannot be."""
+        """Write the page, readable by the user only, because it contains logs. Raises StackctlError if that fails."""
         try:
             write_atomic(path, page.render(self.dashboard, self.views, self.times, self.project))
         except OSError as error:
             raise StackctlError(
-                f"{path} cannot be written: {error.strerror}", remedy="choose another place with -o"
+                f"cannot write {path}: {error.strerror}", remedy="choose another path with -o"
             ) from None
 
     def describe(self) -> str:
-        """Return a summary line: the number of panels, and which of them show nothing."""
+        """Return a summary: the number of panels, and which of them show nothing."""
         panels = [one for one in self.views if one.panel.type != "row"]
         empty = [one.panel.title for one in panels if one.message and not one.failed]
         failed = [one.panel.title for one in panels if one.failed]
@@ -55,8 +55,8 @@ class Snapshot:
 def take(project: Project, name: str, *, start: str, end: str, now: dt.datetime) -> Snapshot:
     """Query the running stack for all data of a dashboard between two times, in the formats of `timerange.parse`.
 
-    The dashboard is the one that was rendered for Grafana. Raises UsageError for an unknown one or for what is no time,
-    StackctlError for one that is not rendered, ServiceError where Prometheus does not answer at all.
+    The dashboard is the one that was rendered for Grafana. Raises UsageError for an unknown dashboard or an invalid
+    time, StackctlError if the dashboard was not rendered, ServiceError if Prometheus does not respond.
     """
     dashboard = dashboards.load(name, project.state.dashboards)
     times = timerange.parse(start, end, now)

@@ -1,4 +1,4 @@
-"""A range of time as Grafana writes its ends: `now`, `now-1h`, or a date and time."""
+"""A time range whose ends are in Grafana's notation: `now`, `now-1h`, or a date and time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stackctl.errors import UsageError
 from stackctl.values.durations import parse_duration
 
 SCRAPE_INTERVAL = 15
-"""Seconds; the data source's timeInterval, below which no step makes sense."""
+"""The data source's timeInterval in seconds, which is the smallest useful step."""
 
 _POINTS = 240
 _AGO = "now-"
@@ -18,14 +18,14 @@ _AGO = "now-"
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """From `start` to `end`, both in UTC."""
+    """A range from `start` to `end`, both in UTC."""
 
     start: dt.datetime
     end: dt.datetime
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length in seconds."""
         return (self.end - self.start).total_seconds()
 
     @property
@@ -40,10 +40,10 @@ class TimeRange:
 
 
 def parse(start: str, end: str, now: dt.datetime) -> TimeRange:
-    """Return the range between two times as a user writes them. Raises UsageError for an invalid time or range."""
+    """Parse the range between two times. Raises UsageError for an invalid time or range."""
     times = TimeRange(_parse_one(start, now), _parse_one(end, now))
     if times.seconds < 1:
-        raise UsageError(f"{start} is not before {end}", remedy="--from is the earlier time")
+        raise UsageError(f"{start} is not before {end}", remedy="--from must be the earlier time")
     return times
 
 
@@ -57,5 +57,5 @@ def _parse_one(text: str, now: dt.datetime) -> dt.datetime:
         return time.astimezone(dt.UTC) if time.tzinfo else time.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{text!r} is no time", remedy="write now, now-90m, now-7d, or 2026-05-01T12:00 in UTC"
+            f"invalid time {text!r}", remedy="use now, now-90m, now-7d, or 2026-05-01T12:00 in UTC"
         ) from None

@@ -1,4 +1,4 @@
-"""Numbers as Grafana's units show them (grafana/packages/grafana-data/src/valueFormats)."""
+"""Formats numbers in Grafana's units (grafana/packages/grafana-data/src/valueFormats)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 _SUFFIX = "suffix:"
-"""Begins a unit that is a text of the dashboard's own, behind the number."""
+"""The prefix of a custom unit, whose text follows the number."""
 
 _SHORT = (("", 1.0), ("K", 1e3), ("Mil", 1e6), ("Bil", 1e9), ("Tri", 1e12))
 _SI = (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
@@ -23,7 +23,7 @@ _TIME = (
 
 
 def number(value: float, decimals: int | None = None) -> str:
-    """Return a number with this many decimals, as Grafana does, or with up to two depending on its size."""
+    """Return a number with this many decimals or, by default, up to two depending on its size, as Grafana does."""
     if decimals is not None:
         return f"{value:,.{decimals}f}"
     size = abs(value)
@@ -53,7 +53,7 @@ def _scaled(scale: Sequence[tuple[str, float]], behind: str = "") -> Style:
     def style(value: float, decimals: int | None) -> str:
         if scale is _TIME and value == 0:
             return "0 s"
-        # What is smaller than the smallest is in the smallest.
+        # Numbers below the smallest unit use the smallest unit.
         fitting = [step for step in scale if abs(value) >= step[1]]
         name, size = fitting[-1] if fitting else scale[0]
         unit = f"{name}{behind}".strip()
@@ -67,7 +67,7 @@ def _suffixed(suffix: str, factor: float = 1.0) -> Style:
 
 
 def _money(value: float, decimals: int | None) -> str:
-    """Return dollars unabbreviated up to a million: a portfolio's changes are far smaller than its value."""
+    """Return dollars, unabbreviated up to a million, because a portfolio's changes are much smaller than its value."""
     sign, size = "-" if value < 0 else "", abs(value)
     text = number(size, decimals) if size < 1e6 else _scaled(_SHORT)(size, decimals)
     return f"{sign}${text}"

@@ -1,4 +1,4 @@
-"""What a panel shows, from its description and its answer: each kind is a row of `_CHARTS` or `_TEXTS`."""
+"""Converts a panel and its answer to what it shows: each kind of panel is a row of `_CHARTS` or `_TEXTS`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stackctl.snapshot.timerange import TimeRange
 from stackctl.snapshot.units import format_value
 
 COLUMN = 51
-"""Pixels of one of the grid's 24 columns."""
+"""The width of one of the grid's 24 columns in pixels."""
 
 _BINS = 10
 _COLUMNS = 60
@@ -34,7 +34,7 @@ _CALCS: Mapping[str, tuple[str, Callable[[Sequence[float]], float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A text in a colour; `filled` has the colour behind it."""
+    """A coloured text; with `filled`, the colour is its background."""
 
     text: str
     color: str = colors.NEUTRAL
@@ -43,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A value with its name."""
+    """A named value."""
 
     name: str
     value: Cell
@@ -51,7 +51,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A chart with the value and the words that are written below it."""
+    """A chart with the value and the caption below it."""
 
     svg: Markup
     value: Cell | None = None
@@ -60,7 +60,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a table; `mark` is the colour of its curve or part."""
+    """A row of a table; `mark` is the colour of its curve or slice."""
 
     cells: Sequence[Cell]
     mark: str = ""
@@ -68,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with its headings."""
+    """A table with headings."""
 
     headings: Sequence[str]
     rows: Sequence[Row]
@@ -85,7 +85,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a panel shows, in this order; most kinds have one or two of them."""
+    """The content of a panel, in this order; most kinds have one or two of these."""
 
     tiles: Sequence[Tile] = ()
     pictures: Sequence[Picture] = ()
@@ -95,7 +95,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A panel on the page. `message` is said where there is nothing to show; `failed` tells that a query failed."""
+    """A panel on the page. `message` is shown if there is no content; `failed` is whether a query failed."""
 
     panel: Panel
     answer: Answer
@@ -106,7 +106,7 @@ class View:
 
 
 def view(panel: Panel, answer: Answer, times: TimeRange) -> View:
-    """Return the view of a panel. An unknown kind is shown as a table of its newest values."""
+    """Return the view of a panel. Unknown kinds are shown as a table of the newest values."""
     if panel.type == "row":
         return View(panel, answer)
     if answer.failure is not None:
@@ -230,7 +230,7 @@ def _barchart(panel: Panel, answer: Answer, _: TimeRange) -> Content:
 
 
 def _heatmap(panel: Panel, answer: Answer, times: TimeRange) -> Content:
-    """Prometheus' buckets count all that is not above their bound, so a row is a bucket less the one before."""
+    """Return rows from buckets: Prometheus' buckets are cumulative, so a row is a bucket minus the previous one."""
     looks = panel.appearance()
     found = [(_bound(series), series) for series in answer.series]
     buckets = sorted(found, key=lambda pair: pair[0])
@@ -250,7 +250,7 @@ def _heatmap(panel: Panel, answer: Answer, times: TimeRange) -> Content:
 
 
 def _table(panel: Panel, answer: Answer, _: TimeRange) -> Content:
-    """A row for each set of labels, with a value of each query that has it."""
+    """Return a row for each set of labels, with the values of all queries."""
     several = len(panel.targets) > 1
     merged: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
     for series in answer.series:
@@ -288,7 +288,7 @@ def _logs(_: Panel, answer: Answer, __: TimeRange) -> Content:
     for line in answer.lines:
         time = dt.datetime.fromtimestamp(line.timestamp / 1e9, dt.UTC)
         job = line.labels.get("job", "")
-        # The queries put the job before the text, for in Grafana it has no column of its own.
+        # The queries prefix the text with the job, which has no column of its own in Grafana.
         lines.append(
             LogLine(time.strftime("%m-%d %H:%M:%S"), job, line.text.removeprefix(f"{job} "))
         )
@@ -309,7 +309,7 @@ _TEXTS: Mapping[str, Draw] = {"stat": _stat, "table": _table, "logs": _logs}
 
 
 def _finite(answer: Answer) -> Answer:
-    """Leave out what cannot be drawn: NaN, the infinities, and series that have nothing else."""
+    """Remove what cannot be drawn: NaN, infinities, and series without other values."""
     series = [
         replace(one, points=[(at, value) for at, value in one.points if math.isfinite(value)])
         for one in answer.series
@@ -329,7 +329,7 @@ def _formatter(looks: Appearance) -> charts.Format:
 
 
 def _axis(looks: Appearance, values: Sequence[float]) -> charts.Format:
-    """Return a format with as many decimals as an axis over these values needs for different labels."""
+    """Return a format with as many decimals as an axis over these values needs for distinct labels."""
     least, most = min(values, default=0.0), max(values, default=0.0)
     some = [least + part / 6 * (most - least) for part in range(7)]
     for decimals in (0, 1, 2, 3):
@@ -375,7 +375,7 @@ def _averages(series: Series, times: TimeRange) -> list[float]:
 
 
 def _stack(curves: Sequence[Curve]) -> list[Curve]:
-    """Stack each curve on those before it; the highest comes first, so that the others are drawn over it."""
+    """Stack each curve on the previous ones; the highest comes first, so that the others are drawn over it."""
     stacked: list[Curve] = []
     below = [0.0] * len(curves[0].points)
     for curve in curves:
@@ -388,7 +388,7 @@ def _stack(curves: Sequence[Curve]) -> list[Curve]:
 
 
 def _limits(looks: Appearance, curves: Sequence[Curve], times: TimeRange) -> list[Curve]:
-    """Return the thresholds as dashed lines, those near the curves: one far above would make them flat."""
+    """Return thresholds near the curves as dashed lines; a distant one would flatten the curves."""
     if looks.custom.thresholds_style.mode == "off":
         return []
     highest = max(
@@ -430,7 +430,7 @@ def _thresholds(looks: Appearance) -> str:
 
 
 def _named(color: str) -> str:
-    """Return a color's name with a space behind it, nothing for one that only has a number."""
+    """Return a color's name with a trailing space; empty for a color without a name."""
     return "" if color.startswith("#") else f"{color} "
 
 
@@ -446,6 +446,6 @@ def _cell(looks: Appearance, value: str | float | None) -> Cell:
 
 
 def _order(value: str | float | None) -> tuple[float, str]:
-    """Sort numbers as numbers, texts as texts, and what is missing before both."""
+    """Sort numbers as numbers, texts as texts, and missing values before both."""
     number = value if isinstance(value, int | float) and not math.isnan(value) else -math.inf
     return number, value if isinstance(value, str) else ""

@@ -13,7 +13,7 @@ _SLICE_SECONDS = 0.5
 
 
 def sleep(seconds: float) -> None:
-    """Sleep for `seconds`, and no longer than half a second after a signal whose handler raises an exception.
+    """Sleep for `seconds`, or until half a second after a signal whose handler raises an exception.
 
     A signal that arrives between the interpreter's last look at its flag and the system call does not cut
     `time.sleep` short: its handler would run only when the whole time is over.

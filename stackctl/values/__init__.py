@@ -1,1 +1,1 @@
-"""What a value may be: the row type of a setting, and the parsers that validate and normalise its text."""
+"""The type of a setting's row, and the parsers that validate and normalise values."""

@@ -19,7 +19,7 @@ _MILLISECONDS = {
 }
 _NOTATION = re.compile("".join(rf"(?:([0-9]++){unit})?" for unit in _MILLISECONDS))
 _LONGEST = (2**63 - 1) // 1_000_000
-"""Milliseconds that fit into the 64-bit count of nanoseconds of Go's time.Duration."""
+"""The longest duration in milliseconds: Go's time.Duration has 64 bits of nanoseconds."""
 _MOST_DIGITS = len(str(_LONGEST))
 
 
@@ -30,23 +30,23 @@ def parse_duration(text: str) -> float:
     found = _NOTATION.fullmatch(text) if text else None
     if found is None:
         raise ValueError(
-            "a duration such as 90s or 1h30m is expected,"
+            "expected a duration such as 90s or 1h30m,"
             f" with units in the order {', '.join(_MILLISECONDS)}"
         )
     numbers = [(number or "").lstrip("0") or "0" for number in found.groups()]
-    # Python converts no more than some thousand digits, and 64 bits hold far fewer.
+    # Python only converts a few thousand digits, and 64 bits hold far fewer.
     if all(len(number) <= _MOST_DIGITS for number in numbers):
         sizes = _MILLISECONDS.values()
         milliseconds = sum(int(number) * size for number, size in zip(numbers, sizes, strict=True))
         if milliseconds <= _LONGEST:
             return milliseconds / 1000
-    raise ValueError("a duration of at most 292 years is expected")
+    raise ValueError("expected a duration of at most 292 years")
 
 
 def format_duration(seconds: float) -> str:
     """Return a duration as Prometheus prints it, to the millisecond: 90 seconds are 1m30s.
 
-    Years and weeks are used only where nothing remains, as 90d reads better than 12w6d. `seconds` is 0 or more.
+    Years and weeks are only used without a remainder, because 90d is easier to read than 12w6d. `seconds` is 0 or more.
     """
     rest = round(seconds * 1000)
     parts = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing that can be set: `parse` gives the normalised text or raises ValueError with the reason."""
+    """A setting: `parse` returns the normalised text or raises ValueError with the reason."""
 
     name: str
     default: str | None

@@ -17,7 +17,7 @@ def _units(suffix: str) -> dict[str, int]:
 _SPELLINGS = (_units("iB"), _units("B"))
 _PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)")
 _MOST_DIGITS = (2**63 - 10) // 10 * 10
-"""What the digits before or after a decimal point must stay below."""
+"""The limit for the digits before and after the decimal point."""
 _LIMIT = 2**63
 
 
@@ -33,10 +33,10 @@ def parse_size(text: str) -> int:
     parts = _PART.findall(digits)
     units = next((one for one in _SPELLINGS if all(unit in one for _, unit in parts)), None)
     if not parts or units is None or "".join(map("".join, parts)) != digits:
-        raise ValueError("a size such as 50GB or 512MiB is expected")
+        raise ValueError("expected a size such as 50GB or 512MiB")
     total = sum(float(number) * units[unit] for number, unit in parts)
     if total >= _LIMIT or not all(_representable(number) for number, _ in parts):
-        raise ValueError("a size below 8EB is expected")
+        raise ValueError("expected a size below 8EB")
     return int(total)
 
 

@@ -1,4 +1,4 @@
-"""A drill of the alerts themselves: each is sent through the running Alertmanager, firing, then resolved.
+"""A drill of the alerts themselves: each is sent through the running Alertmanager, firing and then resolved.
 
 A drill's alerts have the labels and texts of the real ones, except two labels: `drill` marks them, and each has a
 `cluster` of its own. Inhibition and grouping compare the cluster, so a drill's alerts affect neither real alerts nor
@@ -24,16 +24,16 @@ from stackctl.verify.model import Context
 from stackctl.verify.notifications import Key, deliveries, in_sink, key_of
 
 _LIFETIME = dt.timedelta(minutes=5)
-"""After this the alerts end by themselves, if the drill is killed."""
+"""After this time the alerts end by themselves, in case the drill is killed."""
 _PAUSE = 0.5
 _MARGIN = 5.0
-"""Seconds after a group's longest wait by which its messages have arrived, unexpected ones too."""
+"""Seconds after a group's longest wait within which its messages arrive, including unexpected ones."""
 _LATE = 30.0
-"""Seconds to keep waiting for messages that are missing by then."""
+"""Additional seconds to wait for missing messages."""
 _MARK = re.compile(r"\[drill (\w+)-(\d+)\]")
 
 Stage = Callable[[str], None]
-"""Is told what the drill waits for."""
+"""Called with what the drill is waiting for."""
 
 
 @dataclass(slots=True)
@@ -43,16 +43,16 @@ class Drilled:
     alert: str
     labels: Mapping[str, str]
     receivers: tuple[str, ...] = ()
-    """Alertmanager's choice."""
+    """The receivers that Alertmanager chose."""
     expected: Counter[Key] = field(default_factory=Counter)
-    """What these receivers deliver at this time."""
+    """The messages that these receivers deliver at this time."""
     silenced_by: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class DrillReport:
-    """The drilled alerts, and what is wrong with the real channels, whose messages nobody but people can see."""
+    """The drilled alerts, and the problems of real channels, whose messages only people can see."""
 
     alerts: list[Drilled]
     problems: list[str]
@@ -65,10 +65,10 @@ class DrillReport:
 
 
 async def drill(context: Context, examples: Mapping[str, Example], stage: Stage) -> DrillReport:
-    """Send these alerts, wait for their notifications, end them, and wait for those of their end.
+    """Send these alerts, wait for their notifications, resolve them, and wait for the resolutions.
 
-    Alerts that a silence covers are reported as silenced, and no message is expected. Raises ServiceError where
-    Alertmanager or the sink does not answer.
+    Silenced alerts are reported as such, and no message is expected. Raises ServiceError if Alertmanager or the sink
+    does not respond.
     """
     return await _Drill(context, examples, stage).run()
 
@@ -126,7 +126,7 @@ class _Drill:
         )
 
     async def _end(self) -> None:
-        """End the alerts, even where the drill is cancelled meanwhile."""
+        """End the alerts, even if the drill is cancelled in the meantime."""
         task = asyncio.create_task(self._post(dt.datetime.now(dt.UTC)))
         try:
             await asyncio.shield(task)
@@ -135,7 +135,7 @@ class _Drill:
             raise
 
     async def _route(self) -> None:
-        """Note which receivers Alertmanager has chosen for each alert, and what they deliver now."""
+        """Record the receivers that Alertmanager chose for each alert, and what they deliver now."""
         by_cluster = {one.labels["cluster"]: one for one in self._alerts}
 
         async def ask() -> int:
@@ -147,7 +147,7 @@ class _Drill:
                 drilled.silenced_by = alert.status.silenced_by
                 if not drilled.silenced_by:
                     drilled.expected = deliveries(drilled.receivers, self._began)
-            # Its API shows an alert as unprocessed until its silences are known.
+            # The API reports an alert as unprocessed until its silences are known.
             return sum(one.status.state != "unprocessed" for one in own)
 
         seen = await until(
@@ -159,7 +159,7 @@ class _Drill:
                     one.problems.append("Alertmanager does not list it")
 
     async def _expect(self, status: str, timer: Timer) -> list[str]:
-        """Wait for the messages of one half of the drill and note each alert's problems; return the real channels'."""
+        """Wait for messages with this status, record each alert's problems, and return those of real channels."""
         route = await self._context.alertmanager.route()
         waits = [route_seconds(route, timer, one.labels) for one in self._alerts]
         settling = max(max(one) for one in waits) + _MARGIN
@@ -202,7 +202,7 @@ class _Drill:
         ]
 
     async def _messages(self, status: str) -> list[Counter[Key]]:
-        """Return what the sink received of each alert with this status."""
+        """Return the messages that the sink received for each alert with this status."""
         found: list[Counter[Key]] = [Counter() for _ in self._alerts]
         sink = self._context.sink
         for message in await sink.messages(after=self._after) if sink else ():
@@ -212,7 +212,7 @@ class _Drill:
         return found
 
     def _numbers(self, message: Message) -> set[int]:
-        """Return the numbers of this drill's alerts that a message is about."""
+        """Return the numbers of this drill's alerts in a message."""
         marks = _MARK.findall(f"{message.title}\n{message.text}")
         return {int(number) for drill, number in marks if drill == self._id}
 

@@ -342,7 +342,7 @@ CHECKS = (
     ),
     Check(
         "prometheus.alertmanager",
-        "Prometheus sends alerts to Alertmanager",
+        "Prometheus sends to Alertmanager",
         "beyond the plan",
         "prometheus",
         _alertmanager_known,

@@ -120,7 +120,7 @@ async def require_ours(
 
 
 async def beside(condition: Coroutine[Any, Any, None], work: Coroutine[Any, Any, T]) -> T:
-    """Return what some work comes to. A condition is examined beside it: where that raises, the work ends at once."""
+    """Return the result of `work`. `condition` runs concurrently; if it raises, the work is cancelled at once."""
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(condition)

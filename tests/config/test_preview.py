@@ -76,13 +76,13 @@ def test_e_mails_are_written_as_a_page_and_only_where_there_are_any(tmp_path: Pa
     done = stackctl("alerts", "preview", "NoActiveUsers", "--channel", "slack", "--html", str(none))
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "sends no e-mail" in done.stderr
+    assert "sends no e-mails" in done.stderr
     assert not none.exists()
 
 
 def test_an_alert_that_notifies_nobody_says_so() -> None:
     done = stackctl("alerts", "preview", "InhibitorCause")
-    assert "InhibitorCause sends no message." in done.stdout, done.stderr
+    assert "InhibitorCause sends no messages." in done.stdout, done.stderr
 
 
 def test_the_watchdog_calls_the_dead_mans_switch() -> None:

@@ -30,11 +30,11 @@ FOUND = {
     "applications.metrics": ("rust-core-engine does not expose trade_execution_duration_seconds",),
     "applications.types": (
         "python-ai-service exposes as a gauge what must be a counter: http_requests_total, ai_analysis_total,",
-        "python-ai-service's gauge orders_open_total has the name of a counter",
+        "python-ai-service's gauge orders_open_total is named like a counter",
     ),
     "applications.buckets": (
         "ai_analysis_duration_seconds of python-ai-service ends at 1 s,"
-        " so that AIServiceCriticalSlow (above 10 s) can never fire",
+        " so AIServiceCriticalSlow (above 10 s) can never fire",
     ),
     "applications.labels": ("http_requests_total of python-ai-service has 30",),
     "applications.content-type": (

@@ -181,7 +181,7 @@ def test_doctor_says_what_is_missing_on_the_network(call: Call, running: str) ->
     missing = call("doctor", "--format", "json", "--attach", "no-such-network")
     assert (missing.returncode, missing.stderr) == (1, "")
     failures = [one for one in json.loads(missing.stdout) if one["level"] == "failure"]
-    assert [one["message"] for one in failures] == ["there is no network 'no-such-network'"]
+    assert [one["message"] for one in failures] == ["network 'no-such-network'"]
 
 
 def test_a_running_bot_core_is_watched_by_its_own_names(call: Call, running: str) -> None:
@@ -324,7 +324,7 @@ def test_what_does_not_go_together_is_one_line(
         (("up", "--app-file", str(broken)), 1, "docker compose config failed"),
         (("up", "--app-file", str(tmp_path / "none.yml")), 2, "does not exist"),
         (("up", "--demo", "--attach", "x"), 2, "replace bot-core"),
-        (("up", "--attach", "no network"), 1, "there is no network 'no network'"),
+        (("up", "--attach", "no network"), 1, "network 'no network'"),
     ):
         done = call(*arguments, STACKCTL_APP_FILES="")
         assert (done.returncode, done.stdout) == (code, "")

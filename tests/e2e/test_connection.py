@@ -99,14 +99,14 @@ def test_an_address_that_was_taken_meanwhile_is_told_and_had_again_by_heal(
     before = place()
     journal = Journal(open_state(NAME))
     with (
-        pytest.raises(EngineError, match="taken by another container on the network") as caught,
+        pytest.raises(EngineError, match="in use by another container on the network") as caught,
         injected(Engine(NAME), journal, FAULTS["disconnect"], "redis"),
     ):
         start(f"{NAME}-other", "--network", NETWORK, "--ip", IPV4)
     assert "docker network inspect" in (caught.value.remedy or "")
     refused = call("heal")
     assert refused.returncode == 1
-    assert refused.stderr.count("taken by another container") == 1
+    assert refused.stderr.count("in use by another container") == 1
     assert [one.kind for one in journal.open_faults()] == ["disconnect"]
     docker("rm", "--force", f"{NAME}-other")
     assert "recovered: disconnect of redis" in call("heal").stdout

@@ -163,7 +163,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
     docker("rmi", "--force", other)
     checked = laptop.run("images", "lock", "--check")
     assert (checked.returncode, checked.stderr.count("\n")) == (1, 1)
-    assert checked.stderr.startswith(f"not here: {reference}@sha256:")
+    assert checked.stderr.startswith(f"missing image: {reference}@sha256:")
     docker("pull", "--quiet", reference)
 
     lock = lockfile.read(tmp_path / "stackctl.lock")
@@ -208,9 +208,7 @@ def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: st
         found = resolved("auto")
         assert (found.name, image_id(built)) == ("upstream", None)
         assert found.pins == {built: "stackctl/demo:local"}
-        assert found.reason == (
-            "the demo's image cannot be built: using stackctl/demo:local in its place"
-        )
+        assert found.reason == ("cannot build the demo's image: using stackctl/demo:local instead")
         with pytest.raises(EngineError, match=rf"cannot be built: .*{base}: not found") as caught:
             resolved("upstream")
         assert "\n" not in caught.value.line
@@ -246,7 +244,7 @@ def test_up_refuses_an_image_that_is_not_the_locked_one_before_it_starts_anythin
     make(reference, b"another version")
     line = error_line(laptop.run("up", "--images", "upstream"), 1)
     assert line.startswith(f"stackctl: {reference} is ")
-    assert line.endswith("in stackctl.lock; `stackctl images lock` records what is here")
+    assert line.endswith("in stackctl.lock; update the lock with `stackctl images lock`")
     checked = laptop.run("images", "lock", "--check")
     assert (checked.returncode, checked.stderr.count(reference)) == (1, 1)
     assert docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={PROJECT}") == ""
@@ -362,7 +360,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(laptop: Laptop) -> None:
     try:
         command = ("images", "save", "--set", "upstream", "disk/team.bundle")
         line = error_line(laptop.run(*command), 1)
-        assert line.startswith("stackctl: disk/team.bundle cannot be written: No space left")
+        assert line.startswith("stackctl: cannot write disk/team.bundle: No space left")
         assert list(disk.iterdir()) == []
         size = f"remount,size={5 * LARGE}"
         subprocess.run(["mount", "-o", size, str(disk)], check=True)

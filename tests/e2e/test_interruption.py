@@ -34,7 +34,7 @@ POINTS = [
     (("down",), "stopping", 0.3, TERM),
     (("chaos", "stop", "kong", "--for", "10m"), "Ctrl-C to recover", 0.0, KILL),
     (("backup", "FILE"), "copying", 0.7, KILL),
-    (("backup", "FILE"), "packing", 0.0, TERM),
+    (("backup", "FILE"), "compressing", 0.0, TERM),
 ]
 """Command, what it has just said, seconds after that, and the signal."""
 

@@ -45,7 +45,7 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
     done = stack.run("up")
     assert done.returncode == 0, done.stderr
     assert "nothing to change" in done.stdout
-    assert "keeping the local image set" in done.stderr
+    assert "still using the local image set" in done.stderr
     assert containers() == before
 
 
@@ -139,7 +139,7 @@ def test_a_channel_that_refuses_fails_its_check(stack: Stack) -> None:
     assert done.returncode == 1
     said = " ".join(done.stdout.split())
     assert "slack #critical-alerts was not notified when it fired" in said
-    assert "email [CRITICAL] was not told" not in said
+    assert "email [CRITICAL] to team@bot-core.io was not notified" not in said
 
 
 @pytest.mark.core

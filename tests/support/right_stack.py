@@ -333,7 +333,7 @@ async def run_in(context: Context, checks: tuple[Check, ...], timeout: float = 0
 
 
 class _Direct(httpx.AsyncBaseTransport):
-    """Gives the answers of a server without the way over its socket, which costs more than all checks."""
+    """Return the answers of a server without the way over its socket, which costs more than all checks."""
 
     def __init__(self, server: Server) -> None:
         self._server = server

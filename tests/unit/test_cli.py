@@ -136,7 +136,7 @@ def test_what_an_encoding_has_not_does_not_stop_a_command() -> None:
 
 def test_an_unknown_service_names_the_nearest() -> None:
     line = one_line(run_here("logs", "rust-core"), 2)
-    assert line == "stackctl: there is no service 'rust-core'; did you mean rust-core-engine?"
+    assert line == "stackctl: unknown service 'rust-core'; did you mean rust-core-engine?"
 
 
 def test_an_unknown_check_names_the_nearest() -> None:

@@ -28,26 +28,26 @@ def load() -> ModuleType:
 
 
 wording = load()
-RULES = wording.read_rules()
-FIRST = RULES.phrases[0]
+PHRASES = wording.read_phrases()
+FIRST = PHRASES[0]
 
 
-@pytest.mark.parametrize("phrase", RULES.phrases, ids=lambda phrase: phrase.example)
+@pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.example)
 def test_a_phrase_is_found_and_its_replacement_is_not(phrase: Any) -> None:
     assert phrase.pattern.search(phrase.example)
-    assert list(wording.found(phrase.write, RULES.phrases)) == []
+    assert list(wording.found(phrase.write, PHRASES)) == []
 
 
 def test_a_phrase_is_found_across_the_lines_of_a_comment() -> None:
-    phrase = next(one for one in RULES.phrases if " place " in one.example)
+    phrase = next(one for one in PHRASES if " place " in one.example)
     first, second = phrase.example.split(" place ")
     text = f"# {first}\n  # place {second}.\n"
-    ((line, hit, write),) = wording.found(text, RULES.phrases)
+    ((line, hit, write),) = wording.found(text, PHRASES)
     assert (line, hit.split("# ")[1], write) == (1, "place of", phrase.write)
 
 
 def test_there_is_no_setting_is_plain_english() -> None:
-    assert list(wording.found("If there is no setting, the default counts.", RULES.phrases)) == []
+    assert list(wording.found("If there is no setting, the default counts.", PHRASES)) == []
 
 
 @pytest.fixture
@@ -74,12 +74,3 @@ def test_hits_are_listed_by_file_and_line(
     assert wording.main() == 1
     hit = FIRST.pattern.search(FIRST.example)[0]
     assert capsys.readouterr().out == f"docs/guide.md:2: {hit!r}: write {FIRST.write}\n"
-
-
-def test_files_that_are_not_yet_clean_are_left_out(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    track(repository, "old/notes.md", FIRST.example.encode())
-    rules = wording.Rules(RULES.phrases, ("^old/",))
-    monkeypatch.setattr(wording, "read_rules", lambda: rules)
-    assert wording.main() == 0

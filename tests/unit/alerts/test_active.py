@@ -129,8 +129,14 @@ def test_rules_are_counted_by_group() -> None:
     ("arguments", "says"),
     [
         (["silence", "add", "A", "--for", "87601h"], "is longer than 10y"),
-        (["silence", "add", "A", "--for", f"{'9' * 18}h"], "at most 292 years is expected"),
-        (["silence", "add", "A", "--for", f"{'9' * 5000}h"], "at most 292 years is expected"),
+        (
+            ["silence", "add", "A", "--for", f"{'9' * 18}h"],
+            "expected a duration of at most 292 years",
+        ),
+        (
+            ["silence", "add", "A", "--for", f"{'9' * 5000}h"],
+            "expected a duration of at most 292 years",
+        ),
         (["silence", "A", "--for", "1h"], "has no command 'A'"),
         (["--format", "json", "rules"], "--format before 'rules' applies to active alerts"),
     ],

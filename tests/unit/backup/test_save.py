@@ -88,7 +88,7 @@ def test_a_backup_of_a_stack_that_is_down_names_the_images_of_its_set(
         ("loki_data", "stackctl/loki:local")
     ]
     assert len(notes) == 3
-    assert "bot-core_grafana_data is not there" in notes[0]
+    assert "bot-core_grafana_data does not exist" in notes[0]
 
 
 def test_no_data_is_said_before_anything_is_stopped(
@@ -105,7 +105,7 @@ def test_a_service_that_cannot_be_at_rest_is_refused_before_anything_is_stopped(
 ) -> None:
     docker.volumes = dict.fromkeys(NAMES.values(), LOKI)
     stack.engine.states["loki"] = container("loki", status=status)
-    with pytest.raises(StackctlError, match=f"loki is {status}"):
+    with pytest.raises(StackctlError, match=f"loki while it is {status}"):
         save.save(stack.project, tmp_path / "b.tar.gz", force=False, observer=SILENT)
     assert stack.engine.done == []
 

@@ -115,18 +115,18 @@ def test_a_line_of_the_file_reads_as_what_was_written(value: str) -> None:
 @pytest.mark.parametrize(
     ("name", "doubt", "remedy"),
     [
-        ("PROMETHEUS_PROT", "is no setting", "did you mean PROMETHEUS_PORT?"),
-        ("GRAFANA_PASWORD", "is no setting", "did you mean GRAFANA_PASSWORD?"),
-        ("grafana_port", "is no setting", "did you mean GRAFANA_PORT?"),
-        ("Loki_Prot", "is no setting", "did you mean LOKI_PORT?"),
-        ("stackctl_something", "is no setting", "`stackctl config` lists them"),
+        ("PROMETHEUS_PROT", "unknown setting {name} (.env:2)", "did you mean PROMETHEUS_PORT?"),
+        ("GRAFANA_PASWORD", "unknown setting {name} (.env:2)", "did you mean GRAFANA_PASSWORD?"),
+        ("grafana_port", "unknown setting {name} (.env:2)", "did you mean GRAFANA_PORT?"),
+        ("Loki_Prot", "unknown setting {name} (.env:2)", "did you mean LOKI_PORT?"),
+        ("stackctl_something", "unknown setting {name} (.env:2)", "see `stackctl config`"),
         (
             "DOCKER_CONTENT_TRUST",
-            "has no effect on stackctl",
+            "{name} (.env:2) has no effect on stackctl",
             "`stackctl images lock` pins every image to its digest",
         ),
-        ("STACKCTL_SOMETHING_ELSE", "is no setting", "`stackctl config` lists them"),
-        ("STACKCTL_STATE_DIR", "has no effect there", "set it in the environment"),
+        ("STACKCTL_SOMETHING_ELSE", "unknown setting {name} (.env:2)", "see `stackctl config`"),
+        ("STACKCTL_STATE_DIR", "{name} has no effect in .env:2", "set it in the environment"),
     ],
 )
 def test_a_slip_is_told_with_its_line_by_config_and_doctor(
@@ -135,9 +135,9 @@ def test_a_slip_is_told_with_its_line_by_config_and_doctor(
     (tmp_path / ".env").write_text(f"LOKI_PORT=4100\n{name}=1\n")
     done = run_here("config")
     assert done.returncode == 0
-    assert done.stderr == f"stackctl: {name} (.env:2) {doubt}; {remedy}\n"
+    assert done.stderr == f"stackctl: {doubt.format(name=name)}; {remedy}\n"
     (finding,) = preflight._names(load_settings(environ={}))
-    assert (finding.level, finding.message) == ("warning", f"{name} (.env:2) {doubt}")
+    assert (finding.level, finding.message) == ("warning", doubt.format(name=name))
     assert finding.remedy == remedy
 
 

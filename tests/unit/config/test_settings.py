@@ -45,7 +45,7 @@ def test_project_name_comes_from_flag_then_environment_then_default() -> None:
 
 @pytest.mark.parametrize("name", ["a" * 64, "Upper", "-x", "with space", "ä"])
 def test_a_project_name_that_compose_refuses_is_refused_here(name: str) -> None:
-    with pytest.raises(UsageError, match="not one that Compose takes") as caught:
+    with pytest.raises(UsageError, match="invalid project name") as caught:
         load(project=name, environ={})
     assert caught.value.exit_code == 2
 
@@ -90,7 +90,7 @@ def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load(env_file=tmp_path, environ={})
     assert caught.value.line == (
-        f"{tmp_path} cannot be read: Is a directory; make it a readable UTF-8 text file"
+        f"cannot read {tmp_path}: Is a directory; make it a readable UTF-8 text file"
     )
 
 
@@ -107,7 +107,7 @@ def test_a_value_without_an_end_is_refused_in_a_short_line(values: dict[str, str
     (name,) = values
     with pytest.raises(UsageError) as caught:
         load(environ=values)
-    assert caught.value.line.startswith(name)
+    assert caught.value.line.startswith(f"invalid {name}")
     assert len(caught.value.line) < 300
     assert "sys." not in caught.value.line
 
@@ -126,7 +126,7 @@ def test_what_is_no_port_is_refused(value: str) -> None:
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_bytes(b"A=\xff\xfe\n")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot read"):
         load(env_file=file, environ={})
 
 
@@ -209,7 +209,7 @@ def test_every_secret_can_be_given_by_its_file_and_nothing_else() -> None:
 def test_a_secrets_file_that_others_can_read_is_odd(tmp_path: Path) -> None:
     path = secret_file(tmp_path, mode=0o644)
     found = load(environ={"GRAFANA_PASSWORD_FILE": str(path)})
-    said = f"{path}, which has GRAFANA_PASSWORD, can be read by others"
+    said = f"other users can read {path}, which contains GRAFANA_PASSWORD"
     assert found.doubts() == [(said, f"chmod 600 {path}")]
 
 
@@ -218,10 +218,10 @@ def test_a_secrets_file_that_others_can_read_is_odd(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
-        (b"\xff", "is no UTF-8 text"),
-        (b"hush-hush\nhush-hush", "it has a control character"),
+        (b"\xff", "is not UTF-8 text"),
+        (b"hush-hush\nhush-hush", "control characters are not allowed"),
         (b"hush-hush" * 10_000, "is longer than 65536 bytes"),
-        (None, "cannot be read: No such file"),
+        (None, "(environment): No such file"),
     ],
 )
 def test_a_secrets_file_that_has_none_is_told_without_showing_it(

@@ -199,7 +199,7 @@ def test_what_cannot_be_brought_up_to_date_is_one_line_and_stays(
         (tmp_path / ".env").write_bytes(content)
     done = run_here("init", "--force")
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(r"stackctl: \.env cannot be read: .+; make it .+\n", done.stderr)
+    assert re.fullmatch(r"stackctl: cannot read \.env: .+; make it .+\n", done.stderr)
     assert not (tmp_path / "stackctl.override.yml").exists()
 
 

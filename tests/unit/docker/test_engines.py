@@ -148,7 +148,7 @@ def test_docker_desktops_pipe_is_refused_with_the_way_round(
     found = engine("docker-desktop-windows", tmp_path, monkeypatch)
     with pytest.raises(UsageError) as caught:
         _ = found.endpoint
-    assert "the Docker context 'desktop-linux' is a named pipe" in caught.value.message
+    assert "Docker context 'desktop-linux' is a Windows named pipe" in caught.value.message
     assert "WSL 2" in (caught.value.remedy or "")
 
 
@@ -209,7 +209,7 @@ def test_a_daemon_that_does_not_say_what_it_is_is_an_error(
 ) -> None:
     found = engine("rootful", tmp_path, monkeypatch)
     (tmp_path / "bin" / "info.json").write_text('{"ServerVersion": "", "ServerErrors": ["gone"]}')
-    with pytest.raises(EngineError, match="gives no version"):
+    with pytest.raises(EngineError, match="does not report its version"):
         found.info()
 
 
@@ -293,7 +293,7 @@ def test_docker_host_wins_over_the_context_and_no_docker_command_is_the_default(
 ) -> None:
     engine("colima", tmp_path, monkeypatch)
     assert str(reached()) == "unix:///Users/user/.colima/default/docker.sock"
-    assert reached().origin == "the Docker context 'colima'"
+    assert reached().origin == "Docker context 'colima'"
     monkeypatch.setenv("DOCKER_HOST", "ssh://box")
     assert reached() == Endpoint("ssh", host="box", origin="DOCKER_HOST")
     monkeypatch.delenv("DOCKER_HOST")
@@ -327,7 +327,7 @@ def test_the_command_is_asked_only_where_a_context_may_be_in_use(
         (folder / "config.json").write_text(config)
     if asked:
         assert known() is None
-        assert reached().origin == "the Docker context 'colima'"
+        assert reached().origin == "Docker context 'colima'"
     else:
         assert known() == reached() == DEFAULT
 
@@ -363,13 +363,13 @@ def test_a_context_that_is_not_there_is_one_line(
         (
             "tcp://192.0.2.7:2375",
             "Cannot connect to the Docker daemon at tcp://192.0.2.7:2375. Is the docker daemon running?",
-            "no engine answers at tcp://192.0.2.7 (DOCKER_HOST): Cannot connect to the Docker daemon",
+            "cannot reach the engine at tcp://192.0.2.7 (DOCKER_HOST): Cannot connect to the Docker daemon",
         ),
         (
             "ssh://box.example",
             'error during connect: Get "http://docker.example.com/v1.50/info": command [ssh box.example] has'
             " exited with exit status 255, stderr=ssh: Could not resolve hostname box.example",
-            "no engine answers at ssh://box.example (DOCKER_HOST): ssh: Could not resolve hostname",
+            "cannot reach the engine at ssh://box.example (DOCKER_HOST): ssh: Could not resolve hostname",
         ),
         (
             "unix:///var/run/docker.sock",
@@ -454,25 +454,25 @@ def test_only_what_certainly_did_not_begin_is_a_refusal(
         (
             "failed to create network x: Error response from daemon: all predefined address pools have been"
             " fully subnetted",
-            "Docker has no range of addresses left for another network",
+            "Docker has no address range left for another network",
             "docker network prune",
         ),
         (
             "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to"
             " the network",
-            "Docker has no range of addresses left for another network",
+            "Docker has no address range left for another network",
             "default-address-pools",
         ),
         (
             "Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime"
             " create failed: runc create failed: unable to start container process: error during container init:"
             " error setting rlimits for ready process: error setting rlimit type 7: operation not permitted",
-            "the engine may not let a container open as many files",
+            "the engine's limit for open files is lower",
             "LimitNOFILE",
         ),
         (
             "no matching manifest for linux/arm64/v8 in the manifest list entries",
-            "there is no such image for this engine's platform: no matching manifest for linux/arm64/v8",
+            "the image does not exist for this engine's platform: no matching manifest for linux/arm64/v8",
             "stackctl.override.yml",
         ),
     ],
@@ -489,7 +489,7 @@ def test_what_the_engine_lacks_has_a_remedy(
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("Error response from daemon: network n not found", "there is no network 'n'"),
+        ("Error response from daemon: network n not found", "network 'n' does not exist"),
         (
             "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.",
             "the Docker daemon is not running",

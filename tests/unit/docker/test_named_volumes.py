@@ -88,7 +88,7 @@ def test_an_engine_that_never_answers_is_an_error(
 ) -> None:
     monkeypatch.setattr(named_volumes, "_ANSWER_SECONDS", 0.05)
     fake_command("exec sleep 600")
-    with pytest.raises(EngineError, match="docker volume: the engine does not answer"):
+    with pytest.raises(EngineError, match="docker volume: the engine does not respond"):
         named_volumes.create("v", {})
 
 

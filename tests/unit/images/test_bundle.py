@@ -147,7 +147,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_file(tmp_path: Path) -> None:
         bundle.writing(tmp_path / "team.bundle", MANIFEST),
     ):
         raise OSError(28, "No space left on device")
-    assert "with room for the images" in (caught.value.remedy or "")
+    assert "enough space for the images" in (caught.value.remedy or "")
     assert not list(tmp_path.iterdir())
 
 
@@ -207,7 +207,7 @@ def test_the_format_before_is_refused_with_the_remedy(tmp_path: Path) -> None:
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
         bundle.add(tar, "bundle.json", json.dumps({"format": 1, "stackctl": "0.1"}).encode())
     error = refusal(path)
-    assert error.message.endswith(f"has format 1, and this is stackctl {__version__} with format 2")
+    assert error.message.endswith(f"has format 1, but stackctl {__version__} requires format 2")
     assert error.remedy == "save it again with `stackctl images save`"
 
 
@@ -252,5 +252,5 @@ def test_of_a_bomb_no_more_than_the_beginning_is_unpacked(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["nowhere", ".", "pipe"])
 def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageError, match="cannot be read"), bundle.reading(tmp_path / name):
+    with pytest.raises(UsageError, match="cannot read"), bundle.reading(tmp_path / name):
         pass

@@ -126,7 +126,7 @@ def test_the_settings_say_where_bot_core_is() -> None:
         ("RUST_CORE_ENGINE_TARGET", "http://engine", "HOST[:PORT][/PATH]"),
         ("RUST_CORE_ENGINE_TARGET", "engine:70000", "1 to 65535"),
         ("RUST_CORE_ENGINE_TARGET", "engine:9000/a b", "HOST[:PORT][/PATH]"),
-        ("REDIS_TARGET", "cache:6379/metrics", "takes no path"),
+        ("REDIS_TARGET", "cache:6379/metrics", "a path is not allowed"),
         ("RUST_CORE_ENGINE_HEALTH", "healthz", "a path such as"),
         ("STACKCTL_ATTACH", "a b", "name of a Docker network"),
     ],
@@ -523,7 +523,7 @@ def test_what_bot_cores_files_started_is_asked_from_prometheus(
 def test_doctor_finds_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     class Nowhere(MemoryEngine):
         def neighbours(self, network: str) -> list[Neighbour]:
-            raise EngineError(f"there is no network {network!r}", remedy="start it")
+            raise EngineError(f"network {network!r} does not exist", remedy="start it")
 
     monkeypatch.setattr(Project, "engine", lambda *_: Nowhere())
     fine = Finding("docker", "ok", "26.1")
@@ -533,7 +533,7 @@ def test_doctor_finds_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatc
     assert [(one["subject"], one["message"]) for one in json.loads(done.stdout)] == [
         ("docker", "26.1"),
         ("containers", "cAdvisor can read them"),
-        ("bot-core", "there is no network 'net'"),
+        ("bot-core", "network 'net' does not exist"),
     ]
 
 

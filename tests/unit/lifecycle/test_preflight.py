@@ -262,7 +262,7 @@ MAIL = {
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"PORT": "25", "TLS": "implicit"}, "encrypts from the first byte on port 465 only"),
+        ({"PORT": "25", "TLS": "implicit"}, "only encrypts from the first byte on port 465"),
         ({"PORT": "465", "TLS": "starttls"}, "always encrypts from the first byte on that port"),
         ({"PORT": "465", "TLS": "none"}, "always encrypts from the first byte on that port"),
         ({"TLS": "none", "USERNAME": "u", "PASSWORD": "p"}, "would be sent unencrypted"),

@@ -978,4 +978,4 @@ def test_a_name_that_looks_like_a_setting_is_told(stage: Stage) -> None:
     Path(".env").write_text("grafana_port=4000\n")
     stage.project = open_project(name=None, env_file=None)
     stage.up()
-    assert "grafana_port (.env:1) is no setting; did you mean GRAFANA_PORT?" in stage.told
+    assert "unknown setting grafana_port (.env:1); did you mean GRAFANA_PORT?" in stage.told

@@ -274,10 +274,10 @@ def test_an_engine_that_never_answers_ends_the_wait(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr("stackctl.docker.command.ANSWER_SECONDS", 0.05)
     waiting = readiness.wait([], Engine("p"), at("x:9"), timeout=1, changed=lambda _: None)
-    with pytest.raises(EngineError, match="does not answer within") as caught:
+    with pytest.raises(EngineError, match="did not respond within") as caught:
         asyncio.run(waiting)
     assert caught.value.remedy
-    with pytest.raises(EngineError, match="does not answer within"):
+    with pytest.raises(EngineError, match="did not respond within"):
         Engine("p").info()
 
 

@@ -41,9 +41,9 @@ def test_an_unknown_dashboard_names_the_nearest() -> None:
 
 
 def test_a_dashboard_that_was_not_rendered_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StackctlError, match="ai-analysis is not rendered") as caught:
+    with pytest.raises(StackctlError, match="ai-analysis was not rendered") as caught:
         dashboard.load("ai-analysis", tmp_path)
-    assert caught.value.remedy == "stackctl up renders all whose services are there"
+    assert caught.value.remedy == "`stackctl up` renders the dashboards of all monitored services"
 
 
 @pytest.mark.parametrize("name", paths.dashboards())

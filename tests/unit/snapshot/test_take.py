@@ -141,7 +141,7 @@ def test_the_dashboard_is_the_one_that_was_rendered(
     rendered = Session("bot-core", None).project.state.dashboards
     rendered.mkdir(parents=True)
     told = run(found, "business-metrics", "-o", "out.html")
-    assert "business-metrics is not rendered" in str(told.exception)
+    assert "business-metrics was not rendered" in str(told.exception)
     (rendered / "business-metrics.json").write_text(
         json.dumps({"uid": "business-metrics", "title": "B", "panels": [panel("stat")]})
     )
@@ -177,6 +177,6 @@ def test_without_prometheus_there_is_no_page(run: Callable[..., Any], tmp_path: 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     shot = Snapshot("bot-core", board(), HOUR, [])
-    with pytest.raises(Exception, match=r"cannot be written") as caught:
+    with pytest.raises(Exception, match=r"cannot write") as caught:
         shot.write(tmp_path / "file" / "out.html")
-    assert getattr(caught.value, "remedy", "") == "choose another place with -o"
+    assert getattr(caught.value, "remedy", "") == "choose another path with -o"

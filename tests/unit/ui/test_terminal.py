@@ -151,7 +151,7 @@ def expect(patch: pytest.MonkeyPatch) -> str:
     return (
         "0.0 s fault injected1.0 s pending in Prometheus2.0 s firing in Prometheus"
         "to pending: 1.0 s (configured 0 to 25 s)to firing: 1.0 s (configured 0 to 15 s)"
-        "ServiceDown of redis fired and is resolved."
+        "ServiceDown of redis fired and was resolved."
     )
 
 
@@ -219,7 +219,7 @@ def test_a_load_leaves_its_figures_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         port = server.url.rpartition(":")[2]
         screen = on_terminal("load", "-n", "3", "-c", "1", env={"RUST_CORE_ENGINE_PORT": port})
     assert screen.code == 0, screen.lines
-    assert screen.lines[0].startswith(f"3 requests to {server.url}/api/health, 1 at once, in ")
+    assert screen.lines[0].startswith(f"3 requests to {server.url}/api/health, 1 at a time, in ")
     assert screen.lines[1].startswith("requests/s")
 
 

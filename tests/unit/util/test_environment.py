@@ -136,4 +136,4 @@ def test_a_secrets_file_of_a_user_without_a_home_is_told(monkeypatch: pytest.Mon
     monkeypatch.setenv("GRAFANA_PASSWORD_FILE", "~nobody-by-this-name/password")
     done = run_here("urls")
     assert done.returncode == 2
-    assert "GRAFANA_PASSWORD: ~nobody-by-this-name/password" in done.stderr
+    assert "GRAFANA_PASSWORD: cannot read ~nobody-by-this-name/password" in done.stderr

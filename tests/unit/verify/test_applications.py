@@ -157,23 +157,23 @@ MISTAKES: dict[str, tuple[str, Callable[[Stack], None], str, str]] = {
         f"{PYTHON} exposes as a summary what must be a histogram: ai_confidence_score",
         "Histogram, not Summary",
     ),
-    "a gauge has the name of a counter": (
+    "a gauge is named like a counter": (
         "types",
         add(NODE, "# TYPE carts_open_total gauge\ncarts_open_total 3\n"),
-        f"{NODE}'s gauge carts_open_total has the name of a counter",
+        f"{NODE}'s gauge carts_open_total is named like a counter",
         f"{NODE}: rename carts_open_total, without _total",
     ),
-    "a counter has the name of a gauge": (
+    "a counter is named like a gauge": (
         "types",
         add(RUST, "# TYPE orders counter\norders 3\n"),
-        f"{RUST}'s counter orders has the name of a gauge",
+        f"{RUST}'s counter orders is named like a gauge",
         f"{RUST}: rename orders to orders_total",
     ),
     "buckets end below a limit": (
         "buckets",
         ends_at(PYTHON, "ai_analysis_duration_seconds", "7.5"),
         f"ai_analysis_duration_seconds of {PYTHON} ends at 7.5 s,"
-        " so that AIServiceCriticalSlow (above 10 s) can never fire",
+        " so AIServiceCriticalSlow (above 10 s) can never fire",
         "Histogram(…, buckets=(…, 10, 20))",
     ),
     "buckets end at a limit": (
@@ -185,14 +185,14 @@ MISTAKES: dict[str, tuple[str, Callable[[Stack], None], str, str]] = {
     "no finite bucket": (
         "buckets",
         change(RUST, r'^websocket_message_duration_seconds_bucket\{le="[\d.]+"\} .*\n', ""),
-        "has no finite bucket, so that WebSocketMessagesSlow (above 0.5 s) can never fire",
-        "buckets with 0.5, 1.0 among them",
+        "has no finite bucket, so WebSocketMessagesSlow (above 0.5 s) can never fire",
+        "add buckets at 0.5, 1.0",
     ),
     "a bucket that is not a number": (
         "buckets",
         change(RUST, r'^(websocket_message_duration_seconds_bucket\{le=)"[\d.]+"', r'\1"x"'),
         "has no finite bucket",
-        "buckets with 0.5, 1.0 among them",
+        "add buckets at 0.5, 1.0",
     ),
     "no bucket that a rule reads": (
         "buckets",

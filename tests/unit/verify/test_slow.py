@@ -309,7 +309,7 @@ WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
     "a message that comes twice": (
         "notifications.critical-ai",
         lambda f: f.extra.append(AI),
-        "slack #ai-alerts was told 2 times when it fired",
+        "slack #ai-alerts was notified 2 times when it fired",
     ),
     "a mail to somebody else": (
         "notifications.critical-infrastructure",
