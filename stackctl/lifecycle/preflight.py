@@ -187,7 +187,7 @@ def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterato
             "engine",
             "warning",
             f"Podman does not implement all of Docker's API: {_PODMAN_LACKS}",
-            "use Docker Engine for full support; the README lists what was tested with Podman",
+            "use Docker Engine for full support; docs/ENGINES.md lists what was tested with Podman",
         )
     if info.selinux:
         yield Finding(
