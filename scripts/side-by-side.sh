@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 readonly POLL_SECONDS=0.5
-readonly NEWS_SECONDS=120 # between two lines about a lane that goes on
+readonly NEWS_SECONDS=120 # between two lines about a lane that still runs
 readonly LAST_LINES=20
 
 jobs=2
@@ -22,6 +22,7 @@ fi
 readonly lanes=("$@")
 logs=$(mktemp -d)
 readonly logs
+trap 'rm -rf "$logs"' EXIT
 
 log_of() { printf '%s/%s.log\n' "$logs" "$1"; }
 
@@ -44,7 +45,6 @@ interrupt() {
   done
   # Each takes down what it has started.
   wait || true
-  rm -rf "$logs"
   exit 130
 }
 trap interrupt INT TERM HUP
@@ -60,12 +60,12 @@ start() {
   running=$((running + 1))
 }
 
-# Shows a lane that has ended, or once in a while the last line of one that goes on.
+# Shows a lane that has ended, or from time to time the last line of one that still runs.
 look_at() {
   local number=$1 code=0
   if kill -0 "${pids[number]}" 2>/dev/null; then
     if [ $((SECONDS - told[number])) -ge "$NEWS_SECONDS" ]; then
-      say "${lanes[number]} goes on: $(tail -n 1 "$(log_of "$number")")"
+      say "${lanes[number]} still runs: $(tail -n 1 "$(log_of "$number")")"
       told[number]=$SECONDS
     fi
     return
@@ -94,5 +94,4 @@ for number in ${failed[@]+"${failed[@]}"}; do
   say "${lanes[number]} failed; its last lines:"
   tail -n "$LAST_LINES" "$(log_of "$number")"
 done
-rm -rf "$logs"
 [ "${#failed[@]}" = 0 ]

@@ -56,7 +56,7 @@ class Command:
         ]
         given = (word for option in options for word in option)
         _, error = self._run(
-            ("compose", *given, *arguments), timeout=None, name=f"compose {arguments[0]}"
+            ("compose", *given, *arguments), waits=True, name=f"compose {arguments[0]}"
         )
         if error is not None:
             raise error
@@ -128,14 +128,16 @@ class Command:
         arguments: Sequence[str],
         given: str = "",
         *,
-        timeout: float | None = ANSWER_SECONDS,
+        waits: bool = False,
         name: str | None = None,
     ) -> tuple[str, EngineError | None]:
         """Return a command's output, and the error if it failed.
 
-        `timeout` is in seconds; None waits forever. `name` is the command's name in errors.
+        It must end within ANSWER_SECONDS, unless it `waits` for something other than the daemon. `name` is the
+        command's name in errors.
         """
         printed = ""
+        timeout = None if waits else ANSWER_SECONDS
         name = name or " ".join(word for word in arguments[:2] if not word.startswith("-"))
         try:
             with translated(f"docker {name}"):

@@ -157,7 +157,7 @@ class Containers(Command):
 
     def execute(self, container: str, command: Sequence[str]) -> str:
         """Run a command in a running container and return its stdout. Raises EngineError if it fails."""
-        printed, error = self._run(("exec", container, *command), timeout=None)
+        printed, error = self._run(("exec", container, *command), waits=True)
         if error is not None:
             raise error
         # As in the library, without the final newline.

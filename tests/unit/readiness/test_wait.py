@@ -172,8 +172,9 @@ def test_a_service_without_a_container_is_named() -> None:
 def test_the_deadline_holds_and_the_last_reason_is_kept(
     reply: Reply, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "TIMEOUT", 0.2)
     service = METRIC if reply.endless else HTTP
+    if reply.endless:
+        monkeypatch.setattr(probes, "TIMEOUT", 0.2)
     with (
         serving({"/-/ready": reply, "/metrics": reply}) as server,
         pytest.raises(NotReady) as caught,
@@ -208,13 +209,14 @@ def test_where_no_container_can_be_seen_cadvisor_is_ready_without() -> None:
     assert without_container_series(HTTP) is HTTP
 
 
-def test_all_are_asked_at_once() -> None:
+def test_all_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "TIMEOUT", 60)
     all_there = threading.Barrier(10)
 
     def answer(_: Request) -> Reply:
         # None is answered before the last is asked; who asks one after the other gets a 500.
         try:
-            all_there.wait(timeout=2)
+            all_there.wait(timeout=20)
         except threading.BrokenBarrierError:
             return Reply(status=500)
         return Reply()
@@ -228,7 +230,11 @@ def test_all_are_asked_at_once() -> None:
     assert len(server.requests) == 10
 
 
-def test_one_look_at_the_containers_serves_all_that_are_not_ready() -> None:
+def test_one_look_at_the_containers_serves_all_that_are_not_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probes, "_LISTING_SECONDS", 60)
+
     class Counting(MemoryEngine):
         looks = 0
 
@@ -244,8 +250,8 @@ def test_one_look_at_the_containers_serves_all_that_are_not_ready() -> None:
     with serving({}) as server, pytest.raises(NotReady) as caught:
         wait(server.url, engine, *services, timeout=0)
     assert len(caught.value.progress) == 10
-    # One is for whom to wait; a machine that is slow may need more than a second for the rest.
-    assert 2 <= engine.looks <= 4
+    # The first is for whom to wait.
+    assert engine.looks == 2
 
 
 def test_one_round_of_probes_returns_a_word_for_every_service() -> None:
@@ -319,9 +325,9 @@ def test_what_keeps_running_is_ready_at_once(state: ContainerState) -> None:
 def test_a_container_has_to_run_for_a_while_whatever_the_engines_clock_says(
     monkeypatch: pytest.MonkeyPatch, ahead: float
 ) -> None:
-    monkeypatch.setattr(probes, "_ALIVE_SECONDS", 0.3)
+    monkeypatch.setattr(probes, "_ALIVE_SECONDS", 1)
     engine = MemoryEngine(container("gateway", started=ago(-ahead)))
     began = time.monotonic()
     first, last = wait("http://127.0.0.1:1", engine, OWN)
     assert (first.state, last.state) == ("waiting", "ready")
-    assert time.monotonic() - began >= 0.3 - 0.05
+    assert time.monotonic() - began >= 1 - 0.05
