@@ -29,7 +29,8 @@ SWITCHES: dict[str, dict[str, object]] = {
 FOUND = {
     "applications.metrics": ("rust-core-engine does not expose trade_execution_duration_seconds",),
     "applications.types": (
-        "python-ai-service exposes as a gauge what must be a counter: http_requests_total, ai_analysis_total,",
+        "python-ai-service exposes http_requests_total, ai_analysis_total,",
+        " as gauge instead of counter",
         "python-ai-service's gauge orders_open_total is named like a counter",
     ),
     "applications.buckets": (
@@ -41,8 +42,8 @@ FOUND = {
         "python-ai-service at http://python-ai-service:8000/metrics responds without a Content-Type",
     ),
     "applications.clocks": (
-        "samples of http_request_duration_seconds and 1 more of nextjs-ui-dashboard are stamped 20 s"
-        " differ from the scrape by ",
+        "timestamps of http_request_duration_seconds and 1 more of nextjs-ui-dashboard differ from the scrape by"
+        " 20 s",
     ),
 }
 

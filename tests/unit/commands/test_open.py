@@ -46,7 +46,7 @@ def test_the_browser_gets_the_page(grafana: Server, browser: Path) -> None:
     assert done.stdout == f"{grafana.url}/\n"
     assert browser.read_text() == done.stdout
     assert "no browser" not in done.stderr
-    assert "user admin; the password is in" in done.stderr
+    assert "user admin, the password is in" in done.stderr
 
 
 @pytest.mark.thorough

@@ -67,7 +67,12 @@ def test_the_demo_passes_every_check(stack: Stack) -> None:
     assert [one.finding for one in report.results if one.finding.needs_action] == []
     assert not report.skipped
     seen = " ".join(one.finding.observed for one in report.results)
-    for words in ("47 metrics of", "6 histograms extend beyond", "3 pages with one", "agree with"):
+    for words in (
+        "47 metrics from",
+        "6 histograms extend beyond",
+        "3 pages with one",
+        "agree with",
+    ):
         assert words in seen
 
 
@@ -148,20 +153,20 @@ MISTAKES: dict[str, tuple[str, Callable[[Stack], None], str, str]] = {
     "a counter has the type of a gauge": (
         "types",
         change(RUST, "^# TYPE (trades_total|user_logins_total) counter", r"# TYPE \1 gauge"),
-        f"{RUST} exposes as a gauge what must be a counter: trades_total, user_logins_total",
+        f"{RUST} exposes trades_total, user_logins_total as gauge instead of counter",
         f"{RUST}: use IntCounter or Counter for values that only grow",
     ),
     "a histogram is a summary": (
         "types",
         add(PYTHON, "# TYPE ai_confidence_score summary\nai_confidence_score_count 1\n"),
-        f"{PYTHON} exposes as a summary what must be a histogram: ai_confidence_score",
+        f"{PYTHON} exposes ai_confidence_score as summary instead of histogram",
         "Histogram, not Summary",
     ),
     "a gauge is named like a counter": (
         "types",
         add(NODE, "# TYPE carts_open_total gauge\ncarts_open_total 3\n"),
         f"{NODE}'s gauge carts_open_total is named like a counter",
-        f"{NODE}: rename carts_open_total, without _total",
+        f"{NODE}: rename carts_open_total: only counters end in _total",
     ),
     "a counter is named like a gauge": (
         "types",
@@ -413,7 +418,7 @@ def test_a_page_that_does_not_answer_is_another_checks_failure(stack: Stack) -> 
     stack.probed[NODE] = down
     finding = check(stack, "content-type").finding
     assert (finding.ok, finding.warning, finding.early) == (True, False, True)
-    assert f"{NODE} at http://{NODE}:1/metrics, which does not answer" in finding.observed
+    assert f"{NODE} at http://{NODE}:1/metrics, which does not respond" in finding.observed
     stack.probed.update({RUST: down, PYTHON: down})
     finding = check(stack, "content-type").finding
     assert (finding.ok, finding.skipped, finding.early) == (True, True, True)

@@ -319,7 +319,7 @@ WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
     "a route that is missing": (
         "notifications.critical-database",
         lambda f: f.no_route.add("dba-team"),
-        "routed to critical-alerts, default, not to critical-alerts, dba-team, default",
+        "routed to critical-alerts, default instead of critical-alerts, dba-team, default",
     ),
     "somebody who is notified of what is for the list only": (
         "notifications.info-database",
@@ -381,7 +381,7 @@ def test_of_a_real_channel_alertmanagers_counters_must_rise_with_or_without_the_
     fake.lost = {"#trading-alerts"}
     finding = run(fake, check, real=REAL, demo=demo)
     assert not finding.ok
-    assert "slack took 2 of 3 notifications of this run's test alerts, when it fired" in (
+    assert "slack received 2 of 3 notifications of this run's test alerts when it fired" in (
         finding.observed
     )
     assert "took 2 of 6" not in finding.observed
@@ -398,8 +398,8 @@ def test_a_real_channel_that_is_asked_nothing_fails(fake: Fake) -> None:
 
     fake.server.routes["/api/v2/alerts"] = swallowed
     finding = run(fake, "notifications.warning-infrastructure", real=frozenset({"slack"}))
-    assert "slack took 0 of 1" in finding.observed
-    assert "slack took 0 of 2" in finding.observed
+    assert "slack received 0 of 1" in finding.observed
+    assert "slack received 0 of 2" in finding.observed
 
 
 def test_only_what_is_set_up_is_expected_without_the_demo(fake: Fake) -> None:
