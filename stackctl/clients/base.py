@@ -6,18 +6,17 @@ import asyncio
 import datetime as dt
 import json
 import math
-import ssl
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
 from stackctl.clients.exposition import Sample, samples
+from stackctl.clients.local_transport import LocalTransport
 from stackctl.errors import ServiceError
 
 DEFAULT_TIMEOUT = 5.0
@@ -284,15 +283,11 @@ class HttpClient(ClosingClient):
 def local_http_client(timeout: float, *, auth: tuple[str, str] | None = None) -> httpx.AsyncClient:
     """Return an HTTP client for services on this machine. `timeout` is in seconds for each step of a request.
 
-    Proxies of the environment are for the internet. The services speak plain HTTP, so no certificates are loaded,
-    which would cost more than all requests of a `verify` together; https:// would find no trust at all.
+    Proxies of the environment are for the internet. The services speak plain HTTP.
     """
-    return httpx.AsyncClient(auth=auth, timeout=timeout, trust_env=False, verify=_no_trust())
-
-
-@cache
-def _no_trust() -> ssl.SSLContext:
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.AsyncClient(
+        auth=auth, timeout=timeout, trust_env=False, transport=LocalTransport()
+    )
 
 
 def _detail(content: bytes) -> str:
