@@ -1,4 +1,4 @@
-"""What the tests of stackctl, of the stand-ins and of the demo share: signals, and which of them take long."""
+"""Shared by the tests of stackctl, the stand-ins and the demo: signals, and the list of slow tests."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def pytest_configure() -> None:
     Import the stand-ins' packages too.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # pytest would import the packages around a test itself, by asking each finder of sys.meta_path for a spec, which
-    # pygal's finder does not have.
+    # pytest would import the packages around a test by asking each finder of sys.meta_path for a spec, which pygal's
+    # finder does not support.
     for program in pkgutil.iter_modules(standins.__path__, "standins."):
         importlib.import_module(program.name)
 

@@ -58,8 +58,8 @@ STATUS = Section(
         ),
         number(
             "OpenAI Rate Limited",
-            "Requests that OpenAI refused because of its rate limit within the last five minutes.",
-            "A refused request is an analysis that is missing: ask less often, or use another key.",
+            "Requests that OpenAI rejected because of its rate limit within the last five minutes.",
+            "Each rejection is a missing analysis: send fewer requests, or use another key.",
             Query(
                 "round(sum by (service) (increase(openai_rate_limit_errors_total[5m])))",
                 "{{service}}",
@@ -109,7 +109,7 @@ SIGNALS = Section(
         ),
         lines(
             "OpenAI API Requests",
-            "Requests to OpenAI per minute, those that failed, and those refused because of the rate limit.",
+            "Requests to OpenAI per minute, those that failed, and those rejected because of the rate limit.",
             "Every analysis depends on one: failures here become missing or late signals.",
             Query(f"sum(rate(openai_requests_total[{WINDOW}])) * 60", "requests"),
             Query(f"sum(rate(openai_errors_total[{WINDOW}])) * 60", "errors"),
@@ -207,7 +207,7 @@ LOGS = Section(
         log_lines(
             "AI Service Log",
             "The latest log lines of python-ai-service.",
-            "Timeouts, refused requests and models that fail to load are here.",
+            "Timeouts, rejected requests and models that fail to load are here.",
             f'{{job="{SERVICE}"}}',
         )
     ],

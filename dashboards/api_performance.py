@@ -44,7 +44,7 @@ STATUS = Section(
         ),
         number(
             "Error Budget",
-            "What is left of the failures that the objective allows within 30 days.",
+            "Remaining share of the failures that the objective allows within 30 days.",
             "Below half, hold back risky deployments until it has recovered.",
             Query(f"slo:api_availability:error_budget_remaining30d{JOB} * 100", "{{service}}"),
             unit=units.Percent,
@@ -61,7 +61,7 @@ SIGNALS = Section(
     [
         lines(
             "Request Rate",
-            "Requests per second that each service answers.",
+            "Requests per second that each service handles.",
             "A drop to zero means that the gateway or the service in front is gone. More than 1000 has never been "
             "tested.",
             Query(f"service:http_requests:rate5m{JOB}", "{{service}}"),
@@ -138,7 +138,7 @@ ENDPOINTS = Section(
         pie(
             "Response Status Codes",
             "Responses within the time range, by status.",
-            "A visible slice of 5xx, or any 429, means that clients do not get what they ask for.",
+            "A visible slice of 5xx, or any 429, means that requests of clients fail.",
             Query(counted("http_requests_total", by="status", where=JOB), "{{status}}"),
             unit=units.Short,
             width=8,

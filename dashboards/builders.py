@@ -64,16 +64,16 @@ PROMETHEUS = DataSourceRef("prometheus", "prometheus")
 LOKI = DataSourceRef("loki", "loki")
 
 SERVICE = "${__field.labels.service}"
-"""Grafana's variable for the service that a series tells about."""
+"""Grafana's variable for the service that a series is about."""
 
 LOGS_LABEL = "logs"
 """The label that `with_logs` adds."""
 
 _WIDE = 7
-"""Columns of the grid from which on a legend has room for two numbers."""
+"""Minimum width, in columns of the grid, at which a legend has room for two numbers."""
 
 _WORDS = 6
-"""Letters from which on a unit is too long for Grafana's own width of an axis."""
+"""Number of letters at which a unit is too long for Grafana's own width of an axis."""
 
 _HEADROOM = 1.1
 """The axis of an idle panel ends this far above its lowest limit."""
@@ -137,7 +137,7 @@ def _panel(
 
 
 def _nothing(queries: Sequence[Query]) -> str:
-    """Return what stands in the place of a value that none of the queries has."""
+    """Return the text for a value that none of the queries has."""
     return queries[0].empty if queries and all(query.empty for query in queries) else NO_DATA
 
 
@@ -152,7 +152,7 @@ def _colored_series(panel: P, queries: Sequence[Query], fields: Sequence[Field] 
 def _linked(
     panel: P, queries: Sequence[Query], *, by_service: bool, details: DashboardLink | None = None
 ) -> None:
-    """Link each series to its details, and to the log of its service where that service writes one."""
+    """Link each series to its details, and to the log of its service if that service writes one."""
     others: list[Builder[model.DashboardLink]] = [details] if details else []
     links = [*others, to_logs_of(SERVICE)] if by_service else others
     named = [query for query in queries if {"service", "job"} & set(labels_of(query.legend))]
@@ -207,7 +207,7 @@ def _legend(placement: options.LegendPlacement) -> common.VizLegendOptions:
 
 
 def _series_legend(queries: Sequence[Query], width: int) -> common.VizLegendOptions:
-    """Return one line with the latest values, or a table where labels decide how many series there are.
+    """Return one line with the latest values, or a table if labels determine the number of series.
 
     The table begins with the highest series: the others need scrolling. In a narrow panel it has one column of numbers.
     """
@@ -240,7 +240,7 @@ def _several(queries: Sequence[Query]) -> bool:
 def _axis_width(unit: str) -> int | None:
     """Return the pixels of an axis whose unit is words, which Grafana would cut off; None for other units."""
     words = unit.removeprefix("suffix:")
-    # A short unit may stand behind a large number, as a currency does, and is not cut off.
+    # A short unit, such as a currency, may follow a large number, and is not cut off.
     return None if words == unit or len(words) < _WORDS else 10 + 13 * (len(words) + 6) // 2
 
 
@@ -273,7 +273,7 @@ def lines(
 
     `shows` and `matters` make the description. Series of `by_service` carry the label `service`: each links to that
     service's logs. The axis reaches at least to `top`, by default just above the lowest limit, and never beyond
-    `maximum`. Without `from_zero` it follows the data, for a value whose changes are small beside it. `places` are
+    `maximum`. Without `from_zero` it follows the data, for a value with comparatively small changes. `places` are
     decimals; `more` is the uid of the dashboard with the details.
     """
     panel = _panel(
@@ -354,16 +354,16 @@ def number(
     mappings = texts_of(tiles) if tiles else []
     panel.mappings([*mappings, absent(_nothing(queries), len(tiles))])
     if tiles:
-        # Not the solid variant: before 9.5 Grafana does not know it, and shows no color at all.
+        # Not the solid variant: Grafana before 9.5 does not know it and shows no color at all.
         panel.color_mode(options.BigValueColorMode.BACKGROUND)
     else:
         panel.color_mode(options.BigValueColorMode.VALUE)
     several = _several(queries)
-    # Left to itself Grafana makes a number as large as its panel, and each one of a row another size.
+    # By default Grafana makes a number as large as its panel, and the numbers of a row have different sizes.
     size = 20 if texts or several else 32
     panel.text(common.VizTextDisplayOptions().title_size(13).value_size(size))
     if several:
-        # A line for each, its name whole and its value behind it: side by side, long names break or run into the next.
+        # One line for each, with its whole name followed by its value: side by side, long names break or overlap.
         panel.orientation(options.VizOrientation.HORIZONTAL)
     else:
         panel.justify_mode(options.BigValueJustifyMode.CENTER)
@@ -398,7 +398,7 @@ def dial(
     )
     panel.min(minimum).max(maximum).reduce_options(_last()).show_threshold_markers(True)
     panel.color_scheme(_color(FieldColorModeId.THRESHOLDS)).mappings([absent(_nothing(queries))])
-    # Seven letters, such as those of 100.00%, would be written over the arc.
+    # Seven characters, such as 100.00%, would overlap the arc.
     size = 13 if places is not None and places > 1 else 16
     panel.text(common.VizTextDisplayOptions().title_size(13).value_size(size))
     return panel.targets(_now(queries, PromQueryFormat.TIME_SERIES))
@@ -449,7 +449,7 @@ def distribution(
     width: int = 8,
     limit: Limit = NEUTRAL,
 ) -> histogram.Panel:
-    """Return a histogram panel: how often the series had which value within the time range."""
+    """Return a histogram panel: how often the series had each value within the time range."""
     panel = _panel(
         histogram.Panel(), title, shows, matters, queries, unit=unit, width=width, limit=limit
     )
@@ -550,7 +550,7 @@ def _label_properties(label: str) -> list[DynamicConfigValue]:
 
 
 def _text_color() -> list[DynamicConfigValue]:
-    """Return what colors the text of a cell; before 9.5 Grafana knows it by another name."""
+    """Return the option that colors the text of a cell; Grafana before 9.5 has another name for it."""
     return [
         DynamicConfigValue("custom.displayMode", "color-text"),
         DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
@@ -558,12 +558,12 @@ def _text_color() -> list[DynamicConfigValue]:
 
 
 def _number_width(heading: str, unit: str) -> int:
-    """Return the pixels of a column of numbers: its heading with the arrow that shows the order, or its values."""
+    """Return the width of a column of numbers in pixels: that of its heading with the sort arrow, or of its values."""
     return max(80 if unit == units.Seconds else 62, 7 * len(heading) + 38)
 
 
 def with_logs(expr: str) -> str:
-    """Return an expression whose series have the label `logs`: the service, where that service writes a log."""
+    """Return an expression whose series have the label `logs`: the service, if that service writes a log."""
     return f'label_replace({expr}, "{LOGS_LABEL}", "$1", "service", "({"|".join(LOGGED)})")'
 
 
@@ -581,7 +581,7 @@ _WHERE = (
     "integration",
     "rule_group",
 )
-"""The labels that tell two firing alerts of one rule and service apart."""
+"""The labels that distinguish two firing alerts of one rule and service."""
 
 
 def active_alerts(services: str, *, width: int = 12) -> table.Panel:
@@ -616,8 +616,8 @@ def active_alerts(services: str, *, width: int = 12) -> table.Panel:
     )
 
 
-# A line that is no JSON gets the labels of an error, though it is none. The message is where the plan has it, where
-# Rust's tracing has it, or where Go's and Node's loggers do.
+# A line that is not JSON gets the labels of a parse error; these are removed. The message is in the field that the plan
+# names, in that of Rust's tracing, or in that of Go's and Node's loggers.
 _MESSAGE = (
     "| json | drop __error__, __error_details__ "
     '| line_format "{{.job}} {{.level}} {{or .message .fields_message .msg __line__}}"'
@@ -631,7 +631,7 @@ def log_lines(
 
     Of a JSON line it shows the message; its fields are labels, in the line's details.
     """
-    empty = "Nothing was logged in the time range, or Promtail is down."
+    empty = "Nothing was logged in the time range, or the log collector is down."
     panel = logs.Panel().title(title).description(described(shows, matters, empty))
     panel.datasource(LOKI).span(width)
     panel.show_time(True).wrap_log_message(True).enable_log_details(True)
@@ -650,7 +650,7 @@ def log_lines(
 
 
 def _organized(names: Mapping[str, str]) -> DataTransformerConfig:
-    """Return the columns in this order and under these names; an instant query's time is the same in each row."""
+    """Return the transformation that puts columns in this order and renames them, without an instant query's time."""
     order = {name: index for index, name in enumerate(names)}
     settings = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": dict(names)}
     return DataTransformerConfig("organize", options=settings)

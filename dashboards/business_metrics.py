@@ -19,7 +19,7 @@ STATUS = Section(
     [
         number(
             "Users Online",
-            "Users that are active now.",
+            "Users who are active now.",
             "Nobody during business hours means that people cannot get in.",
             Query("business:users_active:current", "now"),
             unit=units.Short,
@@ -29,7 +29,7 @@ STATUS = Section(
         ),
         number(
             "Registrations (1h)",
-            "Users that registered within the last hour.",
+            "Users who registered within the last hour.",
             "Compare it with its usual value: none at a busy time means that registration is broken.",
             Query("business:user_registrations:1h", "registrations"),
             unit=units.Short,
@@ -77,7 +77,7 @@ USERS = Section(
     [
         lines(
             "Active Users",
-            "Users that are active, and the most at any time within the hour before.",
+            "Users who are active, and the maximum of the hour before.",
             "A drop that the time of day does not explain means that people cannot get in.",
             Query("business:users_active:1h", "most in an hour"),
             Query("business:users_active:current", "now"),
@@ -148,7 +148,7 @@ def build() -> Dashboard:
     """Return the dashboard."""
     return dashboard(
         "business-metrics",
-        "Users, volume, revenue and strategies: what the platform is for.",
+        "Users, volume, revenue and strategies.",
         [STATUS, USERS, ALERTS_AND_FEES, FEES],
         services=SERVICES,
     )

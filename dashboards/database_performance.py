@@ -23,7 +23,7 @@ STATUS = Section(
         number(
             "Servers",
             "Whether each server responds to its exporter.",
-            "While one is down, everything below stands still and the applications fail.",
+            "While one is down, everything below stops and the applications fail.",
             Query("mongodb_up", "mongodb"),
             Query("redis_up", "redis"),
             Query('up{job="rabbitmq"}', "rabbitmq"),
@@ -36,7 +36,7 @@ STATUS = Section(
         number(
             "RabbitMQ Alarms",
             "RabbitMQ's alarms for memory and disk space.",
-            "It accepts no message until the alarm is over.",
+            "It accepts no messages until the alarm clears.",
             Query(
                 "rabbitmq_alarms_memory_used_watermark + rabbitmq_alarms_free_disk_space_watermark",
                 "{{service}}",
@@ -48,7 +48,7 @@ STATUS = Section(
         number(
             "Redis Refused Clients",
             "Connections that Redis refused within the last five minutes.",
-            "It refuses them when it has as many clients as it allows.",
+            "It refuses clients when it has reached its limit.",
             Query("round(increase(redis_rejected_connections_total[5m]))", "{{service}}"),
             unit=units.Short,
             limit=limits.REFUSALS,
@@ -57,7 +57,7 @@ STATUS = Section(
         dial(
             "Redis Memory Limit",
             "Share of its memory limit that Redis uses.",
-            "Above 90 % it refuses writes, where it may not evict keys.",
+            "Above 90 % it is about to refuse writes, unless it may evict keys.",
             Query("db:redis_memory_utilization:ratio * 100", "{{service}}", empty=NO_LIMIT),
             unit=units.Percent,
             maximum=100,
@@ -199,7 +199,7 @@ CACHE = Section(
     [
         lines(
             "Redis Hit Rate",
-            "Share of the reads that Redis can answer.",
+            "Share of the reads that find their key in Redis.",
             "Each miss becomes a query to MongoDB.",
             Query("db:redis_hit_ratio:rate5m * 100", "hits"),
             unit=units.Percent,
@@ -208,7 +208,7 @@ CACHE = Section(
         ),
         lines(
             "Redis Memory",
-            "Memory that Redis uses, and its limit where it has one.",
+            "Memory that Redis uses, and its limit if it has one.",
             "At the limit it evicts keys, and the hit rate falls.",
             Query("redis_memory_used_bytes", "used"),
             Query("redis_memory_max_bytes > 0", "limit", empty=NO_LIMIT),
@@ -261,7 +261,7 @@ def build() -> Dashboard:
     """Return the dashboard."""
     return dashboard(
         "database-performance",
-        "Queries and connections of MongoDB, its disk and replicas, and the cache and queue beside it.",
+        "Queries and connections of MongoDB, its disk and replicas, and the cache and the queue.",
         [STATUS, SIGNALS, ALERTS_AND_SLOW, SERVER, CACHE, QUEUE],
         services=f"{SERVERS}|rust-core-engine",
         logs=f'{{job=~"{SERVERS}"}}',

@@ -66,7 +66,7 @@ class Section:
 
 
 class PrometheusAnnotation(model.AnnotationQuery, Builder[model.AnnotationQuery]):
-    """An annotation query with the fields that Grafana's Prometheus data source reads beside the general ones."""
+    """An annotation query with the additional fields that Grafana's Prometheus data source reads."""
 
     def __init__(
         self,
@@ -77,15 +77,15 @@ class PrometheusAnnotation(model.AnnotationQuery, Builder[model.AnnotationQuery]
         title: str,
         text: str,
     ):
-        # A time before the range would be drawn at its left edge, as if it had happened then.
+        # An event before the range would be drawn at its left edge, as if it had happened then.
         in_range = f"({expr}) >= $__from"
         super().__init__(name=name, datasource=PROMETHEUS, icon_color=color, expr=in_range)
         self._own = {
             "titleFormat": title,
             "textFormat": text,
             "tagKeys": "severity,service",
-            # The value is a time in milliseconds: a thin line there. Otherwise a series is a region for as long
-            # as it exists, which covers what it annotates.
+            # The value is a time in milliseconds, drawn as a thin line. Otherwise a series would be a region for as
+            # long as it exists, which covers what it annotates.
             "useValueForTime": True,
         }
 

@@ -18,11 +18,11 @@ class Limit:
     warning: float | None = None
     critical: float | None = None
     below: bool = False
-    """Whether it is falling below a value, not rising above it, that fires."""
+    """Whether alerts fire below the value instead of above it."""
     alerts: tuple[str, ...] = ()
-    """The alerts that fire there; none for a target that nobody is called for."""
+    """The alerts that fire there; none for a target without an alert."""
     good: str = GOOD
-    """The color of a value that nothing fires for."""
+    """The color of a value for which no alert fires."""
     either_way: bool = False
     """Whether the negative of a value fires like the value itself."""
 
@@ -44,10 +44,10 @@ class Limit:
         return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-# For a value that is neither good nor bad. Without steps of its own a panel gets Grafana's: red from 80.
+# For a value that is neither good nor bad. Without steps of its own, a panel gets Grafana's: red from 80.
 NEUTRAL = Limit(good=NEUTRAL_COLOR)
 
-# For something that should not be there at all, though no alert counts it in this way.
+# For something that should not exist at all, although no alert counts it this way.
 ANY = Limit(warning=1)
 # For a result that is a loss below zero.
 RESULT = Limit(warning=0, below=True)
@@ -95,7 +95,7 @@ BALANCE_USDT = Limit(100, 50, below=True, alerts=("LowTradingBalance", "Critical
 OPEN_POSITIONS = Limit(10, alerts=("MaxPositionsReached",))
 POSITION_BTC = Limit(critical=10, alerts=("UnexpectedPositionSize",), either_way=True)
 BINANCE_SECONDS = Limit(critical=2, alerts=("BinanceAPISlow",))
-# 418 is a ban of this address for going on after a 429 (Binance's API documentation, General Info).
+# 418 is a ban of this address for continuing after a 429 (Binance's API documentation, General Info).
 BINANCE_STATUS = Limit(400, 418, alerts=("BinanceAPIThrottled",))
 DAILY_RESULT_PERCENT = Limit(-2.5, -5, below=True, alerts=("HighDailyLossLimit",))
 DRAWDOWN = Limit(critical=0.2, alerts=("MaxDrawdownExceeded",))

@@ -47,7 +47,7 @@ _TIME, _VARIABLES = "${__url_time_range}", "&${__all_variables}"
 def explore_logs(selector: str) -> str:
     """Return the address of Explore with a LogQL selector, over the dashboard's time range.
 
-    Grafana replaces its own variables in it, so those stay readable; all else is percent-encoded.
+    Grafana replaces its own variables in it, so those stay readable; everything else is percent-encoded.
     The shape is that of the `panes` parameter, which Grafana has had since 10.1.
     """
     query = {

@@ -1,7 +1,7 @@
 """One palette for all dashboards: what has an identity keeps its color everywhere.
 
-The hues start from Okabe and Ito's set (jfly.uni-koeln.de/color), moved so far in lightness that each has a contrast
-of 3:1 or more (WCAG 2.1, success criterion 1.4.11) against the backgrounds of Grafana's dark and light themes.
+The hues start from Okabe and Ito's set (jfly.uni-koeln.de/color). Their lightness is changed until each has a contrast
+of at least 3:1 (WCAG 2.1, success criterion 1.4.11) against the backgrounds of Grafana's dark and light themes.
 Grafana's own names, such as `yellow`, do not reach that in the light theme.
 """
 
@@ -16,7 +16,7 @@ ABSENT = "#6E7580"
 """For a value that does not exist, and for a series whose identity does not matter."""
 
 _TILES = {GOOD: "#287756", WARN: "#A54A1D"}
-"""Deeper shades of the colors that are too light to stand behind a text."""
+"""Deeper shades of the colors that are too light as a background of text."""
 
 CATEGORIES = (NEUTRAL, "#D55E00", GOOD, "#AF5FD3", "#C20A8B", "#A65430")
 """For series that a panel names itself, in the order in which it lists them."""

@@ -19,7 +19,7 @@ def counted(counter: str, *, by: str, where: str = "") -> str:
 
 
 def slower_than(bound: str, histogram: str, *, by: str, where: str = "") -> str:
-    """Return how many observations within the time range were above a bucket's bound, zero where none was.
+    """Return how many observations within the time range were above a bucket's bound, zero if none was.
 
     `bound` is a regular expression of the label `le`: client libraries write one second as "1" or as "1.0".
     """

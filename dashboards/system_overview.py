@@ -19,9 +19,9 @@ RESTARTS = (
     f'max without (cpu) (resets(container_cpu_usage_seconds_total{{{SERVICE}!=""}}[24h])) + 1,'
     f' "service", "$1", "{SERVICE}", "(.+)")) - 1)'
 )
-"""Starts of each container (`id`) in a day but its first, added up by service: a container that was recreated is not a
-restart. A restart begins a new series (cAdvisor has `restartcount` among the labels) or resets the counter; the start
-time would not do, since cAdvisor's is that of the creation."""
+"""Starts of each container (`id`) in a day except its first, added up by service: a recreated container has not
+restarted. A restart begins a new series (cAdvisor has `restartcount` among the labels) or resets the counter. The start
+time does not help, because cAdvisor's is the time of creation."""
 
 STATUS = Section(
     None,
@@ -128,7 +128,7 @@ ERRORS_AND_SATURATION = Section(
         ),
         lines(
             "CPU Usage",
-            "CPU time in use: of the machine, and of each service as a share of its own limit, or of the machine where "
+            "CPU time in use: of the machine, and of each service as a share of its own limit, or of the machine if "
             "it has no limit.",
             "Latency rises when the CPU is saturated. The legend is sorted: start with its first rows.",
             Query(
@@ -148,7 +148,7 @@ ERRORS_AND_SATURATION = Section(
         ),
         lines(
             "Memory Usage",
-            "Memory in use: of the machine, and of each service as a share of its own limit, or of the machine where "
+            "Memory in use: of the machine, and of each service as a share of its own limit, or of the machine if "
             "it has no limit.",
             "At the limit the kernel kills a process. A line that only climbs is a leak.",
             Query(
@@ -251,7 +251,7 @@ KERNEL = Section(
             "Killed for Memory",
             "Processes that the kernel killed within the last ten minutes because memory ran out.",
             "Any is one too many: the process that was killed is rarely the one that leaks.",
-            # A gauge by its name, although it only climbs: `increase` would draw a warning.
+            # Its name is that of a gauge although it only climbs: Grafana would warn about `increase`.
             Query(
                 'clamp_min(round(delta(node_vmstat_oom_kill{instance=~"$instance"}[10m])), 0)',
                 "{{instance}}",

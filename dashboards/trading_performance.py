@@ -150,7 +150,7 @@ ALERTS_AND_VALUE = Section(
             "Value of all holdings.",
             "A step down without a trade that explains it needs an investigation.",
             Query("portfolio_value_usd", "portfolio"),
-            # Grafana's dollars are shortened to thousands, which hides the changes of a day.
+            # Grafana shortens dollars to thousands, which hides the changes of a day.
             unit=SIGNED_DOLLARS,
             from_zero=False,
             places=0,
@@ -221,7 +221,7 @@ BINANCE = Section(
         lines(
             "Binance Latency",
             "Response time of Binance, averaged over five minutes.",
-            "Above 2 s orders are filled at other prices than those on which they were decided.",
+            "Above 2 s orders are filled at prices other than those they were based on.",
             Query(
                 'avg_over_time(probe_duration_seconds{job="binance-api"}[5m])',
                 "{{instance}}",

@@ -43,7 +43,7 @@ STATUS = Section(
         number(
             "Connected Clients",
             "Clients that are connected now.",
-            "It tells how many people a problem with the feed affects.",
+            "It shows how many people a problem with the feed affects.",
             Query("websocket:connections_active:current", "clients"),
             unit=units.Short,
             width=6,

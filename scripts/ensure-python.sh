@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Sees to a Python that can make the virtual environment: 3.11 or newer, with its venv module.
+# Ensure that Python can create the virtual environment: 3.11 or newer, with the venv module.
 #
 #   ensure-python.sh [PYTHON]
 #
-# Debian and Ubuntu have that module in a package of its own; as root it is installed, else it is named.
+# Debian and Ubuntu have that module in a separate package: as root the script installs it, otherwise it names it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 readonly python=${1:-python3}
 
 if ! command -v "$python" >/dev/null; then
-  die "there is no $python: install Python 3.11 or newer, or name one (make PYTHON=python3.12 up)"
+  die "$python not found: install Python 3.11 or newer, or name one (make PYTHON=python3.12 up)"
 fi
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   die "$("$python" --version 2>&1) is too old: install Python 3.11 or newer, or name one (make PYTHON=python3.12 up)"

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Sees to programs that only tests need: shells that complete commands, a container registry.
+# Ensure that programs that only tests need are installed: shells for completion, and a container registry.
 #
 #   ensure-test-tools.sh PACKAGE...
 #
-# As root of a machine with apt it installs what is missing. Where it cannot, it says so: those tests are then skipped, and
-# in CI it exits 1.
+# As root on a machine with apt, the script installs what is missing. If it cannot, it says so, and those tests are skipped; in
+# CI it exits with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 is_here() {
-  # The upstream registry's program has a shorter name than Debian's.
+  # Upstream, the registry's program has a shorter name than Debian's.
   command -v "$1" >/dev/null || { [ "$1" = docker-registry ] && command -v registry >/dev/null; }
 }
 
@@ -20,11 +20,11 @@ for tool in "$@"; do
 done
 [ "${#missing[@]}" -gt 0 ] || exit 0
 if ! may_install || ! (apt_install "${missing[@]}"); then
-  say "without ${missing[*]} tests are skipped"
+  say "${missing[*]} not installed: tests that need it are skipped"
   [ -z "${CI:-}" ] || exit 1
   exit 0
 fi
-# The tests start one of their own.
+# The tests start their own registry.
 if [[ " ${missing[*]} " == *" docker-registry "* ]] && [ -d "$SYSROOT/run/systemd/system" ]; then
   systemctl disable --now docker-registry
 fi

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Runs a command against a second Docker Engine, which is newer than the distribution's and is set up as laptops have it now:
-# containerd's image store, and a least API version of 1.44.
+# Run a command against a second Docker Engine, which is newer than the distribution's and configured as on current laptops:
+# with containerd's image store and a minimum API version of 1.44.
 #
 #   newer-engine.sh COMMAND...
 #
 # The engine, its command line and Compose are packages of Debian's next release, unpacked into a cache folder and never
-# installed. They run in a network namespace of their own without a way out, next to whatever else runs here, and end with
-# COMMAND; their images and volumes go with them. COMMAND gets DOCKER_HOST, DOCKER_CONFIG and PATH for that engine, and in
-# DISTRIBUTION_ENGINE the address of the one that `docker` uses here.
+# installed. They run in their own network namespace without a connection to the outside, next to whatever else runs here, and
+# stop after COMMAND; their images and volumes are removed. COMMAND gets DOCKER_HOST, DOCKER_CONFIG and PATH for that engine,
+# and in DISTRIBUTION_ENGINE the address of the engine that `docker` uses here.
 #
-# It needs root, on Debian. Elsewhere it says so and exits 0 without running COMMAND; in CI it exits 1.
+# The script needs root on Debian. Elsewhere it says so and exits with 0 without running COMMAND; in CI it exits with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -32,7 +32,7 @@ cannot() {
   exit 0
 }
 
-# apt with a sources list, package lists and a cache of its own: nothing of it is seen by the machine's.
+# apt with its own sources list, package lists and cache, which the machine's apt does not see.
 own_apt() {
   apt-get -qq \
     -o "Dir::Etc::SourceList=$CACHE/sources.list" -o Dir::Etc::SourceParts=/dev/null \
@@ -51,13 +51,13 @@ unpack() {
   rm -rf "$CACHE"
   mkdir -p "$CACHE/apt/lists/partial" "$CACHE/apt/cache/archives/partial" "$CACHE/debs"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $SUITE main" >"$CACHE/sources.list"
-  own_apt update >&2 || cannot "apt-get update failed, as it says above"
-  (cd "$CACHE/debs" && own_apt download "${PACKAGES[@]}" >&2) || cannot "apt-get download failed, as it says above"
+  own_apt update >&2 || cannot "apt-get update failed (see above)"
+  (cd "$CACHE/debs" && own_apt download "${PACKAGES[@]}" >&2) || cannot "apt-get download failed (see above)"
   for package in "$CACHE"/debs/*.deb; do
     dpkg -x "$package" "$ROOT"
   done
   rm -rf "$CACHE/debs" "$CACHE/apt"
-  # It is linked against a C library that this release may be too old for; the distribution's serves as well.
+  # It is linked against a C library that may be newer than this release's; the distribution's runc works as well.
   "$ROOT/usr/sbin/runc" --version >/dev/null 2>&1 || rm -f "$ROOT/usr/sbin/runc"
   mkdir -p "$CACHE/docker"
   printf '{"cliPluginsExtraDirs": ["%s"]}\n' "$ROOT/usr/libexec/docker/cli-plugins" >"$CACHE/docker/config.json"
@@ -67,7 +67,7 @@ unpack() {
 inside() { nsenter "--net=/run/netns/$NAMESPACE" "$@"; }
 engine() { DOCKER_HOST=unix://$DOCKER_SOCKET DOCKER_CONFIG=$CACHE/docker "$ROOT/usr/bin/docker" "$@"; }
 
-# Starts a daemon in the namespace, its number and its log beside its socket.
+# Start a daemon in the namespace, with its PID file and log next to its socket.
 daemon() {
   local name=$1
   shift
@@ -76,7 +76,7 @@ daemon() {
   echo $! >"$RUNTIME/$name.pid"
 }
 
-# Waits until a command succeeds; a daemon that has ended will not answer.
+# Wait until a command succeeds, unless the daemon has exited.
 await() {
   local name=$1
   shift
@@ -87,12 +87,12 @@ await() {
   done
   tail -n 5 "$RUNTIME/$name.log" >&2
   halt
-  cannot "$name does not answer, as it says above"
+  cannot "$name does not respond (see above)"
 }
 
 launch() {
   mkdir -p "$RUNTIME" "$DATA"
-  [ -e "/run/netns/$NAMESPACE" ] || ip netns add "$NAMESPACE" || cannot "no network namespace can be made here"
+  [ -e "/run/netns/$NAMESPACE" ] || ip netns add "$NAMESPACE" || cannot "a network namespace cannot be created here"
   ip -n "$NAMESPACE" link set lo up
   cat >"$RUNTIME/containerd.toml" <<EOF
 version = 2
@@ -114,7 +114,7 @@ EOF
   await dockerd engine version
 }
 
-# Ends a daemon by its number, if that is still the daemon's.
+# Stop a daemon by its PID, if that is still the daemon's.
 end() {
   local name=$1 pid
   pid=$(cat "$RUNTIME/$name.pid" 2>/dev/null) || return 0
@@ -128,7 +128,7 @@ end() {
   rm -f "$RUNTIME/$name.pid"
 }
 
-# The engine ends its containers itself; what it had stays on the disk.
+# The engine stops its containers; its data stays on the disk.
 halt() {
   end dockerd
   end containerd
@@ -137,16 +137,16 @@ halt() {
 remove() {
   halt
   [ ! -e "/run/netns/$NAMESPACE" ] || ip netns del "$NAMESPACE"
-  # One that was killed leaves its mounts, which also keep their folders from being removed.
+  # A killed engine leaves mounts behind, which prevent the removal of their folders.
   awk -v data="$DATA/" -v runtime="$RUNTIME/" 'index($2, data) == 1 || index($2, runtime) == 1 { print $2 }' /proc/mounts |
     sort -r | xargs --no-run-if-empty umount
   rm -rf --one-file-system "$DATA" "$RUNTIME"
 }
 
-# A run that was killed leaves daemons, and containers that outlive these: an engine on the same data finds and ends them.
+# A killed run leaves daemons behind, and containers that outlive them: an engine on the same data finds and stops them.
 remove_leftovers() {
   [ -e "$RUNTIME" ] || [ -e "$DATA" ] || return 0
-  say "removing what a run that was killed has left"
+  say "removing the leftovers of a killed run"
   halt
   launch
   engine ps --all --quiet | xargs --no-run-if-empty "$ROOT/usr/bin/docker" --host "unix://$DOCKER_SOCKET" rm --force >/dev/null
@@ -154,14 +154,14 @@ remove_leftovers() {
 }
 
 main() {
-  [ "$(id -u)" = 0 ] || cannot "it needs root"
-  [ "$(os_release ID)" = debian ] || cannot "it needs Debian"
+  [ "$(id -u)" = 0 ] || cannot "needs root"
+  [ "$(os_release ID)" = debian ] || cannot "needs Debian"
   command -v ip >/dev/null || apt_install iproute2
   mkdir -p "$(dirname "$CACHE")"
   exec 9>"$CACHE.lock"
-  flock --nonblock 9 || die "another run uses the newer engine: wait until it has ended"
+  flock --nonblock 9 || die "another run uses the newer engine: wait until it is done"
   unpack
-  # The daemons outlive a killed run and would keep the lock.
+  # The daemons would outlive a killed run and hold the lock.
   {
     remove_leftovers
     trap remove EXIT

@@ -1,3 +1,3 @@
-"""One command that brings up the monitoring stack of bot-core and proves that it works."""
+"""Starts bot-core's monitoring stack and verifies that it works."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The command group. A command's module is loaded when it is called, so that `--help` stays quick."""
+"""The command group. A command's module is imported only when it is needed, so that `--help` stays fast."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module only to run it or to show its own help."""
+    """A group that imports a command's module only to run the command or show its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the command names in the order of the table, which is the order of use."""
+        """Return the names of the commands in the table's order, which is that of typical use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; None for an unknown name."""
+        """Import and return a command; None if the name is unknown."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
@@ -39,7 +39,7 @@ class LazyGroup(click.Group):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
-        """Return the commands from the table, and the options: click's own way would import every command."""
+        """Return completions from the table, and the options: click's implementation would import every command."""
         from click.shell_completion import CompletionItem
 
         commands = [
@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
         return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from the table."""
+        """Write the list of commands from the table."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
@@ -69,11 +69,11 @@ class LazyGroup(click.Group):
     "--env-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Settings file (default: .env in this folder, where there is one).",
+    help="Settings file (default: .env in the current folder, if it exists).",
 )
 @click.pass_context
 def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
-    """Brings up bot-core's monitoring stack on this machine, and proves that it works."""
+    """Run bot-core's monitoring stack with Docker Compose, and verify that it works."""
     from stackctl.commands.session import Session
     from stackctl.util import environment
 
@@ -82,43 +82,46 @@ def cli(ctx: click.Context, project: str | None, env_file: Path | None) -> None:
 
 
 def main() -> None:
-    """Run the command line. Every error that a user can act on is a line on stderr, and the exit code says its kind."""
+    """Run the command line. Errors that users can act on are printed as one line each, and determine the exit code."""
     _keep_docstrings()
     # httpx does without its own command line where it cannot be imported. It would bring a third of all modules.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     signal.signal(signal.SIGTERM, _interrupt)
-    # Under nohup it is ignored, and stays so.
+    # Under nohup it is ignored and stays ignored.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _interrupt)
     for stream in (sys.stdout, sys.stderr):
-        # A log line may have what the terminal's encoding has not.
+        # A log line may contain characters that the terminal's encoding lacks.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     if COMPLETE_VARIABLE in os.environ and not os.environ.get("STACKCTL_DEBUG"):
-        # A message would land in the line that somebody is writing.
+        # A message would appear in the line that the user is typing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     try:
-        # In this mode click gives back the code of an `exit` as the result.
+        # In this mode click returns the exit code of `ctx.exit`.
         code = cli(standalone_mode=False, complete_var=COMPLETE_VARIABLE)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _say(_usage(error))
+        _print_error(_usage_error(error))
         sys.exit(error.exit_code)
     except StackctlError as error:
-        _say(error)
+        _print_error(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        # Of a terminal that was closed nothing is left to write to.
+        # If the terminal was closed, there is nothing left to write to.
         with contextlib.suppress(OSError):
             print("stackctl: interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader, `head` for one, has gone: there is nobody left to write to, at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            # click ends the line on stderr after Ctrl-C, which fails if the terminal was closed.
+            sys.exit(EXIT_INTERRUPTED)
+        if isinstance(error, BrokenPipeError):
+            # The reader, such as `head`, has exited: do not write to it at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         if os.environ.get("STACKCTL_DEBUG"):
             raise
         where = f"{error.filename}: " if error.filename else ""
@@ -129,8 +132,8 @@ def main() -> None:
         if os.environ.get("STACKCTL_DEBUG"):
             raise
         print(
-            f"stackctl: a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]};"
-            " please report it, with what STACKCTL_DEBUG=1 shows",
+            f"stackctl: internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]};"
+            " please report this bug with the output of STACKCTL_DEBUG=1",
             file=sys.stderr,
         )
         sys.exit(1)
@@ -138,25 +141,25 @@ def main() -> None:
 
 
 def _keep_docstrings() -> None:
-    """Start again without PYTHONOPTIMIZE=2, which leaves out the docstrings: the commands' help is made of them."""
+    """Restart without PYTHONOPTIMIZE=2, which strips the docstrings that the commands' help is made of."""
     if sys.flags.optimize > 1 and "PYTHONOPTIMIZE" in os.environ:
         environ = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
-        os.execve(sys.executable, sys.orig_argv, environ)  # noqa: S606 - ourselves
+        os.execve(sys.executable, sys.orig_argv, environ)  # noqa: S606 - restarts this program
 
 
-def _say(error: StackctlError) -> None:
+def _print_error(error: StackctlError) -> None:
     for line in error.lines:
         print(f"stackctl: {line}", file=sys.stderr)
 
 
-def _usage(error: click.ClickException) -> StackctlError:
-    """Convert click's error into ours: one line, with the nearest name or a hint at --help."""
+def _usage_error(error: click.ClickException) -> StackctlError:
+    """Convert an error of click: one line, with the closest known name or a hint at --help."""
     from stackctl.util.suggest import nearest
 
     message = error.format_message().rstrip(".")
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     path = ctx.command_path if ctx else "stackctl"
-    remedy = f"`{path} --help` says what it takes"
+    remedy = f"see `{path} --help`"
     match error:
         case click.exceptions.NoSuchCommand() if ctx and isinstance(ctx.command, click.Group):
             message = f"{path} has no command {error.command_name!r}"
@@ -170,8 +173,8 @@ def _usage(error: click.ClickException) -> StackctlError:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Let SIGTERM and a closed terminal end a command as Ctrl-C does: asyncio cancels its tasks, faults are healed."""
-    # A shell starts its background jobs with Ctrl-C ignored; these must end those as well.
+    """Treat SIGTERM and a closed terminal like Ctrl-C, so that asyncio cancels its tasks and faults are undone."""
+    # Shells start background jobs with SIGINT ignored; SIGTERM and SIGHUP must end those too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The errors that a user can act on. `cli.main` prints each as one line and exits with its code.
+"""Errors that a user can act on. `cli.main` prints each of them as one line and exits with its code.
 
 Class, exit code and module of all of them:
 
@@ -18,9 +18,8 @@ Class, exit code and module of all of them:
     ├── SeveralErrors           1  errors
     └── UsageError              2  errors
 
-Other exception classes of the package are private to their module and do not leave it. An OSError is printed like
-these, with exit code 1; a signal ends stackctl with `EXIT_INTERRUPTED`; any other exception is reported
-as a bug.
+Other exception classes of the package are private to their module. An OSError is printed in the same way, with exit
+code 1; a signal ends stackctl with `EXIT_INTERRUPTED`; any other exception is reported as a bug.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ from collections.abc import Sequence
 from stackctl.util.redaction import redacted
 
 EXIT_INTERRUPTED = 130
-"""The status that a shell reports for a program that SIGINT ended: 128 plus the signal's number."""
+"""The status that shells report for a program ended by SIGINT: 128 plus the signal's number."""
 EXIT_NOT_RUNNING = 3
-"""The stack, or a service that the command needs, is not running: there is nothing to judge."""
+"""The stack, or a service that the command needs, is not running."""
 EXIT_NOT_SETTLED = 4
-"""The stack is still starting, or another command is changing it: the answer may be another one soon."""
+"""The stack is still starting, or another command is changing it: the result may soon be different."""
 EXIT_TOO_YOUNG = 5
-"""The stack works as far as can be told, but has not run for long enough to tell the rest."""
+"""No check failed, but the stack has not run for long enough for all of them."""
 
 
 class StackctlError(Exception):
-    """Something the user can act on, printed as one line without a traceback.
+    """An error that the user can act on, printed as one line without a traceback.
 
-    `message` says what is wrong, `remedy` what to do about it.
+    `message` says what is wrong, `remedy` how to fix it.
     """
 
     exit_code = 1
@@ -54,17 +53,17 @@ class StackctlError(Exception):
 
     @property
     def line(self) -> str:
-        """The message and, where there is one, its remedy."""
+        """The message, with the remedy if there is one."""
         return f"{self.message}; {self.remedy}" if self.remedy else self.message
 
     @property
     def lines(self) -> list[str]:
-        """A line for each thing that is wrong."""
+        """A line for each error."""
         return [self.line]
 
 
 class SeveralErrors(StackctlError):
-    """More than one thing that the user can act on; there must be one at least."""
+    """Several errors that the user can act on; the list must not be empty."""
 
     def __init__(self, errors: Sequence[StackctlError]) -> None:
         super().__init__(errors[0].message, remedy=errors[0].remedy)
@@ -72,12 +71,12 @@ class SeveralErrors(StackctlError):
 
     @property
     def lines(self) -> list[str]:
-        """A line for each thing that is wrong."""
+        """A line for each error."""
         return [line for error in self.errors for line in error.lines]
 
 
 class UsageError(StackctlError):
-    """A wrong option, argument or setting: exit code 2, as `docker compose` does."""
+    """A wrong option, argument or setting."""
 
     exit_code = 2
 
@@ -89,16 +88,16 @@ class NotRunning(StackctlError):
 
 
 class NotSettled(StackctlError):
-    """Another command is changing the stack, or it is still starting: ask again later."""
+    """The stack is still starting, or another command is changing it: try again later."""
 
     exit_code = EXIT_NOT_SETTLED
 
 
 class EngineError(StackctlError):
-    """The Docker Engine or Compose is missing, too old, not running, or refused an operation.
+    """The Docker Engine or Compose is missing, too old or not running, or an operation failed.
 
-    It often says what the engine said, which may repeat what it was given: known secrets are taken out of it. `refused`
-    is whether the engine certainly did not begin to run what it was asked to.
+    Known secrets are removed from the message, because it often includes the engine's, which may repeat its input.
+    `refused` means that the engine certainly did not start the operation.
     """
 
     def __init__(self, message: str, *, remedy: str | None = None, refused: bool = False) -> None:
@@ -107,7 +106,7 @@ class EngineError(StackctlError):
 
 
 class ServiceError(StackctlError):
-    """A service of the stack answered wrongly or not at all; `status` is the HTTP status where it gave one."""
+    """A service of the stack responded with an error or not at all; `status` is the HTTP status if there was one."""
 
     def __init__(
         self,

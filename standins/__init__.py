@@ -1,3 +1,3 @@
-"""Small programs that stand in for programs without a Debian package. README.md lists what each of them speaks."""
+"""Small programs that replace programs without a Debian package. README.md lists what each of them implements."""
 
 from __future__ import annotations

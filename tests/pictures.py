@@ -74,7 +74,7 @@ class Browser:
         await self._call("Target.closeTarget", targetId=made["targetId"])
 
     async def picture(self, page: Path) -> bytes:
-        """Give a PNG of the whole page."""
+        """Return a PNG of the whole page."""
         async with self._tab(_WIDTH, 800) as session:
             await self._call("Page.navigate", session, url=page.as_uri())
             await self._until("Page.loadEventFired")
@@ -86,7 +86,7 @@ class Browser:
         return base64.b64decode(taken["data"])
 
     async def screen(self, address: str, *, login: str, size: tuple[int, int] = _LAPTOP) -> bytes:
-        """Give a PNG of what a screen shows of a page of Grafana; `login` is the header Authorization."""
+        """Return a PNG of what a screen shows of a page of Grafana; `login` is the header Authorization."""
         async with self._tab(*size) as session:
             await self._call("Network.enable", session)
             headers = {"Authorization": login}
@@ -95,7 +95,7 @@ class Browser:
             return await self._settled(session)
 
     async def _settled(self, session: str) -> bytes:
-        """Give the picture that stays as it is: Grafana draws panels as their answers arrive."""
+        """Return the picture that stays as it is: Grafana draws panels as their answers arrive."""
         seen, same = "", 0
         for _ in range(_MOST_PICTURES):
             await asyncio.sleep(_BETWEEN)
@@ -137,7 +137,7 @@ async def browser(program: str) -> AsyncIterator[Browser]:
 
 
 async def _address(profile: Path) -> str:
-    """Give where the DevTools protocol is spoken: Chromium writes the port and the path once it listens."""
+    """Return where the DevTools protocol is spoken: Chromium writes the port and the path once it listens."""
     written = profile / "DevToolsActivePort"
     while not written.exists() or "\n" not in written.read_text():  # noqa: ASYNC110 - another program's file
         await asyncio.sleep(0.05)
@@ -163,7 +163,7 @@ async def draw_grafana(program: str, address: str, query: str, folder: Path) -> 
 
 
 def main() -> int:
-    """Give 0, or 1 where Chromium or the stack is missing."""
+    """Return 0, or 1 where Chromium or the stack is missing."""
     parser = argparse.ArgumentParser(prog="python -m tests.pictures", description=__doc__)
     parser.add_argument("--from", dest="start", default="now-1h", help="since (default: now-1h)")
     parser.add_argument("--folder", type=Path, help="where the pictures go")

@@ -1,1 +1,1 @@
-"""bot-core's services for a laptop without bot-core: their metrics, logs and endpoints over a simulated market."""
+"""bot-core's services for a laptop without bot-core: their metrics, logs and endpoints on top of a simulated market."""

@@ -14,9 +14,9 @@ from botdemo.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the role that `arguments` name until SIGTERM and give 0; exit with 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="botdemo", description="Play one of bot-core's services.")
-    parser.add_argument("role", choices=sorted(ROLES), help="the service to play")
+    """Run the role that `arguments` name until SIGTERM and return 0; exit with 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="botdemo", description="Run one of bot-core's services.")
+    parser.add_argument("role", choices=sorted(ROLES), help="the service to run")
     role = ROLES[parser.parse_args(arguments).role]
     try:
         settings = Settings.from_environment(os.environ)

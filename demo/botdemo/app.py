@@ -1,4 +1,4 @@
-"""The server around a role: its endpoints, its clock, and an end within a second of SIGTERM."""
+"""The server around a role: its endpoints, its clock, and a shutdown within a second of SIGTERM."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SHUTDOWN_SECONDS = 0.3
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _started: ContextVar[float] = ContextVar("started")
-"""When the request began that this task handles, by `time.perf_counter`."""
+"""The start of the request that this task handles, by `time.perf_counter`."""
 
 log = logging.getLogger("botdemo.http")
 
 
 class Server:
-    """The endpoints that every role has, and what happens to each request on its way."""
+    """The endpoints that every role has, and the handling of each request."""
 
     def __init__(self, role: Role) -> None:
         self._role = role
@@ -43,7 +43,7 @@ class Server:
         }
 
     def application(self) -> web.Application:
-        """Give the role's web application."""
+        """Return the role's web application."""
         role = self._role
         app = web.Application(middlewares=[self._faults])
         app.on_response_prepare.append(self._answered)
@@ -72,7 +72,7 @@ class Server:
 
     async def _answered(self, request: web.Request, response: web.StreamResponse) -> None:
         if request.path == self._role.metrics_path:
-            # Not sooner: a response that has none is given one before it comes here.
+            # Only here: aiohttp has added a Content-Type to a response without one by now.
             response.headers.popall("Content-Type", None)
             if self._role.content_type is not None:
                 response.headers["Content-Type"] = self._role.content_type
@@ -144,7 +144,7 @@ async def serve(role: Role) -> None:
 
 
 async def _clock(role: Role) -> None:
-    """Let a role's time pass; by the wall clock, so that its days begin at midnight."""
+    """Advance a role by the wall clock, so that its days begin at midnight."""
     last = time.time()
     while True:
         await asyncio.sleep(_STEP_SECONDS)
@@ -154,6 +154,6 @@ async def _clock(role: Role) -> None:
 
 
 def _endpoint(request: web.Request) -> str:
-    """Give the template of the route that a request matched; unknown paths share one name."""
+    """Return the template of the route that a request matched; unknown paths share one name."""
     resource = request.match_info.route.resource
     return resource.canonical if resource else "unmatched"

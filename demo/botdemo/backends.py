@@ -1,6 +1,6 @@
 """Sessions with the demo's Redis and RabbitMQ.
 
-The client libraries are imported where they are used: two of the four roles need none of them.
+The client libraries are imported where they are used, because two of the four roles need none of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MESSAGE_LIFETIME_MS = 60_000
 
 log = logging.getLogger("botdemo.backends")
 
-# These libraries log each failed attempt themselves; the link tells of a missing broker once.
+# These libraries log every failed attempt; the link reports an unreachable broker once.
 for _library in ("aiormq", "aio_pika"):
     logging.getLogger(_library).setLevel(logging.CRITICAL)
 
@@ -61,7 +61,7 @@ def redis_link(settings: Settings, work: Callable[[Redis], Awaitable[None]]) -> 
 
 
 def signal_publisher(settings: Settings, outbox: deque[Signal]) -> Link:
-    """Move the signals of `outbox` to the signal queue; one that is under way when the broker goes is lost."""
+    """Move the signals in `outbox` to the signal queue; a signal in transit when the broker stops is lost."""
 
     async def use(channel: AbstractChannel, queue: AbstractQueue) -> None:
         from aio_pika import Message
@@ -78,7 +78,7 @@ def signal_publisher(settings: Settings, outbox: deque[Signal]) -> Link:
 
 
 def signal_consumer(settings: Settings, receive: Callable[[Signal], None]) -> Link:
-    """Hand every signal of the signal queue to `receive`; what is no signal is logged and thrown away."""
+    """Pass every signal in the signal queue to `receive`; log and discard other messages."""
 
     async def use(channel: AbstractChannel, queue: AbstractQueue) -> None:
         await queue.consume(partial(take_signal, receive))
@@ -88,23 +88,23 @@ def signal_consumer(settings: Settings, receive: Callable[[Signal], None]) -> Li
 
 
 class Delivery(Protocol):
-    """A message from the broker, as far as it is used here."""
+    """The parts of a broker's message that are used here."""
 
     body: bytes
 
     async def ack(self) -> None:
-        """Tell the broker that the message is done."""
+        """Acknowledge the message."""
 
     async def reject(self) -> None:
-        """Tell the broker that nobody wants the message."""
+        """Reject the message."""
 
 
 async def take_signal(receive: Callable[[Signal], None], message: Delivery) -> None:
-    """Hand one message to `receive` and acknowledge it, or reject it where it is no signal."""
+    """Pass a message to `receive` and acknowledge it, or reject it if it is not a signal."""
     try:
         receive(Signal.from_json(message.body))
     except ValueError as error:
-        log.warning("a message of %s was thrown away: %s", SIGNAL_QUEUE, error)
+        log.warning("discarded a message from %s: %s", SIGNAL_QUEUE, error)
         await message.reject()
     else:
         await message.ack()

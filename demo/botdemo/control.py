@@ -1,4 +1,4 @@
-"""Switches that turn what a role simulates: declared as data, checked as they are set."""
+"""Switches that change what a role simulates: declared as data and validated when they are set."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _SPEC = "spec"
 
 
 class InvalidSwitchError(ValueError):
-    """A switch that does not exist, or a value that it does not take; the text says what would do."""
+    """An unknown switch or an invalid value; the text says what is valid."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a switch takes, and what it does."""
+    """The values that a switch accepts, and its effect."""
 
     kind: Kind
     description: str
@@ -28,14 +28,14 @@ class Spec:
 
     @property
     def allowed(self) -> str:
-        """Say in words which values the switch takes."""
+        """Return a description of the valid values."""
         if self.kind == "boolean":
             return "true or false"
-        noun = "a whole number" if self.kind == "integer" else "a number"
+        noun = "an integer" if self.kind == "integer" else "a number"
         return f"{noun} from {self.minimum} to {self.maximum}"
 
     def accepts(self, value: object) -> bool:
-        """Tell whether a JSON value is of the switch's type and range."""
+        """Return whether a JSON value has the switch's type and is in its range."""
         if self.kind == "boolean" or isinstance(value, bool):
             return self.kind == "boolean" and isinstance(value, bool)
         numbers = int if self.kind == "integer" else (int, float)
@@ -50,16 +50,16 @@ def switch(default: T, kind: Kind, description: str, minimum: float = 0, maximum
 
 @dataclass(frozen=True, kw_only=True)
 class Switches:
-    """What every role can be turned to."""
+    """The switches of every role."""
 
-    unhealthy: bool = switch(False, "boolean", "The health endpoint answers 503.")
+    unhealthy: bool = switch(False, "boolean", "The health endpoint returns 503.")
 
 
 S = TypeVar("S", bound=Switches)
 
 
 class Control(Generic[S]):
-    """Holds the switches of a role, which are replaced as a whole."""
+    """The switches of a role, which are replaced as a whole."""
 
     def __init__(self, kind: type[S]) -> None:
         self._kind = kind
@@ -69,9 +69,9 @@ class Control(Generic[S]):
         self.switches = kind()
 
     def update(self, changes: Mapping[str, object]) -> None:
-        """Set the named switches, all or none; null puts one back to its default.
+        """Set the named switches, all or none; null resets one to its default.
 
-        Raises InvalidSwitchError, which names the switches or the values that there are.
+        Raises InvalidSwitchError, which lists the switches or the valid values.
         """
         defaults = dataclasses.asdict(self._kind())
         values: dict[str, Any] = {}
@@ -79,22 +79,22 @@ class Control(Generic[S]):
             spec = self._specs.get(name)
             if spec is None:
                 names = ", ".join(sorted(self._specs))
-                raise InvalidSwitchError(f"no switch {name!r}; there are: {names}")
+                raise InvalidSwitchError(f"unknown switch {name!r}; known: {names}")
             if value is not None and not spec.accepts(value):
-                raise InvalidSwitchError(f"{name} takes {spec.allowed}, not {value!r}")
+                raise InvalidSwitchError(f"{name} must be {spec.allowed}, not {value!r}")
             values[name] = defaults[name] if value is None else value
         self.switches = dataclasses.replace(self.switches, **values)
 
     def reset(self) -> None:
-        """Put every switch back to its default."""
+        """Reset every switch to its default."""
         self.switches = self._kind()
 
     def values(self) -> dict[str, object]:
-        """Give every switch's value by name."""
+        """Return every switch's value by name."""
         return dataclasses.asdict(self.switches)
 
     def describe(self) -> dict[str, dict[str, object]]:
-        """Give every switch's value, default, what it takes and what it does, by name."""
+        """Return every switch's value, default, valid values and effect, by name."""
         defaults = dataclasses.asdict(self._kind())
         return {
             name: {

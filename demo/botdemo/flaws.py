@@ -1,4 +1,4 @@
-"""Metrics with the mistakes that the switches ask for: what an application's programmer could have got wrong."""
+"""Metrics with the mistakes that the switches select: mistakes that a programmer can make."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MISNAMED = "orders_open_total"
 def flawed(
     families: Iterable[Metric], switches: ApplicationSwitches, now: datetime
 ) -> Iterator[Metric]:
-    """Yield the families with every mistake that is switched on, at the time that it is on a right clock."""
+    """Yield the families with every mistake that is switched on; `now` is the time of a correct clock."""
     for family in families:
         samples = [
             _stamped(sample, switches.clock_offset_seconds, now)
@@ -37,7 +37,7 @@ def flawed(
 def _family(family: Metric, samples: list[Sample], *, as_gauge: bool) -> Metric:
     counter = family.type == "counter"
     wrong = as_gauge and counter
-    # A counter's family has its name without the ending, a gauge's has all of it.
+    # A counter's family has its name without the suffix, a gauge's has the whole name.
     changed = Metric(
         f"{family.name}_total" if wrong else family.name,
         family.documentation,

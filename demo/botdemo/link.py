@@ -1,4 +1,4 @@
-"""Connections to neighbours that may be missing: tried again with backoff, told of once when they come or go."""
+"""Connections to services that may be unreachable: retried with backoff, and logged once when their state changes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 Session = Callable[[Callable[[], None]], Awaitable[None]]
-"""Uses a connection for as long as it lasts. It calls its argument once the neighbour has answered."""
+"""Uses a connection until it ends. It calls its argument once the service has responded."""
 
 log = logging.getLogger("botdemo.link")
 
 
 class Background(Protocol):
-    """What runs beside the web server."""
+    """A task that runs next to the web server."""
 
     async def run(self) -> None:
-        """Run until it is cancelled."""
+        """Run until cancelled."""
 
 
 def backoff(first: float = 0.5, limit: float = 10.0) -> Iterator[float]:
-    """Give delays in seconds, each twice the last, up to `limit`."""
+    """Yield delays in seconds, each twice the last, up to `limit`."""
     delay = first
     while True:
         yield delay
@@ -29,9 +29,9 @@ def backoff(first: float = 0.5, limit: float = 10.0) -> Iterator[float]:
 
 
 class Link:
-    """Keeps a session with one neighbour going.
+    """Keeps a session with one service going.
 
-    `failures` are the exceptions that tell of a neighbour that is missing; any other is a mistake and passes.
+    `failures` are the exceptions that mean an unreachable service; any other is a bug and propagates.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Link:
         self._connected: bool | None = None
 
     async def run(self) -> None:
-        """Run session after session until it is cancelled."""
+        """Run session after session until cancelled."""
         while True:
             try:
                 await self._session(self._established)
@@ -57,7 +57,7 @@ class Link:
             except self._failures as error:
                 self._lost(f"{type(error).__name__}: {error}")
             except asyncio.CancelledError:
-                # A client library may cancel whoever waits for it when its connection breaks.
+                # A client library may cancel its caller when its connection breaks.
                 if _stopping():
                     raise
                 self._lost("the connection broke")
@@ -76,6 +76,6 @@ class Link:
 
 
 def _stopping() -> bool:
-    """Tell whether it is this task that was told to stop."""
+    """Return whether this task itself was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""One JSON object a line on stdout, with the fields that each service's own logger writes."""
+"""One JSON object per line on stdout, with the fields that each service's own logger writes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import TextIO
 
 Format = Callable[[logging.LogRecord, str], dict[str, object]]
-"""Gives the fields of a record for a service; `timestamp` and `message` are added to them."""
+"""Returns the fields of a record for a service; `timestamp` and `message` are added to them."""
 
 LOGGER = logging.getLogger("botdemo")
 
 
 def tracing(record: logging.LogRecord, service: str) -> dict[str, object]:
-    """Give the fields of Rust's tracing: level, target (a module path) and span."""
+    """Return the fields of Rust's tracing: level, target (a module path) and span."""
     level = "WARN" if record.levelno == logging.WARNING else record.levelname
     module = record.name.replace("botdemo", service.replace("-", "_"), 1).replace(".", "::")
     return {
@@ -27,7 +27,7 @@ def tracing(record: logging.LogRecord, service: str) -> dict[str, object]:
 
 
 def python(record: logging.LogRecord, service: str) -> dict[str, object]:
-    """Give the fields of a Python service's logger: level, service, function, file, line."""
+    """Return the fields of a Python service's logger: level, service, function, file, line."""
     return {
         "level": record.levelname,
         "service": service,
@@ -38,7 +38,7 @@ def python(record: logging.LogRecord, service: str) -> dict[str, object]:
 
 
 def node(record: logging.LogRecord, _service: str) -> dict[str, object]:
-    """Give the fields of a Node.js service's logger: level."""
+    """Return the fields of a Node.js service's logger: level."""
     level = "warn" if record.levelno == logging.WARNING else record.levelname.lower()
     return {"level": level}
 
@@ -52,7 +52,7 @@ class JsonFormatter(logging.Formatter):
         self._fields = fields
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line: `timestamp` (RFC 3339, UTC, microseconds), the service's own fields, `message`."""
+        """Return the line: `timestamp` (RFC 3339, UTC, microseconds), the service's own fields, `message`."""
         created = datetime.fromtimestamp(record.created, UTC)
         message = record.getMessage()
         if record.exc_info:
@@ -67,7 +67,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(service: str, fields: Format, stream: TextIO) -> None:
-    """Send every logger's lines to `stream`: the demo's from INFO up, those of its libraries from WARNING up."""
+    """Send every logger's lines to `stream`: the demo's from level INFO, those of its libraries from WARNING."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter(service, fields))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -75,10 +75,10 @@ def configure(service: str, fields: Format, stream: TextIO) -> None:
 
 
 def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Log what ends the process, in place of the interpreter's own many lines (`sys.excepthook`)."""
+    """Log the exception that ends the process as one line (`sys.excepthook`)."""
     LOGGER.critical("the service failed", exc_info=(kind, error, trace))
 
 
 def request_line(log: logging.Logger, method: str, path: str, status: int, seconds: float) -> None:
-    """Log one answered request; `path` is with its query, so that a run's own requests can be found."""
+    """Log one request; `path` includes its query, so that the requests of a run can be found."""
     log.info("%s %s %d in %.1f ms", method, path, status, seconds * 1000, stacklevel=2)

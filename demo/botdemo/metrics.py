@@ -1,6 +1,6 @@
-"""The metrics of bot-core's services, one class a part of them, and how a registry is written out.
+"""The metrics of bot-core's services, one class for each part, and the text format of a registry.
 
-Names, types and labels are a contract: rules, alerts and dashboards rest on them.
+Names, types and labels are a contract: rules, alerts and dashboards depend on them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-# Each counter and histogram would have a `…_created` gauge beside it, which no other client library exposes.
+# Otherwise each counter and histogram would have a `…_created` gauge, which no other client library exposes.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,7 +38,7 @@ UPSTREAM_LATENCY = (25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10000, 300
 
 
 class Families:
-    """Families as `generate_latest` takes them: of a registry it only wants those."""
+    """Families in the shape of a registry, of which `generate_latest` uses nothing else."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
@@ -49,12 +49,12 @@ class Families:
 
 
 def exposition(registry: CollectorRegistry | Families) -> bytes:
-    """Write a registry in Prometheus' text format (0.0.4)."""
+    """Return a registry in Prometheus' text format (0.0.4)."""
     return generate_latest(registry)
 
 
 class HttpMetrics:
-    """What all three applications tell of their requests and of their process."""
+    """Metrics of requests and of the process, which all three applications expose."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         ProcessCollector(registry=registry)
@@ -66,14 +66,14 @@ class HttpMetrics:
         )
         self.duration = Histogram(
             "http_request_duration_seconds",
-            "Time until a request is answered",
+            "Duration of a request",
             ["method", "endpoint"],
             buckets=REQUEST_SECONDS,
             registry=registry,
         )
 
     def observe(self, method: str, endpoint: str, status: int, seconds: float) -> None:
-        """Count one request; `endpoint` is the route's template, never the path asked for."""
+        """Count one request; `endpoint` is the route's template, never the requested path."""
         self.requests.labels(method, endpoint, status).inc()
         self.duration.labels(method, endpoint).observe(seconds)
 
@@ -184,11 +184,11 @@ class AnalysisMetrics:
             "ai_confidence_score", "Confidence of single predictions", buckets=CONFIDENCE
         )
         self.predictions = counter("ai_predictions_total", "Predictions", ["signal"])
-        self.accuracy = gauge("ai_prediction_accuracy", "Share of predictions that came true")
+        self.accuracy = gauge("ai_prediction_accuracy", "Share of correct predictions")
         self.openai_requests = counter("openai_requests_total", "Requests to OpenAI")
         self.openai_errors = counter("openai_errors_total", "Requests to OpenAI that failed")
         self.openai_rate_limits = counter(
-            "openai_rate_limit_errors_total", "Requests to OpenAI refused for their rate"
+            "openai_rate_limit_errors_total", "Requests to OpenAI rejected by the rate limit"
         )
         self.load_failures = counter("model_load_failures_total", "Failed loads", ["model"])
         self.load_duration = gauge(
@@ -200,7 +200,7 @@ class AnalysisMetrics:
 
 
 class SinkMetrics:
-    """What the inbox of notifications counts."""
+    """Counters of received notifications."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.received = Counter(
@@ -240,7 +240,7 @@ class GatewayMetrics:
         )
         self.upstream_latency = histogram(
             "kong_upstream_latency_ms",
-            "Milliseconds until the upstream has answered",
+            "Milliseconds until the upstream has responded",
             route,
             buckets=UPSTREAM_LATENCY,
         )
@@ -284,5 +284,5 @@ class GatewayMetrics:
 
     @staticmethod
     def exposition(registry: CollectorRegistry) -> bytes:
-        """Write the registry out under Kong's names: the client library ends every counter's name in `_total`."""
+        """Return the registry as text under Kong's names: the client library appends `_total` to a counter's name."""
         return exposition(registry).replace(b"kong_bandwidth_bytes_total", b"kong_bandwidth_bytes")

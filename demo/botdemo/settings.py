@@ -1,4 +1,4 @@
-"""Where the demo's neighbours are and what its random numbers start from."""
+"""The addresses of the demo's services, and the seed of its random numbers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Address:
     port: int
 
     def url(self, scheme: str = "http") -> str:
-        """Give the address as a URL without a path."""
+        """Return the address as a URL without a path."""
         return f"{scheme}://{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a role is started with; the hosts are the names that compose gives the services."""
+    """The settings of a role; the hosts are the services' names in Compose."""
 
     seed: int = 1
     secrets: Path = Path("/run/secrets")
@@ -33,13 +33,13 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read DEMO_SEED, a whole number; raise ValueError where it is none."""
+        """Read DEMO_SEED, an integer; raise ValueError if it is not one."""
         text = environment.get("DEMO_SEED") or "1"
         try:
             return cls(seed=int(text))
         except ValueError:
-            raise ValueError(f"DEMO_SEED must be a whole number, not {text!r}") from None
+            raise ValueError(f"DEMO_SEED must be an integer, not {text!r}") from None
 
     def secret(self, name: str) -> str:
-        """Read a mounted secret; raise OSError where it is not there."""
+        """Read a mounted secret; raise OSError if it is missing."""
         return (self.secrets / name).read_text().strip()

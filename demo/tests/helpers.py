@@ -37,7 +37,7 @@ class Exposing(Protocol):
 
 
 def generator(seed: int) -> Random:
-    """Give a generator whose draws are known."""
+    """Return a generator whose draws are known."""
     return Random(seed)  # noqa: S311 - a simulation, no secret
 
 
@@ -64,7 +64,7 @@ def make_analyst() -> PythonAiService:
 
 
 def samples(role: Exposing, sample_name: str, **labels: str) -> list[float]:
-    """Give the values of a role's series of one name that carry the given labels."""
+    """Return the values of a role's series of one name that carry the given labels."""
     return [
         sample.value
         for family in role.registry.restricted_registry([sample_name]).collect()

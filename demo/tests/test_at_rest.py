@@ -37,7 +37,7 @@ ERRORS = {
 
 
 def quantile(role: Exposing, histogram: str, q: float) -> float:
-    """Give the upper bound of the bucket that holds a quantile, over all series of a histogram."""
+    """Return the upper bound of the bucket that holds a quantile, over all series of a histogram."""
     buckets: dict[float, float] = {}
     for family in role.registry.collect():
         for sample in family.samples:
@@ -49,7 +49,7 @@ def quantile(role: Exposing, histogram: str, q: float) -> float:
 
 
 def busy(name: str, hour: int) -> Role:
-    """Give a role after ten minutes of an hour of the day."""
+    """Return a role after ten minutes of an hour of the day."""
     role = make_role(name, start=MIDNIGHT + timedelta(hours=hour))
     run(role, 300, 2.0)
     return role

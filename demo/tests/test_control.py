@@ -49,7 +49,7 @@ def test_an_unknown_switch_is_answered_with_the_names() -> None:
     with pytest.raises(InvalidSwitchError) as caught:
         Control(HttpSwitches).update({"eror_ratio": 0.5})
     assert str(caught.value) == (
-        "no switch 'eror_ratio'; there are: error_ratio, latency_seconds, request_rate, unhealthy"
+        "unknown switch 'eror_ratio'; known: error_ratio, latency_seconds, request_rate, unhealthy"
     )
 
 
@@ -61,8 +61,8 @@ def test_an_unknown_switch_is_answered_with_the_names() -> None:
         ("error_ratio", float("nan"), "a number from 0 to 1"),
         ("error_ratio", True, "a number from 0 to 1"),
         ("error_ratio", "0.5", "a number from 0 to 1"),
-        ("open_positions", 1.5, "a whole number from 0 to 12"),
-        ("open_positions", 13, "a whole number from 0 to 12"),
+        ("open_positions", 1.5, "an integer from 0 to 12"),
+        ("open_positions", 13, "an integer from 0 to 12"),
         ("position_size_btc", float("-inf"), "a number from -1000 to 1000"),
         ("unhealthy", 1, "true or false"),
     ],
@@ -71,7 +71,7 @@ def test_a_bad_value_is_answered_with_what_is_allowed(
     name: str, value: object, allowed: str
 ) -> None:
     control = Control(EngineSwitches)
-    with pytest.raises(InvalidSwitchError, match=f"^{name} takes {allowed}, not "):
+    with pytest.raises(InvalidSwitchError, match=f"^{name} must be {allowed}, not "):
         control.update({"latency_seconds": 2, name: value})
     assert control.switches == EngineSwitches(), "one bad value must set none of the others"
 

@@ -30,7 +30,7 @@ def run(link: Link, sessions: Sized, until: int) -> None:
 
 
 def scripted(*outcomes: BaseException | None) -> tuple[Session, list[BaseException | None]]:
-    """Give a session that follows a script: an exception to raise, or None to connect and be closed."""
+    """Return a session that follows a script: an exception to raise, or None to connect and be closed."""
     held: list[BaseException | None] = []
 
     async def session(established: Callable[[], None]) -> None:
@@ -128,4 +128,4 @@ def test_another_message_is_rejected_and_logged(caplog: pytest.LogCaptureFixture
     message = Message(b"{}")
     asyncio.run(take_signal(received.append, message))
     assert (received, message.fate) == ([], "rejected")
-    assert "thrown away: not a signal" in caplog.text
+    assert "discarded a message from trading.signals: not a signal" in caplog.text

@@ -75,7 +75,7 @@ def exposition(name: str) -> str:
 
 
 def families(page: str) -> tuple[dict[str, str], dict[str, set[frozenset[str]]]]:
-    """Give each family's type and label sets, under the name that its TYPE line has."""
+    """Return each family's type and label sets, under the name that its TYPE line has."""
     types: dict[str, str] = {}
     labels: dict[str, set[frozenset[str]]] = {}
     family = ""

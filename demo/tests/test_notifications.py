@@ -1,4 +1,4 @@
-"""The sink in the place of Slack, PagerDuty and a mail server."""
+"""The sink instead of Slack, PagerDuty and a mail server."""
 
 from __future__ import annotations
 

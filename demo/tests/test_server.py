@@ -175,8 +175,8 @@ def test_control_shows_sets_and_resets() -> None:
     [
         ("{", "Expecting property name"),
         ("[]", "expected a JSON object"),
-        ('{"error_ratio": NaN}', "error_ratio takes a number from 0 to 1, not nan"),
-        ('{"confidence": 0.2}', "no switch 'confidence'; there are: clock_offset_seconds"),
+        ('{"error_ratio": NaN}', "error_ratio must be a number from 0 to 1, not nan"),
+        ('{"confidence": 0.2}', "unknown switch 'confidence'; known: clock_offset_seconds"),
     ],
 )
 def test_control_refuses_what_it_does_not_know(body: str, reason: str) -> None:
@@ -270,7 +270,7 @@ def test_a_setting_that_cannot_be_used_is_refused_with_its_name(
     with pytest.raises(SystemExit) as caught:
         main(["kong"])
     assert caught.value.code == 2
-    assert "DEMO_SEED must be a whole number, not 'seven'" in capsys.readouterr().err
+    assert "DEMO_SEED must be an integer, not 'seven'" in capsys.readouterr().err
 
 
 def test_secrets_are_read_as_they_are_used(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A drill: a fault, the alert that must come of it, the healing, and the alert's end, each with its time."""
+"""A drill: inject a fault, wait for its alert, recover the service, wait for the resolution, and time each stage."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ T = TypeVar("T")
 
 _PAUSE = 0.5
 _SLACK = 90.0
-"""Seconds that scraping, evaluation, grouping and a slow machine may add to a rule's `for`."""
+"""Seconds that scrapes, evaluation, grouping and a slow machine may add to a rule's `for`."""
 
 
 class DrillError(StackctlError):
-    """The alert did not do what was expected of it in time. The fault is healed nevertheless."""
+    """The alert did not fire or was not resolved in time. The fault was undone nevertheless."""
 
 
 async def run(
@@ -47,13 +47,13 @@ async def run(
     waiting: Callable[[str], None],
     force: bool = False,
 ) -> Timeline:
-    """Do the fault, wait until the alert is in Alertmanager and its channel, heal, and wait until both know its end.
+    """Inject the fault, wait until the alert is delivered, undo the fault, and wait until the resolution is delivered.
 
-    The channel can be seen where the demo's `sink` stands in its place. `timeout` is in seconds for each of the two
-    waits; without one they follow from the rule's `for` and `keep_firing_for`. `begun` is given the timeline, which
-    has what was reached even where the drill fails; `reached` is called at every stage, `waiting` with the alert's
-    present state while nothing changes. Raises UsageError for an alert that no rule has, NotSteady for one that is
-    active before the fault unless `force` is given, DrillError where the alert does not come or does not go.
+    Delivery can be observed if the demo's `sink` replaces the channels. `timeout` is the limit for each of the two
+    waits, in seconds; by default it follows from the rule's `for` and `keep_firing_for`. `begun` receives the timeline,
+    which shows the stages reached even if the drill fails; `reached` is called at every stage, `waiting` with the
+    alert's current state in between. Raises UsageError for an unknown alert, NotSteady if the alert is active before
+    the fault and `force` is not set, DrillError if the alert does not fire or is not resolved in time.
     """
     group, rule = await _rule(prometheus, alert)
     targets = await prometheus.targets()
@@ -62,13 +62,13 @@ async def run(
     before = await watch.observe()
     if (before.state, before.notified) != ("inactive", False) and not force:
         raise NotSteady(
-            f"{before.describe(alert)} of {service} before the fault: the drill would prove nothing",
-            remedy=f"stackctl logs {service}; `stackctl chaos … --force` goes on",
+            f"{before.describe(alert)} for {service} before the fault, so the drill would prove nothing",
+            remedy=f"stackctl logs {service}; to continue anyway, add --force",
         )
     limit = timeout if timeout is not None else rule.duration + _SLACK
     pace = await _pace(targets, alertmanager, group, rule, names)
     timeline = Timeline(alert, service, pace)
-    # What is only for the list tells nobody.
+    # Info alerts are only listed and notify nobody.
     visible_sink = sink if rule.labels.get("severity") != "info" else None
     inbox = _Inbox(visible_sink, alert, names, await visible_sink.last() if visible_sink else 0)
     lasting = fault.lasting(limit)
@@ -107,7 +107,7 @@ async def run(
                 began,
                 limit,
                 f"did not reach {goal} within {limit:.0f} s of the fault: {observed.describe(alert)}",
-                f"read the rule's expression and `for`: {prometheus.base_url}/alerts",
+                f"check the rule's expression and `for`: {prometheus.base_url}/alerts",
             )
             await asyncio.sleep(_PAUSE)
     finally:
@@ -125,20 +125,20 @@ async def run(
                     reach("channel-resolved")
                 return timeline
         waiting(observed.describe(alert))
-        what = "is resolved, and its channel was not told of it," if ended else "is not resolved"
+        what = "was resolved, but its channel was not notified" if ended else "was not resolved"
         check(
             healed,
             until_resolved,
-            f"{what} {until_resolved:.0f} s after the healing: {observed.describe(alert)}",
+            f"{what} within {until_resolved:.0f} s of the recovery: {observed.describe(alert)}",
             "stackctl logs alertmanager" if ended else f"stackctl logs {service}",
         )
         await asyncio.sleep(_PAUSE)
 
 
 async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what waits for Docker beside the loop, for another drill's times must not wait with it.
+    """Run a blocking call in a thread, so that it does not delay the measurements of another drill.
 
-    It has ended when this returns, even cancelled: what is half done cannot be healed.
+    The call has finished when this returns, even if cancelled: a half-injected fault could not be undone.
     """
     task = asyncio.create_task(asyncio.to_thread(function, *args, **kwargs))
     try:
@@ -150,7 +150,7 @@ async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 
 @dataclass(frozen=True, slots=True)
 class _Observation:
-    """The alert as both programs have it; "unknown" and None where one did not answer."""
+    """The alert's state in both programs; "unknown" or None if one did not respond."""
 
     state: Literal["inactive", "pending", "firing", "unknown"]
     notified: bool | None
@@ -159,7 +159,7 @@ class _Observation:
         in_alertmanager = {
             True: "in Alertmanager",
             False: "not in Alertmanager",
-            None: "Alertmanager does not answer",
+            None: "Alertmanager does not respond",
         }
         return f"{alert} is {self.state} in Prometheus, {in_alertmanager[self.notified]}"
 
@@ -172,7 +172,7 @@ class _Watch:
     names: frozenset[str]
 
     async def observe(self) -> _Observation:
-        """Query both at once. A failed query is not an inactive alert: the next query decides."""
+        """Query both programs. A failed query does not mean an inactive alert: the next one decides."""
         alerts, notified = await asyncio.gather(
             self.prometheus.alerts(), self.alertmanager.alerts(), return_exceptions=True
         )
@@ -209,7 +209,7 @@ class _Inbox:
     after: int
 
     async def has(self, status: Literal["firing", "resolved"]) -> bool:
-        """Return whether a channel got a notification since the drill began; True if no channel can be observed."""
+        """Return whether a notification was delivered since the drill began; True if that cannot be observed."""
         if self.sink is None:
             return True
         try:
@@ -225,7 +225,7 @@ class _Inbox:
 
 
 def _names(targets: list[Target], service: str) -> frozenset[str]:
-    """Return the names by which alerts may speak of a service: an exporter's tell of what it exports."""
+    """Return the names that alerts may use for a service: those of an exporter name what it exports."""
     own = [one for one in targets if one.instance.rpartition(":")[0] == service]
     return frozenset({service, *(one.labels["service"] for one in own if "service" in one.labels)})
 
@@ -258,5 +258,5 @@ async def _rule(prometheus: PrometheusClient, alert: str) -> tuple[RuleGroup, Ru
         if rule.type == "alerting"
     }
     if alert not in rules:
-        raise UsageError(f"no rule has the alert {alert!r}", remedy=nearest(alert, list(rules)))
+        raise UsageError(f"unknown alert {alert!r}", remedy=nearest(alert, list(rules)))
     return rules[alert]

@@ -1,4 +1,4 @@
-"""What can be done to a service's container, and how each is undone. A new fault is a new row of `FAULTS`."""
+"""The faults that can be injected into a container, and how each is undone. A new fault is a new row of `FAULTS`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _MARGIN_SECONDS = 30.0
 _INSISTENCE = 5
-"""Interruptions after which a healing that they cut off is given up."""
+"""Interruptions after which to give up a recovery that they keep cancelling."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a fault would do to which container, and how that would be healed, in words."""
+    """A description of what a fault would do to a container, and how that would be undone."""
 
     container: ContainerState
     details: Details
@@ -39,34 +39,34 @@ def _as_asked(_: Engine, __: ContainerState, options: Details) -> Details:
 
 
 def _nothing(_: Engine, __: Details) -> None:
-    """Most faults need only the engine."""
+    """Prepare nothing: most faults need only the engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault by its name on the command line.
+    """A fault, with its name on the command line.
 
-    `heal` goes by the record alone, which any process may read, and works on a container that is well already, gone or
-    made anew.
+    `heal` needs only the record, which any process can read, and also handles a container that is already healthy, was
+    removed or was recreated.
     """
 
     name: str
     help: str
     does: str
-    """What it does, with {container}, {service} and what `prepare` gives."""
+    """A template of what it does, with {container}, {service} and the details from `prepare`."""
     heals: str
     inject: Callable[[Engine, OpenFault], None]
     heal: Callable[[Engine, OpenFault], None]
     options: Details = field(default_factory=dict)
-    """What can be chosen about it, each as the command line writes it, with its default."""
+    """Its options on the command line, with their defaults."""
     prepare: Callable[[Engine, ContainerState, Details], Details] = _as_asked
-    """Looks, changes nothing, and gives the record's details; raises StackctlError where it cannot be done."""
+    """Return the details for the record, without changing anything; raise StackctlError if the fault is impossible."""
     provide: Callable[[Engine, Details], None] = _nothing
-    """Sees to what the details name and is needed beforehand, such as an image."""
+    """Provide what the fault needs beforehand, such as an image."""
     seconds: float = 30.0
-    """How long it is held if nothing else is said."""
+    """The default duration."""
     attached: bool = False
-    """Whether it may be done to a container that is not this stack's, on a network that this has joined."""
+    """Whether it may affect a container of an attached bot-core, which does not belong to this stack."""
 
     def lasting(self, seconds: float) -> Fault:
         """Return the fault with its own time limit, if it has one, set later than any regular recovery."""
@@ -78,28 +78,28 @@ class Fault:
     def target(self, engine: Engine, journal: Journal, service: str) -> ContainerState:
         """Return the service's container.
 
-        Raises NotSteady where it has an open fault already, or is not running; UsageError where it is not this stack's
-        and the fault is not for `attached` ones.
+        Raises NotSteady if it already has an open fault or is not running, UsageError if it does not belong to this
+        stack and the fault does not allow `attached` containers.
         """
         journal.require_none(service)
         container = engine.containers().get(service)
         foreign = container is not None and container.attached
         if container is not None and foreign and not self.attached:
             raise UsageError(
-                f"{service} is not this stack's: {owner_of(container)}",
-                remedy="give --attached if you may break it",
+                f"{service} does not belong to this stack: {owner_of(container)}",
+                remedy="allow it with --attached",
             )
         if container is None or not container.running:
             raise NotSteady(
-                f"{service} is not running, so there is nothing to {self.name}",
-                remedy="start it where it belongs" if foreign else "stackctl up",
+                f"cannot {self.name} {service}: it is not running",
+                remedy="start it in its own project" if foreign else "stackctl up",
             )
         return container
 
     def plan(self, engine: Engine, journal: Journal, service: str) -> Plan:
         """Inspect the service and return the plan of the fault.
 
-        Raises as `target` does, and StackctlError where the fault cannot be done to it.
+        Raises as `target` does, and StackctlError if the fault cannot be applied to it.
         """
         container = self.target(engine, journal, service)
         details = self.prepare(engine, container, self.options)
@@ -121,9 +121,9 @@ def _start(engine: Engine, fault: OpenFault) -> None:
 
 
 def _start_after_stop(engine: Engine, fault: OpenFault) -> None:
-    """Start it; one that was never down is restarted, for a stop that was cut off goes on in the engine.
+    """Start the container, or restart it if it never stopped, because an interrupted stop continues in the engine.
 
-    `docker stop` gives a program seconds to end, and the daemon goes by it even if nobody waits for the answer.
+    `docker stop` gives a program time to end, and the daemon carries it out even if the client is gone.
     """
     state = engine.container(fault.container)
     begun = dt.datetime.fromisoformat(fault.since)
@@ -142,7 +142,7 @@ def _resume(engine: Engine, fault: OpenFault) -> None:
 _ALL = (
     Fault(
         "stop",
-        "stops it with SIGTERM, as a deployment does",
+        "Stop SERVICE with SIGTERM, as a deployment does",
         does="docker stop {container}",
         heals="docker start {container}",
         inject=lambda on, fault: on.stop(fault.container),
@@ -150,7 +150,7 @@ _ALL = (
     ),
     Fault(
         "kill",
-        "kills it with SIGKILL, as a crash does",
+        "Kill SERVICE with SIGKILL, like a crash",
         does="docker kill {container}",
         heals="docker start {container}",
         inject=lambda on, fault: on.kill(fault.container),
@@ -158,7 +158,7 @@ _ALL = (
     ),
     Fault(
         "pause",
-        "freezes its processes: it accepts connections and never answers",
+        "Freeze SERVICE, so that it accepts connections but never responds",
         does="docker pause {container}",
         heals="docker unpause {container}",
         inject=lambda on, fault: on.pause(fault.container),
@@ -166,16 +166,16 @@ _ALL = (
     ),
     Fault(
         "restart",
-        "stops it with SIGTERM and starts it again at once",
+        "Restart SERVICE with SIGTERM",
         does="docker restart {container}",
-        heals="docker start {container}, if it is not up again by itself",
+        heals="docker start {container}, unless it is running again",
         inject=lambda on, fault: on.restart(fault.container),
         heal=_start,
         seconds=0.0,
     ),
     Fault(
         "disconnect",
-        "takes it off the network",
+        "Disconnect SERVICE from the network",
         does="docker network disconnect --force {network} {container}",
         heals="docker network connect {options}{network} {container}",
         inject=network.disconnect,
@@ -184,9 +184,9 @@ _ALL = (
     ),
     Fault(
         "slow",
-        "delays what it sends, and loses some of it",
+        "Delay the packets that SERVICE sends, and drop some of them",
         does="tc qdisc replace dev DEVICE root netem delay {delay} loss {loss}, on every network device of {container},"
-        " from a container of {image} with NET_ADMIN in its network name space",
+        " in a {image} container with NET_ADMIN in its network namespace",
         heals="tc qdisc del dev DEVICE root, in the same way",
         inject=network.slow,
         heal=network.quicken,
@@ -196,10 +196,10 @@ _ALL = (
     ),
     Fault(
         "fill memory",
-        "takes memory in it, up to a share of its own limit",
-        does="hold {size} of memory in a process of {container}, {share} of its limit of {limit} together with what it"
-        " uses now; the process ends by itself after {seconds} s",
-        heals="end that process",
+        "Fill the memory of SERVICE up to a share of its limit",
+        does="allocate {size} of memory in {container}, which brings its usage to {share} of its limit of {limit}; the"
+        " process exits by itself after {seconds} s",
+        heals="kill that process",
         inject=pressure.fill_memory,
         heal=pressure.release_memory,
         options={"share": "95%", "seconds": "3600"},
@@ -207,8 +207,9 @@ _ALL = (
     ),
     Fault(
         "fill disk",
-        "writes a file of a bounded size to its volume",
-        does="write {size} to {path} in {container}, on the volume {volume}; the file goes by itself after {seconds} s",
+        "Write a file of a given size to a volume of SERVICE",
+        does="write {size} to {path} in {container}, on volume {volume}; the file is removed by itself after"
+        " {seconds} s",
         heals="remove that file from the volume",
         inject=pressure.fill_disk,
         heal=pressure.empty_disk,
@@ -221,7 +222,7 @@ FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _ALL}
 
 
 def provided(engine: Engine, journal: Journal, fault: Fault, service: str) -> Plan:
-    """Plan the fault and see to what it needs, so that it can be done at once. Raises as `Fault.plan` does."""
+    """Plan the fault and provide what it needs, so that it can be injected at once. Raises as `Fault.plan` does."""
     plan = fault.plan(engine, journal, service)
     fault.provide(engine, plan.details)
     return plan
@@ -229,10 +230,10 @@ def provided(engine: Engine, journal: Journal, fault: Fault, service: str) -> Pl
 
 @contextlib.contextmanager
 def injected(engine: Engine, journal: Journal, fault: Fault, service: str) -> Iterator[OpenFault]:
-    """Inject the fault while the body runs, and heal it on every exit path.
+    """Inject the fault while the body runs, and undo it on every exit path.
 
-    The journal has the fault before it is done and until it is healed. Raises as `Fault.plan` does, and StackctlError
-    where the fault cannot be done.
+    The fault is in the journal from before its injection until it is undone. Raises as `Fault.plan` does, and
+    StackctlError if the fault cannot be injected.
     """
     plan = provided(engine, journal, fault, service)
     record = journal.begin(fault.name, service, plan.container.id, plan.details)
@@ -246,21 +247,21 @@ def injected(engine: Engine, journal: Journal, fault: Fault, service: str) -> It
         yield record
     finally:
         if refused:
-            # Nothing was done, and what is refused now is refused when it heals too: it would be open for ever.
+            # Nothing was changed, and undoing it would be refused too: the fault would stay open forever.
             journal.end(record)
         else:
             heal(engine, journal, record)
 
 
 def heal(engine: Engine, journal: Journal, record: OpenFault) -> None:
-    """Undo a fault and strike it out. Healing twice, or a container that is gone, does no harm.
+    """Undo a fault and remove it from the journal. Undoing it twice, or after the container was removed, is harmless.
 
-    An interruption that comes meanwhile has its effect once the fault is healed.
+    Interruptions take effect once the fault is undone.
     """
     fault = FAULTS.get(record.kind)
     if fault is None:
         raise UsageError(
-            f"the journal has an unknown fault {record.kind!r}",
+            f"unknown fault {record.kind!r} in the journal",
             remedy=nearest(record.kind, list(FAULTS)),
         )
     with held_back() as interruptions:
@@ -270,18 +271,18 @@ def heal(engine: Engine, journal: Journal, record: OpenFault) -> None:
                 fault.heal(engine, record)
                 break
             except EngineError:
-                # A terminal's Ctrl-C ends the docker command too: what was cut off in that way is done again, unless
-                # somebody means it, for an engine may never answer. The journal keeps the fault then.
+                # Ctrl-C in a terminal also ends the docker command, so try again, unless the user insists because
+                # the engine does not answer. The fault then stays in the journal.
                 if len(interruptions) in {before, _INSISTENCE}:
                     raise
         journal.end(record)
 
 
 def heal_all(engine: Engine, journal: Journal) -> list[OpenFault]:
-    """Heal every open fault of the journal and return what was healed.
+    """Undo every open fault in the journal, and return those that were undone.
 
-    One that cannot be healed does not keep the others from it: its error is raised after them. What the journal cannot
-    read stays in it (`Journal.unreadable`).
+    If one fails, the others are undone before its error is raised. Unreadable records stay in the journal
+    (`Journal.unreadable`).
     """
     healed: list[OpenFault] = []
     failures: list[StackctlError] = []

@@ -1,4 +1,4 @@
-"""The journal of open faults. A fault is written here before it is done, so that it can be healed whatever happens."""
+"""The journal of open faults. Faults are recorded before they are injected, so that they can always be undone."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from stackctl.project.state import StateFolder
 FILE = "chaos.json"
 
 _SHOWN = 80
-"""Characters of a record that cannot be read."""
+"""How many characters of an unreadable record to show."""
 
 Details = Mapping[str, str]
 
 
 class NotSteady(StackctlError):
-    """The service is not as it must be before a fault: the fault would prove nothing."""
+    """The service is not in the state that a fault requires, so the fault would prove nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenFault:
-    """A fault that was begun and not healed: what, to which container, since when (UTC), by which process.
+    """An open fault: its kind, container, start time (UTC) and process.
 
-    `details` is what its healing needs beside that.
+    `details` is what undoing it needs in addition.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class OpenFault:
     pid: int
     details: Details = field(default_factory=dict)
     born: float | None = None
-    """When that process began, in Unix seconds: another one may have its number later."""
+    """When that process started, in Unix seconds, because its ID may be reused."""
 
     def describe(self) -> str:
         """Return a description for a line of output."""
@@ -46,14 +46,14 @@ class OpenFault:
 
     @property
     def abandoned(self) -> bool:
-        """Return whether the process that injected it has ended, so that no process will heal it."""
+        """Whether the process that injected it has ended, so that no process will undo it."""
         import psutil
 
         try:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:
                 return True
-            # A journal of an older stackctl does not have it.
+            # Older versions of stackctl did not record it.
             return self.born is not None and process.create_time() != self.born
         except psutil.NoSuchProcess:
             return True
@@ -72,11 +72,11 @@ class Journal:
         return [row for row in self._rows() if isinstance(row, OpenFault)]
 
     def unreadable(self) -> list[str]:
-        """Return a line for each record that cannot be read. Those records stay until the user has removed them."""
+        """Return a line for each unreadable record, which stays until the user removes it."""
         path = self._state.folder / FILE
         return [
-            f"record {number} of {path} cannot be read: {json.dumps(row)[:_SHOWN]};"
-            " undo by hand what it names, and remove it"
+            f"record {number} of {path} is not readable: {json.dumps(row)[:_SHOWN]};"
+            " undo the fault yourself, then remove the record"
             for number, row in enumerate(self._rows(), 1)
             if not isinstance(row, OpenFault)
         ]
@@ -86,7 +86,7 @@ class Journal:
     ) -> OpenFault:
         """Record a fault that this process is about to inject.
 
-        Raises NotSteady where the service has an open fault: of two processes only one gets it.
+        Raises NotSteady if the service already has an open fault, even if another process adds one concurrently.
         """
         import psutil
 
@@ -100,27 +100,27 @@ class Journal:
         return fault
 
     def require_none(self, service: str) -> None:
-        """Raise NotSteady where the service has an open fault."""
+        """Raise NotSteady if the service has an open fault."""
         for other in self.open_faults():
             if other.service == service:
                 raise NotSteady(
-                    f"{service} has an open fault: {other.describe()}",
+                    f"{service} already has an open fault: {other.describe()}",
                     remedy="stackctl chaos heal",
                 )
 
     def end(self, fault: OpenFault) -> None:
-        """Remove a healed fault; do nothing if it is not recorded."""
+        """Remove a fault that was undone; do nothing if it is not recorded."""
         with self._state.alone():
             self._write([row for row in self._rows() if row != fault])
 
     def _rows(self) -> list[OpenFault | object]:
-        """Return the records; entries that are not valid records are returned as they are."""
+        """Return the records; invalid ones are returned as they are."""
         rows = self._state.read_json(FILE).get("faults", [])
         if not isinstance(rows, list):
             path = self._state.folder / FILE
             raise StackctlError(
                 f"{path} is not a journal of faults",
-                remedy=f"look at it, start what it names by hand, and remove {path}",
+                remedy=f"inspect it, recover the services that it names yourself, then remove {path}",
             )
         return [_record(row) for row in rows]
 

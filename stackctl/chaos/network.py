@@ -1,9 +1,9 @@
-"""A container's network: off it, or with latency and loss.
+"""Network faults of a container: disconnection, or latency and packet loss.
 
-netem of the kernel makes them in the container's network name space, set by tc from a container of its own that joins
-the name space with NET_ADMIN. So it needs neither root on this machine nor tc in the service's image, and works where
-the engine is in a virtual machine, as with Docker Desktop, whose processes `nsenter` could not reach from here. What
-leaves the container is late or lost: the service's answers, and its own requests.
+Latency and loss are produced by the kernel's netem in the container's network namespace. A separate container with
+NET_ADMIN joins the namespace and configures netem with tc. This needs neither root on this machine nor tc in the
+service's image, and works with engines in a virtual machine, such as Docker Desktop, where `nsenter` would not. It
+affects all packets that leave the container: the service's responses and its own requests.
 """
 
 from __future__ import annotations
@@ -37,18 +37,19 @@ _REMOVE = _EVERY_DEVICE.format(
 
 
 def prepare_disconnect(engine: Engine, container: ContainerState, options: Details) -> Details:
-    """Name the network, and what the container is on it.
+    """Return the network and the container's connection options for the record.
 
-    Raises StackctlError for a container that is not on it, so that healing puts none there.
+    Raises StackctlError if the container is not on the network, so that undoing the fault cannot connect it.
     """
     its_own = engine.surroundings(container.id).networks
     network = next((name for name in engine.networks if name in its_own), None)
     if network is None:
         raise StackctlError(
-            f"{container.service} is not on {engine.networks[-1]}", remedy="take a service that is"
+            f"{container.service} is not on network {engine.networks[-1]}",
+            remedy="choose a service that is",
         )
     words = engine.connection(container.id, network)
-    # With the space after each, there is none too many where there is no word.
+    # A space after each option, so that there is no extra space if there are none.
     return {
         **options,
         "network": network,
@@ -57,33 +58,33 @@ def prepare_disconnect(engine: Engine, container: ContainerState, options: Detai
 
 
 def disconnect(engine: Engine, fault: OpenFault) -> None:
-    """Take the container off the network."""
+    """Disconnect the container from the network."""
     engine.disconnect(fault.container, fault.details["network"])
 
 
 def connect(engine: Engine, fault: OpenFault) -> None:
     """Reconnect the container to the network with its former options, if the container still exists."""
     if engine.container(fault.container) is not None:
-        # A journal of an older stackctl has no options.
+        # Older versions of stackctl did not record options.
         options = fault.details.get("options")
         words = None if options is None else shlex.split(options)
         engine.connect(fault.container, fault.details["network"], words)
 
 
 def prepare_slow(engine: Engine, container: ContainerState, options: Details) -> Details:
-    """Return the details for the record. Raises StackctlError for a container without a network of its own."""
+    """Return the details for the record. Raises StackctlError if the container has no network of its own."""
     around = engine.surroundings(container.id)
     shared = around.network_mode == "host" or around.network_mode.startswith("container:")
     if shared or not around.networks:
         raise StackctlError(
-            f"{container.service} has no network of its own that could be slowed",
-            remedy="take a service that has",
+            f"{container.service} shares its network with the host or another container",
+            remedy="choose another service",
         )
     return {**options, "name": f"{container.name}-tc", "image": _image(engine)}
 
 
 def _image(engine: Engine) -> str:
-    """Return an image with tc: our own, or else an available one of the local set, whose base image has tc."""
+    """Return an image with tc: stackctl/nettools, or else an image of the local set, whose base image has tc."""
     from stackctl.images import build, sets
 
     if engine.image_id(IMAGE) is not None:
@@ -94,7 +95,7 @@ def _image(engine: Engine) -> str:
 
 
 def provide(engine: Engine, details: Details) -> None:
-    """Build the image with tc where none is here. Raises StackctlError where it cannot be built."""
+    """Build an image with tc if there is none. Raises StackctlError if that fails."""
     if engine.image_id(details["image"]) is not None:
         return
     tail = ""
@@ -103,7 +104,7 @@ def provide(engine: Engine, details: Details) -> None:
             tail = line or tail
     except EngineError as error:
         raise StackctlError(
-            f"there is no image with tc, and it cannot be built: {error.message}: {tail}",
+            f"cannot build an image with tc: {error.message}: {tail}",
             remedy=f"let the builder reach its package mirror, or tag an image with tc and ip as {IMAGE}",
         ) from None
 
@@ -116,18 +117,18 @@ def slow(engine: Engine, fault: OpenFault) -> None:
         if "qdisc kind is unknown" not in error.message:
             raise
         raise StackctlError(
-            "the engine's kernel has no netem, which delays and loses packets",
-            remedy="modprobe sch_netem on the engine's machine, or take `chaos pause`, which does without",
+            "the engine's kernel lacks netem, which delays and drops packets",
+            remedy="run `modprobe sch_netem` on the engine's machine, or use `chaos pause` instead",
         ) from None
 
 
 def quicken(engine: Engine, fault: OpenFault) -> None:
-    """Take the delay and the loss away. A container that was stopped since has a new name space without them."""
+    """Remove delay and loss. A container that was stopped since then has a new namespace without them."""
     state = engine.container(fault.container)
     if state is None or state.status not in {"running", "paused"}:
         return
     if engine.image_id(fault.details["image"]) is None:
-        # The image was removed under the open fault: a new name space is the other way.
+        # The image was removed in the meantime: a restart creates a new namespace.
         engine.restart(fault.container)
     else:
         _run(engine, fault, _REMOVE)
@@ -135,6 +136,6 @@ def quicken(engine: Engine, fault: OpenFault) -> None:
 
 def _run(engine: Engine, fault: OpenFault, script: str, *arguments: str) -> None:
     command = ["sh", "-c", script, "sh", *arguments]
-    # One name for both ways: a tc that an interrupted stackctl left on its way ends before ours begins.
+    # One container name for both directions: a tc that an interrupted stackctl started ends before this one starts.
     details = fault.details
     engine.run_in_network_of(fault.container, details["image"], command, name=details["name"])

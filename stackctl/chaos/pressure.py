@@ -1,8 +1,8 @@
-"""Memory and disk pressure in a container, within bounds.
+"""Memory and disk pressure in a container, within limits.
 
-Memory is held by processes inside the container, so that it counts against the container's own limit. A file goes to
-a volume that the service writes to, for no other place of its file system is writable. Both end by
-themselves when their time is over, even if nobody heals them. All it takes in the image is what busybox has.
+Memory is allocated by processes in the container, so that it counts towards the container's limit. A file is written
+to one of the service's volumes, because the rest of its file system is read-only. Both disappear by themselves after
+some time, even if nobody undoes the fault. The image only needs the programs of busybox.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MEMORY_RESERVE = 256 * _MIB
 _GROWTH_SECONDS = 30.0
 _PAUSE = 0.2
 
-# dd reads into a buffer of the whole size and then waits for a reader, with nobody reading until `sleep` ends.
+# dd fills a buffer of the whole size, then blocks on the pipe until `sleep` ends.
 _HOLD_MEMORY = 'dd if=/dev/zero bs="$1" count=1 2>/dev/null | sleep "$2"'
 _REMOVE_LATER = 'sleep "$2"; rm -f "$1"'
 
@@ -36,7 +36,7 @@ for tool in dd df env grep rm sleep tr; do
 done
 """
 
-# Found by their environment: their names and numbers are not known to the process that heals.
+# The processes are found by their environment: the process that undoes the fault does not know their IDs.
 _MARKED = """
 for folder in /proc/[0-9]*; do
   [ -r "$folder/environ" ] || continue
@@ -49,42 +49,42 @@ _KILL = _MARKED.format(action='kill -9 "${folder#/proc/}" 2>/dev/null || continu
 
 
 def prepare_memory(engine: Engine, container: ContainerState, options: Details) -> Details:
-    """Work out how much memory brings the container to `share` percent of its limit.
+    """Compute how much memory brings the container to `share` percent of its limit.
 
-    Raises StackctlError for a container without a limit or a shell, one that is there already, and a machine that has
-    not so much free.
+    Raises StackctlError if the container has no limit or no shell or already uses that much, or the machine has too
+    little free memory.
     """
     limit = engine.surroundings(container.id).memory_limit_bytes
     if not limit:
         raise StackctlError(
-            f"{container.service} has no memory limit: the pressure would be this machine's",
-            remedy="give it a limit (deploy.resources.limits.memory)",
+            f"{container.service} has no memory limit, so this would fill the memory of the machine",
+            remedy="set a limit (deploy.resources.limits.memory)",
         )
     share = int(options["share"].removesuffix("%")) / 100
     usage = engine.usage([container.name]).get(container.name)
     if usage is None:
         raise EngineError(
-            f"the engine does not say how much memory {container.service} uses",
+            f"the engine does not report the memory usage of {container.service}",
             remedy="`stackctl status` shows whether it is running",
         )
     used = usage.memory_bytes
     size = int(limit * share) - used
     if size < _MIB:
         raise StackctlError(
-            f"{container.service} uses {used / limit:.0%} of its {_in_words(limit)} already",
-            remedy="a higher --share",
+            f"{container.service} already uses {used / limit:.0%} of its {_in_words(limit)}",
+            remedy="choose a higher --share",
         )
     found = _look(engine, container, "grep MemAvailable /proc/meminfo", [])
     if _kibibytes(found) < size + _MEMORY_RESERVE:
         raise StackctlError(
-            f"{_in_words(size)} more would leave this machine less than {_in_words(_MEMORY_RESERVE)} of free memory",
-            remedy="a lower --share",
+            f"{_in_words(size)} more would leave less than {_in_words(_MEMORY_RESERVE)} of free memory on the machine",
+            remedy="choose a lower --share",
         )
     return {**options, "bytes": str(size), "size": _in_words(size), "limit": _in_words(limit)}
 
 
 def fill_memory(engine: Engine, fault: OpenFault) -> None:
-    """Allocate the memory, and return when it is allocated. Raises EngineError if it cannot be."""
+    """Allocate the memory, and wait until it is allocated. Raises EngineError if that fails."""
     size = int(fault.details["bytes"])
     engine.execute_detached(
         fault.container,
@@ -94,15 +94,15 @@ def fill_memory(engine: Engine, fault: OpenFault) -> None:
     while (held := _kibibytes(_each_marked(engine, fault, _RESIDENT))) < size:
         if time.monotonic() > deadline:
             raise EngineError(
-                f"{fault.service} took {_in_words(held)} of {_in_words(size)} of memory:"
-                " it was killed for it, or is too slow",
-                remedy=f"a lower --share; stackctl logs {fault.service}",
+                f"only {_in_words(held)} of {_in_words(size)} of memory were allocated in {fault.service}:"
+                " it was killed, or is too slow",
+                remedy=f"choose a lower --share; stackctl logs {fault.service}",
             )
         time.sleep(_PAUSE)
 
 
 def release_memory(engine: Engine, fault: OpenFault) -> None:
-    """End the processes that hold the memory. In a container that is down there are none."""
+    """Kill the processes that hold the memory. A stopped container has none."""
     state = engine.container(fault.container)
     if state is not None and state.running:
         _each_marked(engine, fault, _KILL)
@@ -111,13 +111,13 @@ def release_memory(engine: Engine, fault: OpenFault) -> None:
 def prepare_disk(engine: Engine, container: ContainerState, options: Details) -> Details:
     """Choose the volume and the file.
 
-    Raises StackctlError for a container without a volume or a shell, and a disk that has not so much free.
+    Raises StackctlError if the container has no volume or no shell, or the disk has too little free space.
     """
     volumes = engine.surroundings(container.id).volumes
     if not volumes:
         raise StackctlError(
-            f"{container.service} has no volume that it can write to, so there is no place to fill",
-            remedy="take a service with data, such as prometheus, loki or redis",
+            f"{container.service} has no writable volume to fill",
+            remedy="choose a service with data, such as prometheus, loki or redis",
         )
     folder = min(volumes)
     number, unit = int(options["size"][:-3]), options["size"][-3:]
@@ -126,7 +126,7 @@ def prepare_disk(engine: Engine, container: ContainerState, options: Details) ->
     if int(free) * 1024 < size + _DISK_RESERVE:
         raise StackctlError(
             f"{_in_words(size)} would leave less than {_in_words(_DISK_RESERVE)} free at {folder}",
-            remedy="a smaller --size",
+            remedy="choose a smaller --size",
         )
     return {
         **options,
@@ -138,10 +138,10 @@ def prepare_disk(engine: Engine, container: ContainerState, options: Details) ->
 
 
 def fill_disk(engine: Engine, fault: OpenFault) -> None:
-    """Write the file. Raises EngineError where it cannot be written."""
+    """Write the file. Raises EngineError if that fails."""
     path = fault.details["path"]
     later = ["sh", "-c", _REMOVE_LATER, "sh", path, fault.details["seconds"]]
-    # First what removes it, so that there is no moment at which nobody would.
+    # Start the process that removes the file first, so that it is always removed.
     engine.execute_detached(fault.container, [*_marked(fault), *later])
     count = int(fault.details["bytes"]) // _MIB
     write = ["dd", "if=/dev/zero", f"of={path}", f"bs={_MIB}", f"count={count}"]
@@ -149,19 +149,19 @@ def fill_disk(engine: Engine, fault: OpenFault) -> None:
 
 
 def empty_disk(engine: Engine, fault: OpenFault) -> None:
-    """End what writes, and remove the file from the volume, which outlives the container."""
+    """Kill the writer, and remove the file from the volume, even if the container is gone."""
     release_memory(engine, fault)
     image, volume = fault.details["image"], fault.details["volume"]
     if engine.image_id(image) is None:
         raise StackctlError(
-            f"{_FILE} in the volume {volume} cannot be removed: the image {image} is gone",
+            f"cannot remove {_FILE} from volume {volume}: image {image} is gone",
             remedy="stackctl up",
         )
     engine.run_in_volume(volume, image, ["rm", "-f", f"/volume/{_FILE}"])
 
 
 def _in_words(size: int) -> str:
-    """Return bytes as a whole number of MiB."""
+    """Return a number of bytes as text in MiB."""
     return f"{size // _MIB} MiB"
 
 
@@ -178,8 +178,8 @@ def _look(engine: Engine, container: ContainerState, script: str, arguments: lis
         return engine.execute(container.id, ["sh", "-c", _TOOLS + script, "sh", *arguments])
     except EngineError as error:
         raise StackctlError(
-            f"{container.service} has not the programs in its image that filling takes: {error.message}",
-            remedy="take a service whose image has a shell",
+            f"the image of {container.service} lacks programs that this fault needs: {error.message}",
+            remedy="choose a service whose image has a shell",
         ) from None
 
 

@@ -10,15 +10,15 @@ from stackctl.readiness.wait import NotReady
 from stackctl.services.catalog import Service
 
 _SECONDS = 15.0
-"""What was healed a moment ago may still be starting."""
+"""A service that has just recovered may still be starting."""
 
 
 async def require_ready(engine: Engine, settings: Settings, service: Service) -> None:
-    """Wait a little until the service answers its readiness probe. Raises NotSteady where it does not."""
+    """Wait briefly until the service passes its readiness probe. Raises NotSteady if it does not."""
     try:
         await wait.wait([service], engine, settings, timeout=_SECONDS, changed=lambda _: None)
     except NotReady as error:
         raise NotSteady(
             f"{service.name} is not ready before the fault: {error.progress[0].reason}",
-            remedy=f"stackctl logs {service.name}; `stackctl chaos … --force` goes on",
+            remedy=f"stackctl logs {service.name}; to continue anyway, add --force",
         ) from None

@@ -1,4 +1,4 @@
-"""When a drill reached each of its stages, and how long the configuration itself makes it wait."""
+"""When a drill reached each of its stages, and how much of the time the configuration explains."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SLACK = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What the configuration makes an alert wait, in seconds."""
+    """The times by which the configuration delays an alert, in seconds."""
 
     scrape_interval: float
     evaluation_interval: float
@@ -39,7 +39,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From one stage to the next, in seconds since the fault; the configuration accounts for `least` to `most`."""
+    """The time between two stages, in seconds since the fault; the configuration explains `least` to `most` of it."""
 
     name: str
     start: float
@@ -49,12 +49,12 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """The duration in seconds."""
         return self.end - self.start
 
     @property
     def slow(self) -> bool:
-        """Return whether it took longer than the configuration and a small margin explain."""
+        """Whether it took longer than the configuration and a small margin explain."""
         return self.seconds > self.most + _SLACK
 
     def describe(self) -> str:
@@ -82,7 +82,7 @@ class Timeline:
             ("to Alertmanager", "firing", "alertmanager", 0.0, pace.evaluation_interval),
             ("to the channel", "alertmanager", "channel", pace.group_wait, pace.group_wait),
             ("to resolved", "healed", "resolved", pace.keep, pace.keep + seen),
-            ("the end to the channel", "resolved", "channel-resolved", 0.0, pace.group_interval),
+            ("resolution to the channel", "resolved", "channel-resolved", 0.0, pace.group_interval),
         )
         return [
             Span(name, self.seconds[start], self.seconds[end], least, most)
@@ -94,14 +94,14 @@ class Timeline:
 Timer = Literal["group_wait", "group_interval"]
 
 _TIMERS: Mapping[Timer, float] = {"group_wait": 30.0, "group_interval": 300.0}
-"""How many seconds a route's groups wait by default
+"""The default waits of a route's groups, in seconds
 (prometheus.io/docs/alerting/latest/configuration/#route)."""
 
 
 def route_seconds(top: Route, timer: Timer, labels: Mapping[str, str] | None = None) -> list[float]:
     """Return the waits of all routes, or of those that match an alert with these labels.
 
-    Routes are followed as far as this project writes them: one level, matchers of the form `label = value`.
+    Only the forms that this project uses are supported: one level of routes, and matchers like `label = value`.
     """
 
     def wait(route: Route, default: float) -> float:

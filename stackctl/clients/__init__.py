@@ -1,1 +1,1 @@
-"""Clients of the stack's services: thin, typed, asynchronous, one class each."""
+"""Clients for the stack's services: thin, typed and asynchronous, one class per service."""

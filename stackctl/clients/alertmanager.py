@@ -28,7 +28,7 @@ class _State(CamelModel):
 
 
 class Alert(CamelModel):
-    """An alert as Alertmanager holds it, with the receivers that it goes to."""
+    """An alert in Alertmanager, with the receivers to which it is routed."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = {}
@@ -47,7 +47,7 @@ class _Config(Model):
 
 
 class Route(Model):
-    """A route: which alerts take it, how long their groups wait, and the routes below it. None is inherited."""
+    """A route: the alerts that match it, how long their groups wait, and its child routes. None means inherited."""
 
     receiver: str | None = None
     matchers: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class _Cluster(Model):
 
 
 class Status(CamelModel):
-    """What it says of itself. `started` is when it read its configuration first."""
+    """Alertmanager's status. `started` is when it first loaded its configuration."""
 
     version_info: _Version
     config: _Config
@@ -70,7 +70,7 @@ class Status(CamelModel):
 
 
 class Receiver(Model):
-    """A receiver of the configuration in force."""
+    """A receiver of the loaded configuration."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -78,7 +78,7 @@ class Receiver(Model):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All of it but its name: a list for each kind of channel, such as `slack_configs`."""
+        """Everything but its name: a list for each kind of channel, such as `slack_configs`."""
         return self.model_extra or {}
 
 
@@ -88,7 +88,7 @@ class _Configuration(Model):
 
 
 class Matcher(CamelModel):
-    """A condition on one label of the alerts that a silence is for."""
+    """A condition on one label of the alerts that a silence applies to."""
 
     name: str
     value: str
@@ -101,7 +101,7 @@ class _SilenceState(Model):
 
 
 class Silence(CamelModel):
-    """A silence: alerts that fit all of its matchers notify nobody from `starts_at` to `ends_at`."""
+    """A silence: alerts that match all of its matchers notify nobody from `starts_at` to `ends_at`."""
 
     id: str
     status: _SilenceState
@@ -117,7 +117,7 @@ class _SilenceId(Model):
 
 
 class AlertmanagerClient(HttpClient):
-    """A client of Alertmanager. Every method raises ServiceError where it does not answer as documented."""
+    """A client for Alertmanager. Every method raises ServiceError if it does not respond as documented."""
 
     service = "alertmanager"
 
@@ -151,11 +151,11 @@ class AlertmanagerClient(HttpClient):
             return _Configuration.model_validate(yaml_text.load(text))
         except (yaml.YAMLError, ValidationError):
             raise self._error(
-                f"{self.base_url}/api/v2/status", "what it gives as its configuration is none"
+                f"{self.base_url}/api/v2/status", "it returned an invalid configuration"
             ) from None
 
     async def post_alerts(self, alerts: list[Mapping[str, object]]) -> None:
-        """Hand alerts in, as Prometheus does: objects with `labels`, `annotations`, `startsAt`, `endsAt`."""
+        """Send alerts, as Prometheus does: objects with `labels`, `annotations`, `startsAt`, `endsAt`."""
         await self._request("POST", "/api/v2/alerts", body=alerts)
 
     async def silences(self) -> list[Silence]:
@@ -182,14 +182,14 @@ class AlertmanagerClient(HttpClient):
         return (await self._json(_SilenceId, "POST", "/api/v2/silences", body=body)).id
 
     async def expire(self, silence: str) -> None:
-        """End a silence now; `status` of the error is 404 for an ID that it does not know."""
+        """End a silence now; the error's `status` is 404 if the ID is unknown."""
         await self._request("DELETE", f"/api/v2/silence/{quote(silence, safe='')}")
 
     async def delivered(self) -> Counter[str]:
         """Return how many notifications each integration has accepted since Alertmanager's start, from its /metrics.
 
-        That is `alertmanager_notification_requests_total` less `alertmanager_notification_requests_failed_total`: both
-        count a request once it is answered, while `alertmanager_notifications_total` counts it before.
+        That is `alertmanager_notification_requests_total` minus `alertmanager_notification_requests_failed_total`: both
+        count a request once it was answered, while `alertmanager_notifications_total` counts it earlier.
         """
         found: Counter[str] = Counter()
         for name, sign in (("", 1), ("_failed", -1)):

@@ -1,4 +1,4 @@
-"""What the clients share: one request with a deadline, a bounded body, and one kind of error."""
+"""The base of the clients: requests with a deadline and a bounded body, and one kind of error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request to a service and its outcome: the status or the failure, and the beginning of the answer."""
+    """A request to a service and its outcome: the status or the failure, and the start of the response."""
 
     request: str
     outcome: str
@@ -37,19 +37,19 @@ class Exchange:
 
 
 exchanges: ContextVar[list[Exchange] | None] = ContextVar("exchanges", default=None)
-"""Where the clients record their requests, if it is set; never with a password."""
+"""The list in which clients record their requests, if it is set; passwords are never included."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """The answer to a question, once it is there, and the exchanges that led to it."""
+    """The pending or received response to a request, and the exchanges that led to it."""
 
     answer: asyncio.Task[Any]
     notes: list[Exchange]
 
 
 class ClosingClient:
-    """A client that is an async context manager, and closes its connections at the end."""
+    """A client that is an async context manager and closes its connections at the end."""
 
     _client: httpx.AsyncClient
 
@@ -66,11 +66,11 @@ class ClosingClient:
 
 
 class HttpClient(ClosingClient):
-    """A client of one service. An async context manager; its errors are all ServiceError.
+    """A client for one service. An async context manager; all of its errors are ServiceError.
 
-    `base_url` is the address without a path, `timeout` the seconds that a whole request may take, from
-    connecting to the last byte; `auth` are a user and a password for basic authentication. `shared_seconds` is for how
-    long an answer in JSON also serves who asks the same again; 0 asks each time.
+    `base_url` is the address without a path, `timeout` the seconds that a request may take from connecting to the last
+    byte, `auth` a user and a password for basic authentication. A JSON response is reused for identical requests for
+    `shared_seconds`; 0 sends every request.
     """
 
     service = ""
@@ -98,7 +98,7 @@ class HttpClient(ClosingClient):
         body: object = None,
         form: dict[str, str] | None = None,
     ) -> bytes:
-        """Send a request and return the body of a 2xx answer. Raises ServiceError for anything else."""
+        """Send a request and return the body of a 2xx response. Raises ServiceError for anything else."""
         url = self.base_url + path
         try:
             content = await self._send(method, url, params=params, body=body, form=form)
@@ -131,20 +131,22 @@ class HttpClient(ClosingClient):
                 async for chunk in answer.aiter_bytes():
                     content += chunk
                     if len(content) > MAX_BODY:
-                        raise self._error(url, f"its answer is larger than {MAX_BODY // 2**20} MiB")
+                        raise self._error(
+                            url, f"the response is larger than {MAX_BODY // 2**20} MiB"
+                        )
         except TimeoutError:
-            raise self._error(url, f"it gave no whole answer within {self._timeout:g} s") from None
+            raise self._error(url, f"no complete response within {self._timeout:g} s") from None
         except httpx.ConnectError:
-            error = self._error(url, "it does not accept connections")
-            # A service that is not running has no log to look at.
+            error = self._error(url, "cannot connect")
+            # If the service is not running, its log does not help.
             error.remedy = "`stackctl status` shows whether it is running"
             raise error from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self._error(url, f"the connection failed ({type(error).__name__})") from None
+            raise self._error(url, f"connection failed ({type(error).__name__})") from None
         if not answer.is_success:
             raise self._error(
                 url,
-                f"it answered {answer.status_code} {answer.reason_phrase}{_detail(bytes(content))}",
+                f"HTTP {answer.status_code} {answer.reason_phrase}{_detail(bytes(content))}",
                 status=answer.status_code,
             )
         return bytes(content)
@@ -165,9 +167,9 @@ class HttpClient(ClosingClient):
         notes.append(Exchange(f"{method} {url}{asked}", outcome, answer))
 
     async def clock_skew(self) -> float:
-        """Return how many seconds the service's clock is ahead of this machine's, 0 for one within the request's time.
+        """Return how many seconds the service's clock is ahead of this machine's; 0 if it is within the request's time.
 
-        It is known to the second, from the Date of an answer (RFC 9110, section 6.6.1).
+        It comes from the response's Date header (RFC 9110, section 6.6.1), which has a resolution of a second.
         """
         url = f"{self.base_url}/metrics"
         sent = dt.datetime.now(dt.UTC)
@@ -175,24 +177,24 @@ class HttpClient(ClosingClient):
             async with asyncio.timeout(self._timeout):
                 answer = await self._client.head(url)
         except TimeoutError:
-            raise self._error(url, f"it gave no answer within {self._timeout:g} s") from None
+            raise self._error(url, f"no response within {self._timeout:g} s") from None
         except httpx.HTTPError as error:
-            raise self._error(url, f"the connection failed ({type(error).__name__})") from None
+            raise self._error(url, f"connection failed ({type(error).__name__})") from None
         received = dt.datetime.now(dt.UTC)
         date = answer.headers.get("Date", "")
         try:
             at = parsedate_to_datetime(date)
         except (ValueError, OverflowError):
-            raise self._error(url, "its answer has no Date") from None
+            raise self._error(url, "the response has no Date header") from None
         self._note("HEAD", url, None, f"Date: {date}")
-        # HTTP knows no other zone than UTC, whether or not it is named.
+        # HTTP dates are in UTC, whether or not they name the zone.
         at = at.replace(tzinfo=at.tzinfo or dt.UTC)
         return (at - min(max(at, sent), received)).total_seconds()
 
     async def _counters(self, path: str, metric: str) -> list[Sample]:
         """Return the samples of a counter from a page in Prometheus' text format.
 
-        Raises ServiceError for a malformed sample, and for a value that no counter has: NaN or an infinity.
+        Raises ServiceError for a malformed sample and for values that a counter cannot have: NaN and infinities.
         """
         text = (await self._request("GET", path)).decode(errors="replace")
         try:
@@ -205,9 +207,9 @@ class HttpClient(ClosingClient):
         return found
 
     async def _json(self, shape: type[T], method: str, path: str, **options: Any) -> T:
-        """Send a request and return the JSON of the answer, in the given shape.
+        """Send a request and return the response's JSON as an object of this type.
 
-        Where answers are shared, who asks the same question at the same time gets the same one.
+        If responses are shared, identical requests made at the same time get the same one.
         """
         if not self._shared_seconds:
             return await self._ask(shape, method, path, **options)
@@ -216,7 +218,7 @@ class HttpClient(ClosingClient):
             self._shared[question] = self._ask_for_all(question, shape, method, path, **options)
         shared = self._shared[question]
         try:
-            # Another one may still wait for it.
+            # Others may still be waiting for it.
             answer: T = await asyncio.shield(shared.answer)
         finally:
             notes = exchanges.get()
@@ -227,7 +229,7 @@ class HttpClient(ClosingClient):
     def _ask_for_all(
         self, question: object, shape: type[T], method: str, path: str, **options: Any
     ) -> _Shared:
-        """Send a request whose answer is shared until some time after its end."""
+        """Send a request whose response is shared until `shared_seconds` after it arrived."""
         loop, notes = asyncio.get_running_loop(), list[Exchange]()
         context = copy_context()
         context.run(exchanges.set, notes)
@@ -242,18 +244,16 @@ class HttpClient(ClosingClient):
         return self._parse(shape, self.base_url + path, content)
 
     async def _read(self, read: Callable[[Any], T], method: str, path: str, **options: Any) -> T:
-        """Send a request and return what `read` makes of the JSON of the answer.
+        """Send a request and return the result of `read` for the response's JSON.
 
-        `read` raises what access to a value of another shape does. This is for the few answers that quick commands
-        need: the models of all others take longer to load than those commands take.
+        `read` may raise what accessing an unexpected value raises. This is for the few responses that quick commands
+        need: loading the models of all others takes longer than those commands do.
         """
         content = await self._request(method, path, **options)
         try:
             return read(json.loads(content))
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
-            raise self._error(
-                self.base_url + path, "its answer has another shape: the answer"
-            ) from None
+            raise self._error(self.base_url + path, "unexpected response: the body") from None
 
     def _parse(self, shape: type[T], url: str, content: bytes) -> T:
         # They take longer to load than a whole `up` that finds nothing to change, and it needs none.
@@ -265,10 +265,8 @@ class HttpClient(ClosingClient):
             return adapter(shape).validate_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the answer"
-            raise self._error(
-                url, f"its answer has another shape: {where}: {first['msg']}"
-            ) from None
+            where = ".".join(map(str, first["loc"])) or "the body"
+            raise self._error(url, f"unexpected response: {where}: {first['msg']}") from None
 
     def _error(self, url: str, what: str, *, status: int | None = None) -> ServiceError:
         return ServiceError(
@@ -281,9 +279,9 @@ class HttpClient(ClosingClient):
 
 
 def local_http_client(timeout: float, *, auth: tuple[str, str] | None = None) -> httpx.AsyncClient:
-    """Return an HTTP client for services on this machine. `timeout` is in seconds for each step of a request.
+    """Return an HTTP client for the stack's services. `timeout` is the limit for each step of a request, in seconds.
 
-    Proxies of the environment are for the internet. The services speak plain HTTP.
+    It ignores proxies in the environment, which are for the internet. The services speak plain HTTP.
     """
     return httpx.AsyncClient(
         auth=auth, timeout=timeout, trust_env=False, transport=LocalTransport()
@@ -291,7 +289,7 @@ def local_http_client(timeout: float, *, auth: tuple[str, str] | None = None) ->
 
 
 def _detail(content: bytes) -> str:
-    """Return the service's own error message, in one short line."""
+    """Return the service's own error message as one short line."""
     text = content.decode(errors="replace")
     try:
         parsed = json.loads(text)

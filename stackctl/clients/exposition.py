@@ -1,4 +1,4 @@
-"""Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats/#text-based-format)."""
+"""Parses Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats/#text-based-format)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _MAX_LINE = 8192
-"""The parser's time grows with the square of a line's length."""
+"""The parser takes quadratic time in the length of a line."""
 _EXCERPT = 60
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,3})?"
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*+="[^"\\]*+"'
@@ -26,9 +26,9 @@ class Sample:
 
 
 def samples(text: str, metric: str) -> list[Sample]:
-    """Return the samples of a metric in a page, in their order; a series that is repeated is returned repeatedly.
+    """Return the samples of a metric in a page, in order, including repeated series.
 
-    Other metrics are not parsed. Raises ValueError, with a message of one line, for a malformed sample.
+    Other metrics are not parsed. Raises ValueError, with a one-line message, for a malformed sample.
     """
     of_metric = re.compile(rf"[ \t]*{re.escape(metric)}(?![\w:])")
     return [_parse(line, metric) for line in text.split("\n") if of_metric.match(line)]
@@ -51,7 +51,7 @@ def values(text: str, metric: str) -> list[float]:
 
 
 def _parse(line: str, metric: str) -> Sample:
-    # Imported here: it takes 60 ms, and most commands parse no metrics.
+    # Importing it takes 60 ms, and most commands parse no metrics.
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
@@ -61,6 +61,6 @@ def _parse(line: str, metric: str) -> Sample:
             one for family in text_string_to_metric_families(line) for one in family.samples
         )
         return Sample(sample.labels, float(sample.value))
-    # The parser indexes into what it has not measured, and divides timestamps of any length.
+    # The parser indexes without bounds checks, and accepts timestamps of any length.
     except (ValueError, IndexError, OverflowError):
         raise ValueError(f"malformed sample of {metric}: {line[:_EXCERPT]!r}") from None

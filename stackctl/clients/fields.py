@@ -1,4 +1,4 @@
-"""Types of fields that several services' answers share."""
+"""Field types that the responses of several services share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stackctl.values.durations import parse_duration
 
 def _seconds(value: object) -> float:
     if not isinstance(value, str):
-        raise ValueError("a duration as text is expected")
+        raise ValueError("expected a duration as text")
     return parse_duration(value)
 
 

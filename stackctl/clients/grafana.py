@@ -9,14 +9,14 @@ from stackctl.clients.models import Model
 
 
 class Health(Model):
-    """What it says of itself; `database` is "ok" where its own database answers."""
+    """Grafana's health; `database` is "ok" if its own database responds."""
 
     database: str
     version: str = ""
 
 
 class DataSource(Model):
-    """A data source: its identity, its type ("prometheus", "loki", …) and the address it is at."""
+    """A data source: its uid and name, its type ("prometheus", "loki", …) and its URL."""
 
     uid: str
     name: str
@@ -25,14 +25,14 @@ class DataSource(Model):
 
 
 class DataSourceHealth(Model):
-    """What Grafana found when it asked the data source."""
+    """The result of Grafana's health check of a data source."""
 
     status: str
     message: str = ""
 
 
 class Dashboard(Model):
-    """A dashboard as a search gives it."""
+    """A dashboard in a search result."""
 
     uid: str
     title: str
@@ -47,7 +47,7 @@ class GrafanaClient(GrafanaLogin):
     """A client of Grafana, by basic authentication: all of its API that the stack needs."""
 
     async def health(self) -> Health:
-        """Return Grafana's own health; needs no login."""
+        """Return Grafana's health; needs no login."""
         return await self._json(Health, "GET", HEALTH_PATH)
 
     async def data_sources(self) -> list[DataSource]:
@@ -55,10 +55,10 @@ class GrafanaClient(GrafanaLogin):
         return await self._json(list[DataSource], "GET", "/api/datasources")
 
     async def data_source_health(self, source: DataSource) -> DataSourceHealth:
-        """Make Grafana query a data source; if that fails, a ServiceError with Grafana's message is raised.
+        """Let Grafana query a data source; raises ServiceError, with Grafana's message, if that fails.
 
-        Alertmanager's has no back end in Grafana that could check it (grafana/grafana#83794), so this asks
-        for its status through Grafana's proxy.
+        Grafana has no health check for Alertmanager (grafana/grafana#83794), so this requests its status through
+        Grafana's proxy.
         """
         if source.type == "alertmanager":
             path = f"/api/datasources/proxy/uid/{source.uid}/api/v2/status"

@@ -10,24 +10,24 @@ from stackctl.clients.base import DEFAULT_TIMEOUT, HttpClient
 from stackctl.errors import ServiceError
 from stackctl.values.secret import Secret
 
-REFUSED = "`stackctl up` sets the password that the settings have"
-"""What helps where Grafana refuses the admin's password: it keeps that of its first start."""
+REFUSED = "`stackctl up` resets the admin password to the current setting"
+"""The remedy if Grafana rejects the admin password: Grafana's data keeps the first one."""
 
 Login = Literal["accepted", "refused", "locked"]
-"""What Grafana makes of a password: right, wrong, or right while it refuses every login of that user."""
+"""Whether a password is right, wrong, or right while the user's account is locked."""
 
 HEALTH_PATH = "/api/health"
 _ADMIN = "admin"
 _ADMIN_MAIL = "admin@localhost"
-"""The address that Grafana gives its first user (conf/defaults.ini, `admin_email`); it is a name to log in with too."""
+"""The address of Grafana's first user (conf/defaults.ini, `admin_email`), which is also accepted for login."""
 
 
 class GrafanaLogin(HttpClient):
-    """A client of Grafana, by basic authentication.
+    """A client for Grafana, with basic authentication.
 
-    Every method raises ServiceError where Grafana does not answer as documented; `status` is 401 for a password that is
-    refused. That one is sent once only: after five wrong ones within five minutes Grafana refuses the right one too
-    (pkg/services/loginattempt), so a command that asks for more would lock the admin out.
+    Every method raises ServiceError if Grafana does not respond as documented; its `status` is 401 for a rejected
+    password. A rejected password is sent only once: after five wrong ones within five minutes Grafana locks the account
+    (pkg/services/loginattempt), so a command with many requests would lock the admin out.
     """
 
     service = "grafana"
@@ -67,15 +67,15 @@ class GrafanaLogin(HttpClient):
     def _error(self, url: str, what: str, *, status: int | None = None) -> ServiceError:
         error = super()._error(url, what, status=status)
         if status == HTTPStatus.UNAUTHORIZED:
-            # Its log would not help: the password is the cause.
+            # The password is the cause, so the log would not help.
             error.remedy = REFUSED
         return error
 
     async def login(self) -> Login:
-        """Return whether Grafana takes the password. Raises ServiceError if it does not answer.
+        """Return whether Grafana accepts the password. Raises ServiceError if it does not respond.
 
-        A user who is locked out gets the answer to a wrong password. The failures are counted by the name that was
-        typed, so the admin can still log in by e-mail: as long as that address was not changed, it tells the two apart.
+        For a locked account, Grafana responds as for a wrong password. It counts failures by the name that was entered,
+        so the admin can still log in by e-mail address, which distinguishes the two unless that address was changed.
         """
         try:
             await self.current_user()
@@ -96,7 +96,7 @@ class GrafanaLogin(HttpClient):
         return "locked"
 
     async def current_user(self) -> str:
-        """Return the name of the user that the client is logged in as, which proves the password."""
+        """Return the name of the user that the client is logged in as, which shows that the password is right."""
         return await self._read(_name, "GET", "/api/user")
 
 

@@ -1,4 +1,4 @@
-"""Load on one address: so many requests, so many at a time, and what came of them (the plan's `ab -n 1000 -c 10`)."""
+"""Puts load on an address: a number of concurrent requests, and their outcome (the plan's `ab -n 1000 -c 10`)."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ TIMEOUT = 10.0
 
 
 class _TooLarge(Exception):
-    """An answer that goes on and on."""
+    """A response larger than MAX_BODY."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a load came to: the answers by status, or by kind of failure where there was none."""
+    """The outcome of a load: the number of responses by status, and of failures by kind."""
 
     answers: Counter[str]
     seconds: float
     latencies: tuple[float, ...]
-    """Seconds from a request to the end of its answer, the shortest first; of those that were answered."""
+    """Seconds from each request to the end of its response, in ascending order, without failures."""
 
     @property
     def ok(self) -> bool:
-        """Return whether every answer was a 2xx."""
+        """Whether every response was a 2xx."""
         return all(answer.startswith("2") for answer in self.answers)
 
     @property
     def rate(self) -> float:
-        """Return the requests a second."""
+        """Requests per second."""
         return self.answers.total() / self.seconds
 
     def percentile(self, percent: float) -> float | None:
-        """Return a percentile of the latency, in seconds; None without an answer."""
+        """Return a percentile of the latency, in seconds; None if there were no responses."""
         if not self.latencies:
             return None
         return self.latencies[max(math.ceil(len(self.latencies) * percent / 100), 1) - 1]
 
 
 async def put(url: str, *, requests: int, concurrency: int, run: str | None = None) -> Outcome:
-    """GET an address of this machine so many times, never more than `concurrency` at once.
+    """Send GET requests to an address, at most `concurrency` at a time.
 
-    With `run` each request carries that and its own number, so that its log line can be told from all others.
-    Nothing is raised for what the address answers, or if it does not: the outcome has it.
+    With `run`, each request carries this ID and its own number, so that its log line is unique. Failed requests are
+    counted in the outcome and raise nothing.
     """
     answers: Counter[str] = Counter()
     latencies: list[float] = []
@@ -59,7 +59,7 @@ async def put(url: str, *, requests: int, concurrency: int, run: str | None = No
 
     async def worker(client: httpx.AsyncClient) -> None:
         for number in left:
-            # Loki takes equal lines of one moment for one line, and an application's clock may be coarse.
+            # Loki drops identical lines with the same timestamp, and an application's clock may be coarse.
             params = {"run": run, "number": str(number)} if run else None
             sent = time.perf_counter()
             try:

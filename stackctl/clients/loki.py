@@ -1,4 +1,4 @@
-"""Loki's HTTP API (grafana.com/docs/loki/latest/reference/loki-http-api). Times are Unix nanoseconds."""
+"""Loki's HTTP API (grafana.com/docs/loki/latest/reference/loki-http-api). Times are in Unix nanoseconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Stream:
 
 class _Stream(Model):
     stream: Mapping[str, str]
-    # A third element, structured metadata, came with Loki 3.
+    # Loki 3 adds a third element, structured metadata.
     values: list[tuple[int, str] | tuple[int, str, Any]]
 
 
@@ -39,11 +39,11 @@ class _Answer(Model, Generic[T]):
 
 
 class LokiClient(LokiRoundTrip):
-    """A client of Loki. Every method raises ServiceError where it does not answer as documented."""
+    """A client for Loki. Every method raises ServiceError if it does not respond as documented."""
 
     async def labels(self) -> list[str]:
         """Return the label names of the last six hours, Loki's default range."""
-        # A Loki without any stream leaves `data` out.
+        # Without any streams, Loki omits `data`.
         return (await self._json(_Names, "GET", "/loki/api/v1/labels")).data or []
 
     async def label_values(self, name: str) -> list[str]:

@@ -29,7 +29,7 @@ class LokiRoundTrip(HttpClient):
     service = "loki"
 
     async def ready(self) -> None:
-        """Return if it says that it is ready; queries may hang all the same (see `round_trip`)."""
+        """Return if Loki reports that it is ready; queries may nevertheless hang (see `round_trip`)."""
         await self._request("GET", "/ready")
 
     async def push(self, labels: Mapping[str, str], entries: list[Entry]) -> None:
@@ -39,9 +39,9 @@ class LokiRoundTrip(HttpClient):
         await self._request("POST", "/loki/api/v1/push", body={"streams": [stream]})
 
     async def round_trip(self, marker: str) -> None:
-        """Push a line and wait until a query gives it back: what readiness of Loki really is.
+        """Push a line and wait until a query returns it, which shows that Loki really works.
 
-        Raises ServiceError if it has not come back within the client's timeout.
+        Raises ServiceError if the line is not returned within the client's timeout.
         """
         now = time.time_ns()
         await self.push({"job": _ROUND_TRIP_JOB}, [Entry(now, marker)])
@@ -60,7 +60,7 @@ class LokiRoundTrip(HttpClient):
         if not found:
             raise self._error(
                 self.base_url + _QUERY_PATH,
-                f"a pushed line did not come back from a query within {self._timeout:g} s",
+                f"queries did not return a pushed line within {self._timeout:g} s",
             )
 
 

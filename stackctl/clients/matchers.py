@@ -1,8 +1,8 @@
-"""Matchers as a person writes them: those of amtool, and those in braces of PromQL and LogQL.
+"""Parses matchers as people write them: in amtool's notation, or in braces as in PromQL and LogQL.
 
-What a text means is Alertmanager's own decision, in its mode of fallback, which is the default of amtool and of the
-server since 0.27 (matcher/compat/parse.go): the classic parser where it takes the text (pkg/labels/parse.go), else the
-one for UTF-8 (matcher/parse).
+A text means what it means to Alertmanager in fallback mode, the default of amtool and the server since 0.27
+(matcher/compat/parse.go): it uses the classic parser if that accepts the text (pkg/labels/parse.go), else the one for
+UTF-8 (matcher/parse).
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _SIGNS = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True))
 
 
 def parse(text: str) -> list[Matcher]:
-    """Read an argument: an alert's name, one matcher, or several in braces with commas between.
+    """Parse an argument: an alert's name, a matcher, or several matchers in braces, separated by commas.
 
-    Raises ValueError with the reason. amtool takes a text that it cannot read for an alert's name, and so keeps nothing
-    quiet after a slip; here only a text without a sign of a matcher is one.
+    Raises ValueError with the reason. amtool takes any text that it cannot parse for an alert's name, so a typo creates
+    a silence that matches nothing; here a text with any of a matcher's characters is never a name.
     """
     stripped = text.strip()
     if stripped.startswith("{"):
         if not stripped.endswith("}"):
-            raise ValueError("a brace is not closed")
+            raise ValueError("unclosed brace")
         return _list(stripped[1:-1])
     if stripped.endswith("}"):
-        raise ValueError("a brace is not opened; a value with a brace goes in double quotes")
+        raise ValueError("unopened brace; put a value with a brace in double quotes")
     try:
         return [_one(text)]
     except ValueError:
@@ -45,7 +45,7 @@ def parse(text: str) -> list[Matcher]:
 
 
 def written(matcher: Matcher) -> str:
-    """Return a matcher as Alertmanager and amtool print and read it: its value in quotes, its name where needed."""
+    """Return a matcher in the notation of Alertmanager and amtool: the value in quotes, the name if necessary."""
     operator = ("!" if not matcher.is_equal else "") + ("~" if matcher.is_regex else "")
     sign = {"": "=", "~": "=~", "!": "!=", "!~": "!~"}[operator]
     plain = re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", matcher.name)
@@ -58,14 +58,14 @@ def _list(text: str) -> list[Matcher]:
     while at < len(text):
         found = _BETWEEN.match(text, at)
         if found is None:
-            raise ValueError("a quote is not closed")
+            raise ValueError("unclosed quote")
         parts.append(found[1])
         at = found.end()
     if parts and not parts[-1].strip():
-        # A comma may come after the last.
+        # A trailing comma is allowed.
         parts.pop()
     if not parts:
-        raise ValueError("there is no matcher in the braces")
+        raise ValueError("no matchers in the braces")
     return [_one(part) for part in parts]
 
 
@@ -75,14 +75,14 @@ def _one(text: str) -> Matcher:
     except ValueError:
         name, operator, value = _utf8(text)
     if not name:
-        raise ValueError("a label has no name")
+        raise ValueError("missing label name")
     return Matcher(name=name, value=value, is_regex="~" in operator, is_equal="!" not in operator)
 
 
 def _classic(text: str) -> tuple[str, str, str]:
     found = _CLASSIC.fullmatch(text)
     if found is None:
-        raise ValueError("it is not LABEL=VALUE, !=, =~ or !~")
+        raise ValueError("expected LABEL=VALUE, or !=, =~ or !~")
     name, operator, raw = found.groups()
     quoted = raw.startswith('"')
     if quoted:
@@ -90,8 +90,8 @@ def _classic(text: str) -> tuple[str, str, str]:
     else:
         body = re.fullmatch(r'((?:[^"\\]|\\.)*\\?)', raw, re.DOTALL)
     if body is None:
-        raise ValueError("a quote is not closed, or inside a value without a backslash")
-    # A backslash before anything else is itself.
+        raise ValueError("unclosed quote, or a quote inside a value without a backslash")
+    # A backslash before any other character stands for itself.
     value = re.sub(r'\\([n"\\])', lambda one: "\n" if one[1] == "n" else one[1], body[1])
     return name, operator, value
 
@@ -99,7 +99,9 @@ def _classic(text: str) -> tuple[str, str, str]:
 def _utf8(text: str) -> tuple[str, str, str]:
     found = _UTF8.fullmatch(text)
     if found is None:
-        raise ValueError("it is not LABEL=VALUE, !=, =~ or !~; put odd characters in double quotes")
+        raise ValueError(
+            "expected LABEL=VALUE, or !=, =~ or !~; put special characters in double quotes"
+        )
     name, operator, value = found.groups()
     return _unquoted(name), operator, _unquoted(value)
 
@@ -110,12 +112,12 @@ def _unquoted(part: str) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     if found["other"] is not None:
-        raise ValueError(f"a value has the unknown escape \\{found['other']}")
+        raise ValueError(f"unknown escape \\{found['other']} in a value")
     if found["sign"] is not None:
         return _SIGNS.get(found["sign"], found["sign"])
     code = int(found["byte"] or found["short"] or found["long"], 16)
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF or (found["byte"] and code > 0x7F):
-        raise ValueError(f"{found[0]} is no character")
+        raise ValueError(f"{found[0]} is not a character")
     return chr(code)
 
 

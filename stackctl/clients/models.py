@@ -27,6 +27,6 @@ class Model(BaseModel):
 
 
 class CamelModel(Model):
-    """An object whose members are in camelCase in JSON."""
+    """An object with camelCase members in JSON."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)

@@ -47,7 +47,7 @@ class Target(CamelModel):
 
     @property
     def address(self) -> str:
-        """The address as the scrape configuration has it, before any relabelling."""
+        """The address in the scrape configuration, before relabelling."""
         return self.discovered_labels.get("__address__", "")
 
 
@@ -56,7 +56,7 @@ class _StaticConfig(Model):
 
 
 class ScrapeConfig(Model):
-    """A scrape configuration that is in force, with the targets that it names itself."""
+    """A loaded scrape configuration, with its static targets."""
 
     job_name: str
     metrics_path: str = "/metrics"
@@ -81,7 +81,7 @@ class _Targets(CamelModel):
 
 
 class Alert(CamelModel):
-    """An alert that a rule holds pending or firing."""
+    """A pending or firing alert of a rule."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = {}
@@ -91,7 +91,7 @@ class Alert(CamelModel):
 
 
 class Rule(CamelModel):
-    """A rule, its times in seconds: `duration` is the alert's `for`, `evaluation_time` the last evaluation."""
+    """A rule, with times in seconds: `duration` is the alert's `for`, `evaluation_time` that of the last evaluation."""
 
     name: str
     query: str
@@ -126,9 +126,9 @@ class _Alerts(Model):
 
 
 class Sample(Model):
-    """One series at one time: its labels, the time in Unix seconds, and the value.
+    """A series at one time: its labels, the time in Unix seconds, and the value.
 
-    A value is a string in JSON, which has neither NaN nor infinities.
+    In JSON the value is a string, because JSON has neither NaN nor infinities.
     """
 
     metric: Mapping[str, str]
@@ -136,7 +136,7 @@ class Sample(Model):
 
 
 class Series(Model):
-    """One series over a range: its labels, and (Unix seconds, value) pairs."""
+    """A series over a range: its labels, and (Unix seconds, value) pairs."""
 
     metric: Mapping[str, str]
     values: list[tuple[float, float]]
@@ -162,9 +162,9 @@ class _MetadataTarget(Model):
 
 
 class TargetMetadata(Model):
-    """What a target says of one metric in its TYPE line.
+    """The type of a metric, from the TYPE line of a target.
 
-    `metric` is as that line has it: OpenMetrics leaves out the `_total` of a counter. `type` is "unknown" without one.
+    `metric` is the name in that line, where OpenMetrics omits a counter's `_total`. `type` is "unknown" without a line.
     """
 
     target: _MetadataTarget
@@ -178,13 +178,13 @@ class TargetMetadata(Model):
 
 
 class BuildInfo(CamelModel):
-    """What the program says of itself."""
+    """The build information of Prometheus."""
 
     version: str
 
 
 class RuntimeInfo(CamelModel):
-    """What it says of its process."""
+    """The runtime information of Prometheus."""
 
     last_config_time: dt.datetime
 
@@ -198,12 +198,12 @@ class _Endpoints(CamelModel):
 
 
 class PrometheusClient(HttpClient):
-    """A client of Prometheus. Every method raises ServiceError where it does not answer as documented."""
+    """A client for Prometheus. Every method raises ServiceError if it does not respond as documented."""
 
     service = "prometheus"
 
     async def ready(self) -> None:
-        """Return if it serves queries: the write-ahead log is replayed."""
+        """Return if it serves queries, after replaying the write-ahead log."""
         await self._request("GET", "/-/ready")
 
     async def build_info(self) -> BuildInfo:
@@ -211,7 +211,7 @@ class PrometheusClient(HttpClient):
         return (await self._json(_Answer[BuildInfo], "GET", "/api/v1/status/buildinfo")).data
 
     async def configured(self) -> dt.datetime:
-        """Return when the configuration was last loaded: at the start, or at the last reload since."""
+        """Return when the configuration was last loaded: at the start or at the last reload."""
         info = (await self._json(_Answer[RuntimeInfo], "GET", "/api/v1/status/runtimeinfo")).data
         return info.last_config_time
 
@@ -230,7 +230,7 @@ class PrometheusClient(HttpClient):
             return _Config.model_validate(yaml_text.load(text)).scrape_configs
         except (yaml.YAMLError, ValidationError):
             raise self._error(
-                self.base_url + path, "what it gives as its configuration is none"
+                self.base_url + path, "it returned an invalid configuration"
             ) from None
 
     async def rule_groups(self) -> list[RuleGroup]:
@@ -247,7 +247,7 @@ class PrometheusClient(HttpClient):
         return [one.url for one in answer.data.active_alertmanagers]
 
     async def query(self, expression: str) -> list[Sample]:
-        """Evaluate an expression now. A scalar comes as one sample without labels."""
+        """Evaluate an expression now. A scalar is returned as one sample without labels."""
         answer = await self._json(
             _Answer[_Vector | _Scalar], "POST", "/api/v1/query", form={"query": expression}
         )
@@ -256,7 +256,7 @@ class PrometheusClient(HttpClient):
         return answer.data.result
 
     async def metadata(self, selector: str) -> list[TargetMetadata]:
-        """Return the types of all metrics that the selected targets exposed of late, also of those without a series."""
+        """Return the types of all metrics that the selected targets recently exposed, even without series."""
         try:
             path = "/api/v1/targets/metadata"
             return (
@@ -268,7 +268,7 @@ class PrometheusClient(HttpClient):
                 )
             ).data
         except ServiceError as error:
-            # Prometheus 2 says so of targets of which no metric has a TYPE.
+            # Prometheus 2 responds so if none of the targets' metrics has a TYPE line.
             if error.status == HTTPStatus.NOT_FOUND:
                 return []
             raise

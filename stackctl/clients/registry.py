@@ -1,6 +1,6 @@
-"""The tags that a container registry has of an image, by the API of the OCI distribution specification.
+"""Lists the tags of an image in a container registry, with the API of the OCI distribution specification.
 
-Registries that ask for a token, such as Docker Hub's and GitHub's, give one to anybody for an image that is public:
+Registries that require a token, such as Docker Hub's and GitHub's, issue anonymous ones for public images:
 https://distribution.github.io/distribution/spec/auth/token/.
 """
 
@@ -26,14 +26,14 @@ _THIS_MACHINE = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """Where the images of one name are: a registry, and the name there."""
+    """A repository of images: a registry and the name there."""
 
     host: str
     name: str
 
     @classmethod
     def of(cls, reference: str) -> Repository:
-        """Return the repository of a reference; one without a registry is Docker Hub's."""
+        """Return the repository of a reference; without a registry it is on Docker Hub."""
         untagged = re.sub(r"(:[^/]*)?$", "", reference.partition("@")[0])
         found = _HAS_HOST.fullmatch(untagged)
         host, name = (found["host"], found["rest"]) if found else ("docker.io", untagged)
@@ -43,25 +43,25 @@ class Repository:
 
     @property
     def url(self) -> str:
-        """The address of the registry. As for Docker, one on this machine speaks plain HTTP."""
+        """The address of the registry. As in Docker, a registry on this machine is accessed over plain HTTP."""
         scheme = "http" if _THIS_MACHINE.fullmatch(self.host) else "https"
         return f"{scheme}://{self.host}"
 
 
 class RegistryClient(ClosingClient):
-    """Asks registries, through the proxies of the environment.
+    """A client for registries, which uses the proxies in the environment.
 
-    An async context manager; its errors are ServiceError.
+    An async context manager; all of its errors are ServiceError.
     """
 
     def __init__(self, timeout: float = _TIMEOUT) -> None:
-        """Take the seconds that each step of a request may take."""
+        """Create a client; `timeout` is the limit for each step of a request, in seconds."""
         self._client = httpx.AsyncClient(timeout=timeout, follow_redirects=True)
 
     async def tags(self, repository: Repository) -> list[str]:
         """Return every tag of a repository.
 
-        Raises ServiceError where the registry does not answer, refuses, or answers something else.
+        Raises ServiceError if the registry does not respond, denies access, or responds unexpectedly.
         """
         url: str | None = f"{repository.url}/v2/{repository.name}/tags/list?n=1000"
         headers: dict[str, str] = {}
@@ -74,9 +74,7 @@ class RegistryClient(ClosingClient):
                 headers = await self._authorization(repository, answer)
                 answer = await self._get(repository, url, headers)
             if not answer.is_success:
-                raise _failure(
-                    repository, f"it answered {answer.status_code} for {repository.name}"
-                )
+                raise _failure(repository, f"HTTP {answer.status_code} for {repository.name}")
             found += _list(repository, answer)
             further = answer.links.get("next", {}).get("url")
             url = urljoin(url, further) if further else None
@@ -85,16 +83,16 @@ class RegistryClient(ClosingClient):
     async def _authorization(
         self, repository: Repository, refused: httpx.Response
     ) -> dict[str, str]:
-        """Get the token that a registry asks of everybody."""
+        """Return the header with an anonymous token from the registry."""
         challenge = dict(_CHALLENGE.findall(refused.headers.get("WWW-Authenticate", "")))
         realm = challenge.pop("realm", "")
         if not realm.startswith(("https://", f"{repository.url}/")):
-            raise _failure(repository, f"it lets nobody see {repository.name} without a login")
+            raise _failure(repository, f"{repository.name} requires a login")
         answer = await self._get(repository, realm, {}, challenge)
         content = _json(repository, answer) if answer.is_success else {}
         token = content.get("token") or content.get("access_token")
         if not isinstance(token, str):
-            raise _failure(repository, f"it lets nobody see {repository.name} without a login")
+            raise _failure(repository, f"{repository.name} requires a login")
         return {"Authorization": f"Bearer {token}"}
 
     async def _get(
@@ -107,16 +105,16 @@ class RegistryClient(ClosingClient):
         try:
             return await self._client.get(url, headers=headers, params=params)
         except httpx.TimeoutException:
-            raise _failure(repository, "it does not answer") from None
+            raise _failure(repository, "timed out") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _failure(repository, f"it cannot be reached ({type(error).__name__})") from None
+            raise _failure(repository, f"connection failed ({type(error).__name__})") from None
 
 
 def _list(repository: Repository, answer: httpx.Response) -> list[str]:
-    # A repository without a tag has null.
+    # `tags` is null for a repository without tags.
     tags = _json(repository, answer).get("tags") or []
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise _failure(repository, "its list of tags has another shape")
+        raise _failure(repository, "invalid list of tags")
     return tags
 
 
@@ -126,7 +124,7 @@ def _json(repository: Repository, answer: httpx.Response) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise _failure(repository, "it answers something else than a registry does")
+        raise _failure(repository, "the response is not that of a registry")
     return content
 
 
@@ -135,5 +133,5 @@ def _failure(repository: Repository, what: str) -> ServiceError:
         f"registry {repository.host}: {what}",
         service=repository.host,
         url=repository.url,
-        remedy="check the network, or name a mirror in STACKCTL_REGISTRY_MIRROR",
+        remedy="check the network, or set STACKCTL_REGISTRY_MIRROR to a mirror",
     )

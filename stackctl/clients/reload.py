@@ -1,4 +1,4 @@
-"""Asks a program to read its configuration again while it runs."""
+"""Tells a program to reload its configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stackctl.clients.base import HttpClient
 
 
 class ReloadClient(HttpClient):
-    """A client of any program that reloads on POST /-/reload, as Prometheus and its family do.
+    """A client for any program that reloads on POST /-/reload, as Prometheus and related programs do.
 
     (prometheus.io/docs/prometheus/latest/management_api, and the READMEs of Alertmanager and the blackbox exporter.)
     """
@@ -16,8 +16,8 @@ class ReloadClient(HttpClient):
         self.service = service
 
     async def reload(self) -> None:
-        """Make the program read its configuration again; it keeps the old one where the new one is not valid.
+        """Let the program reload its configuration; it keeps the old one if the new one is invalid.
 
-        Raises ServiceError with the program's own words where it rejects the configuration or does not answer.
+        Raises ServiceError, with the program's message, if it rejects the configuration or does not respond.
         """
         await self._request("POST", "/-/reload")

@@ -1,4 +1,4 @@
-"""The demo's notification-sink (demo/README.md)."""
+"""The HTTP API of the demo's notification-sink (demo/README.md)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Message(CamelModel):
 
 
 class SinkClient(HttpClient):
-    """A client of the sink. Every method raises ServiceError where it does not answer as documented."""
+    """A client for the sink. Every method raises ServiceError if it does not respond as documented."""
 
     service = "notification-sink"
 

@@ -1,53 +1,53 @@
-"""One module a command: it reads options, calls the packages beside this one, and prints."""
+"""One module per command, which parses options, calls the other packages and prints the result."""
 
 from __future__ import annotations
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "init": ("stackctl.commands.init:init", "Write a .env and an override file to begin with."),
-    "up": ("stackctl.commands.up:up", "Bring the stack up and wait until every service is ready."),
-    "down": ("stackctl.commands.down:down", "Stop the stack; --volumes removes its data too."),
+    "init": ("stackctl.commands.init:init", "Create a .env and an override file to edit."),
+    "up": ("stackctl.commands.up:up", "Start the stack and wait until every service is ready."),
+    "down": ("stackctl.commands.down:down", "Stop the stack and remove its containers."),
     "status": (
         "stackctl.commands.status:status",
-        "Show every service: state, uptime, use, address.",
+        "Show the services' state, usage and addresses.",
     ),
-    "verify": ("stackctl.commands.verify:verify", "Prove that it works: the plan's checklist."),
-    "chaos": ("stackctl.commands.chaos:chaos", "Break a service on purpose and heal it."),
-    "load": ("stackctl.commands.load:load", "Put load on a service and measure its answers."),
-    "logs": ("stackctl.commands.logs:logs", "Show logs, from Docker or from Loki."),
+    "verify": ("stackctl.commands.verify:verify", "Verify that the stack works."),
+    "chaos": ("stackctl.commands.chaos:chaos", "Inject a fault into a service, then recover it."),
+    "load": ("stackctl.commands.load:load", "Put load on a service and measure it."),
+    "logs": ("stackctl.commands.logs:logs", "Show logs from Docker or Loki."),
     "open": ("stackctl.commands.open:open_", "Open a service's page in the browser."),
-    "urls": ("stackctl.commands.urls:urls", "Show the addresses, and how to log in."),
+    "urls": ("stackctl.commands.urls:urls", "Show addresses and how to log in."),
     "config": (
         "stackctl.commands.config:config",
-        "Show the settings in force, and where each comes from.",
+        "Show the settings and where they come from.",
     ),
-    "doctor": ("stackctl.commands.doctor:doctor", "Look at what the stack needs of this machine."),
-    "images": ("stackctl.commands.images:images", "List, build, pull, carry and lock the images."),
-    "backup": ("stackctl.commands.backup:backup", "Write the stack's data to one file."),
-    "restore": ("stackctl.commands.restore:restore", "Put the data of a backup back."),
+    "doctor": ("stackctl.commands.doctor:doctor", "Check whether this machine can run the stack."),
+    "images": ("stackctl.commands.images:images", "List, build, pull, lock and transfer images."),
+    "backup": ("stackctl.commands.backup:backup", "Back up the stack's data to a file."),
+    "restore": ("stackctl.commands.restore:restore", "Restore the stack's data from a backup."),
     "snapshot": (
         "stackctl.commands.snapshot:snapshot",
-        "Write a dashboard with its data as one HTML file.",
+        "Save a dashboard with its data as an HTML file.",
     ),
     "alerts": (
         "stackctl.commands.alerts:alerts",
-        "Show active alerts, rules, routing, silences.",
+        "Show alerts, rules and routing; manage silences.",
     ),
-    "runbook": ("stackctl.commands.runbook:runbook", "Show what to do about an alert."),
+    "runbook": ("stackctl.commands.runbook:runbook", "Show an alert's runbook."),
     "reload": (
         "stackctl.commands.reload:reload",
-        "Have the programs read a changed configuration.",
+        "Reload a changed configuration.",
     ),
     "render": (
         "stackctl.commands.render:render",
-        "Write the configuration without starting anything.",
+        "Render the configuration without starting anything.",
     ),
     "completion": (
         "stackctl.commands.completion:completion",
-        "Print the script that completes commands in a shell.",
+        "Print a shell completion script.",
     ),
-    "help": ("stackctl.commands.help:help_", "Explain a command or a topic."),
+    "help": ("stackctl.commands.help:help_", "Show help for a command or a topic."),
 }
-"""Command → where it is, and its line in `--help`."""
+"""Command → its module and attribute, and its line in `--help`."""
 
 COMPLETE_VARIABLE = "_STACKCTL_COMPLETE"
-"""Set by the completion script: what the shell wants to know, by click's convention."""
+"""The variable with which the completion script queries stackctl, by click's convention."""

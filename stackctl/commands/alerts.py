@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from stackctl.commands import complete
+from stackctl.commands.alert_drill import drill
 from stackctl.commands.options import DURATION, FORMAT, WATCH
+from stackctl.commands.preview import preview
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import ServiceError, UsageError
 from stackctl.ui.console import print_json
@@ -37,6 +39,8 @@ _CONFIG = "/etc/alertmanager/alertmanager.yml"
     invoke_without_command=True,
     epilog="\b\nExamples:\n  stackctl alerts\n  stackctl alerts --watch 5\n  stackctl alerts rules\n"
     "  stackctl alerts route severity=critical component=trading\n"
+    "  stackctl alerts preview TradingHalted --channel slack\n"
+    "  stackctl alerts drill\n"
     "  stackctl alerts silence add HighCPUUsage --for 2h --comment 'load test'\n"
     "  stackctl alerts silence list",
 )
@@ -45,14 +49,14 @@ _CONFIG = "/etc/alertmanager/alertmanager.yml"
 @pass_session
 @click.pass_context
 def alerts(ctx: click.Context, session: Session, output: str, every: float | None) -> None:
-    """Show the active alerts; or the rules, the routing, the silences."""
+    """Show active alerts, rules and routing, and manage silences."""
     if ctx.invoked_subcommand is not None:
         if every is not None:
-            raise UsageError("--watch is for the active alerts", remedy="leave it out")
+            raise UsageError("--watch is only for active alerts", remedy="omit it")
         if output != "table":
             raise UsageError(
-                f"--format before {ctx.invoked_subcommand!r} is for the active alerts",
-                remedy="give it after the command that it is for",
+                f"--format before {ctx.invoked_subcommand!r} applies to active alerts",
+                remedy=f"put it after {ctx.invoked_subcommand!r}",
             )
     elif every is not None:
         watch(session.out, every, output, lambda: _table(_active(session)))
@@ -92,11 +96,11 @@ def _table(rows: list[ActiveAlert]) -> RenderableType:
     from rich.text import Text
 
     if not rows:
-        return Text("No alert is pending or firing.", style="green")
+        return Text("No active alerts.", style="green")
     table = Table(box=None, pad_edge=False)
     for heading in ("alert", "state", "severity", "since"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("notified", "what"):
+    for heading in ("receivers", "summary"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(
@@ -116,7 +120,7 @@ def _table(rows: list[ActiveAlert]) -> RenderableType:
 @FORMAT
 @pass_session
 def rules(session: Session, output: str) -> None:
-    """Count the alerting rules by group and severity, and those that are pending or firing."""
+    """Show the number of alerting rules by group and severity, and how many are pending or firing."""
     from stackctl.alerts import active as model
 
     async def ask(prometheus: PrometheusClient, _: AlertmanagerClient) -> list[model.RuleCount]:
@@ -137,7 +141,7 @@ def rules(session: Session, output: str) -> None:
         severities += row.severities
         states += row.states
     table = Table(box=None, pad_edge=False, show_footer=True)
-    table.add_column("group", footer="all")
+    table.add_column("group", footer="total")
     for name in _SEVERITIES:
         table.add_column(name, justify="right", footer=str(severities[name]))
     for name in ("pending", "firing"):
@@ -149,13 +153,18 @@ def rules(session: Session, output: str) -> None:
     session.out.print(table)
 
 
+alerts.add_command(preview)
+alerts.add_command(drill)
+
+
 @alerts.command(epilog="\b\nExamples:\n  stackctl alerts route severity=critical component=trading")
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL=VALUE…")
 @pass_session
 def route(session: Session, labels: tuple[str, ...]) -> None:
-    """Show who is notified of an alert with these labels: the running Alertmanager's own answer.
+    """Show which receivers and channels are notified of an alert with these labels.
 
-    Time intervals are left out: a route that is silent now is shown as well.
+    The running Alertmanager evaluates its routing tree. Time intervals are ignored, so a route that is muted now is
+    included.
     """
     parsed = [one for text in labels for one in _labels(text)]
     session.require_running("alertmanager")
@@ -173,7 +182,7 @@ def route(session: Session, labels: tuple[str, ...]) -> None:
     "  stackctl alerts silence list\n  stackctl alerts silence expire 0f3a…"
 )
 def silence() -> None:
-    """Keep alerts quiet for a while, list what is kept quiet, end it."""
+    """Add, list and expire silences."""
 
 
 @silence.command(
@@ -183,7 +192,7 @@ def silence() -> None:
 @FORMAT
 @pass_session
 def list_(session: Session, output: str) -> None:
-    """List the silences that are in force or to come."""
+    """List active and pending silences."""
 
     from stackctl.clients.matchers import written
 
@@ -212,7 +221,7 @@ def list_(session: Session, output: str) -> None:
             markup=False,
         )
     if not rows:
-        session.out.print("No silence.")
+        session.out.print("No silences.")
 
 
 @silence.command(
@@ -223,12 +232,17 @@ def list_(session: Session, output: str) -> None:
     "matchers", nargs=-1, required=True, metavar="MATCHER…", shell_complete=complete.alerts
 )
 @click.option(
-    "--for", "duration", type=DURATION, required=True, metavar="DURATION", help="How long: 90s, 2h."
+    "--for",
+    "duration",
+    type=DURATION,
+    required=True,
+    metavar="DURATION",
+    help="Duration, such as 90s or 2h.",
 )
-@click.option("--comment", default="by stackctl", show_default=True, help="Why, for the others.")
+@click.option("--comment", default="by stackctl", show_default=True, help="Reason for the silence.")
 @pass_session
 def add(session: Session, matchers: tuple[str, ...], duration: float, comment: str) -> None:
-    """Silence the alerts that fit every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~).
+    """Silence alerts that match every MATCHER: an alert's name, or LABEL=VALUE (also !=, =~, !~).
 
     A value may be in double quotes, as amtool has it, and several matchers in braces, such as
     '{service="kong",severity=~"w.*"}'.
@@ -251,7 +265,7 @@ def add(session: Session, matchers: tuple[str, ...], duration: float, comment: s
         if error.status != HTTPStatus.BAD_REQUEST:
             raise
         raise UsageError(
-            f"Alertmanager refuses the silence: {error.message}", remedy="correct the matcher"
+            f"Alertmanager rejected the silence: {error.message}", remedy="correct the matcher"
         ) from None
 
 
@@ -263,7 +277,7 @@ def _matchers(text: str) -> list[Matcher]:
     except ValueError as reason:
         raise UsageError(
             f"{text!r} is not a matcher: {reason}",
-            remedy="give LABEL=VALUE, !=, =~ or !~, or an alert's name",
+            remedy="use LABEL=VALUE, !=, =~ or !~, or an alert's name",
         ) from None
 
 
@@ -282,9 +296,9 @@ def expire(session: Session, silence_id: str) -> None:
         if error.status not in {404, 422}:
             raise
         raise UsageError(
-            f"there is no silence {silence_id}", remedy="`stackctl alerts silence list` lists them"
+            f"unknown silence {silence_id}", remedy="see `stackctl alerts silence list`"
         ) from None
-    session.out.print(f"{silence_id} has ended")
+    session.out.print(f"silence {silence_id} expired")
 
 
 def _ask(
@@ -292,7 +306,7 @@ def _ask(
     ask: Callable[[PrometheusClient, AlertmanagerClient], Awaitable[T]],
     *services: str,
 ) -> T:
-    """Ask these services, Alertmanager unless others are named. Raises NotRunning where they do not run."""
+    """Query these services, by default Alertmanager. Raises NotRunning if they are not running."""
     from stackctl.clients.alertmanager import AlertmanagerClient
     from stackctl.clients.prometheus import PrometheusClient
 
@@ -310,7 +324,7 @@ def _ask(
 
 
 def _labels(text: str) -> list[str]:
-    """Return labels of an alert as every amtool reads them. Raises UsageError for what is not LABEL=VALUE."""
+    """Return labels in a notation that every amtool accepts. Raises UsageError if they are not LABEL=VALUE."""
     from stackctl.clients.matchers import written
 
     found = _matchers(text) if "=" in text else []
@@ -320,7 +334,7 @@ def _labels(text: str) -> list[str]:
 
 
 def _channels(session: Session) -> dict[str, list[str]]:
-    """Return the channels of every receiver in the configuration that Alertmanager has loaded."""
+    """Return the channels of each receiver in Alertmanager's loaded configuration."""
     from stackctl.services.channels import CHANNELS
 
     async def ask(_: PrometheusClient, alertmanager: AlertmanagerClient) -> list[Receiver]:

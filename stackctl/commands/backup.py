@@ -20,11 +20,12 @@ from stackctl.errors import UsageError
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
 @pass_session
 def backup(session: Session, file: Path, force: bool) -> None:
-    """Write the data of Grafana, Alertmanager, Loki and Prometheus to FILE, a gzip'd tar.
+    """Back up the data of Grafana, Alertmanager, Loki and Prometheus to FILE, a tar.gz archive.
 
-    One after the other is stopped while its data is copied, and started again. FILE's folder needs room for the
-    largest of them unpacked. With - the backup goes to stdout, and the folder for temporary files needs that room.
-    Only you can read FILE: it holds Grafana's users and whatever is in the logs.
+    Each service in turn is stopped while its data is copied, and then started again. The folder of FILE needs space
+    for the largest of them, uncompressed. If FILE is -, the backup is written to stdout, and the folder for temporary
+    files needs that space.
+    FILE is readable by you only, because it contains Grafana's users and all logs.
     """
     from rich.filesize import decimal
 
@@ -34,15 +35,15 @@ def backup(session: Session, file: Path, force: bool) -> None:
 
     to_stdout = str(file) == "-"
     if to_stdout and sys.stdout.isatty():
-        raise UsageError(
-            "a backup is not written to a terminal", remedy="name a file, or send - into a pipe"
-        )
+        raise UsageError("cannot write a backup to a terminal", remedy="name a file, or use a pipe")
     target: Path | IO[bytes] = sys.stdout.buffer if to_stdout else file
     with Display(session.err) as display:
         observer = Observer(display.step, display.note, display.progress)
         manifest = save(session.running, target, force=force, observer=observer)
     parts = ", ".join(f"{one.name} ({decimal(one.size)})" for one in manifest.volumes)
     if to_stdout:
-        session.err.print(f"written to stdout, with {parts}.", soft_wrap=True)
+        session.err.print(f"Backup written to stdout: {parts}.", soft_wrap=True)
     else:
-        session.out.print(f"{file}: {decimal(file.stat().st_size)}, with {parts}.", soft_wrap=True)
+        session.out.print(
+            f"Backup written to {file} ({decimal(file.stat().st_size)}): {parts}.", soft_wrap=True
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
     from stackctl.docker.engine import Engine
 
 _STAGES: dict[Stage, str] = {
-    "fault": "fault in place",
+    "fault": "fault injected",
     "pending": "pending in Prometheus",
     "firing": "firing in Prometheus",
-    "alertmanager": "arrived in Alertmanager",
-    "channel": "told to a channel",
-    "healed": "healed",
-    "resolved": "resolved in both",
-    "channel-resolved": "its end told to a channel",
+    "alertmanager": "received by Alertmanager",
+    "channel": "notification delivered",
+    "healed": "recovered",
+    "resolved": "resolved in Prometheus and Alertmanager",
+    "channel-resolved": "resolution delivered",
 }
 
 
@@ -39,18 +38,19 @@ _STAGES: dict[Stage, str] = {
     "  stackctl chaos list\n  stackctl chaos heal"
 )
 def chaos() -> None:
-    """Break a service on purpose, see that the alert comes, and heal it.
+    """Inject a fault into a service, check that its alert fires, and recover the service.
 
-    Before a fault the service must be ready, and the expected alert must not be active. A container that is not this
-    stack's, but watched on a network that `up --attach` joined, is left alone unless you give --attached.
+    Before a fault the service must be ready and the expected alert must not be active. A container that does not belong
+    to this stack, but is monitored on a network that `up --attach` joined, is only affected with --attached.
 
-    A fault is healed on every way out: success, failure, Ctrl-C, SIGTERM, a closed terminal. After a kill -9 of
-    stackctl itself the journal still has it: every command says so, and `chaos heal` and `down` heal it.
+    The service is recovered however the command ends: success, failure, Ctrl-C, SIGTERM or a closed terminal. If
+    stackctl itself is killed, the fault stays in a journal: every command reports it, and `chaos heal` and `down`
+    recover the service.
     """
 
 
 class _Text(click.ParamType[str]):
-    """Text of one form, given on as it is written."""
+    """Text that must match a pattern and is passed on unchanged."""
 
     def __init__(self, name: str, pattern: str, example: str) -> None:
         self.name = name
@@ -66,23 +66,23 @@ class _Text(click.ParamType[str]):
 _OPTIONS: Mapping[str, tuple[_Text, str]] = {
     "delay": (
         _Text("delay", r"\d{1,5}ms|\d{1,2}s", "a delay such as 300ms or 2s"),
-        "Added to every packet that leaves the container.",
+        "Delay added to every packet that leaves the container.",
     ),
     "loss": (
         _Text("percent", r"(100|\d{1,2}(\.\d+)?)%", "a share such as 5%"),
-        "How many of these packets are lost.",
+        "Share of these packets to drop.",
     ),
     "share": (
-        # At the whole of it the kernel would kill the service instead of pressing it.
+        # At 100% the kernel would kill the service instead of putting it under pressure.
         _Text("percent", r"([1-9]|[1-8]\d|9[0-7])%", "a share from 1% to 97%"),
-        "How much of the container's memory limit is to be in use.",
+        "Share of the container's memory limit to use.",
     ),
     "size": (
         _Text("size", r"[1-9]\d{0,5}(MiB|GiB)", "a size such as 200MiB or 1GiB"),
-        "How large the file is. 1 GiB of the disk stays free in any case.",
+        "Size of the file. At least 1 GiB of the disk stays free.",
     ),
 }
-"""What can be chosen about a fault, by the names in `Fault.options`."""
+"""The options of faults, by their names in `Fault.options`."""
 
 _ADVICE = {
     "disconnect": "python-ai-service --for 30s",
@@ -102,7 +102,7 @@ def _command(fault: Fault) -> click.Command:
         for type_, text in [_OPTIONS[name]]
     ]
     if held:
-        how_long = f"How long ({fault.seconds:.0f}s without --expect)."
+        how_long = f"Duration of the fault (default without --expect: {fault.seconds:.0f}s)."
         params.append(
             click.Option(["--for", "duration"], type=DURATION, metavar="DURATION", help=how_long)
         )
@@ -111,7 +111,7 @@ def _command(fault: Fault) -> click.Command:
     @click.command(
         fault.name.split()[-1],
         params=params,
-        help=f"Do {fault.name} to SERVICE: {fault.help}.{' Then heal it.' if held else ''}",
+        help=f"{fault.help}{', then recover it' if held else ''}.",
         epilog=f"\b\nExamples:\n  stackctl chaos {fault.name} {example}\n"
         f"  stackctl chaos {fault.name} {example} --dry-run",
     )
@@ -121,26 +121,26 @@ def _command(fault: Fault) -> click.Command:
         "alert",
         metavar="ALERT",
         shell_complete=complete.alerts,
-        help="Wait until this alert fires; heal; wait until it is resolved.",
+        help="Wait until this alert fires, recover the service, and wait until the alert is resolved.",
     )
     @click.option(
         "--timeout",
         type=DURATION,
         metavar="DURATION",
-        help="With --expect: longest wait for the alert, and for its end (its `for` and 90 s).",
+        help="With --expect: longest wait for the alert and for its resolution (default: its `for` plus 90 s).",
     )
     @click.option(
-        "--dry-run", is_flag=True, help="Only say what would be done and how it would be healed."
+        "--dry-run", is_flag=True, help="Only print what would be done, and how it would be undone."
     )
     @click.option(
         "--force",
         is_flag=True,
-        help="Go on if the service is not ready, or the expected alert is active already.",
+        help="Continue even if the service is not ready or the expected alert is already active.",
     )
     @click.option(
         "--attached",
         is_flag=True,
-        help="Do it to a container that is not this stack's too: one of the bot-core that `up --attach` joined.",
+        help="Allow a container of the attached bot-core, which does not belong to this stack.",
     )
     @pass_session
     def run(
@@ -164,25 +164,26 @@ def _command(fault: Fault) -> click.Command:
         (target,) = project.select((service,))
         if alert and duration is not None:
             raise UsageError(
-                "--for goes without --expect", remedy="with --expect the alert decides when to heal"
+                "--for cannot be combined with --expect",
+                remedy="omit it: with --expect the fault lasts until the alert fires",
             )
         chosen = replace(fault, options={**fault.options, **options}, attached=attached)
         seconds = fault.seconds if duration is None else duration
         engine, journal = project.engine(), Journal(project.state)
         if dry_run:
             plan = chosen.lasting(seconds).plan(engine, journal, service)
-            until = f"until {alert} is in Alertmanager" if alert else f"for {seconds:.0f} s"
+            until = f"until {alert} is delivered" if alert else f"{seconds:.0f} s"
             for line in (
                 *(
-                    [f"note:  not this stack's: {owner_of(plan.container)}"]
+                    [f"note:  {service} does not belong to this stack: {owner_of(plan.container)}"]
                     if plan.container.attached
                     else []
                 ),
-                f"first: {service} must be ready{f' and {alert} not active' if alert else ''}",
+                f"check: {service} must be ready{f', and {alert} must not be active' if alert else ''}",
                 f"fault: {plan.does}",
-                *([f"held:  {until}"] if alert or held else []),
+                *([f"lasts: {until}"] if alert or held else []),
                 f"heal:  {plan.heals}",
-                "Nothing was done.",
+                "Dry run: nothing was changed.",
             ):
                 session.out.print(line, soft_wrap=True, markup=False)
             return
@@ -199,7 +200,7 @@ def _command(fault: Fault) -> click.Command:
 
 _fill = click.Group(
     "fill",
-    help="Press a service within its own limits.",
+    help="Fill the memory or a volume of a service, within limits.",
     epilog="\b\nExamples:\n  stackctl chaos fill memory redis --expect ContainerMemoryNearLimit\n"
     "  stackctl chaos fill disk prometheus --size 1GiB --for 5m",
 )
@@ -214,6 +215,7 @@ def _hold(
 ) -> None:
     from stackctl.chaos.faults import injected
     from stackctl.ui.progress import Spinner
+    from stackctl.util.signals import sleep
 
     with (
         Spinner(session.err, f"{fault.name} of {service}") as spinner,
@@ -222,10 +224,10 @@ def _hold(
         if seconds:
             spinner.print(
                 session.err,
-                f"{fault.name} of {service} for {seconds:.0f} s; Ctrl-C heals it at once",
+                f"{fault.name} of {service} for {seconds:.0f} s; press Ctrl-C to recover it now",
             )
-            time.sleep(seconds)
-    session.out.print(f"{fault.name} of {service} healed")
+            sleep(seconds)
+    session.out.print(f"recovered from {fault.name} of {service}")
 
 
 def _drill(
@@ -249,11 +251,13 @@ def _drill(
     from stackctl.verify.context import destinations
 
     settings = session.running.settings
-    # The demo's sink shows what is sent only where it stands in the place of every channel.
+    # The demo's sink shows every message only if no real channel is configured.
     where = destinations(settings)
     seen = session.running.choices.demo and not where
     if where:
-        session.err.print(f"{alert} goes to real channels: {where}", style="yellow", soft_wrap=True)
+        session.err.print(
+            f"{alert} will notify real channels: {where}", style="yellow", soft_wrap=True
+        )
     begun: list[Timeline] = []
 
     async def run(
@@ -291,13 +295,13 @@ def _drill(
             for span in (span for timeline in begun for span in timeline.spans()):
                 style = "yellow" if span.slow else "dim"
                 spinner.print(session.out, f"{span.name}: {span.describe()}", style=style)
-    session.out.print(f"{alert} of {service} fired and is resolved.", style="green")
+    session.out.print(f"{alert} of {service} fired and was resolved.", style="green")
 
 
 @chaos.command("list", epilog="\b\nExamples:\n  stackctl chaos list")
 @pass_session
 def list_(session: Session) -> None:
-    """List the faults there are, those that are open, and the services that are not this stack's."""
+    """List the available faults, the open faults, and services that do not belong to this stack."""
     from rich.table import Table
 
     from stackctl.chaos.journal import Journal
@@ -310,15 +314,13 @@ def list_(session: Session) -> None:
     open_faults = Journal(project.state).open_faults()
     session.out.print()
     for record in open_faults:
-        session.out.print(
-            f"open: {record.describe()}{' (nobody will heal it)' if record.abandoned else ''}"
-        )
+        session.out.print(f"open: {record.describe()}{' (abandoned)' if record.abandoned else ''}")
     if not open_faults:
-        session.out.print("No open fault.")
+        session.out.print("No open faults.")
     foreign_containers = [one.name for one in project.services if one.profile == "attached"]
     if foreign_containers:
         session.out.print(
-            f"Only with --attached, as they are not this stack's: {', '.join(foreign_containers)}.",
+            f"Only with --attached, because they do not belong to this stack: {', '.join(foreign_containers)}.",
             soft_wrap=True,
         )
 
@@ -327,7 +329,7 @@ def list_(session: Session) -> None:
 @pass_session
 @click.pass_context
 def heal(ctx: click.Context, session: Session) -> None:
-    """Heal every open fault of this project, whoever did it."""
+    """Recover from every open fault of this project."""
     from stackctl.chaos.faults import heal_all
     from stackctl.chaos.journal import Journal
 
@@ -335,9 +337,9 @@ def heal(ctx: click.Context, session: Session) -> None:
     journal = Journal(project.state)
     healed = heal_all(project.whole_engine(), journal)
     for record in healed:
-        session.out.print(f"healed: {record.describe()}")
-    # The session has said which.
+        session.out.print(f"recovered: {record.describe()}")
+    # The session has already reported them.
     if journal.unreadable():
         ctx.exit(1)
     if not healed:
-        session.out.print("No open fault.")
+        session.out.print("No open faults.")

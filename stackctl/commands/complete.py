@@ -1,4 +1,4 @@
-"""What the shell offers for an argument. Nothing here reads settings or asks a service: Tab must be quick."""
+"""Shell completion of arguments. To be fast, it reads no settings and queries no service."""
 
 from __future__ import annotations
 

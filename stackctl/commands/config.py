@@ -26,22 +26,22 @@ _HIDDEN = "****"
     type=click.Choice(["table", "json", "env"]),
     default="table",
     show_default=True,
-    help="How to print it; env is a settings file.",
+    help="Output format; env is a settings file.",
 )
 @pass_session
 def config(session: Session, name: str | None, output: str) -> None:
-    """Show the settings that are in force, and where each comes from; or the value of NAME alone.
+    """Show all settings and where they come from, or only the value of NAME.
 
-    Secrets show as ****. Exit 1 if NAME has no value.
+    Secrets are shown as ****. Exits with 1 if NAME has no value.
     """
     from stackctl.config.registry import SETTINGS
     from stackctl.util.suggest import nearest
 
     if name is not None:
         if name not in SETTINGS:
-            raise UsageError(f"there is no setting {name!r}", remedy=nearest(name, list(SETTINGS)))
+            raise UsageError(f"unknown setting {name!r}", remedy=nearest(name, list(SETTINGS)))
         if output != "table":
-            raise UsageError("--format is for all settings", remedy="leave NAME or --format out")
+            raise UsageError("--format cannot be combined with NAME", remedy="omit one of them")
         print_document(_value(session, name))
         return
     for doubt, remedy in session.project.settings.doubts():
@@ -69,7 +69,7 @@ def config(session: Session, name: str | None, output: str) -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """A setting as `config` shows it; the value of a secret is hidden."""
+    """A setting in the output of `config`, with the values of secrets hidden."""
 
     name: str
     value: str | None
@@ -100,12 +100,12 @@ def _value(session: Session, name: str) -> str:
     origin = project.settings.values[name].origin
     if SETTINGS[name].secret and origin != "not set":
         raise StackctlError(
-            f"{name} is a secret and is not printed", remedy=f"it is set in {origin}"
+            f"{name} is a secret and is not printed", remedy=f"read it from {origin}"
         )
     if name in GENERATED_SECRETS:
         raise StackctlError(
             f"{name} is a secret and is not printed",
-            remedy=f"stackctl generates it, and keeps it in {project.state.folder / STORE}",
+            remedy=f"it was generated and is stored in {project.state.folder / STORE}",
         )
     value = project.settings[name]
     if value is None:
@@ -114,7 +114,7 @@ def _value(session: Session, name: str) -> str:
 
 
 def _line(row: Row) -> str:
-    """Write a row for a .env, commented out where there is nothing to set or it is not to be seen."""
+    """Return a setting's line in a .env file, commented out if it is not set or a secret."""
     if row.value is None or row.secret:
         return f"#{row.name}={row.value or ''}"
     if re.fullmatch(r"[\w.:/@+,-]+", row.value):

@@ -41,10 +41,10 @@ def doctor(
     network: str | None,
     app_files: tuple[Path, ...],
 ) -> None:
-    """Look at Docker, Compose, memory, disk, clock, ports and settings. Exit 1 if `up` would refuse.
+    """Check Docker, Compose, memory, disk, clock, ports and settings. Exits with 1 if `up` would refuse to start.
 
-    With --attach or --app-file, or where the stack was started so, also at what of bot-core is there: its services,
-    their ports and their metrics paths.
+    With --attach or --app-file, or if the stack was started with them, also check which services of bot-core are
+    running, and their ports and metrics paths.
     """
     from rich.table import Table
     from rich.text import Text

@@ -19,9 +19,9 @@ from stackctl.util.suggest import nearest
 @pass_session
 @click.pass_context
 def help_(ctx: click.Context, session: Session, words: tuple[str, ...]) -> None:
-    """Explain a topic or a command; without one, list the topics.
+    """Show help for a topic or a command, or list the topics.
 
-    Where a topic has the name of a command, both are there.
+    If a topic and a command have the same name, both are shown.
     """
     from stackctl import topics
     from stackctl.commands import COMMANDS
@@ -42,7 +42,7 @@ def help_(ctx: click.Context, session: Session, words: tuple[str, ...]) -> None:
     elif not is_topic:
         what = " ".join(words)
         raise UsageError(
-            f"there is no topic or command {what!r}",
+            f"unknown topic or command {what!r}",
             remedy=nearest(what, list({*topics.names(), *COMMANDS})),
         )
     if is_topic:
@@ -50,7 +50,7 @@ def help_(ctx: click.Context, session: Session, words: tuple[str, ...]) -> None:
 
 
 def _help(root: click.Context, words: tuple[str, ...]) -> str:
-    """Return the help of a subcommand, as its --help prints it. Raises UsageError if there is none."""
+    """Return the text that a subcommand's --help prints. Raises UsageError if there is no such command."""
     ctx = root
     for word in words:
         group = ctx.command

@@ -21,7 +21,7 @@ _SET = click.option(
     "--set",
     "set_name",
     type=click.Choice(["local", "upstream"]),
-    help="Image set (default: what `stackctl up` would use).",
+    help="Image set (default: the one that `stackctl up` would use).",
 )
 
 
@@ -30,7 +30,7 @@ _SET = click.option(
     "  stackctl images save team.bundle\n  stackctl images lock --check"
 )
 def images() -> None:
-    """List, build, pull, carry and lock the images of both sets."""
+    """List, build, pull, lock and transfer the images of both sets."""
 
 
 @images.command(
@@ -40,7 +40,7 @@ def images() -> None:
 @FORMAT
 @pass_session
 def list_(session: Session, output: str, versions: Versions | None) -> None:
-    """Show every image of both sets, whether it is on this machine, and whether stackctl.lock has it."""
+    """List the images of both sets, and show which exist on this machine and which are in stackctl.lock."""
     from rich.table import Table
 
     from stackctl.images import lockfile, releases
@@ -55,7 +55,7 @@ def list_(session: Session, output: str, versions: Versions | None) -> None:
         return
     table = Table(box=None, pad_edge=False)
     locked = f"locked ({lock.set})" if lock else "locked"
-    for heading in ("image", "upstream", "there", "local", "there", locked):
+    for heading in ("image", "upstream", "present", "local", "present", locked):
         table.add_column(heading, overflow="fold")
     for row in rows:
         local = f"{row['local']} (stand-in)" if row["standin"] else str(row["local"])
@@ -76,9 +76,9 @@ def list_(session: Session, output: str, versions: Versions | None) -> None:
 @VERSIONS
 @pass_session
 def build(session: Session, versions: Versions | None) -> None:
-    """Build the local set from Debian's packages. What has not changed is not built again.
+    """Build the local set from Debian packages. Unchanged images are not rebuilt.
 
-    The current releases come from Debian's next suite.
+    The current releases are built from Debian's next suite.
     """
     from stackctl.images import build, lockfile, releases, sets
     from stackctl.ui.progress import Display
@@ -96,9 +96,9 @@ def build(session: Session, versions: Versions | None) -> None:
 @FORMAT
 @pass_session
 def outdated(session: Session, output: str) -> None:
-    """Compare both releases of each image, and what runs, with the newest that its registry has.
+    """Compare both releases of each image, and the running one, with the newest release in its registry.
 
-    Nothing is pulled. A registry that cannot be reached is named, and its images are shown without a newest release.
+    Nothing is pulled. If a registry cannot be reached, its images are shown without a newest release.
     """
     from dataclasses import asdict
 
@@ -114,7 +114,7 @@ def outdated(session: Session, output: str) -> None:
         print_json([{**asdict(row), "outdated": row.outdated} for row in rows])
     else:
         table = Table(box=None, pad_edge=False)
-        for heading in ("image", "plan", "current", "newest", "runs"):
+        for heading in ("image", "plan", "current", "newest", "running"):
             table.add_column(heading, overflow="fold")
         for row in rows:
             newest = f"{row.newest} (newer)" if row.outdated else row.newest or "unknown"
@@ -133,9 +133,9 @@ def outdated(session: Session, output: str) -> None:
 @pass_session
 @click.pass_context
 def pull(ctx: click.Context, session: Session, versions: Versions | None) -> None:
-    """Pull the upstream set, three images at once, by the digests of stackctl.lock where there is one.
+    """Pull the upstream set, three images at a time, by the digests in stackctl.lock if it exists.
 
-    What fails and may pass is tried again. Exit 1 if an image could not be had.
+    Temporary failures are retried. Exits with 1 if an image could not be pulled.
     """
     from stackctl.images import lockfile, releases, transfer
     from stackctl.ui.progress import Display
@@ -152,17 +152,17 @@ def pull(ctx: click.Context, session: Session, versions: Versions | None) -> Non
             say=display.step,
         )
     failed = [one for one in done if one.failure]
-    session.out.print(f"{len(done) - len(failed)} of {len(done)} images are here.")
+    session.out.print(f"{len(done) - len(failed)} of {len(done)} images are present.")
     for one in failed:
         session.err.print(
-            f"{one.reference} cannot be had: {one.failure}",
+            f"cannot pull {one.reference}: {one.failure}",
             style="red",
             markup=False,
             soft_wrap=True,
         )
     if failed:
         session.err.print(
-            "Check the network, or set STACKCTL_REGISTRY_MIRROR, and pull again.", soft_wrap=True
+            "Check the network, or set STACKCTL_REGISTRY_MIRROR, and try again.", soft_wrap=True
         )
         ctx.exit(1)
 
@@ -183,10 +183,10 @@ def save(
     versions: Versions | None,
     force: bool,
 ) -> None:
-    """Write the images of a set to FILE, for a laptop without a registry.
+    """Save the images of a set to FILE, for machines without access to a registry.
 
-    Layers that images share are in it once. FILE is a `docker save` compressed with zstd: `docker load` reads it too.
-    A save that is interrupted leaves no FILE.
+    FILE is the output of `docker save` compressed with zstd, so `docker load` reads it too. Shared layers are stored
+    once. An interrupted save leaves no FILE.
     """
     from rich.filesize import decimal
 
@@ -219,9 +219,9 @@ def save(
 @click.argument("file", type=FILE)
 @pass_session
 def load(session: Session, file: Path) -> None:
-    """Load a bundle that `stackctl images save` wrote, for `stackctl up` to run.
+    """Load the images from a file that `stackctl images save` wrote.
 
-    The whole of FILE is checked before Docker gets any of it. Nothing is loaded if all images are here already.
+    FILE is verified completely before anything is loaded. Nothing is loaded if all images are already present.
     """
     from stackctl.images import build, transfer
     from stackctl.ui.progress import Display
@@ -230,12 +230,12 @@ def load(session: Session, file: Path) -> None:
         manifest, loaded = transfer.load(session.project.whole_engine(), file, say=display.step)
     present = len(manifest.images) - loaded
     session.out.print(
-        f"{loaded} images of the {manifest.set} set loaded, {present} were here already."
+        f"{loaded} images of the {manifest.set} set loaded, {present} were already present."
     )
     if manifest.set == "local" and manifest.inputs not in build.known_inputs():
         session.err.print(
-            f"Its images are those of stackctl {manifest.stackctl} as it was when they were built. This one"
-            " would build its own: use that stackctl here, or lock these with `stackctl images lock --set local`.",
+            f"These images were built from other sources, of stackctl {manifest.stackctl}, so `up` would build its"
+            " own. Use the same stackctl here, or lock these with `stackctl images lock --set local`.",
             style="yellow",
             soft_wrap=True,
         )
@@ -248,7 +248,9 @@ def load(session: Session, file: Path) -> None:
 @_SET
 @VERSIONS
 @click.option(
-    "--check", is_flag=True, help="Write nothing; exit 1 unless all is here as it is locked."
+    "--check",
+    is_flag=True,
+    help="Write nothing; exit with 1 unless all images match the lock file.",
 )
 @pass_session
 @click.pass_context
@@ -259,11 +261,11 @@ def lock(
     versions: Versions | None,
     check: bool,
 ) -> None:
-    """Record the digest and content of each image in stackctl.lock, in this folder, for the team to commit.
+    """Record the digest and content of each image in stackctl.lock in the current folder, to commit and share.
 
-    With that file `stackctl up` takes pulled images by digest, whatever becomes of their tags, and refuses an image
-    that was built or loaded here and is another one than was locked. For what a tag is by now, remove stackctl.lock,
-    and `images pull` and `images lock` again.
+    With this file `stackctl up` pulls images by digest, even if their tags have moved, and refuses built or loaded
+    images that differ from the locked ones. To update it, remove stackctl.lock, then run `images pull` and
+    `images lock` again.
     """
     from stackctl.errors import StackctlError
     from stackctl.images import lockfile, releases
@@ -279,13 +281,13 @@ def lock(
         changed = lockfile.write(taken)
         session.out.print(
             f"{lockfile.FILE}: {len(taken.images)} images of the {name} set"
-            f"{'' if changed else ', as it was'}."
+            f"{'' if changed else ', unchanged'}."
         )
         return
     if kept is None:
         raise StackctlError(
-            f"there is no {lockfile.FILE} in this folder",
-            remedy="`stackctl images lock` writes it",
+            f"no {lockfile.FILE} in the current folder",
+            remedy="create it with `stackctl images lock`",
         )
     problems = list(
         kept.problems(engine, project.settings, set_name or kept.set, chosen, demo=demo, here=True)
@@ -294,7 +296,7 @@ def lock(
         session.err.print(problem.line, style="red", markup=False, soft_wrap=True)
     if problems:
         ctx.exit(1)
-    session.out.print(f"{len(kept.images)} images of the {kept.set} set are as they are locked.")
+    session.out.print(f"{len(kept.images)} images of the {kept.set} set match {lockfile.FILE}.")
 
 
 def _set_in_use(project: Project, releases: Releases, lock: Lock | None) -> SetName:

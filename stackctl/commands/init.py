@@ -10,7 +10,7 @@ from stackctl.commands.session import Session, pass_session
 from stackctl.errors import StackctlError
 
 _OVERRIDE_MODE = 0o644
-"""Anybody may read it: it has no secret in it, and belongs into version control."""
+"""Readable by everyone: it contains no secrets and belongs in version control."""
 
 
 @click.command(
@@ -20,15 +20,15 @@ _OVERRIDE_MODE = 0o644
     "-f",
     "--force",
     is_flag=True,
-    help="Bring a .env that is there up to date: new settings are added, what is set is kept.",
+    help="Update an existing .env: add new settings and keep those that are set.",
 )
 @click.option("--stdout", is_flag=True, help="Print the files instead of writing them.")
 @pass_session
 def init(session: Session, force: bool, stdout: bool) -> None:
-    """Write a .env with every setting, and an override of the compose files, into this folder.
+    """Create a .env with every setting, and an override of the compose files, in the current folder.
 
-    Everything in them is commented out: they change nothing as they stand. An override that is there is never
-    written over.
+    Everything in them is commented out, so they change nothing until you edit them. An existing override is never
+    overwritten.
     """
     from stackctl.config import starter
     from stackctl.config.env_file import ENV_FILE, read_env
@@ -39,8 +39,8 @@ def init(session: Session, force: bool, stdout: bool) -> None:
     existing = [path for path in (env, override) if path.exists()]
     if existing and not force and not stdout:
         raise StackctlError(
-            f"{' and '.join(map(str, existing))} {'is' if len(existing) == 1 else 'are'} there already",
-            remedy="--force adds what is missing and keeps what is set; --stdout prints",
+            f"{' and '.join(map(str, existing))} already {'exists' if len(existing) == 1 else 'exist'}",
+            remedy="add missing settings with --force, which keeps those that are set, or print with --stdout",
         )
     texts = {env: starter.env_text(read_env(env) if force and env in existing else "", str(env))}
     if stdout or override not in existing:
@@ -51,7 +51,7 @@ def init(session: Session, force: bool, stdout: bool) -> None:
         )
         return
     for path, text in texts.items():
-        # A link stays a link: what it leads to is written.
+        # Write to the target of a symbolic link, and keep the link.
         changed = write_atomic(
             path.resolve(), text, PRIVATE_FILE if path is env else _OVERRIDE_MODE
         )
@@ -59,4 +59,4 @@ def init(session: Session, force: bool, stdout: bool) -> None:
             f"{path}: {'written' if changed else 'up to date'}", markup=False, soft_wrap=True
         )
     if override not in texts:
-        session.out.print(f"{override}: yours, kept as it is")
+        session.out.print(f"{override}: kept")

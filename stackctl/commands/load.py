@@ -37,7 +37,7 @@ _PERCENTILES = (50, 90, 95, 99, 100)
     default=1000,
     show_default=True,
     metavar="N",
-    help="How many requests.",
+    help="Number of requests.",
 )
 @click.option(
     "-c",
@@ -46,7 +46,7 @@ _PERCENTILES = (50, 90, 95, 99, 100)
     default=10,
     show_default=True,
     metavar="N",
-    help="How many of them at once.",
+    help="Number of concurrent requests.",
 )
 @FORMAT
 @pass_session
@@ -59,10 +59,10 @@ def load(
     concurrency: int,
     output: str,
 ) -> None:
-    """Put load on a service, and measure its answers. Exit 1 if one of them is not a 2xx.
+    """Send requests to a service and measure its responses. Exits with 1 if a response is not a 2xx.
 
-    A SERVICE (default: rust-core-engine) is asked for its health page. A URL must be one of the stack's own addresses:
-    `stackctl status` lists them.
+    The requests go to the health page of SERVICE (default: rust-core-engine), or to a URL at one of the stack's
+    addresses, which `stackctl status` lists.
     """
     import asyncio
 
@@ -71,7 +71,7 @@ def load(
 
     url = _url(session.running, target)
     session.require_running(*_asked(session.running, url))
-    with Spinner(session.err, f"{requests} requests to {url}, {concurrency} at once"):
+    with Spinner(session.err, f"{requests} requests to {url}, {concurrency} at a time"):
         outcome = asyncio.run(put(url, requests=requests, concurrency=concurrency))
     found = _found(url, requests, concurrency, outcome)
     if output == "json":
@@ -83,7 +83,7 @@ def load(
 
 
 def _url(project: Project, target: str) -> str:
-    """Return the URL to request. Raises UsageError for one outside the stack and for an unknown service."""
+    """Return the URL to request. Raises UsageError for an unknown service or a URL outside the stack."""
     settings = project.settings
     import httpx
 
@@ -97,7 +97,7 @@ def _url(project: Project, target: str) -> str:
         if service.name not in PUBLISHED_PORTS or not isinstance(probe, HttpProbe) or probe.via:
             raise UsageError(
                 f"{target} has no health page on this machine",
-                remedy="give another service, or the URL of a page",
+                remedy="choose another service, or the URL of a page",
             )
         return settings.url(target) + probe.path
     own = {urlsplit(settings.url(service)).netloc for service in PUBLISHED_PORTS}
@@ -108,13 +108,13 @@ def _url(project: Project, target: str) -> str:
     netloc = asked.netloc.decode().replace("localhost", "127.0.0.1")
     if asked.scheme != "http" or asked.userinfo or netloc not in own:
         raise UsageError(
-            f"{target} is not an address of this stack", remedy="`stackctl status` lists them"
+            f"{target} is not an address of this stack", remedy="see `stackctl status`"
         )
     return target
 
 
 def _asked(project: Project, url: str) -> list[str]:
-    """Return the service that is published at a URL's address."""
+    """Return the services that are published at a URL's address."""
     from stackctl.services.catalog import PUBLISHED_PORTS
 
     netloc = urlsplit(url).netloc.replace("localhost", "127.0.0.1")
@@ -124,14 +124,14 @@ def _asked(project: Project, url: str) -> list[str]:
 
 
 def _application(project: Project) -> str:
-    """Return the URL that `verify` puts load on: the demo's, or that of the monitored bot-core."""
+    """Return the URL on which `verify` puts load, of the demo or of an attached bot-core."""
     from stackctl.verify.context import application_load
 
     found = application_load(project, project.present())
     if found is None:
         raise UsageError(
-            f"no {_DEFAULT} can be reached from this machine",
-            remedy="publish its port, or give another service",
+            f"{_DEFAULT} cannot be reached from this machine",
+            remedy="publish its port, or choose another service",
         )
     return found.url + found.path
 
@@ -154,11 +154,16 @@ def _found(url: str, requests: int, concurrency: int, outcome: Outcome) -> dict[
     }
 
 
+def _outcome_name(outcome: str) -> str:
+    """Return an outcome as a row's label: a status, or a kind of failure."""
+    return f"HTTP {outcome}" if outcome.isdecimal() else outcome
+
+
 def _print(session: Session, found: dict[str, Any]) -> None:
     from rich.table import Table
 
     session.out.print(
-        f"{found['requests']} requests to {found['url']}, {found['concurrency']} at once,"
+        f"{found['requests']} requests to {found['url']}, {found['concurrency']} at a time,"
         f" in {found['seconds']:.1f} s",
         soft_wrap=True,
         markup=False,
@@ -171,5 +176,5 @@ def _print(session: Session, found: dict[str, Any]) -> None:
         table.add_row(name, "none" if milliseconds is None else f"{milliseconds:.1f} ms")
     for answer, number in found["answers"].items():
         style = "green" if answer.startswith("2") else "red"
-        table.add_row(f"answer {answer}", str(number), style=style)
+        table.add_row(_outcome_name(answer), str(number), style=style)
     session.out.print(table)

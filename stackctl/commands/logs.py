@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.2
 _AHEAD = 1000
-"""How many lines may wait for a slow reader: a service that logs faster waits too, and not in memory."""
+"""How many lines to buffer for a slow reader; after that, the reading threads wait."""
 _YEAR_MINUTES = 365 * 24 * 60.0
 
 
@@ -36,14 +36,14 @@ _YEAR_MINUTES = 365 * 24 * 60.0
     type=click.Choice(["docker", "loki"]),
     default="docker",
     show_default=True,
-    help="The containers' own logs, or what arrived in Loki.",
+    help="Read the containers' logs, or those in Loki.",
 )
 @click.option(
     "--filter",
     "line_filter",
     default="",
     metavar="LOGQL",
-    help="With --from loki: a LogQL pipeline, or a whole query with its selector, as logcli takes it.",
+    help="With --from loki: a LogQL pipeline, or a complete query with a selector.",
 )
 @click.option(
     "--since",
@@ -51,7 +51,7 @@ _YEAR_MINUTES = 365 * 24 * 60.0
     show_default=True,
     type=Finite(min=0.1, max=_YEAR_MINUTES),
     metavar="MINUTES",
-    help="With --from loki: how far back.",
+    help="With --from loki: how far to look back.",
 )
 @click.option(
     "-n",
@@ -60,9 +60,9 @@ _YEAR_MINUTES = 365 * 24 * 60.0
     show_default=True,
     type=click.IntRange(1, 5000),
     metavar="LINES",
-    help="How many of the last lines (a service with docker, in all with loki).",
+    help="Number of lines to show from the end (docker: for each service; loki: in total).",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines (docker only).")
+@click.option("-f", "--follow", is_flag=True, help="Follow new lines (docker only).")
 @pass_session
 def logs(
     session: Session,
@@ -73,17 +73,19 @@ def logs(
     tail: int,
     follow: bool,
 ) -> None:
-    """Show logs of some services, or of all."""
+    """Show the logs of the given services, or of all services."""
     chosen = [
         service.name
         for service in (session.running.select(services) if services else session.running.services)
     ]
     if source == "loki":
         if follow:
-            raise UsageError("--follow goes with --from docker", remedy="leave one of the two out")
+            raise UsageError(
+                "--follow requires --from docker", remedy="omit --follow or --from loki"
+            )
         _from_loki(session, _query(chosen, services, line_filter.strip()), since, tail)
     elif line_filter:
-        raise UsageError("--filter is LogQL and goes with --from loki", remedy="add --from loki")
+        raise UsageError("--filter requires --from loki", remedy="add --from loki")
     else:
         _from_docker(session, chosen, tail, follow=follow)
 
@@ -94,7 +96,7 @@ def _from_docker(session: Session, services: list[str], tail: int, *, follow: bo
     missing = [name for name in services if name not in containers]
     if len(missing) == len(services):
         session.require_running(*missing)
-        raise UsageError(f"no container of {', '.join(missing)}", remedy="stackctl up")
+        raise UsageError(f"no container for {', '.join(missing)}", remedy="stackctl up")
     present = [name for name in services if name in containers]
     width = max(map(len, present)) if len(present) > 1 else 0
     ids = {name: containers[name].id for name in present}
@@ -126,12 +128,12 @@ def _followed(engine: Engine, ids: Mapping[str, str], tail: int) -> Iterator[tup
             arrived.put(None)
 
     for service in ids:
-        # Daemons: Ctrl-C ends the command although they wait for the next line.
+        # Daemon threads, so that Ctrl-C ends the command while they wait for a line.
         threading.Thread(target=read, args=(service,), daemon=True).start()
     still_open = len(ids)
     while still_open:
         try:
-            # A signal need not wake who waits for another thread, so no wait is a long one.
+            # A signal may not wake a thread that waits for another one, so wait only briefly.
             item = arrived.get(timeout=_LOOK_SECONDS)
         except Empty:
             continue
@@ -144,12 +146,12 @@ def _followed(engine: Engine, ids: Mapping[str, str], tail: int) -> Iterator[tup
 
 
 def _query(chosen: list[str], services: tuple[str, ...], line_filter: str) -> str:
-    """Return the LogQL query: of the services' lines what a pipeline leaves, or a query that is whole in itself."""
+    """Return the LogQL query: the services' lines with a pipeline applied, or a complete query as it is."""
     if line_filter.startswith("{"):
         if services:
             raise UsageError(
-                f"a filter with a selector of its own, {line_filter}, goes without SERVICE",
-                remedy="leave the services or the braces out",
+                f"a filter with a selector, {line_filter}, cannot be combined with SERVICE",
+                remedy="omit the services or the selector",
             )
         return line_filter
     return f'{{job=~"{"|".join(chosen)}"}} {line_filter}'.strip()
@@ -180,13 +182,13 @@ def _from_loki(session: Session, query: str, since: float, limit: int) -> None:
         if error.status != HTTPStatus.BAD_REQUEST:
             raise
         raise UsageError(
-            f"Loki refuses the query {query}: {error.message}",
-            remedy="correct --filter: a pipeline such as '|= \"health\"', or a selector and a pipeline",
+            f"Loki rejected the query {query}: {error.message}",
+            remedy="correct --filter: use a pipeline such as '|= \"health\"', or a selector and a pipeline",
         ) from None
     width = max((len(job) for _, job, _ in rows), default=0)
     for _, job, line in rows:
-        # An entry may be a whole traceback.
+        # An entry may have several lines, such as a traceback.
         for part in line.split("\n"):
             sys.stdout.write(f"{job:{width}} | {part}\n")
     if not rows:
-        session.err.print(f"no line of {query} in the last {since:g} minutes", markup=False)
+        session.err.print(f"no lines of {query} in the last {since:g} minutes", markup=False)

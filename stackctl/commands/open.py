@@ -24,13 +24,13 @@ _CONNECT_SECONDS = 2.0
     "--dashboard",
     metavar="NAME",
     shell_complete=complete.dashboards,
-    help="A dashboard of Grafana's, such as system-overview.",
+    help="Grafana dashboard to open, such as system-overview.",
 )
 @pass_session
 def open_(session: Session, service: str, dashboard: str | None) -> None:
-    """Open the page of SERVICE (default: grafana) in the browser, and print its address.
+    """Open the web page of SERVICE (default: grafana) in the browser, and print its address.
 
-    Where there is no browser, the address is all there is. Exit 1 if nothing answers there.
+    Without a browser, only the address is printed. Exits with 1 if nothing listens there.
     """
     import webbrowser
 
@@ -40,16 +40,14 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
     (chosen,) = session.running.select((service,))
     if chosen.page is None:
         pages = [one.name for one in session.running.services if one.page is not None]
-        raise UsageError(f"{service} has no page to look at", remedy=f"known: {', '.join(pages)}")
+        raise UsageError(f"{service} has no web page", remedy=f"known: {', '.join(pages)}")
     path = chosen.page
     if dashboard is not None:
         known = paths.dashboards()
         if service != _DEFAULT:
-            raise UsageError("--dashboard is of grafana", remedy="leave SERVICE or --dashboard out")
+            raise UsageError("--dashboard requires grafana", remedy="omit SERVICE or --dashboard")
         if dashboard not in known:
-            raise UsageError(
-                f"there is no dashboard {dashboard!r}", remedy=nearest(dashboard, known)
-            )
+            raise UsageError(f"unknown dashboard {dashboard!r}", remedy=nearest(dashboard, known))
         path = f"/d/{dashboard}"
     base = session.running.settings.url(service)
     session.require_running(service)
@@ -58,11 +56,11 @@ def open_(session: Session, service: str, dashboard: str | None) -> None:
     if service == _DEFAULT:
         session.err.print(login(session), markup=False, soft_wrap=True)
     if not webbrowser.open(base + path):
-        session.err.print("There is no browser here: open the address above by hand.")
+        session.err.print("No browser found: open the address above yourself.")
 
 
 def _reach(service: str, base: str) -> None:
-    """Raise ServiceError where nothing listens: a browser's error page would not say what to do."""
+    """Raise ServiceError if nothing listens: a browser's error page would not say what to do."""
     import socket
     from urllib.parse import urlsplit
 
@@ -71,7 +69,7 @@ def _reach(service: str, base: str) -> None:
         socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_SECONDS).close()
     except OSError:
         raise ServiceError(
-            f"{service} does not accept connections at {base}",
+            f"cannot connect to {service} at {base}",
             service=service,
-            remedy=f"`stackctl logs {service}` may say why",
+            remedy=f"look for the reason with `stackctl logs {service}`",
         ) from None

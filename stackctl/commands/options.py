@@ -1,4 +1,4 @@
-"""Options that several commands take, and their types."""
+"""Options shared by several commands, and their types."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ FORMAT = click.option(
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="How to print it.",
+    help="Output format.",
 )
 
 _LONGEST = 10 * 365 * 24 * 3600
 
 
 class Finite(click.FloatRange):
-    """A number from `min` to `max`, where click's own range also takes `nan`, which is neither below nor above."""
+    """A number from `min` to `max`. Unlike click's range, it rejects `nan`."""
 
     def __init__(self, min: float, max: float = _LONGEST) -> None:  # noqa: A002 - click's names
         super().__init__(min=min, max=max)
@@ -38,7 +38,7 @@ class Finite(click.FloatRange):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the number; fail as click does if it is none."""
+        """Return the number, or fail as click does."""
         number: float = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{value!r} is not a number", param, ctx)
@@ -51,14 +51,14 @@ WATCH = click.option(
     "every",
     type=Finite(min=1),
     metavar="SECONDS",
-    help="Show it anew every so often, until Ctrl-C.",
+    help="Refresh every SECONDS, until Ctrl-C.",
 )
 
 
 def confirm(question: str) -> None:
-    """Ask before something that cannot be undone.
+    """Ask for confirmation of something that cannot be undone.
 
-    Raises StackctlError where the answer is no, or nobody is there to give one.
+    Raises StackctlError if the answer is no or there is none.
     """
     try:
         agreed = click.confirm(question, err=True)
@@ -68,26 +68,28 @@ def confirm(question: str) -> None:
         click.echo(err=True)
         agreed = False
     if not agreed:
-        raise StackctlError("nothing was changed", remedy="--yes goes on without asking")
+        raise StackctlError("nothing was changed", remedy="add --yes to skip the confirmation")
 
 
 VERSIONS = click.option(
     "--versions",
     type=click.Choice(get_args(Versions)),
-    help="Release of each image: the plan's, the current one, or the plan's where it can serve"
-    " (default: STACKCTL_VERSIONS, and what runs).",
+    help="Image releases: the plan's, the current ones, or the plan's unless the engine requires a current one"
+    " (default: STACKCTL_VERSIONS, else those in use).",
 )
 
 
 JOIN_OPTIONS: tuple[Callable[[_F], _F], ...] = (
     click.option(
-        "--demo/--no-demo", default=None, help="bot-core's stand-ins too (on unless bot-core is)."
+        "--demo/--no-demo",
+        default=None,
+        help="Run the demo services (default: unless bot-core is attached).",
     ),
     click.option(
         "--attach",
         "network",
         metavar="NETWORK",
-        help="Watch the bot-core that runs on this Docker network, in the demo's place.",
+        help="Monitor the bot-core on this Docker network instead of the demo services.",
     ),
     click.option(
         "--app-file",
@@ -95,20 +97,20 @@ JOIN_OPTIONS: tuple[Callable[[_F], _F], ...] = (
         multiple=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="bot-core's own Compose file, merged with ours (repeatable), in the demo's place.",
+        help="Run bot-core from its own Compose file instead of the demo services (repeatable).",
     ),
 )
 
 
 def join_options(command: _F) -> _F:
-    """Add the options that choose the monitored bot-core to a command: the demo services, or a running bot-core."""
+    """Add options to a command that choose what to monitor: the demo services or a real bot-core."""
     for option in reversed(JOIN_OPTIONS):
         command = option(command)
     return command
 
 
 class _File(click.Path):
-    """A file by its path. A bare `-`, which elsewhere is stdin or stdout, is refused: it would be a file named `-`."""
+    """The path of a file. It rejects `-`, which elsewhere means stdin or stdout and here would be a file's name."""
 
     def convert(
         self,
@@ -116,11 +118,9 @@ class _File(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        """Return the path; fail as click does if it is a dash."""
+        """Return the path, or fail as click does."""
         if os.fspath(value) == "-":
-            self.fail(
-                "'-' is not a file here: name one, or write ./- for a file of that name", param, ctx
-            )
+            self.fail("'-' is not supported here; use ./- for a file of that name", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -128,7 +128,7 @@ FILE = _File(path_type=Path)
 
 
 class _Duration(click.ParamType[float]):
-    """Seconds, from a duration as Prometheus writes it: 90s, 3m, 1h30m; ten years at most."""
+    """Seconds, from a duration in Prometheus' notation, such as 90s or 1h30m; at most ten years."""
 
     name = "duration"
 

@@ -11,12 +11,11 @@ from stackctl.errors import StackctlError
 @click.command(epilog="\b\nExamples:\n  stackctl reload")
 @pass_session
 def reload(session: Session) -> None:
-    """Have the running programs read a changed configuration, without a gap in what they record.
+    """Apply a changed configuration to the running services without a restart.
 
-    Every program checks the new configuration first: if one refuses it, nothing changes. Prometheus, Alertmanager
-    and the blackbox exporter are told to read theirs again; changed dashboards and targets are found by Grafana and
-    Prometheus themselves. Whatever can only be changed with a new container, such as ports, images or Loki's
-    configuration, waits for `stackctl up`.
+    Every program validates the new configuration first; if one rejects it, nothing changes. Prometheus, Alertmanager
+    and the blackbox exporter are reloaded; Grafana and Prometheus pick up changed dashboards and targets by themselves.
+    Changes that need a new container, such as ports, images or Loki's configuration, are applied by `stackctl up`.
     """
     import asyncio
 
@@ -32,8 +31,8 @@ def reload(session: Session) -> None:
     session.require_running()
     if not passes_checks(session, choices):
         raise StackctlError(
-            "a program refuses the configuration, so nothing was changed",
-            remedy="correct what it says above",
+            "configuration rejected, nothing was changed",
+            remedy="fix the errors above",
         )
     with exclusive(project.state, "reload"):
         render(
@@ -49,15 +48,15 @@ def reload(session: Session) -> None:
 
         def done(name: str) -> None:
             reload.note_read(project.state, reload.files_of(name, changed))
-            session.out.print(f"{name} has read its configuration again")
+            session.out.print(f"{name} reloaded")
 
         asyncio.run(reload.reload(session.running.settings, reload.reloadable(changed), done))
         unattended = reload.unattended(changed)
         reload.note_read(project.state, unattended)
     for name in unattended:
-        session.out.print(f"{name} is found changed by its reader within seconds")
+        session.out.print(f"{name} changed: picked up within seconds")
     waiting = reload.waiting(changed)
     if waiting:
-        session.err.print(f"for `stackctl up`: {', '.join(waiting)}", style="yellow")
+        session.err.print(f"to be applied by `stackctl up`: {', '.join(waiting)}", style="yellow")
     if not changed:
         session.out.print("nothing has changed")

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 @click.option(
     "--check",
     is_flag=True,
-    help="Write nothing: have every program check what would be written. Exit 1 if one refuses it.",
+    help="Write nothing; let every program validate its configuration. Exits with 1 if one rejects it.",
 )
 @VERSIONS
 @pass_session
 @click.pass_context
 def render(ctx: click.Context, session: Session, check: bool, versions: Versions | None) -> None:
-    """Write the configuration, the secrets and compose.env of the next `up` without starting anything.
+    """Write the configuration, secrets and compose.env of the next `up` without starting anything.
 
-    Prints the folder that has them: compose.env in it is the --env-file of the compose files.
+    Prints their folder. Its compose.env is the --env-file for the compose files.
     """
     from stackctl.images import lockfile, releases, sets
     from stackctl.lifecycle import attach
@@ -57,48 +57,44 @@ def render(ctx: click.Context, session: Session, check: bool, versions: Versions
             present=project.present(choices),
         )
     for channel, missing in done.left_out.items():
-        session.err.print(f"{channel} is not set up: set {', '.join(missing)}", style="yellow")
+        session.err.print(f"{channel} is not configured: set {', '.join(missing)}", style="yellow")
     session.err.print(f"{len(done.changed)} files changed")
     session.out.print(str(project.state.folder), soft_wrap=True)
 
 
 def passes_checks(session: Session, choices: ProjectState) -> bool:
-    """Return whether every program accepts the configuration rendered for these choices, and print their answers.
+    """Return whether every program accepts the configuration for this state, and print the results.
 
-    The programs are those of the image set that the project runs on, or else of the one that is here. Raises
-    StackctlError where an image is not here.
+    The programs are those of the project's image set or, without one, of the set that is present. Raises StackctlError
+    if an image is missing.
     """
     import tempfile
     from pathlib import Path
 
-    from stackctl.images import resolve, sets
+    from stackctl.images import resolve
     from stackctl.render import validate
     from stackctl.render.configuration import write_configuration
 
     project = session.project
     engine = project.whole_engine()
-    releases = choices.releases
-    used = choices.images or resolve.present_set(
-        engine, project.settings, releases, demo=choices.demo
-    )
-    references = sets.references(project.settings, used, releases, pins=choices.pins)
+    references = resolve.references_in_use(engine, project.settings, choices)
     missing = [one for one in sorted(validate.images(references)) if engine.image_id(one) is None]
     if missing:
         raise StackctlError(
-            f"the configuration cannot be checked without {', '.join(missing)}",
-            remedy="`stackctl up` gets the images, and `stackctl up --dry-run` says how",
+            f"cannot validate the configuration without {', '.join(missing)}",
+            remedy="`stackctl up` obtains the images, `stackctl up --dry-run` shows how",
         )
     passed = True
     with tempfile.TemporaryDirectory(prefix="stackctl-check-") as name:
         folder = Path(name)
         write_configuration(
-            project.settings, project.state, folder, releases, project.present(choices)
+            project.settings, project.state, folder, choices.releases, project.present(choices)
         )
         for verdict in validate.check(engine, references, folder):
             passed &= verdict.ok
             if verdict.ok:
-                session.out.print(f"{verdict.service} takes {verdict.subject}", style="green")
+                session.out.print(f"{verdict.service}: {verdict.subject} valid", style="green")
             else:
-                session.out.print(f"{verdict.service} refuses {verdict.subject}:", style="red")
+                session.out.print(f"{verdict.service}: {verdict.subject} rejected:", style="red")
                 session.out.print(verdict.output, markup=False, soft_wrap=True)
     return passed

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     "  stackctl -p other restore --yes monday.tar.gz"
 )
 @click.argument("file", type=FILE)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before data is replaced.")
+@click.option("-y", "--yes", is_flag=True, help="Replace data without asking for confirmation.")
 @pass_session
 def restore(session: Session, file: Path, yes: bool) -> None:
-    """Put the data of a backup in the place of the project's. The stack must be down.
+    """Replace the project's data with that of a backup. The stack must be stopped.
 
-    FILE is checked as a whole before anything is touched. What it replaces stays until the new data has been
-    unpacked beside it once, for which Docker's disk needs the room; a restore that fails until then changes nothing.
+    FILE is verified completely before anything changes. The old data is kept until the new data is unpacked, so Docker
+    needs disk space for both; a restore that fails before then changes nothing.
     """
     from stackctl.backup.restore import restore as restore_data
 
@@ -34,8 +34,8 @@ def restore(session: Session, file: Path, yes: bool) -> None:
     def ask(manifest: Manifest, replaced: list[str]) -> None:
         if replaced and not yes:
             confirm(
-                f"This replaces {', '.join(replaced)} for good, by the data of {manifest.project}"
-                f" of {manifest.time:%Y-%m-%d %H:%M} UTC. Go on?"
+                f"This permanently replaces {', '.join(replaced)} with the data of {manifest.project}"
+                f" from {manifest.time:%Y-%m-%d %H:%M} UTC. Continue?"
             )
 
     def say(text: str) -> None:
@@ -43,7 +43,7 @@ def restore(session: Session, file: Path, yes: bool) -> None:
 
     manifest = restore_data(project, file, confirm=ask, say=say)
     session.out.print(
-        f"{len(manifest.volumes)} volumes restored, as they were in {manifest.project}"
-        f" on {manifest.time:%Y-%m-%d at %H:%M} UTC. Next: stackctl up",
+        f"{len(manifest.volumes)} volumes restored from the backup of {manifest.project}"
+        f" of {manifest.time:%Y-%m-%d %H:%M} UTC. Next: stackctl up",
         soft_wrap=True,
     )

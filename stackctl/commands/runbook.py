@@ -17,10 +17,10 @@ from stackctl.ui.console import print_document, print_markdown
 @click.option("--raw", is_flag=True, help="Print the Markdown source.")
 @pass_session
 def runbook(session: Session, alert: str | None, raw: bool) -> None:
-    """Show what to do about ALERT, how to stop trading, and who to call.
+    """Show the runbook of ALERT, how to stop trading, and whom to call.
 
-    ALERT may also be the name of a runbook. Without it, list the runbooks and the alerts that each covers.
-    RUNBOOK_KILL_SWITCH and RUNBOOK_CONTACTS are the settings to fill in.
+    ALERT may also be the name of a runbook. Without ALERT, list the runbooks and the alerts that each covers.
+    Set RUNBOOK_KILL_SWITCH and RUNBOOK_CONTACTS to include your own procedure and contacts.
     """
     from stackctl.alerts import runbooks
 

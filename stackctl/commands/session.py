@@ -1,4 +1,4 @@
-"""The session of one call: what every command is passed."""
+"""The session: the context that every command receives."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """One call of stackctl: the group's options, and from them the project and the consoles."""
+    """One run of stackctl: the global options, the project and the consoles."""
 
     name: str | None
     env_file: Path | None
 
     @cached_property
     def project(self) -> Project:
-        """The project that the options name. Opening it warns of faults that no process is going to heal."""
+        """The project that the options select. Opening it prints a warning about abandoned faults."""
         return self._open(create=True)
 
     @cached_property
     def running(self) -> Project:
-        """The project at the addresses of its stack that runs. Where the settings say otherwise, that is printed."""
+        """The project with the addresses of its running stack. A note is printed if the settings differ."""
         project, difference = self.project.as_running()
         if difference:
             self._warn(difference)
         return project
 
     def require_running(self, *services: str) -> None:
-        """Raise NotRunning, in one sentence, where the stack does not run at all or one of these services does not.
+        """Raise NotRunning if the stack, or one of these services, is not running.
 
-        What answers at its addresses would be another stack, or nothing. Where the engine cannot be asked, what the
-        services answer has to do.
+        Otherwise another stack might respond at its addresses. If the engine does not answer, nothing is raised, and
+        the command relies on the services' responses.
         """
         from stackctl.verify import standing
 
@@ -53,7 +53,7 @@ class Session:
 
     @cached_property
     def untouched_project(self) -> Project:
-        """The same project, whose state folder is not created if it does not exist."""
+        """The same project, without creating its state folder."""
         return self._open(create=False)
 
     def _open(self, *, create: bool) -> Project:
@@ -63,7 +63,7 @@ class Session:
         project = open_project(name=self.name, env_file=self.env_file, create=create)
         journal = Journal(project.state)
         notes = [
-            f"an unhealed fault: {fault.describe()}; `stackctl chaos heal` ends it"
+            f"an abandoned fault is open: {fault.describe()}; recover with `stackctl chaos heal`"
             for fault in journal.open_faults()
             if fault.abandoned
         ]

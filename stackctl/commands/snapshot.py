@@ -22,16 +22,18 @@ from stackctl.commands.session import Session, pass_session
     "--output",
     type=FILE,
     metavar="FILE",
-    help="Where to write it (default: DASHBOARD-TIME.html in this folder).",
+    help="Output file (default: DASHBOARD-TIME.html in the current folder).",
 )
-@click.option("--from", "start", default="now-1h", show_default=True, metavar="TIME", help="Since.")
-@click.option("--to", "end", default="now", show_default=True, metavar="TIME", help="Until.")
+@click.option(
+    "--from", "start", default="now-1h", show_default=True, metavar="TIME", help="Start time."
+)
+@click.option("--to", "end", default="now", show_default=True, metavar="TIME", help="End time.")
 @pass_session
 def snapshot(session: Session, dashboard: str, output: Path | None, start: str, end: str) -> None:
-    """Write DASHBOARD with its data as one HTML file, to keep or to attach to a ticket.
+    """Save DASHBOARD with its data as one HTML file, to keep or to attach to a ticket.
 
-    DASHBOARD is its uid, such as system-overview. The file needs no network, and no Grafana. A TIME is now,
-    now-90m, now-7d, or a date and time in UTC.
+    DASHBOARD is a uid, such as system-overview. The file needs neither network nor Grafana. TIME is now, now-90m,
+    now-7d, or a date and time in UTC.
     """
     import datetime as dt
 

@@ -31,7 +31,10 @@ _STYLES = {"running": "green", "exited": "red", "dead": "red", "restarting": "re
 @pass_session
 @click.pass_context
 def status(ctx: click.Context, session: Session, output: str, every: float | None) -> None:
-    """Show every service: image, state, readiness, uptime, CPU, memory, address. Exit 1 if one is not up."""
+    """Show each service's state, readiness, uptime, CPU, memory, address and image.
+
+    Exits with 1 if a service is not ready.
+    """
     if every is not None:
         watch(session.out, every, output, lambda: _table(session, _rows(session)))
     rows = _rows(session)
@@ -45,9 +48,9 @@ def status(ctx: click.Context, session: Session, output: str, every: float | Non
 
 @dataclass(frozen=True)
 class Row:
-    """A service as `status` shows it; `uptime` is in seconds, memory in bytes.
+    """A service in the output of `status`; `uptime` is in seconds, memory in bytes.
 
-    `cpu_percent` is the mean of the last `cpu_window_seconds`, in percent of one processor.
+    `cpu_percent` is the mean over the last `cpu_window_seconds`, in percent of one CPU.
     """
 
     service: str
@@ -62,7 +65,7 @@ class Row:
     memory_limit: int | None
     url: str | None
     health_check: str | None
-    """The result of the container's last health check, where that failed."""
+    """The result of the container's last health check, if it failed."""
 
 
 def _rows(session: Session) -> list[Row]:
@@ -117,7 +120,7 @@ def _rows(session: Session) -> list[Row]:
 
 
 def _table(session: Session, rows: list[Row]) -> Table:
-    """Make the table; the images are left out on a terminal of fewer than 120 columns."""
+    """Return the table; it omits the images on a terminal with fewer than 120 columns."""
     from rich.table import Table
     from rich.text import Text
 
@@ -150,7 +153,7 @@ def _table(session: Session, rows: list[Row]) -> Table:
         )
     notes = [f"{row.service}: {row.health_check}" for row in rows if row.health_check]
     if any(row.standin for row in rows):
-        notes.append("* a stand-in in the place of the real program")
+        notes.append("* stand-in for the real program")
     notes += _windows(rows)
     if notes:
         table.caption = Text("\n".join(notes))
@@ -159,15 +162,15 @@ def _table(session: Session, rows: list[Row]) -> Table:
 
 
 def _windows(rows: list[Row]) -> list[str]:
-    """Say which time the CPU figures are the mean of."""
+    """Return a note on the time over which the CPU usage is averaged."""
     windows = {row.service: row.cpu_window_seconds for row in rows if row.cpu_window_seconds}
     recent = [name for name, seconds in windows.items() if seconds <= _RECENT_SECONDS]
     others = [name for name in windows if name not in recent]
     if not others:
-        return ["CPU %: mean of the last minute"] if recent else []
+        return ["CPU %: mean over the last minute"] if recent else []
     if not recent:
-        return ["CPU %: mean since each container's start"]
-    return [f"CPU %: mean of the last minute; since the container's start of {', '.join(others)}"]
+        return ["CPU %: mean since each container started"]
+    return [f"CPU %: mean over the last minute; since the container started: {', '.join(others)}"]
 
 
 def _uptime(seconds: float | None) -> str:

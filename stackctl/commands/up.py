@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "upstream", "local"]),
     default="auto",
     show_default=True,
-    help="Image set: upstream where it can be had, else local; or one of them.",
+    help="Image set: upstream, local, or upstream if available, else local.",
 )
 @VERSIONS
 @join_options
@@ -40,17 +40,17 @@ if TYPE_CHECKING:
     default=180.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long services may take to become ready.",
+    help="How long to wait for services to become ready.",
 )
 @click.option("--verify", "then_verify", is_flag=True, help="Run `stackctl verify` afterwards.")
-@click.option("--dry-run", is_flag=True, help="Print what `up` would do; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what `up` would do, and change nothing.")
 @click.option(
     "--format",
     "output",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How to print the plan of --dry-run.",
+    help="Output format of --dry-run.",
 )
 @pass_session
 @click.pass_context
@@ -67,17 +67,17 @@ def up(
     dry_run: bool,
     output: str,
 ) -> None:
-    """Bring the stack up and wait until every service is ready.
+    """Start the stack and wait until every service is ready.
 
-    What is there already is kept: a second `up` changes nothing and says so.
+    Existing containers and data are kept: a second `up` without changes does nothing.
 
-    With --dry-run it prints what would be pulled, built, written, created and removed, and why. It changes nothing: no
-    file, image or container. Exit 1 if `up` would refuse to start.
+    With --dry-run, print what would be pulled, built, written, created and removed, and why, without changing any file,
+    image or container. Exits with 1 if `up` would refuse to start.
 
     The JSON object has `ok` and `failures`, a list of objects with `message` and `remedy`. Where `ok` is true it also
     has `changes` (false if there is nothing to change), `warnings`, `request`, `images` (`set`, `releases` by image,
-    `reason`, `falls_back`, `pull`, `build`), `compose_update` (`before` and `now`, where another version of Docker
-    Compose replaces every container; else null), `files` (`added`, `changed`, `removed`, by path in the state folder),
+    `reason`, `falls_back`, `pull`, `build`), `compose_update` (`before` and `now`, if an update of Docker Compose
+    replaces every container; else null), `files` (`added`, `changed`, `removed`, by path in the state folder),
     `containers` (`create`, `recreate`, `dependents`, `start`, `remove`, by service; `recreate` is null until images
     are built), `volumes` (`reset`, `upgrade`, `remove`), `cleanup` (`unfinished_down`, `containers`),
     `grafana_password` (keep, set or unknown), `notifications` (`on`, `off` with the missing settings), `services`,
@@ -94,12 +94,12 @@ def up(
     if dry_run:
         if then_verify:
             raise UsageError(
-                "--dry-run starts nothing to verify", remedy="leave --verify or --dry-run out"
+                "--verify cannot be combined with --dry-run", remedy="omit one of them"
             )
         _print_plan(session, images, versions, request, output)
         return
     if output != "text":
-        raise UsageError("--format is for --dry-run", remedy="add --dry-run")
+        raise UsageError("--format requires --dry-run", remedy="add --dry-run")
     project = session.project
     with Display(session.err) as display:
         observer = Observer(display.step, display.note, display.progress)
@@ -122,8 +122,8 @@ def up(
     slowest = max(done.services, key=lambda one: one.seconds)
     if done.changed:
         session.out.print(
-            f"{len(done.services)} services ready ({len(done.changed)} started), the last,"
-            f" {slowest.service}, after {slowest.seconds:.1f} s. Images: {done.resolved.name}."
+            f"{len(done.services)} services ready ({len(done.changed)} started) after {slowest.seconds:.1f} s,"
+            f" {slowest.service} last. Images: {done.resolved.name}."
         )
     else:
         session.out.print(
@@ -136,16 +136,16 @@ def up(
         missing = [name for names in done.rendering.left_out.values() for name in names]
         channels = ", ".join(done.rendering.left_out)
         where = (
-            f"{channels}: alerts go to the demo's notification-sink instead."
+            f"{channels} not configured: alerts go to the demo's notification-sink."
             if project.choices.demo
-            else f"No alert will reach {channels}."
+            else f"{channels} not configured: nobody is notified there."
         )
-        session.err.print(f"{where} For the real ones set {', '.join(missing)}.", style="yellow")
+        session.err.print(f"{where} To configure them, set {', '.join(missing)}.", style="yellow")
     for gap in done.missing:
         session.err.print(f"{gap.message}; {gap.remedy}", style="yellow", markup=False)
     if done.left_out:
         session.err.print(
-            f"Left out, as not there: {', '.join(done.left_out)}, with {len(done.rendering.alerts_left_out)}"
+            f"Not monitored (not found): {', '.join(done.left_out)}. Left out: {len(done.rendering.alerts_left_out)}"
             f" alerts and {len(done.rendering.panels_left_out)} panels.",
             style="yellow",
         )
@@ -209,14 +209,14 @@ def _print_plan(
 
 
 def _last_words(engine: Engine, container: str) -> str:
-    """Return a container's failed health check and the last lines of its log, or why there are none.
+    """Return a container's failed health check and the end of its log, or why they are not available.
 
-    It may have been removed.
+    The container may have been removed.
     """
     try:
         state = engine.container(container)
         check = str(state.failed_check) if state and state.failed_check else ""
         log = engine.last_logs(container, 15).rstrip()
     except EngineError as error:
-        return f"(its log cannot be read: {error.message})"
-    return "\n".join(filter(None, (check, log))) or "(it logged nothing)"
+        return f"(cannot read its log: {error.message})"
+    return "\n".join(filter(None, (check, log))) or "(its log is empty)"

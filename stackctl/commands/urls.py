@@ -13,7 +13,7 @@ from stackctl.ui.console import print_json
 @FORMAT
 @pass_session
 def urls(session: Session, output: str) -> None:
-    """Show the addresses, and how to log in to Grafana."""
+    """Show the services' addresses and how to log in to Grafana."""
     if output == "json":
         print_json(_addresses(session))
     else:
@@ -21,7 +21,7 @@ def urls(session: Session, output: str) -> None:
 
 
 def print_urls(session: Session) -> None:
-    """Print the address of every service that has a page, and where Grafana's password is."""
+    """Print the address of every service with a web page, and where to find Grafana's password."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 3))
@@ -32,13 +32,13 @@ def print_urls(session: Session) -> None:
 
 
 def login(session: Session) -> str:
-    """Return how to log in to Grafana: where the password is, never the password itself."""
+    """Return how to log in to Grafana: where to find the password, never the password itself."""
     project = session.running
     if project.secrets.is_generated("GRAFANA_PASSWORD"):
         where = f"is in {project.state.secrets / 'grafana_password'}"
     else:
         where = f"is GRAFANA_PASSWORD ({project.settings.values['GRAFANA_PASSWORD'].origin})"
-    return f"Grafana: user admin; the password {where}"
+    return f"Grafana login: user admin, the password {where}"
 
 
 def _addresses(session: Session) -> dict[str, str]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     type=click.Choice(["table", "json", "junit"]),
     default="table",
     show_default=True,
-    help="How to print it.",
+    help="Output format.",
 )
 @click.option(
     "--timeout",
@@ -41,25 +41,27 @@ if TYPE_CHECKING:
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long a check is asked again before it has failed.",
+    help="How long to retry a failing check.",
 )
-@click.option("--all", "slow", is_flag=True, help="The slow sections too: notifications, load.")
+@click.option(
+    "--all", "slow", is_flag=True, help="Include the slow sections: notifications and load."
+)
 @click.option(
     "--drill",
     is_flag=True,
-    help="The drills too: two services are stopped, unless they are not this stack's, and their alerts seen through."
-    " Three minutes.",
+    help="Include the drills, which take three minutes: stop two services of this stack, and wait until their alerts"
+    " fire and are resolved.",
 )
 @click.option(
     "--report",
     type=FILE,
     metavar="FILE.html",
-    help="Write the results with their evidence as one HTML page too.",
+    help="Also write the results and their evidence as one HTML page.",
 )
 @click.option(
     "--send",
     is_flag=True,
-    help="Let test alerts and drills notify the real channels that are set up.",
+    help="Allow test alerts and drills to notify real channels.",
 )
 @WATCH
 @pass_session
@@ -76,14 +78,14 @@ def verify(
     send: bool,
     every: float | None,
 ) -> None:
-    """Prove that the stack works: the plan's section 9 as a checklist.
+    """Verify that the stack works: section 9 of the plan as a checklist.
 
-    Exit 1 if a check fails, 3 if the stack is not running, 4 while it starts or another command changes it, 5 if it is
-    only too young for a check.
+    Exits with 1 if a check fails, 3 if the stack is not running, 4 while it is starting or another command is changing
+    it, and 5 if the only problem is that it has not run for long enough.
 
-    SECTION is one of prometheus, applications, grafana, loki, alertmanager, notifications, dashboards, end-to-end;
-    CHECK an id such as prometheus.targets. Without any, everything is checked but what takes longer than a few seconds
-    or puts load on the stack; `--all` adds that. A warning is no failure.
+    SECTION is prometheus, applications, grafana, loki, alertmanager, notifications, dashboards or end-to-end.
+    CHECK is an ID such as prometheus.targets. Without arguments, all checks run except those that take more than a few
+    seconds or put load on the stack; add those with --all. A warning is not a failure.
     """
     import asyncio
     from dataclasses import replace
@@ -102,21 +104,23 @@ def verify(
     )
     if every is not None and (report or any(check.slow or check.drill for check in checks)):
         raise UsageError(
-            "--watch is for the quick checks, which put nothing on the stack",
-            remedy="leave --all, --drill, --report and the slow sections out",
+            "--watch is only for quick checks",
+            remedy="omit --all, --drill, --report and the slow sections",
         )
     project = session.running
-    # What is asked once is what others notice.
-    telling = any(check.once for check in checks)
-    where = destinations(project.settings) if telling else ""
+    # Checks that must not be retried notify people.
+    notifying = any(check.once for check in checks)
+    where = destinations(project.settings) if notifying else ""
     acting = any(check.once or check.slow or check.drill for check in checks)
     if where and not send:
         raise UsageError(
-            f"alerts would go to real channels: {where}",
-            remedy="give --send if they may, or leave notifications and drills out",
+            f"test alerts would notify real channels: {where}",
+            remedy="allow it with --send, or omit notifications and drills",
         )
     if where:
-        session.err.print(f"alerts go to real channels: {where}", style="yellow", soft_wrap=True)
+        session.err.print(
+            f"test alerts notify real channels: {where}", style="yellow", soft_wrap=True
+        )
     if report is not None:
         from stackctl.report import html
 
@@ -125,7 +129,7 @@ def verify(
     needed = {check.service for check in checks} if names else None
 
     def running() -> Mapping[str, ContainerState]:
-        """Return the containers. Raises NotSettled or NotRunning where the checks would only find that."""
+        """Return the containers. Raises NotSettled or NotRunning if checks would only report that."""
         standing.require_settled(project)
         containers = engine.containers()
         standing.require_running(project, engine, containers, needed)

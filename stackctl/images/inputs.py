@@ -1,10 +1,10 @@
 """What an image is built from, as a digest that tells whether an image that is here is up to date.
 
-The digest of an image covers the instructions of its Dockerfile's target and of the stages below it, and the files
-that these copy. So an edit changes the digests of the images that it goes into, and no other. What does not run does
-not count: comments and blank lines of Dockerfiles and Python files, and docstrings, which no program in our images
-reads. To leave these out takes Python a second for all images, so there is a quick digest of the bytes too: where it
-is the same, so is the other.
+The digest of an image covers the instructions of its Dockerfile's target, of the stages below it and of those that
+these mount, and the files that all of them copy. So an edit changes the digests of the images that it goes into, and no
+other. What does not run does not count: comments and blank lines of Dockerfiles and Python files, and docstrings, which
+no program in our images reads. To leave these out takes Python a second for all images, so there is a quick digest of
+the bytes too: where it is the same, so is the other.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ NOT_COPIED = frozenset({"__pycache__", "tests"})
 
 _LENGTH = 16
 _STAGE = re.compile(r"FROM (?P<parent>\S+)(?: AS (?P<name>\S+))?", re.IGNORECASE)
+_MOUNTED = re.compile(r"--mount=from=(\w+),")
 _COPY = re.compile(r"(?:COPY|ADD)\s", re.IGNORECASE)
 _NO_CODE = frozenset({tokenize.COMMENT, tokenize.NL})
 _STATEMENT_FOLLOWS = frozenset({tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT})
@@ -71,7 +72,7 @@ def _parts(folder: Path, build: Mapping[str, Any], *, quick: bool) -> Iterator[s
 
 
 def _instructions(dockerfile: str, target: str | None) -> list[str]:
-    """Return the instructions that make a target, by default the last stage: its own, and those it is built on."""
+    """Return the instructions that make a target, by default the last stage: its own and those of stages it needs."""
     lines = [line for line in dockerfile.splitlines() if not line.lstrip().startswith("#")]
     stages: dict[str | None, list[str]] = {None: []}
     name: str | None = None
@@ -79,6 +80,8 @@ def _instructions(dockerfile: str, target: str | None) -> list[str]:
         if stage := _STAGE.fullmatch(instruction.strip()):
             name = stage["name"] or f"stage {len(stages)}"
             stages[name] = [*stages.get(stage["parent"], stages[None])]
+        for mounted in _MOUNTED.findall(instruction):
+            stages[name] += stages[mounted]
         if instruction.strip():
             stages[name].append(instruction.strip())
     return stages[target or name]

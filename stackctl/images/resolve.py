@@ -12,8 +12,9 @@ from stackctl.errors import EngineError
 from stackctl.images import replacements
 from stackctl.images.build import RECORD, build, build_demo, outdated
 from stackctl.images.choice import Choice, Resolved
-from stackctl.images.sets import catalogue, pinned, reference, variables
+from stackctl.images.sets import catalogue, pinned, reference, references, variables
 from stackctl.project import state
+from stackctl.project.project import ProjectState
 from stackctl.services.catalog import SetName
 from stackctl.services.releases import PLAN, Releases
 
@@ -312,6 +313,12 @@ def present_set(engine: Engine, settings: Settings, releases: Releases, *, demo:
         if not image.built_here
     )
     return "upstream" if there else "local"
+
+
+def references_in_use(engine: Engine, settings: Settings, project: ProjectState) -> dict[str, str]:
+    """Return the image of every service: of the set that the project runs on, or else of the one that is here."""
+    used = project.images or present_set(engine, settings, project.releases, demo=project.demo)
+    return references(settings, used, project.releases, pins=project.pins)
 
 
 def inventory(

@@ -38,7 +38,7 @@ def apply(plan: UpPlan, project: Project, *, timeout: float, observer: Observer)
     rendering = _render_configuration(plan, project)
     engine = _record_state(plan, project)
     if plan.facts.images.pull or plan.facts.images.build:
-        # They may have taken minutes.
+        # Obtaining images may take minutes, so what the engine has may have changed.
         plan = plan_up(replace(plan.facts, engine=observe(engine)))
     _remove_leftovers(plan, engine, observer)
     copies = engine_overrides.adapt(
@@ -77,7 +77,7 @@ def _obtain_images(plan: UpPlan, project: Project, observer: Observer) -> Resolv
 
 
 def _settle_images(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan:
-    """Plan with the images that were obtained: single ones may be replaced, or the whole set."""
+    """Plan again with the images that were obtained, which may differ from the chosen ones."""
     facts = plan.facts
     state = replace(facts.state, images=resolved.name, pins=resolved.pins)
     fell_back = resolved.name != facts.state.images
@@ -86,9 +86,9 @@ def _settle_images(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan
 
 
 def _settle_container_metrics(plan: UpPlan, project: Project, resolved: Resolved) -> UpPlan:
-    """Decide on container metrics for the image set that there is, and have the engine look for containerd's socket.
+    """Decide on container metrics for the image set in use, and let a remote engine look for containerd's socket.
 
-    An engine of this machine was looked at already.
+    For an engine on this machine, stackctl has already looked.
     """
     facts, state = plan.facts, plan.state
     engine = project.engine(state)
@@ -119,7 +119,7 @@ def _render_configuration(plan: UpPlan, project: Project) -> Rendering:
 
 
 def _record_state(plan: UpPlan, project: Project) -> Engine:
-    """Record what later commands go by, before the first container starts, and return the engine for it."""
+    """Record the state that later commands rely on, before the first container starts; return an engine for it."""
     state = replace(plan.state, version=__version__, addresses=addresses(project.settings))
     engine = project.engine(state)
     state = replace(state, override_services=attach.override_services(engine, state))
@@ -130,7 +130,7 @@ def _record_state(plan: UpPlan, project: Project) -> Engine:
 def _remove_leftovers(plan: UpPlan, engine: Engine, observer: Observer) -> None:
     for leftover in plan.leftovers:
         engine.remove(leftover)
-        observer.note(f"removed {leftover}, left by an `up` that was interrupted")
+        observer.note(f"removed {leftover}, left over from an interrupted `up`")
     engine.remove_scratch(plan.facts.engine.inventory)
 
 
@@ -140,20 +140,20 @@ def _reset_volumes(plan: UpPlan, project: Project, engine: Engine, observer: Obs
         observer.note(f"recreating {reset.volume}: {reset.reason}")
     for move in plan.upgrades:
         observer.note(
-            f"{move.volume}, written by {move.before}, is opened by {move.after}"
-            + ("; there is no way back" if move.step == "forward" else "")
+            f"upgrading {move.volume} from {move.before} to {move.after}"
+            + ("; this cannot be undone" if move.step == "forward" else "")
         )
     if plan.state.demo:
-        # Last: a removal that is cut off is done again.
+        # Recorded last, so that an interrupted removal is repeated.
         demo_data.record_fingerprint(project.state, plan.facts.fingerprint)
 
 
 def _replace_log_collector(
     plan: UpPlan, project: Project, engine: Engine, observer: Observer
 ) -> None:
-    """Remove the log collector of the other releases, and have this one go on where it stopped.
+    """Remove the log collector of the other releases, and let this one continue where it stopped.
 
-    Compose keeps the container of a service that its profiles leave out. Both at once would send every line twice.
+    Compose keeps a container whose service is not in an active profile. Two collectors would send every line twice.
     """
     collector = catalog.log_collector(plan.state.releases)
     inventory = plan.facts.engine.inventory
@@ -162,7 +162,7 @@ def _replace_log_collector(
         container = containers.get(other)
         if other == collector or container is None:
             continue
-        observer.step(f"replacing {other} by {collector}")
+        observer.step(f"replacing {other} with {collector}")
         if container.status == "paused":
             engine.unpause(container.id)
         engine.stop(container.id)
@@ -170,20 +170,20 @@ def _replace_log_collector(
             project.name, other, collector, inventory.containers, plan.facts.monitored
         )
         engine.remove(container.name)
-        observer.note(f"{collector} goes on with {number} logs where {other} stopped")
+        observer.note(f"{collector} continues {number} logs where {other} stopped")
 
 
 def _start_containers(plan: UpPlan, project: Project, engine: Engine, observer: Observer) -> None:
     _explain_replacement(plan, project, engine, observer)
     observer.step("starting the containers")
     for one in engine.containers().values():
-        # Compose fails over a paused container.
+        # Compose fails on a paused container.
         if one.status == "paused" and not one.attached:
             engine.unpause(one.id)
     try:
         engine.up(pull=plan.state.images == "upstream" or bool(plan.state.app_files))
     finally:
-        # Also where some of them could not be started: those that were have opened their data.
+        # Also when some could not be started: the others have opened their data.
         stored_data.record(
             project,
             plan.facts.services,
@@ -195,7 +195,7 @@ def _start_containers(plan: UpPlan, project: Project, engine: Engine, observer: 
 def _explain_replacement(
     plan: UpPlan, project: Project, engine: Engine, observer: Observer
 ) -> None:
-    """Note that every container is replaced because Compose was updated, where that is so."""
+    """Add a note if every container is replaced because Compose was updated."""
     update = plan.facts.compose_update
     if update is None:
         return
@@ -206,13 +206,13 @@ def _explain_replacement(
 
 
 def _remove_stale_volumes(plan: UpPlan, engine: Engine, copies: Sequence[Copy]) -> None:
-    """Remove the volumes of copies that the last `up` filled and that no container has mounted any more."""
+    """Remove configuration volumes that the last `up` filled and that no container mounts any longer."""
     if plan.removes_stale_volumes:
         config_volumes.remove(engine, but=copies)
 
 
 def _changed(plan: UpPlan, containers: Mapping[str, ContainerState]) -> tuple[str, ...]:
-    """Return the services whose container did not exist before, or did not run."""
+    """Return the services whose containers were created or started."""
     inventory = plan.facts.engine.inventory
     stopped = {name for name, one in inventory.services().items() if not one.running}
     return tuple(
@@ -223,11 +223,11 @@ def _changed(plan: UpPlan, containers: Mapping[str, ContainerState]) -> tuple[st
 
 
 def _missing(plan: UpPlan, project: Project, observer: Observer) -> tuple[Missing, ...]:
-    """Check that bot-core is where it is monitored; a check that fails is a note, because the stack is up."""
+    """Check that bot-core is where the settings expect it; an engine error is only a note, because the stack is up."""
     if not plan.state.joined:
         return ()
     try:
         return attach.survey(project, plan.state).missing
     except EngineError as error:
-        observer.note(f"it cannot be seen whether all of bot-core is there: {error.line}")
+        observer.note(f"could not check bot-core: {error.line}")
         return ()

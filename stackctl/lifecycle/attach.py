@@ -1,4 +1,4 @@
-"""Watching a bot-core that runs: on its network, or together with it from its own Compose files."""
+"""Monitors a running bot-core, on its network or together with its own Compose files."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from stackctl.util import yaml_text
 from stackctl.util.suggest import nearest
 
 _REACHING_OUT = tuple(one.name for one in catalog.SERVICES.values() if one.reaches_application)
-"""Only the services that connect to bot-core are put on its networks, so that the names there do not mix."""
+"""The only services that join bot-core's networks are those that connect to it, so that service names do not clash."""
 
 _ATTACHED = "attached"
 
 _Run = Callable[[Sequence[str]], str]
-"""Runs a program and returns its output."""
+"""Run a program and return its output."""
 
 
 def next_state(project: Project, request: UpRequest) -> ProjectState:
-    """Return the state that the next `up` with this request aims at.
+    """Return the state that an `up` with this request would record.
 
-    Raises UsageError if the demo is requested beside bot-core, or a file does not exist or defines a service whose
-    name the monitoring uses; EngineError if the network does not exist or a file is not valid.
+    Raises UsageError if the demo is requested together with bot-core, or a file does not exist or defines a service
+    whose name the monitoring stack uses; EngineError if the network does not exist or a file is invalid.
     """
     return discover(project, requested_state(project.settings, request, project.choices))
 
@@ -60,9 +60,9 @@ def survey(project: Project, state: ProjectState) -> Survey:
 def absent(
     engine: Engine, state: ProjectState, monitored: MonitoredServices
 ) -> tuple[Missing, ...]:
-    """Return the services that have no container on the network, or no entry in bot-core's Compose files.
+    """Return the services without a container on the network or an entry in bot-core's Compose files.
 
-    Starts no container. Raises EngineError where the network is gone, or cannot be asked.
+    Starts no container. Raises EngineError if the network is gone or the engine does not answer.
     """
     targets = _located(monitored)
     found = (
@@ -74,7 +74,7 @@ def absent(
 
 
 def _located(monitored: MonitoredServices) -> Mapping[str, Target]:
-    """Return the targets whose container or service can be looked up; only an exporter knows where MongoDB is."""
+    """Return the targets whose container or service can be looked up; only the exporter knows MongoDB's address."""
     return {
         name: target
         for name, target in monitored.targets.items()
@@ -83,7 +83,7 @@ def _located(monitored: MonitoredServices) -> Mapping[str, Target]:
 
 
 def discover(project: Project, state: ProjectState) -> ProjectState:
-    """Add what the engine and the files say: the Compose projects on the network, the services of the files.
+    """Add what the engine and the files contain: the Compose projects on the network, the services of the files.
 
     Raises EngineError if the network does not exist or a file is not valid, UsageError if a file defines a service with
     a name or a profile that the monitoring uses.
@@ -107,13 +107,13 @@ def discover(project: Project, state: ProjectState) -> ProjectState:
 
 
 def _refuse_mixing(services: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse services that Compose would mix up with the monitoring, even those of an inactive profile."""
-    or_else = "start bot-core by itself and give --attach its network"
+    """Refuse services that Compose would confuse with the monitoring stack's, even those of an inactive profile."""
+    or_else = "start bot-core separately and pass its network to --attach"
     both = sorted({one.name for one in catalog.select(demo=False)} & set(services))
     if both:
         raise UsageError(
-            f"{', '.join(both)} is both in bot-core's Compose files and in the monitoring",
-            remedy=f"take it out of the former, or {or_else}",
+            f"{', '.join(both)} exists both in bot-core's Compose files and in the monitoring stack",
+            remedy=f"remove it from bot-core's files, or {or_else}",
         )
     inside = [
         name
@@ -122,13 +122,13 @@ def _refuse_mixing(services: Mapping[str, Mapping[str, Any]]) -> None:
     ]
     if inside:
         raise UsageError(
-            f"{', '.join(inside)} of bot-core's Compose files is in the monitoring's own profile",
-            remedy=f"give it a profile of its own, or {or_else}",
+            f"{', '.join(inside)} in bot-core's Compose files uses the profile of the monitoring stack",
+            remedy=f"give it another profile, or {or_else}",
         )
 
 
 def application_files(project: Project, state: ProjectState) -> Mapping[str, Any]:
-    """Return bot-core's own Compose files merged into one. Raises EngineError where they are not valid."""
+    """Return bot-core's own Compose files merged into one. Raises EngineError if they are invalid."""
     paths = [Path(name) for name in state.app_files]
     env_file = paths[0].parent / ".env"
     return merged(project.name, paths, [env_file] if env_file.is_file() else [])
@@ -139,7 +139,7 @@ def _networks(services: Iterable[Mapping[str, Any]]) -> set[str]:
 
 
 def write_join_file(folder: StateFolder, state: ProjectState) -> None:
-    """Write, or remove, the Compose file that connects our services to bot-core's networks."""
+    """Write or remove the Compose file that connects the stack's services to bot-core's networks."""
     joined = [*state.app_networks, *([_ATTACHED] if state.network else [])]
     if not joined:
         folder.join_file.unlink(missing_ok=True)
@@ -154,12 +154,12 @@ def write_join_file(folder: StateFolder, state: ProjectState) -> None:
 def configuration(engine: Engine, state: ProjectState) -> dict[str, Any]:
     """Return the merged configuration, as `Engine.configuration` does.
 
-    Raises EngineError, with the override file in its remedy, where Compose cannot read that.
+    Raises EngineError, with a remedy that names the override file, if Compose cannot read that file.
     """
     try:
         return engine.configuration()
     except EngineError as error:
-        # Ours are valid, and bot-core's own files have been read by themselves.
+        # The stack's files are valid, and bot-core's have been read separately.
         if error.remedy or state.override is None:
             raise
         remedy = f"correct {state.override}, or remove it"
@@ -167,10 +167,10 @@ def configuration(engine: Engine, state: ProjectState) -> dict[str, Any]:
 
 
 def created_volumes(engine: Engine, state: ProjectState) -> tuple[str, ...]:
-    """Return the names of the volumes that `up` creates or has created for these Compose files.
+    """Return the names of the volumes that `up` creates or created for these Compose files.
 
-    A volume that exists before the first `up` belongs to somebody else, whatever the files say. Raises EngineError
-    where the files are not valid.
+    A volume that exists before the first `up` is not the stack's, whatever the files say. Raises EngineError if the
+    files are invalid.
     """
     if not (state.app_files or state.override):
         return state.volumes
@@ -181,7 +181,7 @@ def created_volumes(engine: Engine, state: ProjectState) -> tuple[str, ...]:
 
 
 def override_services(engine: Engine, state: ProjectState) -> tuple[str, ...]:
-    """Return the services that `up` starts because the override adds them. Raises EngineError if it is not valid."""
+    """Return the services that the override file adds. Raises EngineError if the file is invalid."""
     if state.override is None:
         return ()
     others = {*catalog.SERVICES, *state.app_services}
@@ -190,7 +190,7 @@ def override_services(engine: Engine, state: ProjectState) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A service of bot-core that is not where the settings expect it, with the remedy."""
+    """A service of bot-core that was not found where the settings expect it, with the remedy."""
 
     service: str
     message: str
@@ -199,21 +199,21 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Which of bot-core's services answer, and which are missing."""
+    """Which of bot-core's services answer, and which were not found."""
 
     missing: tuple[Missing, ...]
     asked: frozenset[str]
-    """The services whose ports and paths answered."""
+    """The services whose ports and paths answered as expected."""
     to_ask: str
-    """How to check those that are neither missing nor answered."""
+    """How to check the services that are neither in `missing` nor in `asked`."""
 
 
 _BY_VERIFY = "`stackctl verify` shows whether it is scraped"
 _TO_ASK = {
-    True: "`stackctl images pull` or `build` gets an image to ask with; `stackctl up` asks as well",
-    False: "`stackctl up` starts it and asks",
+    True: "run `stackctl images pull` or `build` for an image to check with, or `stackctl up`, which checks too",
+    False: "`stackctl up` starts it and checks",
 }
-"""By whether bot-core runs on a network of its own: what has to be there before anything can be asked."""
+"""By whether bot-core runs on its own network: what a check needs first."""
 
 
 def _not_in_files(state: ProjectState, targets: Mapping[str, Target]) -> list[Missing]:
@@ -221,7 +221,7 @@ def _not_in_files(state: ProjectState, targets: Mapping[str, Target]) -> list[Mi
         Missing(
             name,
             f"no service {target.host} in {', '.join(state.app_files)}",
-            f"set {APPLICATIONS[name].setting}, or set it to none;"
+            f"correct {APPLICATIONS[name].setting}, or set it to none;"
             f" {nearest(target.host, state.app_services)}",
         )
         for name, target in targets.items()
@@ -236,8 +236,8 @@ def _not_on_network(engine: Engine, network: str, targets: Mapping[str, Target])
     return [
         Missing(
             name,
-            f"no running container {target.host} on the network {network}",
-            f"start it, or set {APPLICATIONS[name].setting} to what it is called there, or to none",
+            f"no running container {target.host} on network {network}",
+            f"start it, or set {APPLICATIONS[name].setting} to its name there, or to none",
         )
         for name, target in targets.items()
         if target.host not in names
@@ -245,7 +245,7 @@ def _not_on_network(engine: Engine, network: str, targets: Mapping[str, Target])
 
 
 def _runner(project: Project, state: ProjectState, engine: Engine) -> _Run | None:
-    """Return a function that runs a program where Prometheus runs or would run, None if nothing can run it."""
+    """Return a function that runs a program where Prometheus runs or would run; None if nothing can run it."""
     if state.network:
         network, image = state.network, _image_with_busybox(project, state, engine)
         if image is None:
@@ -254,7 +254,7 @@ def _runner(project: Project, state: ProjectState, engine: Engine) -> _Run | Non
     prometheus = engine.containers().get("prometheus")
     if prometheus is None or not prometheus.running:
         return None
-    # The stack that runs may still watch something else.
+    # The running stack may still monitor something else.
     if project.choices.app_files != state.app_files:
         return None
     container = prometheus.id
@@ -262,7 +262,7 @@ def _runner(project: Project, state: ProjectState, engine: Engine) -> _Run | Non
 
 
 def _image_with_busybox(project: Project, state: ProjectState, engine: Engine) -> str | None:
-    """Return a local image that has busybox: Prometheus from the set in use, else from the other set."""
+    """Return a local image with busybox: Prometheus from the set in use, else from the other set."""
     usual = sets.references(project.settings, state.images, state.releases, pins=state.pins)[
         "prometheus"
     ]
@@ -294,24 +294,24 @@ def _misplaced(
             yield Missing(
                 name,
                 f"{url.removeprefix('tcp:http://')}: {failures[url]}",
-                f"set {APPLICATIONS[name].setting} if its port or metrics path is another",
+                f"if its port or metrics path differs, set {APPLICATIONS[name].setting}",
             )
         elif health.get(name) in failures:
             yield Missing(
                 name,
                 f"{health[name]}: {failures[health[name]]}",
-                f"set {APPLICATIONS[name].health_setting} if its health path is another",
+                f"if its health path differs, set {APPLICATIONS[name].health_setting}",
             )
 
 
-# busybox has wget in the upstream images as in the local ones. What speaks no HTTP is there if it can be connected to.
-# A tab parts what was asked from what was said.
+# busybox has wget in the upstream and the local images. A service that does not speak HTTP is up if it accepts a
+# connection. A tab separates the address from the error.
 _ASK = r"""
 for what in "$@"; do
   said=$(wget -q -T 3 -O /dev/null "${what#tcp:}" 2>&1) && continue
   case $what,$said in
     tcp:*"error getting response"*) continue ;;
   esac
-  printf '%s\t%s\n' "$what" "$(echo "${said:-it does not answer}" | tail -n 1 | sed "s/^wget: //")"
+  printf '%s\t%s\n' "$what" "$(echo "${said:-no response}" | tail -n 1 | sed "s/^wget: //")"
 done
 """

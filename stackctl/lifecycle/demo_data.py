@@ -1,7 +1,7 @@
-"""The demo's MongoDB keeps the password of its first start in its data, and nothing can change it from outside.
+"""The demo's MongoDB stores the password of its first start in its data, where nothing can change it from outside.
 
-Grafana can be given a new password; RabbitMQ and Redis read theirs at every start. MongoDB would need the old one,
-which may be lost. Nothing but the demo uses that data, so with another password it starts with an empty volume.
+Grafana's password can be reset; RabbitMQ and Redis read theirs at every start. MongoDB would need the old one, which
+may be lost. Only the demo uses that data, so after a change of password MongoDB starts with an empty volume.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _VOLUME = "mongodb_data"
 
 
 def recorded_fingerprint(state: StateFolder) -> str | None:
-    """Return the fingerprint of the password that MongoDB's data was created with, None if there is no record."""
+    """Return the fingerprint of the password with which MongoDB's data was created; None if there is no record."""
     fingerprint = state.read_json(_RECORD).get("fingerprint")
     return fingerprint if isinstance(fingerprint, str) else None
 
 
 def record_fingerprint(state: StateFolder, fingerprint: str) -> None:
-    """Record the fingerprint of the password that MongoDB's data is created with."""
+    """Record the fingerprint of the password with which MongoDB's data is created."""
     if recorded_fingerprint(state) != fingerprint:
         state.write_json(_RECORD, {"fingerprint": fingerprint})
 
@@ -33,9 +33,9 @@ def record_fingerprint(state: StateFolder, fingerprint: str) -> None:
 def outdated_volume(
     project: str, volumes: Collection[str], *, recorded: str | None, current: str
 ) -> str | None:
-    """Return the name of MongoDB's volume if it exists and was not created with the current password, else None.
+    """Return the name of MongoDB's volume if it exists but was created with another password, else None.
 
-    `volumes` are the project's; `recorded` and `current` are fingerprints of passwords.
+    `volumes` are the project's volumes; `recorded` and `current` are fingerprints of passwords.
     """
     volume = f"{project}_{_VOLUME}"
     return volume if recorded != current and volume in volumes else None

@@ -1,4 +1,4 @@
-"""Taking the stack down, in named steps. Nothing here prints: what happens goes to an observer."""
+"""Stops the stack in named steps, which are reported to an observer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from stackctl.render.configuration import render
 
 
 def down(project: Project, *, volumes: bool, timeout: int | None, observer: Observer) -> list[str]:
-    """Heal open faults, then stop and remove the project's containers, and with `volumes` its data.
+    """Recover from open faults, then stop and remove the project's containers and, with `volumes`, its data.
 
-    Returns the names of the containers that were removed. `timeout` is Docker's: seconds before a SIGKILL. Raises
-    StackctlError if another command is at work, containers of others have the project's name, or the engine fails.
+    Return the names of the removed containers. `timeout` is Docker's: seconds before a SIGKILL. Raises StackctlError if
+    another command is changing the project, the project contains foreign containers, or the engine fails.
     """
     with exclusive(project.state, "down") as hold:
         _ensure_compose_env(project)
-        # The demo's services go too, whether or not the last `up` had them.
+        # Remove the demo services too, whether or not the last `up` started them.
         engine = project.whole_engine()
         inventory = engine.inventory()
         preflight.refuse_failures(
@@ -35,7 +35,7 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
         _heal_faults(project, engine, observer)
         if containers:
             observer.step(f"stopping {len(containers)} containers")
-        # Without its container nothing tells whose such a volume is.
+        # Once its container is gone, nothing shows which project an unnamed volume belongs to.
         unnamed = list(engine.unnamed_volumes()) if volumes else []
         engine.down(timeout=timeout)
         engine.remove_networks(project.choices.app_networks)
@@ -49,15 +49,15 @@ def down(project: Project, *, volumes: bool, timeout: int | None, observer: Obse
 
 
 def finish(project: Project, observer: Observer) -> None:
-    """Do the rest of a `down` that was cut off: the engine goes on stopping what it had been told to stop.
+    """Finish an interrupted `down`: the engine continues to stop what it had begun to stop.
 
-    Raises SeveralErrors if somebody has started containers of their own under the project's name since.
+    Raises SeveralErrors if foreign containers were started in the project since.
     """
     engine = project.whole_engine()
     preflight.refuse_failures(
         preflight.foreign_containers(engine.inventory(), project.choices.app_services)
     )
-    observer.note("finishing the `down` that was cut off")
+    observer.note("finishing an interrupted `down`")
     engine.down()
 
 
@@ -77,11 +77,11 @@ def _ensure_compose_env(project: Project) -> None:
 
 def _heal_faults(project: Project, engine: Engine, observer: Observer) -> None:
     for fault in faults.heal_all(engine, Journal(project.state)):
-        observer.note(f"healed: {fault.describe()}")
+        observer.note(f"recovered: {fault.describe()}")
 
 
 def _remove_data(project: Project, engine: Engine, unnamed: list[str]) -> None:
-    """Remove the data volumes, and forget which of them were created for bot-core's files."""
+    """Remove the data volumes and the record of those that were created for bot-core's files."""
     state = project.choices
     named_volumes.remove([*engine.volumes(state.volumes), *unnamed])
     project.keep(replace(state, volumes=()))

@@ -1,8 +1,8 @@
-"""Hands the positions in the containers' logs from one log collector to the other, to go on where that one stopped.
+"""Hands over the positions in the containers' logs, so that one log collector continues where the other stopped.
 
-Both keep a file in the same volume, and in it whole seconds since 1970 under `cursor-` and the container's ID
-(positions.go and docker/tailer.go of Promtail 2.9 and Alloy 1.18). Alloy's keys also have the labels of its target,
-which `discovery.relabel` of config.alloy makes, and each of its components that reads has a file of its own.
+Both keep files in the same volume that map `cursor-` and a container's ID to seconds since 1970 (positions.go and
+docker/tailer.go of Promtail 2.9 and Alloy 1.18). Alloy's keys also contain the labels of the target, which
+`discovery.relabel` in config.alloy sets, and each of its reading components has its own file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stackctl.errors import StackctlError
 from stackctl.services.applications import MonitoredServices
 
 VOLUME = "promtail_positions"
-"""The volume of the compose files that both collectors have."""
+"""The volume that both collectors mount, by its key in the compose files."""
 
 _CURSOR = "cursor-"
 _FILES = {
@@ -34,7 +34,7 @@ _FILES = {
     ),
 }
 _OWN_NAME = re.compile(r"(?:[0-9a-f]{12}_)?(.+?)(?:-run-[0-9a-f]+)?")
-"""What `container_name` is of a container's name, as in config.alloy."""
+"""Extracts the label `container_name` from a container's name, as config.alloy does."""
 
 
 def hand_over(
@@ -44,9 +44,9 @@ def hand_over(
     containers: Iterable[Inspected],
     monitored: MonitoredServices,
 ) -> int:
-    """Write the positions of `giver` for `taker`, and return for how many containers.
+    """Convert the positions of `giver` for `taker`, and return the number of containers.
 
-    Raises EngineError where Docker does not copy, StackctlError for a file of positions that cannot be read.
+    Raises EngineError if Docker cannot copy the files, StackctlError if a positions file is damaged.
     """
     volume = f"{project}_{VOLUME}"
     present = {one["Id"]: one for one in containers}
@@ -56,7 +56,7 @@ def hand_over(
         transfer.read(volume, stored)
         stored.seek(0)
         found = _read(stored, _FILES[giver])
-        # Neither collector forgets a container that was removed while it did not run.
+        # Neither collector forgets a container that was removed while the collector was stopped.
         positions = {one: seconds for one, seconds in found.items() if one in present}
         files = (
             {_FILES[taker][0]: _promtail(positions)}
@@ -70,7 +70,7 @@ def hand_over(
 def target_labels(
     container: Inspected, project: str, monitored: MonitoredServices
 ) -> Mapping[str, str]:
-    """Return the labels that Alloy's target of a container has (`discovery.relabel` of config.alloy)."""
+    """Return the labels of a container's target in Alloy (`discovery.relabel` in config.alloy)."""
     labels, name = labels_of(container), name_of(container)
     found = _OWN_NAME.fullmatch(name)
     own_name = found[1] if found else name
@@ -90,7 +90,7 @@ def target_labels(
 
 
 def _read(stored: io.BufferedRandom, names: Iterable[str]) -> dict[str, str]:
-    """Return container ID → seconds from the files by these names in a volume's tar."""
+    """Return container ID → seconds from the files with these names in a volume's tar."""
     wanted = {f"{named_volumes.ROOT}/{name}" for name in names}
     found: dict[str, str] = {}
     with tarfile.open(fileobj=stored, mode="r:") as tar:
@@ -105,8 +105,8 @@ def _parsed(content: bytes, file: str) -> dict[str, str]:
         document = yaml.compose(content, yaml.SafeLoader)
     except yaml.YAMLError:
         raise StackctlError(
-            f"{file}: the log collector's positions are damaged",
-            remedy="`stackctl down`, then `stackctl up` with the same options: all logs are read again",
+            f"{file}: the log collector's positions file is damaged",
+            remedy="run `stackctl down`, then `stackctl up` with the same options: all logs are read again",
         ) from None
     pairs = _pairs(document)
     positions = next((value for key, value in pairs if key.value == "positions"), None)
@@ -122,7 +122,7 @@ def _parsed(content: bytes, file: str) -> dict[str, str]:
 
 
 def _scalar(node: yaml.Node) -> str:
-    """Return the text of a scalar, nothing for any other node."""
+    """Return the text of a scalar; empty for any other node."""
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
@@ -156,7 +156,7 @@ def _alloy(
         )
         path = json.dumps(_CURSOR + one)
         file = own if labels_of(container).get(PROJECT_LABEL) == project else attached
-        # JSON's strings are YAML's too.
+        # JSON strings are valid YAML.
         entries[file].append(
             f"  ? path: {path}\n    labels: {json.dumps('{' + labels + '}')}\n  : '{seconds}'\n"
         )

@@ -1,4 +1,4 @@
-"""What an `up` would do, as data: `gather` asks the engine and the state folder, `plan_up` decides from the answers."""
+"""Plans an `up`: `gather` collects facts from the engine and the state folder, `plan_up` turns them into a plan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from stackctl.services.releases import Versions, table
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the engine has."""
+    """The containers and volumes that the engine has."""
 
     inventory: Inventory
     volumes: frozenset[str]
@@ -36,15 +36,15 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class ComposeUpdate:
-    """Another version of Docker Compose than that which created the containers."""
+    """A Docker Compose version that differs from the one that created the containers."""
 
     before: str
     now: str
 
     def replaces(self, containers: Mapping[str, OwnContainer], hashes: Mapping[str, str]) -> bool:
-        """Return whether Compose replaces every container for its own sake.
+        """Return whether the update alone makes Compose replace every container.
 
-        It does so where it hashes services otherwise than the version before: then no hash is as it was.
+        It does if the new version computes service hashes differently: then no hash matches.
         """
         kept = [
             (one.configuration, hashes[name]) for name, one in containers.items() if name in hashes
@@ -52,19 +52,19 @@ class ComposeUpdate:
         return bool(kept) and all(before != now for before, now in kept)
 
     def __str__(self) -> str:
-        """Say what it means."""
-        return f"Docker Compose went from {self.before} to {self.now}, which replaces every container once"
+        """Return a message that names both versions and the effect."""
+        return f"Docker Compose was updated from {self.before} to {self.now}: every container is replaced once"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the engine, the state folder and the settings say before an `up`."""
+    """What the engine, the state folder and the settings contain before an `up`."""
 
     project: str
     state: ProjectState
     """The state that the request asks for."""
     services: tuple[Service, ...]
-    """The services of that state; those of an attached bot-core are not ours to start."""
+    """The services of that state, including those of an attached bot-core, which `up` does not start."""
     monitored: MonitoredServices
     findings: tuple[Finding, ...]
     images: Decision
@@ -72,20 +72,20 @@ class Facts:
     metrics: ContainerMetrics
     engine: Observed
     recorded_copies: bool
-    """Whether the last `up` put its configuration into volumes."""
+    """Whether the last `up` copied its configuration into volumes."""
     recorded_fingerprint: str | None
-    """Fingerprint of the password that the data of the demo's MongoDB was created with."""
+    """Fingerprint of the password with which the demo MongoDB's data was created."""
     fingerprint: str
-    """Fingerprint of the password that MongoDB gets now."""
+    """Fingerprint of MongoDB's current password."""
     moves: tuple[Move, ...] = ()
-    """The data volumes that another program would open than has written them last."""
+    """The data volumes that would be opened by a different release than the one that last wrote them."""
     down_cut_off: bool = False
     rehearsal: Rehearsal | None = None
-    """Known to a dry run only; an `up` finds it out on its way."""
+    """Only set for a dry run; a real `up` learns the same as it goes."""
 
     @property
     def compose_update(self) -> ComposeUpdate | None:
-        """The change of Compose since the containers were created; None without one, or where it is unknown."""
+        """The Compose update since the containers were created; None if there was none or it is unknown."""
         existing = {} if self.down_cut_off else self.engine.inventory.services()
         makers = {one.compose for one in existing.values()}
         others = sorted(maker for maker in makers if maker and not self._is_current(maker))
@@ -97,7 +97,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class VolumeReset:
-    """A data volume that is removed, so that its service starts empty."""
+    """A data volume to remove so that its service starts empty."""
 
     volume: str
     service: str
@@ -106,30 +106,30 @@ class VolumeReset:
 
 @dataclass(frozen=True, slots=True)
 class ContainerChanges:
-    """What Compose would do, by service."""
+    """What Compose would do with each service's container."""
 
     create: tuple[str, ...] = ()
     recreate: tuple[str, ...] | None = ()
-    """Services with another configuration or image; None if images are built first, whose IDs nobody knows yet."""
+    """Services whose configuration or image changed; None if images are built first, whose IDs are not known yet."""
     dependents: tuple[str, ...] = ()
-    """Services that depend on a recreated one: some versions of Compose recreate them too."""
+    """Services that depend on a recreated one; some versions of Compose recreate them too."""
     start: tuple[str, ...] = ()
-    """Services whose container exists and does not run."""
+    """Services whose container exists but is not running."""
     remove: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class UpPlan:
-    """What an `up` does, and the facts that it follows from."""
+    """What an `up` does, and the facts it is based on."""
 
     facts: Facts
     leftovers: tuple[str, ...]
-    """Containers left by an `up` that was interrupted, which are removed."""
+    """Containers to remove that were left over from an interrupted `up`."""
     abandoned: tuple[str, ...]
-    """Containers that commands made for themselves and did not remove, which are removed."""
+    """Temporary containers to remove that killed commands left behind."""
     resets: tuple[VolumeReset, ...]
     removes_stale_volumes: bool
-    """Whether volumes with configuration that no service mounts any more are removed."""
+    """Whether to remove configuration volumes that no service mounts any longer."""
     stale_volumes: tuple[str, ...] | None
     """Their names; None unless rehearsed."""
     containers: ContainerChanges | None
@@ -137,7 +137,7 @@ class UpPlan:
 
     @property
     def compose_update(self) -> ComposeUpdate | None:
-        """The change of Compose that replaces every container; None unless rehearsed."""
+        """The Compose update, if it replaces every container; None unless rehearsed."""
         rehearsal, update = self.facts.rehearsal, self.facts.compose_update
         if rehearsal is None or update is None:
             return None
@@ -146,33 +146,33 @@ class UpPlan:
 
     @property
     def state(self) -> ProjectState:
-        """The request and what it leads to, with the image set."""
+        """The state that `up` records: the request and everything derived from it."""
         return self.facts.state
 
     @property
     def current_images(self) -> tuple[str, ...]:
-        """The images of ours of which the current release would run, in the order of the services."""
+        """The stack's own images that would run in the current release, in the order of the services."""
         ours = dict.fromkeys(one.image_name for one in self.facts.services)
         return tuple(one for one in ours if one in table() and one in self.state.releases.current)
 
     @property
     def not_monitored(self) -> tuple[str, ...]:
-        """The services of bot-core that are not monitored while others are."""
+        """The services of an attached bot-core that are not monitored."""
         return self.facts.monitored.left_out if self.state.joined else ()
 
     @property
     def upgrades(self) -> tuple[Move, ...]:
-        """The data volumes that a newer release opens, or one of which nobody knows."""
+        """The data volumes that a newer or an unknown release opens."""
         return tuple(one for one in self.facts.moves if not one.loses)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """What the preflight checks warn of."""
+        """The warnings of the preflight checks."""
         return tuple(one for one in self.facts.findings if one.level == "warning")
 
     @property
     def has_changes(self) -> bool:
-        """Whether anything is created, changed or removed, as far as that is known."""
+        """Whether anything is known to be created, changed or removed."""
         facts, rehearsal = self.facts, self.facts.rehearsal
         containers = self.containers or ContainerChanges()
         effects = (
@@ -194,8 +194,8 @@ class UpPlan:
 
 
 def plan_up(facts: Facts) -> UpPlan:
-    """Decide what an `up` does. Asks nothing and changes nothing."""
-    # Finishing a `down` takes the project's containers away.
+    """Decide what an `up` does. A pure function: it asks nothing and changes nothing."""
+    # Finishing a `down` removes the project's containers.
     inventory = Inventory(facts.project, ()) if facts.down_cut_off else facts.engine.inventory
     resets = tuple(_resets(facts))
     return UpPlan(
@@ -236,7 +236,7 @@ def _stale_volumes(facts: Facts) -> tuple[str, ...] | None:
 def _containers(
     facts: Facts, inventory: Inventory, *, reset: Collection[str]
 ) -> ContainerChanges | None:
-    """Work out what Compose would do: it compares the hash of the configuration and the ID of the image."""
+    """Predict what Compose would do: it compares the configuration's hash and the image's ID."""
     rehearsal = facts.rehearsal
     if rehearsal is None:
         return None
@@ -257,7 +257,7 @@ def _containers(
 
 
 def _is_outdated(name: str, container: OwnContainer, rehearsal: Rehearsal) -> bool:
-    # The images of bot-core's own files are Compose's to choose.
+    # Compose chooses the images of bot-core's own files.
     image = rehearsal.images.get(name, container.image)
     return container.configuration != rehearsal.hashes[name] or container.image != image
 
@@ -272,11 +272,11 @@ def gather(
     rehearsed: bool = False,
     down_cut_off: bool = False,
 ) -> Facts:
-    """Ask the engine and the state folder what `plan_up` needs, without changing anything on the machine.
+    """Collect what `plan_up` needs from the engine and the state folder, without changing anything on the machine.
 
-    `rehearsed` facts have what a dry run learns as well. `down_cut_off` says that a `down` has still to be finished.
-    `step` is called with what begins. Raises StackctlError for what stands against an `up`: each failure of the
-    preflight checks, an image lock that does not fit.
+    `rehearsed` adds what a dry run needs. `down_cut_off` means that an interrupted `down` must be finished first.
+    `step` is called with each step that begins. Raises StackctlError for whatever prevents an `up`: failed preflight
+    checks, or an image lock that does not match.
     """
     lock = locked.read()
     state = replace(
@@ -330,9 +330,9 @@ def gather(
 
 
 def data_moves(project: Project, state: ProjectState, observed: Observed) -> tuple[Move, ...]:
-    """Return the data volumes that a stack in this state would open with another program than has written them.
+    """Return the data volumes that a stack in this state would open with a different release than wrote them.
 
-    Raises StackctlError where data would be lost that is not the demo's.
+    Raises StackctlError if data other than the demo's would be lost.
     """
     services = catalog.select(demo=state.demo, releases=state.releases)
     found = stored_data.moves(
@@ -351,5 +351,5 @@ def _chosen_set(choice: Choice, state: ProjectState) -> SetName | None:
 
 
 def observe(engine: Engine) -> Observed:
-    """Return what the engine has at this moment. Raises EngineError if it does not answer."""
+    """Return the engine's current containers and volumes. Raises EngineError if it does not answer."""
     return Observed(engine.inventory(), frozenset(engine.volumes()))

@@ -1,4 +1,4 @@
-"""The checks of this machine that must pass before the stack can come up, each finding with its remedy."""
+"""Preflight checks: whether this machine can run the stack, and what to do if it cannot."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ _GIB = 1024**3
 _MEMORY_WANTED = 4 * _GIB
 _DISK_WANTED = 5 * _GIB
 _DISK_NEEDED = 1 * _GIB
-_PODMAN_LACKS = "health checks are run by systemd, every 30 s from the start, and `restore` cannot fill its volumes"
+_PODMAN_LACKS = (
+    "health checks run under systemd, every 30 s from the start, and `restore` cannot fill volumes"
+)
 _PROXIES = ("https_proxy", "http_proxy", "all_proxy")
 _CLOCK_TOLERANCE = dt.timedelta(seconds=30)
 
@@ -67,10 +69,10 @@ def examine(
     app_services: Collection[str] = (),
     images: SetName | None = None,
 ) -> list[Finding]:
-    """Check everything that `up` needs. Without an engine that is the only finding.
+    """Check everything that `up` needs. If the engine does not answer, that is the only finding.
 
-    `app_services` are those of bot-core's own Compose files, if the stack includes them; `images` is the set that the
-    project runs on, if it has run.
+    `app_services` are the services of bot-core's own Compose files, if the stack includes them; `images` is the image
+    set that the project uses, if it has run.
     """
     try:
         info = engine.info()
@@ -93,7 +95,7 @@ def examine(
 
 
 def refuse_failures(findings: Iterable[Finding]) -> None:
-    """Raise SeveralErrors with a line for each failure among the findings, if there is any."""
+    """Raise SeveralErrors with one line per failure, if there are failures among the findings."""
     failures = [
         StackctlError(finding.message, remedy=finding.remedy)
         for finding in findings
@@ -106,33 +108,35 @@ def refuse_failures(findings: Iterable[Finding]) -> None:
 def foreign_containers(
     inventory: Inventory, app_services: Collection[str] = ()
 ) -> Iterator[Finding]:
-    """Yield a failure if another Compose file created containers under the project's name: `up` would replace them."""
+    """Yield a failure if another Compose file created containers in this project: `up` would replace them."""
     names = inventory.foreign_containers(app_services)
     if names:
         yield Finding(
             "project",
             "failure",
-            f"the project {inventory.project} has containers that are not stackctl's: {', '.join(names)}",
-            "give the monitoring another name with -p, or bot-core's own file with --app-file",
+            f"project {inventory.project} contains containers that stackctl did not create: {', '.join(names)}",
+            "choose another project name with -p, or pass bot-core's own Compose file with --app-file",
         )
 
 
 def containers_seen(metrics: ContainerMetrics) -> Finding:
-    """Return whether cAdvisor can see the engine's containers, and what would help if it cannot."""
+    """Return whether cAdvisor can read the engine's containers, and the remedy if it cannot."""
     if metrics.obstacle is None:
         where = f" through containerd's socket, {metrics.socket}" if metrics.socket else ""
-        return Finding("containers", "ok", f"cAdvisor can see them{where}")
+        return Finding("containers", "ok", f"cAdvisor can read them{where}")
     reason, remedy = container_metrics.reason(metrics.obstacle)
     return Finding("containers", "warning", f"no container metrics: {reason}", remedy)
 
 
 def unjoined(level: Level, error: EngineError) -> Finding:
-    """Return the finding that bot-core could not be checked."""
-    return Finding("bot-core", level, error.message, error.remedy or "`docker ps` shows what runs")
+    """Return a finding that says that bot-core could not be checked."""
+    return Finding(
+        "bot-core", level, error.message, error.remedy or "`docker ps` lists what is running"
+    )
 
 
 def joined(survey: Survey, present: MonitoredServices) -> Iterator[Finding]:
-    """Yield which services of bot-core are monitored, and which are not where the settings expect them."""
+    """Yield which services of bot-core are monitored, and which were not found where the settings expect them."""
     gone = {one.service for one in survey.missing}
     for one in survey.missing:
         yield Finding(one.service, "warning", one.message, one.remedy)
@@ -141,13 +145,13 @@ def joined(survey: Survey, present: MonitoredServices) -> Iterator[Finding]:
         if name in survey.asked:
             yield Finding(name, "ok", where)
         elif name not in gone:
-            yield Finding(name, "skipped", f"{where}: not asked", survey.to_ask)
+            yield Finding(name, "skipped", f"{where}: not checked", survey.to_ask)
     for name in present.left_out:
         yield Finding(
             name,
             "warning",
-            "not there: its alerts and panels are left out",
-            f"set {APPLICATIONS[name].setting} if it is",
+            "not monitored (not found): its alerts and panels are left out",
+            f"if it is running, set {APPLICATIONS[name].setting}",
         )
 
 
@@ -159,13 +163,15 @@ def _versions(info: EngineInfo, compose: Version) -> Iterator[Finding]:
         ("compose", info.compose, compose, "update the docker-compose-plugin package"),
     ):
         if release(version) < minimum:
-            yield Finding(subject, "failure", f"{version} is too old: {minimum} is needed", remedy)
+            yield Finding(
+                subject, "failure", f"{version} is too old: {minimum} or newer is required", remedy
+            )
         else:
             yield Finding(subject, "ok", f"{version} (at least {minimum})")
 
 
 def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterator[Finding]:
-    """Yield which engine it is and where, and what that means for the stack."""
+    """Yield the kind and address of the engine, and what they mean for the stack."""
     yield Finding("engine", "ok", f"{_kind(info)} at {endpoint} ({endpoint.origin})")
     if endpoint.remote:
         yield from _reachable(endpoint, settings)
@@ -173,29 +179,29 @@ def _engine(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> Iterato
         yield Finding(
             "engine",
             "failure",
-            "its socket cannot be known from here: it is rootless and on another machine, or in a virtual one",
-            "set STACKCTL_DOCKER_SOCKET to the socket's path there, such as /run/user/1000/docker.sock",
+            "could not determine its socket's path: it is rootless and on another or a virtual machine",
+            "set STACKCTL_DOCKER_SOCKET to the path on that machine, such as /run/user/1000/docker.sock",
         )
     if info.podman:
         yield Finding(
             "engine",
             "warning",
-            f"Podman speaks Docker's API, but not all of it: {_PODMAN_LACKS}",
-            "take Docker Engine for all of it; the README says what was tried with Podman",
+            f"Podman does not implement all of Docker's API: {_PODMAN_LACKS}",
+            "use Docker Engine for full support; the README lists what was tested with Podman",
         )
     if info.selinux:
         yield Finding(
             "engine",
             "ok",
-            "it confines containers by SELinux: configuration and secrets are handed over in volumes, and"
+            "it confines containers with SELinux: configuration and secrets are copied into volumes, and"
             " node-exporter and docker-socket-proxy, which read the host, run without a label",
         )
     if not info.limits_cpu:
         yield Finding(
             "engine",
             "warning",
-            "it cannot limit processor time: the containers run without limits, of memory too",
-            "boot with cgroup v2 and have systemd delegate cpu and memory to the user",
+            "it cannot limit CPU time: the containers run without CPU and memory limits",
+            "boot with cgroup v2, and let systemd delegate the cpu and memory controllers to the user",
         )
 
 
@@ -207,15 +213,15 @@ def _kind(info: EngineInfo) -> str:
 
 
 def _reachable(endpoint: Endpoint, settings: Settings) -> Iterator[Finding]:
-    """Yield a failure if a remote engine's ports cannot be reached from here."""
+    """Yield a failure if the ports of a remote engine cannot be reached from this machine."""
     bind = settings["STACKCTL_BIND_ADDRESS"] or "127.0.0.1"
     if settings["STACKCTL_HOST"] is None and is_loopback(bind) and not endpoint.by_loopback:
         yield Finding(
             "engine",
             "failure",
-            f"the engine is on {endpoint.host}, and its ports are published on {bind} there, out of reach from here",
+            f"the engine is on {endpoint.host} and publishes ports on its {bind}, which this machine cannot reach",
             "set STACKCTL_BIND_ADDRESS to an address of that machine,"
-            " or forward the ports by ssh and set STACKCTL_HOST=127.0.0.1",
+            " or forward the ports over SSH and set STACKCTL_HOST=127.0.0.1",
         )
         return
     host = settings.host.strip("[]")
@@ -225,7 +231,7 @@ def _reachable(endpoint: Endpoint, settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "engine",
             "failure",
-            f"the services would be at {host}, which has no address: {error.strerror}",
+            f"could not resolve {host}, where the services would be: {error.strerror}",
             "set STACKCTL_HOST to the name or address of the engine's machine",
         )
 
@@ -236,16 +242,16 @@ def _resources(endpoint: Endpoint, info: EngineInfo) -> Iterator[Finding]:
         yield Finding(
             "memory",
             "warning",
-            f"{memory}: the stack may want {_MEMORY_WANTED // _GIB} GiB",
-            "give Docker more memory, or leave the demo out with --no-demo",
+            f"{memory}: the stack may need {_MEMORY_WANTED // _GIB} GiB",
+            "give Docker more memory, or run without the demo services: --no-demo",
         )
     else:
         yield Finding("memory", "ok", memory)
-    # With Docker Desktop or a remote engine its disk is not this machine's.
+    # Docker Desktop and remote engines do not store their data on this machine's disk.
     if not endpoint.remote and not info.is_docker_desktop and info.root.is_dir():
         free = shutil.disk_usage(info.root).free
         text = f"{free / _GIB:.1f} GiB free at {info.root}"
-        remedy = "make room: `docker system df` shows what images and volumes take"
+        remedy = "free some space: `docker system df` shows what images and volumes use"
         if free < _DISK_NEEDED:
             yield Finding("disk", "failure", text, remedy)
         elif free < _DISK_WANTED:
@@ -261,19 +267,19 @@ def _processor(
     services: Iterable[Service],
     images: SetName | None,
 ) -> Iterator[Finding]:
-    """Yield a warning where this processor cannot run the demo's MongoDB, which would die of an illegal instruction."""
+    """Yield a warning if this CPU cannot run the demo's MongoDB, which would crash with an illegal instruction."""
     image = settings["MONGODB_IMAGE"] or next(
         one.upstream for one in sets.catalogue(PLAN) if one.name == "mongodb"
     )
     wanted = any(one.name == "mongodb" and one.profile == "demo" for one in services)
-    # Of another machine, or of a virtual one, this one's processor says nothing.
+    # This CPU says nothing about that of a remote or virtual machine.
     if not wanted or images == "local" or endpoint.remote or info.is_docker_desktop:
         return
     if not processor.runs_mongodb(image):
         yield Finding(
             "processor",
             "warning",
-            f"it has no {processor.MONGODB_NEEDS[processor.machine()]}, without which {image} does not start",
+            f"it lacks {processor.MONGODB_NEEDS[processor.machine()]}, which {image} requires",
             f"set MONGODB_IMAGE={processor.OLDER_MONGODB}, or use --images local",
         )
 
@@ -284,14 +290,14 @@ def _clock(info: EngineInfo) -> Iterator[Finding]:
         yield Finding(
             "clock",
             "warning",
-            "the engine does not tell its time",
-            "compare it by hand: docker info",
+            "the engine does not report its time",
+            "compare its clock yourself: docker info",
         )
     elif abs(offset) > _CLOCK_TOLERANCE:
         yield Finding(
             "clock",
             "warning",
-            f"the engine's clock is {offset.total_seconds():+.0f} s off: samples and logs will look late or early",
+            f"the engine's clock is {offset.total_seconds():+.0f} s off: samples and logs will get wrong times",
             "restart Docker, or set the clock",
         )
     else:
@@ -306,14 +312,14 @@ def _ports(
     services: list[Service],
 ) -> Iterator[Finding]:
     address = settings["STACKCTL_BIND_ADDRESS"] or "127.0.0.1"
-    # This machine's ports say nothing of another one's; of those only the engine's own can be asked for.
+    # Ports on this machine say nothing about a remote one, where only the engine's own ports are known.
     here = not engine.endpoint.remote
     if here and (reason := _refusal(address, 0)) is not None:
         yield Finding(
             "ports",
             "failure",
-            f"nothing can be published on {address}: {os.strerror(reason)}",
-            "set STACKCTL_BIND_ADDRESS to an address that this machine has",
+            f"cannot publish ports on {address}: {os.strerror(reason)}",
+            "set STACKCTL_BIND_ADDRESS to an address of this machine",
         )
         return
     own = set(inventory.own.values())
@@ -321,7 +327,7 @@ def _ports(
     wanted: dict[int, str] = {}
     good = True
     for service in services:
-        # bot-core's own are published as its Compose files say.
+        # bot-core's Compose files publish its own ports.
         if service.name not in PUBLISHED_PORTS or service.profile in {"application", "attached"}:
             continue
         variable = PUBLISHED_PORTS[service.name].setting
@@ -330,9 +336,9 @@ def _ports(
         publisher = publishers.get(port)
         problem: tuple[str, str] | None = None
         if port in wanted:
-            problem = (f"is set for {wanted[port]} too", other)
+            problem = (f"is also set for {wanted[port]}", other)
         elif publisher is not None and publisher not in own:
-            problem = (f"is taken by the container {publisher}", f"stop it, or {other}")
+            problem = (f"is in use by container {publisher}", f"stop it, or {other}")
         elif publisher is None and here:
             problem = _problem(_refusal(address, port), port, info, other)
         wanted[port] = service.name
@@ -348,14 +354,14 @@ def _problem(reason: int | None, port: int, info: EngineInfo, other: str) -> tup
     """Return why this machine refuses a port, and the remedy; `other` is the advice to use another port."""
     match reason:
         case errno.EADDRINUSE:
-            return f"is taken by {_holder(port)}", f"stop it, or {other}"
+            return f"is in use by {_holder(port)}", f"stop it, or {other}"
         case errno.EACCES if info.rootless:
             return (
-                "may not be opened by a rootless engine",
-                f"{other}, above 1023, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
+                "is privileged, and the engine is rootless",
+                f"{other} above 1023, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
             )
         case None | errno.EACCES:
-            # What this user may not open, an engine of root may.
+            # An engine that runs as root may open what this user may not.
             return None
         case _:
             return f"cannot be opened: {os.strerror(reason)}", other
@@ -366,7 +372,7 @@ def _refusal(address: str, port: int) -> int | None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # Without it, connections that ended a moment ago would count as a holder.
+            # Without this option, recently closed connections would make the port look taken.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
     except OSError as error:
@@ -388,7 +394,7 @@ def _holder(port: int) -> str:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
             except psutil.NoSuchProcess:
                 break
-    return "a process that this user may not see"
+    return "a process of another user"
 
 
 def _channels(settings: Settings) -> Iterator[Finding]:
@@ -396,15 +402,15 @@ def _channels(settings: Settings) -> Iterator[Finding]:
         if missing := settings.missing(channel.required):
             remedy = f"set {', '.join(missing)}"
             level: Level = "warning" if channel.notifies_people else "ok"
-            yield Finding("notifications", level, f"{channel.name} is not set up", remedy)
+            yield Finding("notifications", level, f"{channel.name} is not configured", remedy)
         elif conflict := channel.conflict(settings):
             yield Finding("notifications", "failure", conflict.message, conflict.remedy)
         else:
-            yield Finding("notifications", "ok", f"{channel.name} is set up")
+            yield Finding("notifications", "ok", f"{channel.name} is configured")
 
 
 def _proxy(settings: Settings) -> Iterator[Finding]:
-    """Yield a warning where this machine goes through a proxy, and the stack's messages to the internet do not."""
+    """Yield a warning if this machine uses a proxy, but the stack's requests to the internet do not."""
     here = next(
         (name for name in _PROXIES for name in (name, name.upper()) if shell().get(name)), None
     )
@@ -413,8 +419,8 @@ def _proxy(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "proxy",
             "warning",
-            f"{here} is set, and what the stack sends to the internet goes through no proxy",
-            "set STACKCTL_PROXY to one that containers reach, if there is no other way out",
+            f"{here} is set, but the stack's requests to the internet do not use a proxy",
+            "if containers need a proxy, set STACKCTL_PROXY to an address that they can reach",
         )
 
 

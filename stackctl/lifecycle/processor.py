@@ -1,4 +1,4 @@
-"""What this machine's processor can do, as far as the stack's programs need it."""
+"""Whether this machine's CPU supports the instructions that the stack's programs need."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pathlib import Path
 CPUINFO = Path("/proc/cpuinfo")
 
 MONGODB_NEEDS: Mapping[str, str] = {"x86_64": "AVX", "aarch64": "ARMv8.2-A"}
-"""Kernel's name of a processor → what MongoDB needs of it from release 5 on.
+"""Architecture, as the kernel names it → the instructions that MongoDB 5 and newer require.
 
 https://www.mongodb.com/docs/manual/administration/production-notes, "Platform Support".
 """
 OLDER_MONGODB = "mongo:4.4"
-"""The last that does without."""
+"""The last release that does not require them."""
 
-# proc_cpuinfo(5): the instructions that come with these, on the line of flags of each processor.
+# proc_cpuinfo(5): a flag that each CPU with these instructions lists.
 _FLAGS: Mapping[str, str] = {"x86_64": "avx", "aarch64": "atomics"}
 
 
 def machine() -> str:
-    """Return the kernel's name of this machine's processor, such as x86_64."""
+    """Return this machine's architecture as the kernel names it, such as x86_64."""
     return os.uname().machine
 
 
 def runs_mongodb(image: str) -> bool:
-    """Return whether this processor runs MongoDB's own image by this reference; other images are taken to run."""
+    """Return whether this CPU runs this image, if it is MongoDB's official one; other images are assumed to run."""
     found = re.fullmatch(r"(?:.*/)?mongo(?::(\d+)[^@]*)?(?:@.*)?", image)
     flag = _FLAGS.get(machine())
     if found is None or flag is None or (found[1] and int(found[1]) < 5):
@@ -37,7 +37,7 @@ def runs_mongodb(image: str) -> bool:
 
 
 def _flags() -> frozenset[str]:
-    """Return the processor's flags; none where the kernel does not list them."""
+    """Return the CPU's flags; empty if the kernel does not list them."""
     try:
         text = CPUINFO.read_text(encoding="utf-8", errors="replace")
     except OSError:

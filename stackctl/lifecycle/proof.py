@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """What `up` did: the image set in use, the configuration, each service's readiness, what it created."""
+    """The result of an `up`: the image set, the configuration, each service's readiness, and what changed."""
 
     resolved: Resolved
     rendering: Rendering
     services: list[Progress]
     changed: tuple[str, ...]
-    """Services whose container was created, replaced or started."""
+    """Services whose containers were created, replaced or started."""
     left_out: tuple[str, ...]
-    """The services of bot-core that are not monitored while others are."""
+    """The services of an attached bot-core that are not monitored."""
     missing: tuple[Missing, ...]
-    """Services of bot-core that are not where the settings expect them."""
+    """Services of bot-core that were not found where the settings expect them."""
     unseen: Obstacle | None
-    """Why there are no metrics of containers; None where there are."""
+    """Why there are no container metrics; None if there are."""
 
 
 def wait_for_readiness(
@@ -47,7 +47,7 @@ def wait_for_readiness(
     timeout: float,
     observer: Observer,
 ) -> list[Progress]:
-    """Wait for the services of the state that was just recorded, but for those that are somebody else's."""
+    """Wait for the services of the recorded state, except those of an attached bot-core."""
     observer.step("waiting for readiness")
     return asyncio.run(
         wait.wait(
@@ -67,22 +67,23 @@ def set_grafana_password(
     containers: Mapping[str, ContainerState | ListedContainer],
     observer: Observer,
 ) -> None:
-    """Set Grafana's password if it refuses the current one, as it keeps that of its first start.
+    """Reset Grafana's admin password if Grafana rejects the current one: its data keeps the first password.
 
-    Then log in again: the command that sets it can say that it did, and Grafana refuse it all the same.
+    Log in again afterwards, because the reset command can report success although Grafana still rejects the password.
     """
     found = asyncio.run(grafana.login(project))
     if found == "refused":
-        observer.step("setting Grafana's password")
+        observer.step("resetting Grafana's admin password")
         grafana.set_password(engine, containers["grafana"].id)
         found = asyncio.run(grafana.login(project))
     if found == "refused":
         raise StackctlError(
-            "Grafana says that the password of admin was changed, and refuses the new one",
-            remedy="if a user other than Grafana's first one is called admin now, rename them; else wait five minutes, "
-            "as after five wrong passwords Grafana refuses the right one too, and run stackctl up again",
+            "Grafana reset the admin password, but rejects the new one",
+            remedy="if another user is now called admin, rename that user; otherwise wait five minutes, because"
+            " Grafana locks the account after five wrong passwords, and run `stackctl up` again",
         )
     if found == "locked":
         observer.note(
-            "Grafana refuses admin for up to five minutes, after five wrong passwords; the current one is right"
+            "Grafana has locked the admin account for up to five minutes, after five wrong passwords; the current"
+            " password is right"
         )

@@ -1,7 +1,7 @@
-"""What a dry run learns that an `up` finds out on its way: files, configuration hashes, Grafana's answer.
+"""Collects for a dry run what a real `up` learns as it goes: files, configuration hashes, Grafana's password.
 
-The configuration is rendered into a temporary folder that only this user can enter, because the project's own state
-folder must stay as it is, or must not even come into being.
+The configuration is rendered into a temporary folder that only this user can enter, because the dry run must neither
+change nor create the project's state folder.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from stackctl.render.configuration import quoted, render
 from stackctl.render.rendering import Rendering
 
 GrafanaPassword = Literal["keep", "set", "unknown"]
-"""What happens to Grafana's admin password; `unknown` until a stopped Grafana runs and can be asked."""
+"""What happens to Grafana's admin password; `unknown` while Grafana does not answer."""
 
 _RENDERED = ("config", "secrets", "compose.env", "join.yml")
 """What `up` renders in the state folder."""
@@ -38,7 +38,7 @@ _RENDERED = ("config", "secrets", "compose.env", "join.yml")
 
 @dataclass(frozen=True, slots=True)
 class FileChanges:
-    """Files of the state folder that `up` would write or remove, by their path in it."""
+    """Files that `up` would write or remove, by their path in the state folder."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -60,18 +60,18 @@ class Rehearsal:
     dependencies: Mapping[str, frozenset[str]]
     """Compose service → the services that it depends on."""
     images: Mapping[str, str | None]
-    """Compose service → ID of the image that it would run, None if that is not here."""
+    """Compose service → ID of the image that it would run; None if the image does not exist locally."""
     stale_volumes: tuple[str, ...]
-    """Volumes with copies of the configuration that no service would mount any more."""
+    """Configuration volumes that no service would mount any longer."""
     grafana_password: GrafanaPassword
     missing: tuple[Missing, ...]
-    """Services of bot-core that are not where the settings expect them."""
+    """Services of bot-core that were not found where the settings expect them."""
     fingerprint: str
-    """Fingerprint of the password that the demo's MongoDB would get."""
+    """Fingerprint of the password that the demo's MongoDB would use."""
 
 
 def rehearse(project: Project, state: ProjectState, metrics: ContainerMetrics) -> Rehearsal:
-    """Render the configuration of a state aside, and ask what can be asked without changing anything.
+    """Render a state's configuration into a temporary folder, and collect the rest without changing anything.
 
     Raises StackctlError if the configuration cannot be rendered, if Compose cannot read it, or if the engine does not
     answer.
@@ -90,7 +90,7 @@ def rehearse(project: Project, state: ProjectState, metrics: ContainerMetrics) -
         attach.write_join_file(scratch.state, state)
         _name_paths(scratch.state, config=project.state.config, secrets=project.state.secrets)
         files = compare(scratch.state.folder, project.state.folder)
-        # Compose reads the env files among the secrets; the configuration it only mounts, and compares by its path.
+        # Compose reads the env files among the secrets; the configuration it only mounts, so its path is enough.
         _name_paths(scratch.state, config=project.state.config, secrets=scratch.state.secrets)
         engine = scratch.engine(state)
         copies = engine_overrides.write_files(
@@ -120,7 +120,7 @@ def rehearse(project: Project, state: ProjectState, metrics: ContainerMetrics) -
 
 
 def compare(new: Path, old: Path) -> FileChanges:
-    """Return how the rendered files in one folder differ from those in another, which need not exist."""
+    """Return how the rendered files in `new` differ from those in `old`, which need not exist."""
     after, before = _rendered(new), _rendered(old)
     return FileChanges(
         added=tuple(sorted(after.keys() - before.keys())),
@@ -139,11 +139,11 @@ def _rendered(folder: Path) -> dict[str, bytes]:
 
 @contextmanager
 def _scratch_copy(project: Project) -> Iterator[Project]:
-    """Yield the project with a temporary state folder that has its generated secrets, or new ones, and Loki's day."""
+    """Yield the project with a temporary state folder, with its generated secrets and Loki's index date."""
     with tempfile.TemporaryDirectory(prefix="stackctl-plan-") as name:
         folder = Path(name) / project.name
         folder.mkdir()
-        # An error over a damaged file is to name that file, not its copy.
+        # Read the original first, so that an error about a damaged file names it and not its copy.
         project.state.read_json(STORE)
         with suppress(FileNotFoundError):
             shutil.copyfile(project.state.folder / STORE, folder / STORE)
@@ -168,5 +168,5 @@ def _grafana_password(engine: Engine, project: Project) -> GrafanaPassword:
         with suppress(ServiceError):
             return "set" if asyncio.run(grafana.login(project)) == "refused" else "keep"
         return "unknown"
-    # The first start of Grafana takes the password that it is given; its data keeps that.
+    # Grafana's first start sets the current password; later starts keep the one in its data.
     return "unknown" if f"{project.name}_grafana_data" in engine.volumes() else "keep"

@@ -1,7 +1,7 @@
-"""Which program reads which rendered files, how it reloads them, and which version it has loaded.
+"""Which program reads which rendered files, how it reloads them, and which version it loaded.
 
-A file on disk and the version that a program has loaded may differ: a reload may fail, and `render` only writes. So
-the loaded version is recorded, by file.
+A file on disk may differ from the version that a program loaded: a reload may fail, and `render` only writes. So the
+loaded version of each file is recorded.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _WATCHED = tuple(one.watches for one in SERVICES.values() if one.watches)
 
 
 def reloadable(changed: Iterable[str]) -> list[str]:
-    """Return the services that can reload these changed files while they run."""
+    """Return the services that can reload these changed files without a restart."""
     names = list(changed)
     return [service for service in _RELOADS if files_of(service, names)]
 
 
 def unattended(changed: Iterable[str]) -> list[str]:
-    """Return the changed files whose reader notices changes by itself."""
+    """Return the changed files that their program watches and reloads by itself."""
     return [name for name in changed if name.startswith(_WATCHED)]
 
 
@@ -39,9 +39,9 @@ def waiting(changed: Iterable[str]) -> list[str]:
 
 
 def changed(state: StateFolder) -> list[str]:
-    """Return the rendered files, by path below `config/`, that differ from what was loaded last; deleted ones too.
+    """Return the rendered files, by path below `config/`, that differ from the version last loaded, and deleted ones.
 
-    Without a record, after an `up` of an older stackctl, these are all files that can be reloaded.
+    Without a record, as after an `up` of an older stackctl, all files that can be reloaded count as changed.
     """
     present, read = _present(state), state.read_json(_RECORD)
     folders = tuple(_RELOADS.values())
@@ -52,12 +52,12 @@ def changed(state: StateFolder) -> list[str]:
 
 
 def note_started(state: StateFolder) -> None:
-    """Record that every program was started with the files as they are rendered now."""
+    """Record that every program was started with the files as rendered now."""
     state.write_json(_RECORD, _present(state))
 
 
 def note_read(state: StateFolder, files: Iterable[str]) -> None:
-    """Record that these files were loaded as they are now."""
+    """Record that these files were loaded as rendered now."""
     present, read = _present(state), state.read_json(_RECORD)
     for name in files:
         read.pop(name, None)
@@ -67,7 +67,7 @@ def note_read(state: StateFolder, files: Iterable[str]) -> None:
 
 
 def files_of(service: str, names: Iterable[str]) -> list[str]:
-    """Return those of these files that a service loads again when it reloads."""
+    """Return the files among these that a service reads when it reloads."""
     return [
         name
         for name in names
@@ -84,9 +84,9 @@ def _present(state: StateFolder) -> dict[str, str]:
 
 
 async def reload(settings: Settings, services: Sequence[str], done: Callable[[str], None]) -> None:
-    """Have these services reload, and call `done` with each that has loaded its configuration.
+    """Reload these services, and call `done` with each that loaded its configuration.
 
-    All reload before the first that rejects its configuration is raised, as ServiceError.
+    All of them reload before the first rejected configuration is raised, as ServiceError.
     """
 
     async def tell(service: str) -> None:

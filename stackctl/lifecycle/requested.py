@@ -15,8 +15,8 @@ from stackctl.project.project import ProjectState, UpRequest
 def requested_state(settings: Settings, request: UpRequest, previous: ProjectState) -> ProjectState:
     """Return the state that a request asks for: the request first, then the previous request, then the settings.
 
-    The images, their releases and what cAdvisor sees stay those of `previous`. Raises UsageError if the demo is
-    requested beside bot-core, or a file does not exist.
+    Images, releases and container metrics are those of `previous`. Raises UsageError if the demo is requested together
+    with bot-core, or a file does not exist.
     """
     absolute = replace(request, app_files=tuple(path.absolute() for path in request.app_files))
     request = absolute.after(previous.request)
@@ -28,12 +28,12 @@ def requested_state(settings: Settings, request: UpRequest, previous: ProjectSta
     joined = network is not None or bool(files)
     if joined and request.demo:
         raise UsageError(
-            "the demo stands in for bot-core, so it does not go beside it",
-            remedy="leave --demo out",
+            "the demo services replace bot-core and cannot run together with it",
+            remedy="omit --demo",
         )
     for path in files:
         if not path.is_file():
-            raise UsageError(f"{path} does not exist", remedy="give --app-file a Compose file")
+            raise UsageError(f"{path} does not exist", remedy="pass a Compose file to --app-file")
     override = Path(OVERRIDE_FILE)
     return ProjectState(
         request=request,
@@ -46,6 +46,6 @@ def requested_state(settings: Settings, request: UpRequest, previous: ProjectSta
         app_files=tuple(map(str, files)),
         volumes=previous.volumes,
         override=str(override.absolute()) if override.is_file() else None,
-        # Until the merged files have been read.
+        # Updated once the merged files have been read.
         override_services=previous.override_services if override.is_file() else (),
     )

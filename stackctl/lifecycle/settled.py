@@ -1,7 +1,7 @@
-"""Whether everything is as the last successful `up` left it, so that Compose need not be asked.
+"""Detects whether everything is as the last successful `up` left it, so that Compose need not run.
 
-`up` records two digests: of all that decides what it does, and of the containers that it left running. Where both are
-the same again there is nothing to do but to ask every service whether it is ready. Any doubt leads to the long way.
+`up` records two digests: of all its inputs, and of the containers that it left running. If both are unchanged, it only
+has to check that every service is ready. In case of doubt, everything is done again.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from stackctl.util import paths
 
 _RECORD = "settled.json"
 _SOURCES = ("compose", "demo", "images", "infrastructure", "standins")
-"""What the configuration is rendered and the local images are built from."""
+"""The sources of the rendered configuration and of the local images."""
 _OWN_RECORDS = frozenset({_RECORD, "chaos.json", "loaded.json", "lock"})
-"""Files of the state folder that do not decide what runs."""
+"""Files of the state folder that do not affect what runs."""
 _READS_MORE = re.compile(r"\$|\b(?:env_file|extends|include|build|file)\b")
-"""What makes Compose read more than an override itself: the environment, or other files."""
+"""Matches what makes Compose read more than the override file itself: the environment, or other files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an `up` is asked for on its command line."""
+    """The options of an `up` on its command line."""
 
     request: UpRequest
     choice: Choice
@@ -51,7 +51,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What an `up` that found everything unchanged has to say without looking for it again."""
+    """What an `up` that found everything unchanged reports from the record."""
 
     resolved: Resolved
     rendering: Rendering
@@ -60,9 +60,9 @@ class Settled:
 
 
 def recall(project: Project, asked: Asked, engine: Engine) -> Settled | None:
-    """Return what the last successful `up` recorded, if nothing has changed since; None if an `up` has to look.
+    """Return what the last successful `up` recorded if nothing has changed since; None if a full `up` is needed.
 
-    `engine` is that of the recorded state.
+    `engine` is the engine of the recorded state.
     """
     try:
         record = project.state.read_json(_RECORD)
@@ -97,7 +97,7 @@ def recall(project: Project, asked: Asked, engine: Engine) -> Settled | None:
 def record(
     project: Project, asked: Asked, engine: Engine, resolved: Resolved, rendering: Rendering
 ) -> None:
-    """Record what an `up` that has just ended well leaves, unless it cannot be compared with what will be found."""
+    """Record the result of a successful `up`, unless the next one could not compare it."""
     state = project.choices
     containers = _containers(engine) if _comparable(project, state) else None
     if containers is None:
@@ -116,9 +116,9 @@ def record(
 
 
 def _comparable(project: Project, state: ProjectState) -> bool:
-    """Return whether all that decides is known: what bot-core's own files and some overrides refer to is not.
+    """Return whether all inputs are known: what bot-core's own files and some overrides refer to is not.
 
-    Nor is whether what kept cAdvisor from the containers is still in its way.
+    Neither is whether cAdvisor still cannot read the containers.
     """
     if state.joined or state.unseen or config_volumes.kept(project.state):
         return False
@@ -127,7 +127,7 @@ def _comparable(project: Project, state: ProjectState) -> bool:
 
 
 def _repeats(project: Project, state: ProjectState, request: UpRequest) -> bool:
-    """Return whether a request asks for the stack that runs."""
+    """Return whether a request asks for the stack that is running."""
     try:
         wanted = requested_state(project.settings, request, state)
     except UsageError:
@@ -139,7 +139,7 @@ def _repeats(project: Project, state: ProjectState, request: UpRequest) -> bool:
 
 
 def _inputs(project: Project, state: ProjectState, asked: Asked, engine: Engine) -> str:
-    """Digest all that decides what `up` does; keyed, as secrets are among it."""
+    """Digest all inputs of `up`; the digest is keyed, because they include secrets."""
     digest = hmac.new(project.secrets.fingerprint_key, digestmod=hashlib.sha256)
     for part in _parts(project, state, asked, engine):
         content = part if isinstance(part, bytes) else part.encode()
@@ -157,7 +157,7 @@ def _parts(
         secret = value.text is not None and not isinstance(value.text, str)
         text = project.settings.secret(name) if secret else None
         yield f"{name}={text.reveal() if text else value.text}"
-    # Of the sources the engine needs no more than make does: a checkout that is written again is looked at again.
+    # Size and time are enough for the sources, as they are for make: a rewritten file counts as changed.
     package = Path(__file__).resolve().parent.parent
     for folder in (package, *(paths.root() / name for name in _SOURCES)):
         for path, status in _files(folder):
@@ -172,7 +172,7 @@ def _parts(
 
 
 def _containers(engine: Engine) -> list[Inspected] | None:
-    """Return the project's containers; None where the engine does not list them at once, or one needs an `up`."""
+    """Return the project's containers; None if the engine does not list them, or one of them needs an `up`."""
     listing = engine.listing()
     if listing is None:
         return None
@@ -185,7 +185,7 @@ def _containers(engine: Engine) -> list[Inspected] | None:
 def _digest(containers: Iterable[Inspected]) -> str:
     """Digest what an `up` goes by.
 
-    The engine lists an image's ID in the place of its name once that name is another image's.
+    The engine lists an image's ID instead of its name once the name refers to another image.
     """
     described = sorted(
         [

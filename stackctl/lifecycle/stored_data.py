@@ -1,4 +1,4 @@
-"""What an `up` would open the data of earlier releases and other image sets with, and what becomes of that data."""
+"""Which release or image set would open existing data on the next `up`, and whether that data survives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stackctl.services.releases import PLAN, current
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A data volume that another program would open than has written it last."""
+    """A data volume that would be opened by a different release or image set than the one that last wrote it."""
 
     service: str
     volume: str
@@ -26,11 +26,11 @@ class Move:
     after: Writer
     step: Step
     of_demo: bool
-    """Whether nothing but the demo uses it."""
+    """Whether only the demo uses it."""
 
     @property
     def loses(self) -> bool:
-        """Return whether the data cannot be kept."""
+        """Return whether the data would be lost."""
         return self.step in {"back", "across"}
 
 
@@ -41,10 +41,10 @@ def moves(
     before: Mapping[str, Writer],
     after: Mapping[str, str],
 ) -> tuple[Move, ...]:
-    """Return the data volumes of the services that another program would open than before.
+    """Return the services' data volumes that would be opened by a different release or image set than before.
 
-    `volumes` are those that exist, by their names in the engine; `before` says what they were last written by, by
-    their keys; `after` are the images to be started, by service. A volume that nothing is known of is left out.
+    `volumes` are the names of the existing volumes; `before` maps a volume's key to its last writer; `after` maps a
+    service to the image to start. Volumes with an unknown writer are left out.
     """
     found = (
         Move(
@@ -68,11 +68,10 @@ def moves(
 def written_by(
     project: Project, services: Iterable[Service], started: Mapping[str, str]
 ) -> dict[str, Writer]:
-    """Return what each volume of the services was last written by, by its key.
+    """Return the last writer of each of the services' volumes, by the volume's key.
 
-    Where that is not on record, as with the stackctl of before there was one, it is what the last `up` has chosen.
-    `started` are the images of the containers that have been started, by service: an `up` that was killed leaves some
-    that are newer than the record.
+    Without a record, as after an older stackctl, it is the image that the last `up` chose. `started` maps a service to
+    the image of its started container: a killed `up` leaves containers that are newer than the record.
     """
     state = project.choices
     services = list(services)
@@ -97,7 +96,7 @@ def _chosen(
 
 
 def _writers(services: Iterable[Service], images: Mapping[str, str]) -> dict[str, Writer]:
-    """Return what the services' volumes would be written by, by the volume's key; `images` are by service."""
+    """Return the program that would write each of the services' volumes, by the volume's key."""
     return {
         service.data.volume: writers.writer(images[service.name])
         for service in services
@@ -106,23 +105,25 @@ def _writers(services: Iterable[Service], images: Mapping[str, str]) -> dict[str
 
 
 def refuse(found: Sequence[Move], previous: ProjectState, settings: Settings) -> None:
-    """Raise StackctlError where data that is not the demo's could not be read any more, with the ways on."""
+    """Raise StackctlError, with the ways to continue, if data other than the demo's would become unreadable."""
     lost = [one for one in found if one.loses and not one.of_demo]
     if not lost:
         return
     said = "; ".join(
-        f"{one.volume} has the {one.data.content} of {one.before}, which {one.after} cannot open"
+        f"{one.volume} contains the {one.data.content} of {one.before}, which {one.after} cannot open"
         for one in lost
     )
-    ways = "`stackctl backup FILE` saves it, and `stackctl down --volumes` begins without it"
+    ways = (
+        "to start without it, save it with `stackctl backup FILE` and run `stackctl down --volumes`"
+    )
     raise StackctlError(
-        f"the data here would be lost: {said}",
+        f"existing data would be lost: {said}",
         remedy=f"{_way_to_keep(lost, previous, settings)}{ways}",
     )
 
 
 def _way_to_keep(lost: Sequence[Move], previous: ProjectState, settings: Settings) -> str:
-    """Return how the programs that wrote the data go on with it, as the beginning of a remedy; empty if unknown."""
+    """Return the start of a remedy: how to keep using the programs that wrote the data; empty if unknown."""
     own = {
         variable: None
         for one in lost
@@ -137,9 +138,9 @@ def _way_to_keep(lost: Sequence[Move], previous: ProjectState, settings: Setting
         for name, releases in (("plan", PLAN), ("current", current()))
         if previous.images and previous.releases == releases
     ]
-    return f"`stackctl up {' '.join(options)}` goes on with it; " if options else ""
+    return f"to keep it, run `stackctl up {' '.join(options)}`; " if options else ""
 
 
 def record(project: Project, services: Iterable[Service], images: Mapping[str, str]) -> None:
-    """Record what the services' volumes are written by; `images` are those of their containers, by service."""
+    """Record which programs write the services' volumes; `images` maps a service to its container's image."""
     writers.record(project.state, _writers(services, images))

@@ -1,6 +1,6 @@
-"""Bringing the stack up: where nothing has changed by a look, else by a plan that is carried out.
+"""Starts the stack: checks an unchanged one, and plans and carries out everything else.
 
-The plan and its execution are imported where they are needed: an `up` that finds nothing to change needs neither.
+The plan and its execution are imported where they are used, because an `up` that finds nothing to change needs neither.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ def up(
 ) -> Up:
     """Bring the stack up and wait until every service is ready.
 
-    Without `versions` those of the settings count. `timeout` is the deadline for readiness in seconds. Raises
-    StackctlError: with the failures of the preflight checks, if an image cannot be obtained, if Compose fails, or
-    NotReady.
+    `versions` defaults to the setting. `timeout` is the deadline for readiness in seconds. Raises StackctlError if
+    preflight checks fail, an image cannot be obtained or Compose fails, and NotReady if a service is not ready in time.
     """
     with exclusive(project.state, "up") as hold:
         unfinished_restore.refuse(project.state)
@@ -58,7 +57,9 @@ def up(
         earlier = project.choices.releases
         newer = [one for one in plan.current_images if earlier[one] == "plan"]
         if newer:
-            observer.note(f"current release instead of the plan's: {', '.join(sorted(newer))}")
+            observer.note(
+                f"moving from the plan's release to the current one: {', '.join(sorted(newer))}"
+            )
         done = apply(plan, project, timeout=timeout, observer=observer)
         settled.record(project, asked, project.engine(), done.resolved, done.rendering)
         return done
@@ -72,7 +73,7 @@ def dry_run(
     request: UpRequest,
     step: Callable[[str], None],
 ) -> UpPlan:
-    """Return what `up` would do, without changing anything. Raises StackctlError if `up` would refuse to start."""
+    """Return what `up` would do without changing anything. Raises StackctlError if `up` would refuse to start."""
     from stackctl.lifecycle.plan import gather, plan_up
 
     refuse_unwritable(project.state)
@@ -95,7 +96,7 @@ def dry_run(
 def _repeat(
     known: Settled, project: Project, engine: Engine, *, timeout: float, observer: Observer
 ) -> Up:
-    """Prove that an unchanged stack is ready. Raises StackctlError as `up` does."""
+    """Check that an unchanged stack is ready. Raises StackctlError as `up` does."""
     _tell_doubts(project, observer)
     ready = wait_for_readiness(project, engine, known.containers, timeout, observer)
     set_grafana_password(project, engine, known.containers, observer)

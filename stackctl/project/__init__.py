@@ -1,1 +1,1 @@
-"""One project: its state folder, lock, secrets, and the compose overrides for its engine."""
+"""A project: its state folder, lock and secrets, and the compose overrides for its engine."""

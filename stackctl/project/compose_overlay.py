@@ -1,4 +1,4 @@
-"""A Compose file that is merged over ours, and may take settings out of them."""
+"""Writes a Compose file that is merged over the stack's and can remove settings from it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import yaml
 
 
 class _Reset:
-    """A value that Compose takes out of what the file is merged over."""
+    """Marks a value for Compose to remove from the files below."""
 
 
 RESET = _Reset()
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes Compose's own tag too."""
+    """A YAML dumper that knows Compose's tag."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -25,5 +25,5 @@ _Dumper.add_representer(_Reset, lambda dumper, _: dumper.represent_scalar("!rese
 
 
 def text(content: dict[str, Any]) -> str:
-    """Return the file with this content."""
+    """Return the text of a file with this content."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False)

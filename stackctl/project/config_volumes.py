@@ -1,9 +1,9 @@
-"""Configuration and secrets in volumes, where containers cannot have this machine's folders mounted.
+"""Copies configuration and secrets into volumes where containers cannot mount this machine's folders.
 
-That is so with an engine on another machine, and can be asked for (STACKCTL_COPY_FILES). Compose's own `configs` and
-`secrets` with content are of no use for it: they are copied into the container, which Compose refuses for a service
-with a read-only root. So each folder and each service's secrets get a volume, which a generated Compose file puts in
-their place. A volume is compared with what it should hold and only gets what differs.
+This is the case for an engine on another machine, and with STACKCTL_COPY_FILES. Compose's own `configs` and `secrets`
+with content do not work: Compose copies them into the container and refuses to do so for a read-only root file system.
+So each folder and each service's secrets get a volume, and a generated Compose file mounts the volumes instead. Only
+what differs is copied.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ _Tree = dict[str, bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A volume with copies."""
+    """A volume with copies of files."""
 
     volume: str
     """Its name in the compose file."""
     parts: Mapping[str, str]
-    """Path in it → that of a file or a whole folder, below the state folder if it does not begin with a slash."""
+    """Path in the volume → path of a file or folder, relative to the state folder unless it is absolute."""
     image: str
-    """An image of a service that has it mounted; its `rm` takes away what is not there any more."""
+    """The image of a service that mounts it; its `rm` removes stale files."""
 
     @property
     def mode(self) -> int:
-        """The mode of its files: that of the files that are mounted otherwise."""
+        """The mode of its files, which is that of the files they replace."""
         return MOUNTED_FILE if self.volume.startswith(_SECRETS) else _CONFIG_MODE
 
 
 def plan(configuration: Mapping[str, Any], folder: Path) -> tuple[list[Copy], dict[str, Any]]:
-    """Work out the volumes for what the services mount of the state folder, and give each service's mounts of them.
+    """Return the volumes that replace what services mount from the state folder, and each service's mounts of them.
 
-    `configuration` is Compose's own reading of its files. The second is what a Compose file has below `services` to
-    mount the volumes instead. Raises StackctlError for a mount that no volume can stand in for.
+    `configuration` is the configuration that Compose resolved. The mounts are the `services` section of a Compose file.
+    Raises StackctlError for a mount that a volume cannot replace.
     """
     from stackctl.project.compose_overlay import RESET
 
@@ -60,7 +60,7 @@ def plan(configuration: Mapping[str, Any], folder: Path) -> tuple[list[Copy], di
     services: dict[str, Any] = {}
     files = {name: one.get("file") for name, one in configuration.get("secrets", {}).items()}
     for service, body in configuration["services"].items():
-        # One that is built without a name has the one that Compose gives it.
+        # Compose names the images that it builds if the file does not.
         image = body.get("image") or f"{configuration['name']}-{service}"
         mounts = []
         for mount in body.get("volumes") or ():
@@ -69,8 +69,8 @@ def plan(configuration: Mapping[str, Any], folder: Path) -> tuple[list[Copy], di
                 continue
             if source.is_file():
                 raise StackctlError(
-                    f"{service} mounts the file {source}, and only folders can be handed over to this engine",
-                    remedy="mount the folder that it is in",
+                    f"{service} mounts the file {source}, but only folders can be copied to this engine",
+                    remedy="mount the file's folder instead",
                 )
             below = _below(source, folder)
             volume = below.replace("/", "_")
@@ -79,16 +79,16 @@ def plan(configuration: Mapping[str, Any], folder: Path) -> tuple[list[Copy], di
         parts = {}
         secrets = body.get("secrets") or ()
         if not any(files.get(secret["source"]) for secret in secrets):
-            # Compose copies what is not a file into the container itself.
+            # Compose itself copies secrets that are not files into the container.
             secrets = ()
         for secret in secrets:
             target = PurePosixPath(_SECRETS_AT, secret.get("target") or secret["source"])
             file = files.get(secret["source"])
             if file is None or str(target.parent) != _SECRETS_AT:
                 raise StackctlError(
-                    f"the secret {secret['source']} of {service} is no file below {_SECRETS_AT},"
-                    " and only such can be handed over to this engine",
-                    remedy=f"give it a file, and a target below {_SECRETS_AT}",
+                    f"secret {secret['source']} of {service} is not a file with a target in {_SECRETS_AT},"
+                    " and others cannot be copied to this engine",
+                    remedy=f"define it by a file, with a target directly in {_SECRETS_AT}",
                 )
             parts[target.name] = _below(Path(file), folder)
         if parts:
@@ -101,28 +101,28 @@ def plan(configuration: Mapping[str, Any], folder: Path) -> tuple[list[Copy], di
 
 
 def declaration(copies: Iterable[Copy]) -> dict[str, Any]:
-    """Return the `volumes` section of a Compose file for these."""
+    """Return the `volumes` section of a Compose file for these volumes."""
     return {one.volume: {"labels": {COPY_LABEL: "true"}} for one in copies}
 
 
 def keep(state: StateFolder, copies: list[Copy]) -> None:
-    """Remember the volumes, so that a later command can refresh them; none forgets them."""
+    """Record the volumes so that a later command can refresh them; an empty list removes the record."""
     content = {one.volume: {"parts": dict(one.parts), "image": one.image} for one in copies}
     if content or kept(state):
         state.write_json(_PLAN, content)
 
 
 def kept(state: StateFolder) -> list[Copy]:
-    """Return the volumes in which the last `up` passed files."""
+    """Return the volumes into which the last `up` copied files."""
     return [
         Copy(volume, one["parts"], one["image"]) for volume, one in state.read_json(_PLAN).items()
     ]
 
 
 def refresh(engine: Engine, state: StateFolder, copies: list[Copy]) -> list[str]:
-    """Make every volume hold what it should, and give those that had to be changed, by their names in the engine.
+    """Bring every volume up to date, and return the names of those that changed.
 
-    Volumes that are not there are made. Raises EngineError where the engine does not take them.
+    Missing volumes are created. Raises EngineError if the engine fails.
     """
     if not copies:
         return []
@@ -137,7 +137,7 @@ def refresh(engine: Engine, state: StateFolder, copies: list[Copy]) -> list[str]
         named_volumes.open_transfer(engine.project) as volumes,
         volumes.mounted(places, "rw"),
     ):
-        # One at a time: Podman finds a volume only by the path that it is mounted at.
+        # One at a time, because Podman finds a volume only by its mount path.
         for name, one in by_name.items():
             held = _unpacked(volumes.contents(places[name]))
             wanted = _wanted(state.folder, one)
@@ -158,13 +158,13 @@ def refresh(engine: Engine, state: StateFolder, copies: list[Copy]) -> list[str]
 
 
 def remove(engine: Engine, *, but: Iterable[Copy] = ()) -> None:
-    """Remove the project's volumes of copies, other than these."""
+    """Remove the project's configuration volumes except these."""
     used = {f"{engine.project}_{one.volume}" for one in but}
     named_volumes.remove([name for name in engine.copies() if name not in used])
 
 
 def _below(path: Path, folder: Path) -> str:
-    """Return a path relative to the folder, so that `folder / path` works after the folder has moved."""
+    """Return a path relative to the folder, so that `folder / path` still works after the folder moved."""
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 

@@ -1,8 +1,8 @@
-"""Whether cAdvisor can see the containers of an engine, and what it needs for that.
+"""Whether cAdvisor can read an engine's containers, and what it needs to do so.
 
-It reads their figures from the machine's cgroups, and asks the engine for their names. Where the engine stores its
-images with containerd, it asks containerd for the root folder of each too, from release 0.60 on; earlier ones look for
-it in the engine's own store, and find no container.
+cAdvisor reads usage from the machine's cgroups and gets container names from the engine. If the engine stores images
+with containerd, cAdvisor 0.60 and newer also ask containerd for each container's root folder; earlier releases look
+in the engine's own image store and find no containers.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from stackctl.services.catalog import SetName
 from stackctl.services.releases import Release
 
 if TYPE_CHECKING:
-    # It takes a fifth of a second to load, and most commands need no engine.
+    # Importing it takes a fifth of a second, and most commands need no engine.
     from stackctl.docker.engine import EngineInfo
 
 Obstacle = Literal["rootless", "podman", "release", "socket"]
-"""Why cAdvisor sees no containers."""
+"""Why cAdvisor cannot read the containers."""
 
 _USUAL_SOCKETS = (
     "/run/containerd/containerd.sock",
     "/var/run/docker/containerd/containerd.sock",
 )
-"""Of the packages' containerd, and of one that dockerd starts itself."""
+"""The sockets of a packaged containerd, and of one that dockerd starts itself."""
 
 _REASONS: dict[Obstacle, tuple[str, str]] = {
     "rootless": (
         "the engine is rootless, and cAdvisor cannot read its containers",
-        "use an engine that root runs, for example with DOCKER_CONTEXT=default",
+        "use an engine that runs as root, for example with DOCKER_CONTEXT=default",
     ),
     "podman": (
         "cAdvisor does not find Podman's containers through Docker's API",
@@ -53,32 +53,34 @@ _REASONS: dict[Obstacle, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ContainerMetrics:
-    """What cAdvisor is started with: containerd's socket on the engine's machine, where it needs that."""
+    """How cAdvisor reads containers: containerd's socket on the engine's machine if it needs it, or why it cannot."""
 
     socket: str | None = None
     obstacle: Obstacle | None = None
 
 
 def recorded(value: Any) -> Obstacle | None:
-    """Return an obstacle as a file has it; None for anything else."""
+    """Return an obstacle read from a file; None for any other value."""
     return cast("Obstacle", value) if value in get_args(Obstacle) else None
 
 
 def reason(obstacle: Obstacle) -> tuple[str, str]:
-    """Return why cAdvisor sees no containers, and what would help."""
+    """Return why cAdvisor cannot read the containers, and the remedy."""
     return _REASONS[obstacle]
 
 
 def remedy(metrics: ContainerMetrics) -> str:
-    """Return what to do where cAdvisor sees no container, although it was started with these."""
+    """Return what to do if cAdvisor, started like this, has no metrics of containers."""
     if metrics.obstacle is not None:
         return reason(metrics.obstacle)[1]
     if metrics.socket is not None:
         return (
-            f"set STACKCTL_CONTAINERD_SOCKET if {metrics.socket} is not the socket of the engine's containerd, and"
-            " CADVISOR_IMAGE, if it is set, to release 0.60 or newer; then run `stackctl up`"
+            f"if {metrics.socket} is not the socket of the engine's containerd, set STACKCTL_CONTAINERD_SOCKET; if"
+            " CADVISOR_IMAGE is set, change it to release 0.60 or newer; then run `stackctl up`"
         )
-    return "`stackctl logs cadvisor` says why it could not reach Docker through docker-socket-proxy"
+    return (
+        "`stackctl logs cadvisor` shows why it could not reach Docker through docker-socket-proxy"
+    )
 
 
 def decide(
@@ -89,14 +91,14 @@ def decide(
     release: Release,
     images: SetName | None,
 ) -> ContainerMetrics:
-    """Decide from what the engine says of itself, the release of cAdvisor, and the image set.
+    """Decide from the engine's properties, cAdvisor's release and the image set.
 
-    Where the engine is on this machine, containerd's socket has to be there.
-    The local set's stand-in asks the engine for everything, and needs neither socket nor cgroups.
+    If the engine is on this machine, containerd's socket must exist. The stand-in in the local set gets everything from
+    the engine and needs neither the socket nor cgroups.
     """
     own = settings["CADVISOR_IMAGE"] is not None
     if images == "local" and not own:
-        # Without cgroups the engine has no figures either.
+        # Without cgroups, the engine has no usage data either.
         return ContainerMetrics(obstacle=None if info.limits_cpu else "rootless")
     if info.podman:
         return ContainerMetrics(obstacle="podman")
@@ -113,7 +115,7 @@ def decide(
 
 
 def is_local(endpoint: Endpoint, info: EngineInfo, system: str) -> bool:
-    """Return whether the engine's paths are this machine's. `system` is this machine's, as `sys.platform` has it."""
+    """Return whether the engine's paths exist on this machine, whose `sys.platform` is `system`."""
     return not endpoint.remote and system == "linux" and not info.is_docker_desktop
 
 
@@ -121,7 +123,7 @@ def _socket(info: EngineInfo, settings: Settings) -> str:
     given = settings["STACKCTL_CONTAINERD_SOCKET"] or info.containerd_socket
     if given:
         return given
-    # Engines before 27 do not say where it is.
+    # Engines before 27 do not report it.
     return next((one for one in _USUAL_SOCKETS if _exists(Path(one))), _USUAL_SOCKETS[0])
 
 
@@ -129,7 +131,7 @@ def _exists(path: Path) -> bool:
     try:
         return stat.S_ISSOCK(path.stat().st_mode)
     except PermissionError:
-        # Its folder may be closed to this user; the engine's user can enter it.
+        # This user may not be allowed to enter the folder, but the engine's user is.
         return True
     except OSError:
         return False

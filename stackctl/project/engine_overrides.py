@@ -1,8 +1,8 @@
-"""What the compose files need to be told of the engine that they are for: where it is, what it is, what it cannot do.
+"""Adapts the compose files to the engine: its socket and paths, and features that it lacks.
 
-Two files of the state folder say it: a .env with paths of the engine's machine, and, where that is not enough, a
-Compose file that is merged over all others. The usual engine, of this machine and run by root, needs no second one.
-What cAdvisor needs where it is not the usual is in compose files of their own.
+It writes two files in the state folder: a .env with paths on the engine's machine and, if that is not enough, a
+Compose file that is merged over all others. A local engine that runs as root does not need the second. Unusual
+requirements of cAdvisor are in separate compose files.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _SOCKET = "/var/run/docker.sock"
 
 
 def copies_files(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> bool:
-    """Return whether configuration and secrets are passed in volumes.
+    """Return whether configuration and secrets are copied into volumes.
 
-    With SELinux too, where containers may read the engine's volumes: Compose has no label for the file of a secret, and
-    a user's folder keeps its own.
+    They are with SELinux too, which lets containers read the engine's volumes: Compose cannot label a secret's file,
+    and the user's folder keeps its own label.
     """
     return endpoint.remote or info.selinux or settings.enabled("STACKCTL_COPY_FILES")
 
 
 def replaces_settings(endpoint: Endpoint, info: EngineInfo, settings: Settings) -> bool:
-    """Return whether settings have to be removed from the compose files, for which Compose must support `!reset`."""
+    """Return whether settings must be removed from the compose files, which requires `!reset` from Compose."""
     return (
         copies_files(endpoint, info, settings)
         or not info.limits_cpu
@@ -49,14 +49,14 @@ def replaces_settings(endpoint: Endpoint, info: EngineInfo, settings: Settings) 
 
 
 def takes_start_interval(info: EngineInfo) -> bool:
-    """Return whether Compose lets health checks have a `start_interval` with this engine."""
+    """Return whether health checks can have a `start_interval` with this engine."""
     return release(info.api) >= START_INTERVAL_API
 
 
 def socket(endpoint: Endpoint, info: EngineInfo, settings: Settings, system: str) -> str | None:
     """Return the engine's socket on the engine's own machine; None if it is unknown.
 
-    `system` is this machine's, as `sys.platform` has it.
+    `system` is this machine's `sys.platform`.
     """
     if given := settings["STACKCTL_DOCKER_SOCKET"]:
         return given
@@ -76,9 +76,9 @@ def adapt(
     state: StateFolder,
     metrics: ContainerMetrics,
 ) -> list[Copy]:
-    """Write both files for this engine, have Compose take them, fill the volumes of copies, and return those.
+    """Write both files for this engine, add them to Compose, fill the configuration volumes, and return these.
 
-    Raises StackctlError where the engine does not answer, or something cannot be handed over to it.
+    Raises StackctlError if the engine does not answer, or a file cannot be copied to it.
     """
     made = write_files(engine, info, settings, state, metrics, into=state.folder)
     config_volumes.keep(state, made)
@@ -95,10 +95,10 @@ def write_files(
     *,
     into: Path,
 ) -> list[Copy]:
-    """Write both files into a folder, have Compose take them, and return the volumes of copies that are needed.
+    """Write both files into a folder, add them to Compose, and return the configuration volumes that are needed.
 
-    What the services mount of the state folder decides on the volumes. Raises StackctlError where the engine does not
-    answer, or something cannot be handed over to it.
+    There is a volume for whatever services mount from the state folder. Raises StackctlError if the engine does not
+    answer, or a file cannot be copied to it.
     """
     endpoint = engine.endpoint
     env, merged = into / _ENV_FILE, into / _COMPOSE_FILE
@@ -143,10 +143,10 @@ def _env(
 
 
 def unlabelled(configuration: Mapping[str, Any], folder: Path) -> list[str]:
-    """Return our services that mount files of the host, which SELinux denies to containers with its labels.
+    """Return the stack's services that mount host files, which SELinux denies to labelled containers.
 
-    Labelling those, the root folder and the engine's socket, would change the host. What is below `folder` is copied,
-    and a privileged container has no label. Services of the user's own files are the user's business.
+    Labelling these files, such as the root folder and the engine's socket, would change the host. Files below `folder`
+    are copied, and privileged containers have no label. Services of the user's own files are left as they are.
     """
     return [
         name
@@ -158,9 +158,10 @@ def unlabelled(configuration: Mapping[str, Any], folder: Path) -> list[str]:
 
 
 def _refused(configuration: dict[str, Any], info: EngineInfo) -> dict[str, Any]:
-    """Take out what the engine refuses: a start_interval, limits.
+    """Return overrides that remove what the engine rejects: `start_interval` and limits.
 
-    Without a start_interval a health check runs after half a minute, or never: no service waits for another's.
+    Without a `start_interval`, a health check first runs after half a minute, or never, so no service waits for
+    another.
     """
     services: dict[str, Any] = {}
     for name, body in configuration["services"].items():
@@ -177,6 +178,6 @@ def _refused(configuration: dict[str, Any], info: EngineInfo) -> dict[str, Any]:
 
 
 def _health_waits(body: dict[str, Any]) -> list[str]:
-    """Return the services for whose health a service waits."""
+    """Return the services that a service waits for to become healthy."""
     waits = body.get("depends_on") or {}
     return [name for name, one in waits.items() if one["condition"] == "service_healthy"]

@@ -1,4 +1,4 @@
-"""Which services of bot-core a stack monitors: the demo's, or those that the settings name."""
+"""Which services of bot-core a stack monitors: the demo's, or those named in the settings."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def monitored_services(
 ) -> MonitoredServices:
     """Return the services of bot-core that a stack monitors.
 
-    With the demo all of them, where the compose file has them. Without it those that the settings name, if the stack
-    is `joined` to where they run; else none. MongoDB is there where its exporter is told how to log in.
-    `container_metrics` says whether cAdvisor can see the engine's containers.
+    With the demo these are all of them, at their addresses in the compose file. Without it they are those named in the
+    settings if the stack is `joined` to bot-core, else none. MongoDB is included if its exporter has credentials.
+    `container_metrics` is whether cAdvisor can read the engine's containers.
     """
     if demo:
         return MonitoredServices(

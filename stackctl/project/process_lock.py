@@ -1,4 +1,4 @@
-"""One command at a time changes a project. The lock is the kernel's, so it ends with the process that holds it."""
+"""The lock that lets one command at a time change a project. The kernel releases it when its process ends."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _ORPHAN_SECONDS = 120.0
 
 @dataclass
 class Hold:
-    """The lock as a command has it. `down_cut_off` tells of a `down` that nothing has finished since."""
+    """A held lock. `down_cut_off` is whether a `down` was interrupted and not finished since."""
 
     down_cut_off: bool
     _keep: Callable[[Hold], None]
 
     def settle(self) -> None:
-        """Put on record that the `down` that was cut off has been finished."""
+        """Record that the interrupted `down` has been finished."""
         self.down_cut_off = False
         self._keep(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the lock's record says to a command that does not take the lock."""
+    """What the lock's record shows to a command that does not take the lock."""
 
     holder: str | None = None
-    """The command that is at work on the project, with its process."""
+    """The command that is changing the project, with its process; None if there is none."""
     down_cut_off: bool = False
 
 
 def standing(state: StateFolder) -> Standing:
-    """Return who holds the project's lock, and whether a `down` was cut off. Neither takes nor creates the lock."""
+    """Return who holds the project's lock and whether a `down` was interrupted, without taking or creating the lock."""
     try:
         with (state.folder / "lock").open("rb", buffering=0) as stream:
             record = _read(stream)
@@ -52,10 +52,10 @@ def standing(state: StateFolder) -> Standing:
 
 
 def busy(holder: str) -> StackctlError:
-    """Return the error for a project that another command is at work on."""
+    """Return the error for a project that another command is changing."""
     return StackctlError(
-        f"{holder} is at work on this project",
-        remedy="wait for it to end, or use another project with -p",
+        f"{holder} is changing this project",
+        remedy="wait for it to finish, or choose another project with -p",
     )
 
 
@@ -64,7 +64,7 @@ def _cut_off(record: Mapping[str, Any]) -> bool:
 
 
 def _is_at_work(record: Mapping[str, Any]) -> bool:
-    """Return whether the process of a record still runs: its number may have gone to a younger process since."""
+    """Return whether a record's process is still running; its ID may have been reused by a later process."""
     if not record:
         return False
     import psutil
@@ -80,11 +80,10 @@ def _is_at_work(record: Mapping[str, Any]) -> bool:
 def exclusive(state: StateFolder, command: str) -> Iterator[Hold]:
     """Hold the project's lock while the body runs.
 
-    Raises StackctlError that names the holder, its process and since when, if another process has it. After a
-    holder that was killed this removes what it was writing, and waits for the `docker compose` that it may have left
-    behind, which is not in the lock.
+    Raises StackctlError, which names the holder and its process, if another process holds it. After a killed holder it
+    removes half-written files, and waits for a `docker compose` that is still running, as the lock does not cover it.
     """
-    # Not "a+", with which every write is at the end.
+    # Not "a+", which would append every write.
     descriptor = os.open(state.folder / "lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     with os.fdopen(descriptor, "r+b", buffering=0) as stream:
         try:
@@ -99,7 +98,7 @@ def exclusive(state: StateFolder, command: str) -> Iterator[Hold]:
             _cut_off(before),
             lambda hold: _write(stream, record, hold),
         )
-        # Others are told of this holder while it waits, too.
+        # Written before the wait, so that other commands can name this holder during it.
         _write(stream, record, hold)
         if killed is not None:
             try:
@@ -114,14 +113,14 @@ def exclusive(state: StateFolder, command: str) -> Iterator[Hold]:
             _write(stream, {}, hold)
             raise
         except BaseException:
-            # What Ctrl-C or SIGTERM cut off stays on record, as what was killed does: the engine may still be at it.
+            # An interrupted command stays on record, as a killed one does: the engine may still be working on it.
             _write(stream, record, hold)
             raise
         _write(stream, {}, hold)
 
 
 def _read(stream: IO[bytes]) -> dict[str, Any]:
-    """Return the record of a holder that has not ended, or of a `down` that was cut off; empty where neither is."""
+    """Return the record of a holder that has not finished, or of an interrupted `down`; empty if there is neither."""
     stream.seek(0)
     text = stream.read()
     if not text:
@@ -130,14 +129,14 @@ def _read(stream: IO[bytes]) -> dict[str, Any]:
         record = json.loads(text)
     except ValueError:
         record = None
-    # One that was killed while it wrote leaves half of it.
+    # A holder that was killed while writing leaves half a record.
     return record if isinstance(record, dict) else {"command": "unknown"}
 
 
 def _write(stream: IO[bytes], record: Mapping[str, Any], hold: Hold) -> None:
     whole = {**record, "down_cut_off": True} if hold.down_cut_off else record
     data = json.dumps(whole).encode() if whole else b""
-    # Never empty in between, as one that was killed then would leave no record.
+    # Overwritten in place: if the file were emptied first, a holder killed at that moment would leave no record.
     os.pwrite(stream.fileno(), data, 0)
     stream.truncate(len(data))
 
@@ -160,6 +159,6 @@ def _await_orphans(project: str) -> None:
     _, alive = psutil.wait_procs(orphans, timeout=_ORPHAN_SECONDS)
     if alive:
         raise StackctlError(
-            f"a docker compose of a stackctl that was killed (pid {alive[0].pid}) is still at work on this project",
-            remedy="wait for it, or end it",
+            f"a docker compose (pid {alive[0].pid}) left behind by a killed stackctl is still changing this project",
+            remedy="wait for it to finish, or kill it",
         )

@@ -1,4 +1,4 @@
-"""One project: its settings, state folder, secrets and engine, and the state that later commands act on."""
+"""A project: its settings, state folder, secrets and engine, and the recorded state that later commands act on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _RECORD = "project.json"
 
 @dataclass(frozen=True, slots=True)
 class UpRequest:
-    """The options of `up` that select the stack: None if not given, so that something else decides."""
+    """The options of `up` that select the stack; an option that was not given is None or empty."""
 
     demo: bool | None = None
     network: str | None = None
@@ -53,7 +53,7 @@ class UpRequest:
 
 @dataclass(frozen=True)
 class ProjectState:
-    """The stack as the last `up` was asked for and found it: later commands act on the same stack."""
+    """The stack that the last `up` requested and started; later commands act on the same stack."""
 
     request: UpRequest = field(default_factory=UpRequest)
     """The options given on the command line; `down` forgets them."""
@@ -61,39 +61,39 @@ class ProjectState:
     images: SetName | None = None
     releases: Releases = PLAN
     unseen: Obstacle | None = None
-    """Why cAdvisor sees no containers of the engine; None where it does."""
+    """Why cAdvisor cannot read the engine's containers; None if it can."""
     pins: Mapping[str, str] = field(default_factory=dict)
-    """Reference → the digest that stackctl.lock had for it, or the local image that runs in its place."""
+    """Image reference → its digest in stackctl.lock, or the local image that is used instead."""
     network: str | None = None
     """The network of a running bot-core that the stack has joined."""
     projects: tuple[str, ...] = ()
-    """The Compose projects of the containers there."""
+    """The Compose projects of the containers on that network."""
     app_files: tuple[str, ...] = ()
-    """bot-core's own Compose files, merged over ours."""
+    """bot-core's own Compose files, merged over the stack's."""
     app_services: tuple[str, ...] = ()
     """The services of those files."""
     app_networks: tuple[str, ...] = ()
     """The networks of those services, by their keys in the files."""
     volumes: tuple[str, ...] = ()
-    """The volumes that were made for bot-core's files or the override, by their names in the engine."""
+    """Names of the volumes that were created for bot-core's files or the override."""
     override: str | None = None
-    """A Compose file merged over all others."""
+    """The override: a Compose file merged over all others."""
     override_services: tuple[str, ...] = ()
-    """The services that it adds."""
+    """The services that the override adds."""
     version: str | None = None
-    """The stackctl whose `up` it was; None for one that did not record it."""
+    """The version of stackctl that ran `up`; None if it did not record one."""
     addresses: Mapping[str, str] = field(default_factory=dict)
-    """The settings that made up its addresses; `down` forgets them."""
+    """The settings that its addresses were derived from; `down` forgets them."""
 
     @property
     def joined(self) -> bool:
-        """Return whether bot-core itself is monitored instead of the demo."""
+        """Whether an attached bot-core is monitored instead of the demo."""
         return self.network is not None or bool(self.app_files)
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project by its settings and its state folder."""
+    """A project: its settings and its state folder."""
 
     settings: Settings
     state: StateFolder
@@ -105,7 +105,7 @@ class Project:
 
     @cached_property
     def secrets(self) -> Secrets:
-        """The project's secrets, generated where they are not there yet."""
+        """The project's secrets; those that are missing are generated."""
         return Secrets(self.settings, self.state)
 
     @cached_property
@@ -114,26 +114,27 @@ class Project:
         return []
 
     def redacted(self, text: str) -> str:
-        """Return a text, such as a program's output, without this project's secrets."""
-        # Reading the generated ones makes them known.
+        """Return a text, such as a program's output, with this project's secrets removed."""
+        # Reading the generated secrets registers them for redaction.
         _ = self.secrets
         return redacted(text)
 
     def as_running(self) -> tuple[Project, str | None]:
-        """Return this project at the addresses of its running stack, and a sentence where the settings differ."""
+        """Return this project with the addresses of its running stack, and a note if the settings differ."""
         settings, difference = with_addresses(self.settings, self.choices.addresses)
         return replace(self, settings=settings), difference
 
     def engine(self, state: ProjectState | None = None) -> Engine:
-        """Return the engine for this project as it was last started, or as it would be in another state."""
-        # It takes a fifth of a second to load, and many a command needs none.
+        """Return the engine for this project in its recorded state, or in another state."""
+        # Importing it takes a fifth of a second, and many commands do not need it.
         from stackctl.docker.engine import Engine
 
         state = state or self.choices
         app_files = list(map(Path, state.app_files))
         join = [self.state.join_file]
         if not all(path.is_file() for path in app_files):
-            # The containers can be found and removed without them; what refers to their networks cannot be read.
+            # Containers can be found and removed without these files, but references to their networks cannot be
+            # resolved.
             app_files, join = [], []
         override = [Path(state.override)] if state.override else []
         files = [*app_files, *join, *override]
@@ -151,11 +152,11 @@ class Project:
         )
 
     def whole_engine(self) -> Engine:
-        """Return the engine for everything the project may have started: with the demo, unless joined to bot-core."""
+        """Return an engine for everything the project may have started: with the demo, unless bot-core is attached."""
         return self.engine(None if self.choices.joined else ProjectState())
 
     def present(self, state: ProjectState | None = None) -> MonitoredServices:
-        """Return the services of bot-core that this stack monitors, and their addresses."""
+        """Return which services of bot-core this stack monitors, and where."""
         state = state or self.choices
         return monitored_services(
             self.settings,
@@ -167,7 +168,7 @@ class Project:
         )
 
     def container_metrics(self, engine: Engine, state: ProjectState) -> ContainerMetrics:
-        """Return what cAdvisor can see of the containers. Raises EngineError if the engine does not answer."""
+        """Return whether and how cAdvisor can read the containers. Raises EngineError if the engine does not answer."""
         return container_metrics.decide(
             engine.endpoint,
             engine.info(),
@@ -178,11 +179,11 @@ class Project:
 
     @property
     def choices(self) -> ProjectState:
-        """The state as the last `up` left it."""
+        """The state that the last `up` recorded."""
         record = self.state.read_json(_RECORD)
         images = record.get("images")
         return ProjectState(
-            # An earlier stackctl called it "wish".
+            # Earlier versions of stackctl stored it as "wish".
             request=_request(record.get("request") or record.get("wish")),
             demo=record.get("demo") is not False,
             images=images if images in get_args(SetName) else None,
@@ -210,7 +211,7 @@ class Project:
 
     @property
     def services(self) -> list[Service]:
-        """The services that `up` started last, and those of bot-core that it watches."""
+        """The services that the last `up` started, and those of bot-core that it monitors."""
         return self.services_of(self.choices)
 
     def services_of(self, state: ProjectState) -> list[Service]:
@@ -234,7 +235,7 @@ class Project:
         ]
 
     def select(self, names: tuple[str, ...]) -> list[Service]:
-        """Return services of this stack by name, or of the whole table if it does not run.
+        """Return services by name: of this stack, or of the catalog if it is not running.
 
         Raises UsageError for an unknown name, with the nearest known one.
         """
@@ -242,9 +243,9 @@ class Project:
 
 
 def _variables_in(files: Iterable[Path]) -> set[str]:
-    """Return the names in Compose files of the user's own that may be variables, without those that are stackctl's.
+    """Return the words in the user's Compose files that may be names of variables, except stackctl's own.
 
-    Every word counts: a variable may be in `${NAME}`, and by its name alone below `environment`.
+    Every word counts, because a variable may appear as `${NAME}` or as a bare name below `environment`.
     """
     named = {word for path in files for word in _words(path)}
     ours = {word for path in paths.compose().glob("*.yml") for word in _words(path)}
@@ -259,7 +260,7 @@ def _words(path: Path) -> set[str]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        # Compose says what is wrong with it.
+        # Compose reports what is wrong with the file.
         return set()
     return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", text))
 
@@ -288,9 +289,9 @@ def _request(value: Any) -> UpRequest:
 
 
 def open_project(*, name: str | None, env_file: Path | None, create: bool = True) -> Project:
-    """Read the settings and open the state folder, which is created if it does not exist unless `create` is false.
+    """Read the settings and open the state folder; create it if it does not exist, unless `create` is false.
 
-    Raises StackctlError where either cannot be read.
+    Raises StackctlError if either cannot be read.
     """
     settings = load(project=name, env_file=env_file)
     settings = replace(settings, engine_host=_engine_host())

@@ -1,4 +1,4 @@
-"""The addresses of a stack that runs: those that its `up` published it at, whatever the settings say by now."""
+"""The addresses of a running stack: those that its `up` published, even if the settings have changed since."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from stackctl.services.catalog import PUBLISHED_PORTS
 _HOST = "STACKCTL_HOST"
 _ADDRESSES = (*(port.setting for port in PUBLISHED_PORTS.values()), "STACKCTL_BIND_ADDRESS", _HOST)
 _NAMED = 3
-"""How many settings a sentence names."""
+"""How many settings the note lists."""
 
 
 def addresses(settings: Settings) -> dict[str, str]:
-    """Return the settings that make up the services' addresses, to be recorded when the stack is started."""
+    """Return the settings that the services' addresses are derived from, to record when the stack starts."""
     return {name: text for name in _ADDRESSES if (text := settings[name]) is not None}
 
 
 def with_addresses(settings: Settings, recorded: Mapping[str, str]) -> tuple[Settings, str | None]:
-    """Return settings with the recorded addresses in their place, and a sentence that names those that differ.
+    """Return the settings with the recorded addresses, and a note that lists those that differ; None if none do.
 
-    How this machine reaches the engine, STACKCTL_HOST, is decided here: the recorded one counts only where none is set.
+    STACKCTL_HOST, which is how this machine reaches the engine, takes its recorded value only if it is not set.
     """
     known = {name: recorded[name] for name in _ADDRESSES if name in recorded}
     if settings[_HOST] is not None:
@@ -45,6 +45,6 @@ def with_addresses(settings: Settings, recorded: Mapping[str, str]) -> tuple[Set
     more = len(named) - _NAMED
     listed = "; ".join(named[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
     return running, (
-        f"project {settings.project} runs with other addresses than the settings here, and they are used: {listed}."
-        " `stackctl up` moves it to those of the settings"
+        f"using the addresses of the running project {settings.project}, which differ from the settings: {listed}."
+        " To apply the settings, run `stackctl up`"
     )

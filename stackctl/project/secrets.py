@@ -1,4 +1,4 @@
-"""Passwords and keys: generated where the user gave none, and laid out as the files that the containers mount."""
+"""Passwords and keys: generated unless the user set them, and written to the files that containers mount."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from stackctl.values.parsers import names_one_mongodb
 from stackctl.values.secret import Secret
 
 USER = "stackctl"
-"""The user that the demo's RabbitMQ and MongoDB are set up with."""
+"""The user name in the demo's RabbitMQ and MongoDB."""
 
 COMMA = r"\,"
-"""A comma in MongoDB's address, as the exporter takes it."""
+"""A comma in MongoDB's address, escaped for the exporter."""
 
 STORE = "secrets.json"
-"""Where generated secrets are kept, in the state folder."""
+"""The file of generated secrets in the state folder."""
 _FINGERPRINT_KEY = "fingerprint_key"
 
 
 class Secrets:
-    """The secrets of one project. They are given wrapped, and `repr` shows none."""
+    """The secrets of one project. They are returned as SecretStr, and `repr` shows none of them."""
 
     def __init__(self, settings: Settings, state: StateFolder) -> None:
-        """Take what the settings give and what an earlier run generated, and make up and keep the rest."""
+        """Load the secrets from the settings and from earlier runs, and generate and store the missing ones."""
         self._settings = settings
         self._generated = _kept(state)
         for text in self._generated.values():
@@ -50,17 +50,17 @@ class Secrets:
         return None if generated is None else Secret(generated)
 
     def is_generated(self, name: str) -> bool:
-        """Return whether stackctl made this one up."""
+        """Return whether stackctl generated this secret."""
         return self._settings.secret(name) is None and name in self._generated
 
     @property
     def names_one_mongodb(self) -> bool:
-        """Whether the address of MongoDB names one server, and not a cluster."""
+        """Whether MongoDB's address names a single server, not a cluster."""
         return names_one_mongodb(self._mongodb_uri())
 
     @property
     def fingerprint_key(self) -> bytes:
-        """A key of this project's own, so that a fingerprint of a secret tells nothing about the secret."""
+        """A key of this project, so that a secret's fingerprint reveals nothing about the secret."""
         return base64.b64encode(self._generated[_FINGERPRINT_KEY].encode())
 
     def write_files(
@@ -68,11 +68,11 @@ class Secrets:
     ) -> None:
         """Write the secret files that the compose files mount.
 
-        `defaults` are the contents, by file, of what is not set; anything else that is not set is an empty file. A
-        Redis that is not the demo's is asked without a password unless the user gave one.
+        `defaults` maps a file to its content if the secret is not set; other secrets that are not set get an empty
+        file. A Redis other than the demo's is scraped without a password unless the user set one.
         """
         state.secrets.mkdir(exist_ok=True)
-        # The files in it can be read by everybody who can enter it.
+        # Its files are readable by everyone who can enter it.
         state.secrets.chmod(0o700)
         for name, content in self._mounted_files(present).items():
             write_atomic(state.secrets / name, content or defaults.get(name, ""), MOUNTED_FILE)
@@ -103,17 +103,16 @@ class Secrets:
         }
 
     def fingerprint(self, name: str) -> str:
-        """Return what tells a secret from another of the same name, and nothing else of it."""
+        """Return a fingerprint that shows whether a secret has changed, and nothing else about it."""
         return hmac.digest(
             self.fingerprint_key, f"{name}\0{self._text(name)}".encode(), "sha256"
         ).hex()[:16]
 
     def _rabbitmq_definitions(self, password: str) -> Mapping[str, Any]:
-        """Return the user and what it may do, which the broker takes over at every start, whatever its data has.
+        """Return the user and its permissions, which the broker applies at every start, whatever its data contains.
 
-        The hash is what RabbitMQ keeps itself: SHA-256 after a salt of four bytes
-        (rabbitmq.com/docs/passwords, "Computing Password Hash"). The salt is the same as long as the password is,
-        so that the container is not made anew at every `up`.
+        The hash is the one that RabbitMQ stores: SHA-256 with a salt of four bytes (rabbitmq.com/docs/passwords,
+        "Computing Password Hash"). The salt changes only with the password, so `up` does not recreate the container.
         """
         salt = bytes.fromhex(self.fingerprint("RABBITMQ_PASSWORD"))[:4]
         digest = hashlib.sha256(salt + password.encode()).digest()
@@ -143,7 +142,7 @@ class Secrets:
 
 
 def _kept(state: StateFolder) -> dict[str, str]:
-    """Return what was generated, and make up and keep what is missing: of two processes at once both have the same."""
+    """Return the generated secrets, after generating the missing ones; concurrent processes get the same secrets."""
     with state.alone():
         kept = state.read_json(STORE)
         generated = {
@@ -156,10 +155,10 @@ def _kept(state: StateFolder) -> dict[str, str]:
 
 
 def _env_quoted(text: str) -> str:
-    """Quote text for a .env file of Compose, which replaces variables and escapes in double quotes.
+    """Quote text for a .env file of Compose, which expands variables and escapes in double quotes.
 
-    `$$` is a dollar sign (docs.docker.com/reference/compose-file/interpolation). Text in single quotes is taken as it
-    is, but for the quote, which cannot be in it after a backslash.
+    `$$` is a dollar sign (docs.docker.com/reference/compose-file/interpolation). Single quotes would keep the text as
+    it is, but cannot contain a quote that follows a backslash.
     """
     escaped = _escaped(text).replace("$", "$$")
     return f'"{escaped}"'

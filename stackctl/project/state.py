@@ -1,12 +1,12 @@
-"""The state folder of a project: only its user can enter it, and every file in it is written whole or not at all.
+"""The state folder of a project: only its user can enter it, and every file is written atomically.
 
 Layout: `config/` (rendered configuration), `secrets/` (files that containers mount), `secrets.json` (what was
-generated), `compose.env`, `join.yml` (bot-core's networks), `engine.env` and `engine.yml` (what the compose files are
-told of the engine), `copies.json` (volumes of copies), `project.json` (choices that later commands need),
-`volumes.json` (what each volume was last written by), `mongodb.json` (what tells the password that MongoDB's data was
-made with), `loki.json` (the day on which Loki 3's index begins), `chaos.json` (open faults), `loaded.json` (what the
-programs have read of `config/`), `settled.json` (what the last `up` that ended well left), `lock`, `format` (the
-number of this layout).
+generated), `compose.env`, `join.yml` (bot-core's networks), `engine.env` and `engine.yml` (adapt the compose files to
+the engine), `copies.json` (configuration volumes), `project.json` (the state that later commands act on),
+`volumes.json` (the program that last wrote each volume), `mongodb.json` (fingerprint of the password of MongoDB's
+data), `loki.json` (the day on which Loki 3's index begins), `chaos.json` (open faults), `loaded.json` (the version of
+`config/` that the programs loaded), `settled.json` (the result of the last successful `up`), `lock`, `format` (the
+version of this layout).
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from stackctl.errors import StackctlError, UsageError
 from stackctl.util.environment import shell
 
 FORMAT = 1
-"""The layout of a project's folder. A change that an older stackctl could not read needs the next number."""
+"""The version of the layout. Increment it for a change that an older stackctl could not read."""
 
 PRIVATE_FILE = 0o600
 MOUNTED_FILE = 0o444
-"""Containers read mounted files as users of their own: the folder around, mode 0700, is what keeps others out."""
+"""Containers read mounted files under their own users; the folder's mode 0700 keeps other users of the machine out."""
 
 _TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.[a-z0-9_]{8}")
-"""The names of temporary files; the end is mkstemp's."""
+"""The names of temporary files; mkstemp adds the suffix."""
 
 
 def write_atomic(path: Path, content: bytes | str, mode: int = PRIVATE_FILE) -> bool:
-    """Write a file by way of a temporary one and a rename, and tell whether it changed anything.
+    """Write a file atomically, by renaming a temporary one, and return whether anything changed.
 
-    The content is on disk before the rename, so that a crash leaves the old file or the new one. Raises OSError with
-    the path that was to be written, whichever file could not be.
+    The content is on disk before the rename, so a crash leaves the old or the new file. The OSError of a failure always
+    names `path`, not the temporary file.
     """
     data = content.encode() if isinstance(content, str) else content
     with contextlib.suppress(FileNotFoundError):
@@ -70,9 +70,9 @@ def write_atomic(path: Path, content: bytes | str, mode: int = PRIVATE_FILE) -> 
 
 
 def temporary_beside(path: Path) -> tuple[int, Path]:
-    """Open a new file in a path's folder, mode 0600, to be renamed to it; its name tells whose it is.
+    """Open a temporary file in a path's folder, mode 0600, to be renamed to it; its name contains our process ID.
 
-    Those that a process which was killed has left there for the same path are removed.
+    Temporary files that killed processes left for the same path are removed.
     """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         _remove_if_abandoned(left)
@@ -82,7 +82,7 @@ def temporary_beside(path: Path) -> tuple[int, Path]:
 
 
 def _remove_if_abandoned(path: Path) -> None:
-    """Remove a temporary file whose process has gone."""
+    """Remove a temporary file whose process no longer exists."""
     if found := _TEMPORARY.fullmatch(path.name):
         import psutil
 
@@ -92,7 +92,7 @@ def _remove_if_abandoned(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """The state folder of one project. Raises StackctlError where it cannot be made or read."""
+    """The state folder of one project. Raises StackctlError if it cannot be created or read."""
 
     folder: Path
 
@@ -103,7 +103,7 @@ class StateFolder:
 
     @property
     def dashboards(self) -> Path:
-        """Grafana's dashboards as they were rendered."""
+        """Grafana's rendered dashboards."""
         return self.config / "grafana" / "dashboards"
 
     @property
@@ -113,23 +113,23 @@ class StateFolder:
 
     @property
     def compose_env(self) -> Path:
-        """The .env that the compose files read. It has no secret in it."""
+        """The .env that the compose files read. It contains no secrets."""
         return self.folder / COMPOSE_ENV
 
     @property
     def join_file(self) -> Path:
-        """The Compose file that puts ours on bot-core's networks, where it is watched."""
+        """The Compose file that connects the stack to the networks of an attached bot-core."""
         return self.folder / "join.yml"
 
     def sweep(self) -> None:
-        """Remove the temporary files of processes that were killed; there may be secrets in them."""
+        """Remove the temporary files of killed processes, which may contain secrets."""
         for path in self.folder.rglob(".*"):
             _remove_if_abandoned(path)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Run the body while no other process is in one, for the moment that it takes to read, change and write."""
-        # A folder can be locked as a file can: https://man7.org/linux/man-pages/man2/flock.2.html
+        """Run the body while no other process runs one, to read, change and write a file."""
+        # flock(2) works on folders too: https://man7.org/linux/man-pages/man2/flock.2.html
         descriptor = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -147,9 +147,9 @@ class StateFolder:
 
 
 def root() -> Path:
-    """Return the folder of all projects' state folders: STACKCTL_STATE_DIR, else the platform's location.
+    """Return the parent of all projects' state folders: STACKCTL_STATE_DIR, else the platform's location.
 
-    Raises UsageError where the user has no home folder, as in a container under a number that no user has.
+    Raises UsageError if the user has no home folder, as in a container that runs under an unknown user ID.
     """
     if override := shell().get("STACKCTL_STATE_DIR"):
         return Path(override).absolute()
@@ -157,17 +157,17 @@ def root() -> Path:
         folder = user_state_path("stackctl")
     except (RuntimeError, KeyError):
         folder = Path()
-    # An older platformdirs gives what it could not expand: ~/.local/state.
+    # Older versions of platformdirs return ~/.local/state unexpanded.
     if not folder.is_absolute():
         raise UsageError(
-            f"this user (uid {os.getuid()}) has no home folder for the state of the stack",
-            remedy="set HOME, or STACKCTL_STATE_DIR to a folder that you can write",
+            f"this user (uid {os.getuid()}) has no home folder for the stack's state",
+            remedy="set HOME, or set STACKCTL_STATE_DIR to a writable folder",
         )
     return folder
 
 
 def open_state(project: str, *, create: bool = True) -> StateFolder:
-    """Return the state folder of a project, created if it does not exist yet unless `create` is false."""
+    """Return the state folder of a project; create it if it does not exist, unless `create` is false."""
     folder = root() / project
     if not create:
         _check_format(folder / "format")
@@ -183,11 +183,11 @@ def open_state(project: str, *, create: bool = True) -> StateFolder:
 
 
 def refuse_unwritable(state: StateFolder) -> None:
-    """Raise the StackctlError of `open_state` where the folder cannot be made, without making it."""
+    """Raise the StackctlError of `open_state` if the folder cannot be created, without creating it."""
     there = next(one for one in (state.folder, *state.folder.parents) if one.exists())
     if not there.is_dir():
         raise _unusable(state.folder, errno.ENOTDIR)
-    # The mode of a folder of one's own is corrected.
+    # `open_state` corrects the mode of a folder that this user owns.
     own = there == state.folder and there.stat().st_uid == os.geteuid()
     if not own and not os.access(there, os.W_OK | os.X_OK):
         raise _unusable(state.folder, errno.EACCES)
@@ -195,13 +195,13 @@ def refuse_unwritable(state: StateFolder) -> None:
 
 def _unusable(folder: Path, number: int | None) -> StackctlError:
     return StackctlError(
-        f"the state folder {folder} cannot be made: {os.strerror(number or 0)}",
-        remedy="set STACKCTL_STATE_DIR to a folder that you can write",
+        f"cannot create the state folder {folder}: {os.strerror(number or 0)}",
+        remedy="set STACKCTL_STATE_DIR to a writable folder",
     )
 
 
 def _check_format(path: Path) -> bool:
-    """Refuse a folder that a newer stackctl wrote, and return whether there is a format: an older one has none."""
+    """Refuse a folder that a newer stackctl wrote; return whether it has a format (older versions wrote none)."""
     try:
         text = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -210,19 +210,19 @@ def _check_format(path: Path) -> bool:
         raise _unusable(path.parent, error.errno) from None
     if not text.isdecimal() or int(text) > FORMAT:
         raise StackctlError(
-            f"{path.parent} was written by a newer stackctl (format {text[:20]}, this one knows {FORMAT})",
-            remedy="update stackctl, or use another project with -p",
+            f"{path.parent} was written by a newer stackctl (format {text[:20]}; this version reads {FORMAT})",
+            remedy="update stackctl, or choose another project with -p",
         )
     return True
 
 
 def read_shared_json(name: str) -> dict[str, Any]:
-    """Return the object in a JSON file that all projects share; empty if the file does not exist."""
+    """Return the object in a JSON file shared by all projects; empty if the file does not exist."""
     return _read_json(root() / name)
 
 
 def write_shared_json(name: str, content: dict[str, Any]) -> None:
-    """Write an object to a JSON file that all projects share."""
+    """Write an object to a JSON file shared by all projects."""
     write_atomic(root() / name, json.dumps(content, indent=2) + "\n")
 
 
@@ -233,7 +233,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise StackctlError(
-            f"{path} cannot be read: {error}", remedy=f"remove {path} and try again"
+            f"cannot read {path}: {error}", remedy=f"remove {path} and try again"
         ) from None
     if not isinstance(content, dict):
         raise StackctlError(f"{path} is not a JSON object", remedy=f"remove {path} and try again")

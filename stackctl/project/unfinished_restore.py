@@ -1,4 +1,4 @@
-"""The record of a restore that is under way, so that what a killed one leaves is not taken for whole."""
+"""The record of a running restore, so that the remains of a killed one are not mistaken for complete data."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def pending(state: StateFolder) -> list[str]:
 
 
 def refuse(state: StateFolder) -> None:
-    """Raise StackctlError where a restore was cut off and some of its volumes are still there."""
+    """Raise StackctlError if a restore was interrupted and some of its volumes still exist."""
     volumes = pending(state)
     left = named_volumes.present(volumes) if volumes else set()
     if left:
         raise StackctlError(
-            f"a restore was cut off: {', '.join(sorted(left))} may hold a part of the data only",
-            remedy="run `stackctl restore` again, or begin empty with `stackctl down --volumes`",
+            f"a restore was interrupted: {', '.join(sorted(left))} may be incomplete",
+            remedy="run `stackctl restore` again, or start empty after `stackctl down --volumes`",
         )

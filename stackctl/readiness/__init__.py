@@ -1,1 +1,1 @@
-"""Waiting until every service is ready, and reporting the progress of the wait."""
+"""Waits until every service is ready, and reports progress."""

@@ -1,4 +1,4 @@
-"""Where code that does not print reports its progress."""
+"""The observer to which code that does not print reports its progress."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # It brings the HTTP client with it, which not every command that shows progress has a use for.
+    # It imports the HTTP client, which not every command that shows progress needs.
     from stackctl.readiness.wait import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Callbacks for progress: a step that begins, a note to keep, a service's readiness."""
+    """Callbacks for progress: a step that begins, a note that stays on the screen, a service's readiness."""
 
     step: Callable[[str], None]
     note: Callable[[str], None]

@@ -1,4 +1,4 @@
-"""Probes: whether a service is ready now and, if it is not, whether waiting can help."""
+"""Probes: whether a service is ready and, if not, whether waiting can help."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from stackctl.services.catalog import (
 TIMEOUT = 3.0
 """Seconds that each step of a request may take."""
 _LISTING_SECONDS = 1.0
-"""How long a listing of the containers is used."""
+"""How long a listing of the containers is reused."""
 _METRICS = "/metrics"
 _LOOP_RESTARTS = 3
 _ALIVE_SECONDS = 3.0
 """How long a container without a health check has to run before it counts as ready."""
 _STEADY_SECONDS = 10.0
-"""The same for one that has been restarted: a container that Docker counts as started anew has run for so long."""
+"""The same for a restarted container: after this time Docker resets its restart delay."""
 _MAX_BODY = 8 * 1024 * 1024
 
 
@@ -60,12 +60,12 @@ class Prober:
         self._expires = 0.0
         self._states: dict[str, ContainerState] = {}
         self._begun: dict[str, tuple[dt.datetime | None, float]] = {}
-        """A container's last start by the engine's clock, and when it was first seen, by this machine's."""
+        """A container's last start by the engine's clock, and when this was first seen, by this machine's."""
 
     async def probe(self, service: Service, container: str) -> None:
-        """Return if a service, whose container has this ID, is ready.
+        """Return if a service, whose container has this ID, is ready; raise otherwise.
 
-        Raises NotYet or Hopeless if it is not, StackctlError where the engine does not answer.
+        Raises NotYet or Hopeless if it is not ready, StackctlError if the engine does not answer.
         """
         try:
             async with asyncio.timeout(2 * TIMEOUT):
@@ -83,9 +83,9 @@ class Prober:
                     case Alive():
                         await self._alive(container)
         except (NotYet, TimeoutError) as reason:
-            # The probe says that it is not ready; the container says whether waiting can help.
+            # The probe shows that it is not ready; the container's state shows whether waiting can help.
             await self._raise_if_hopeless(container)
-            raise NotYet(str(reason) or "it does not answer in time") from None
+            raise NotYet(str(reason) or "timed out") from None
 
     async def _http(self, service: Service, probe: HttpProbe) -> None:
         async with self._answer(probe.via or service.name, probe.path) as answer:
@@ -94,20 +94,20 @@ class Prober:
 
     async def _container_series(self, service: Service, probe: ContainerSeries) -> None:
         async with self._answer(service.name, probe.path) as answer:
-            # cAdvisor gives the machine as a whole an empty name.
+            # The series of the whole machine have an empty name.
             of_container = re.compile(
                 rf'^{re.escape(probe.metric)}\{{(?:.*,)?name="[^"]', re.MULTILINE
             )
             if not of_container.search(await _text(answer)):
-                raise NotYet("it sees no containers")
+                raise NotYet("no metrics of containers yet")
 
     @contextlib.asynccontextmanager
     async def _answer(self, service: str, path: str) -> AsyncIterator[httpx.Response]:
-        """Open a service's answer. Raises NotYet if there is none with status 200."""
+        """Open a service's response. Raises NotYet if its status is not 200 or there is none."""
         try:
             async with self._client.stream("GET", self._settings.url(service) + path) as answer:
                 if answer.status_code != httpx.codes.OK:
-                    raise NotYet(f"{path} answers {answer.status_code}")
+                    raise NotYet(f"{path} returned HTTP {answer.status_code}")
                 yield answer
         except httpx.HTTPError as error:
             raise NotYet(_reason(error)) from None
@@ -126,10 +126,10 @@ class Prober:
             text = await _text(answer)
         if not _total(text, probe.read):
             raise NotYet(
-                "it has not read a line of any container: docker-socket-proxy may refuse it"
+                "it has read no container's log yet: docker-socket-proxy may reject its requests"
             )
         if not _total(text, probe.sent):
-            raise NotYet("Loki has not taken a line of it")
+            raise NotYet("Loki has not accepted a line from it yet")
 
     async def _health(self, container: str) -> None:
         state = await asyncio.to_thread(self._engine.container, container)
@@ -144,13 +144,13 @@ class Prober:
             return
         if not state.running or state.health not in {"none", "healthy"}:
             raise NotYet(f"container {state.status}, health check: {state.health}")
-        # Between two deaths of a loop it runs as well; of one with a health check that tells.
+        # In a crash loop it also runs for moments; a health check would show that.
         least = _STEADY_SECONDS if state.restarts else _ALIVE_SECONDS
         if state.health == "none" and self._running_for(state) < least:
-            raise NotYet("it has just started, and has no health check")
+            raise NotYet("it has just started and has no health check")
 
     def _running_for(self, state: ContainerState) -> float:
-        """Return for how long a container has been running without a restart, in seconds."""
+        """Return how long a container has been running since its last start, in seconds."""
         now = time.monotonic()
         begun, seen = self._begun.get(state.id, (None, now))
         if begun != state.started:
@@ -164,7 +164,7 @@ class Prober:
     async def _state(self, container: str) -> ContainerState | None:
         """Return a container's state, at most a second old.
 
-        Inspecting each container by itself would take processor time from the services that are starting.
+        Inspecting each container separately would take CPU time from the services that are starting.
         """
         async with self._listing:
             if time.monotonic() >= self._expires:
@@ -178,11 +178,11 @@ class Prober:
         if state is None:
             raise Hopeless("its container is gone")
         if state.status in {"exited", "dead"}:
-            raise Hopeless(f"its container has {state.status} with code {state.exit_code}")
+            raise Hopeless(f"container {state.status} with code {state.exit_code}")
         if state.restarts >= _LOOP_RESTARTS:
-            # Between two deaths it runs and has no exit code.
+            # Between two crashes it is running and has no exit code.
             code = "" if state.running else f", exit code {state.exit_code}"
-            raise Hopeless(f"it dies in a loop: {state.restarts} restarts{code}")
+            raise Hopeless(f"it is in a crash loop: {state.restarts} restarts{code}")
         if not state.running:
             raise NotYet(f"container {state.status}")
 
@@ -193,7 +193,7 @@ async def probe_once(
     settings: Settings,
     containers: Mapping[str, ContainerState],
 ) -> dict[str, str]:
-    """Probe every service once, all at the same time, and return "ready" or the reason by service."""
+    """Probe every service once, concurrently, and return "ready" or the reason it is not, by service."""
     async with local_http_client(TIMEOUT) as client:
         prober = Prober(engine, settings, client)
 
@@ -215,12 +215,12 @@ async def _text(answer: httpx.Response) -> str:
     async for chunk in answer.aiter_bytes():
         body += chunk
         if len(body) > _MAX_BODY:
-            raise NotYet("its answer does not end")
+            raise NotYet("its response is too large")
     return body.decode(errors="replace")
 
 
 def _raise_unless_equal(text: str, path: str, metric: str, value: float) -> None:
-    """Raise NotYet unless the page has the metric and each of its series, whatever its labels, has the value."""
+    """Raise NotYet unless the page has the metric and each of its series has the value."""
     try:
         found = values(text, metric)
     except ValueError as error:
@@ -233,7 +233,7 @@ def _raise_unless_equal(text: str, path: str, metric: str, value: float) -> None
 
 
 def _total(text: str, metric: str) -> float:
-    """Return the sum of a page's series of a metric, 0 without any. Raises NotYet for a page that is none."""
+    """Return the sum of a metric's series, 0 without any. Raises NotYet if the page is not a metrics page."""
     try:
         return sum(values(text, metric))
     except ValueError as error:
@@ -243,8 +243,8 @@ def _total(text: str, metric: str) -> float:
 def _reason(error: httpx.HTTPError) -> str:
     match error:
         case httpx.TimeoutException():
-            return "it does not answer in time"
+            return "timed out"
         case httpx.ConnectError():
-            return "it does not listen yet"
+            return "cannot connect"
         case _:
             return f"connection closed before a response ({type(error).__name__})"

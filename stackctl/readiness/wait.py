@@ -1,4 +1,4 @@
-"""Waiting: every service is probed until it is ready or hopeless, or the deadline has passed."""
+"""Probes every service until it is ready, cannot become ready, or the deadline has passed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PAUSE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a service is: its state, the seconds since the wait began, and the last reason for waiting."""
+    """A service's progress: its state, the seconds since the wait began, and the last reason for waiting."""
 
     service: str
     state: Literal["waiting", "ready", "failed"]
@@ -33,7 +33,7 @@ class Progress:
 
 
 class NotReady(StackctlError):
-    """Some services did not become ready. `progress` has each of them with its last reason."""
+    """Some services did not become ready. `progress` lists them with their last reasons."""
 
     def __init__(self, progress: list[Progress], waited: float) -> None:
         names = ", ".join(one.service for one in progress)
@@ -55,9 +55,9 @@ async def wait(
 ) -> list[Progress]:
     """Wait until every service is ready, and return how long each took.
 
-    `timeout` is in seconds, one deadline for all. `changed` is called whenever a service's progress changes.
-    `containers` are those of the engine, where the caller has just listed them. Raises NotReady if not all are ready
-    once every service is ready, hopeless or out of time.
+    `timeout` is the deadline for all of them, in seconds. `changed` is called whenever a service's progress changes.
+    `containers` are the engine's, if the caller has just listed them. Raises NotReady, once every service is ready,
+    hopeless or out of time, if any of them is not ready.
     """
     began = time.monotonic()
     if containers is None:
@@ -101,7 +101,7 @@ async def _wait_one(
         return new
 
     if container is None:
-        return report("failed", "it has no container")
+        return report("failed", "no container")
     while True:
         try:
             await prober.probe(service, container.id)

@@ -1,1 +1,1 @@
-"""Views for people and programs: of a verification's result, and of a wait while it lasts."""
+"""Reports of a verification: for the terminal, as JSON, JUnit XML and HTML."""

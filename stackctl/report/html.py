@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: checklist, evidence, and the drills' course."""
+"""A report as one self-contained HTML page: checklist, evidence, and the drills' timelines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stackctl.verify.model import Report
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A way between two stages of a drill as a bar: start, width, and the configured most are percent of the whole."""
+    """The bar of a span between two stages of a drill: start, width and configured maximum in percent of the whole."""
 
     name: str
     start: float
@@ -37,7 +37,7 @@ class Drill:
 
 
 def dumps(report: Report) -> str:
-    """Return the report as an HTML document. Everything that a service said is escaped."""
+    """Return the report as an HTML document. All text from services is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stackctl.report", "."),
         autoescape=True,
@@ -58,23 +58,23 @@ def dumps(report: Report) -> str:
 
 
 def require_writable(path: Path) -> None:
-    """Raise UsageError where a file cannot be put there: better now than after a drill of minutes."""
+    """Raise UsageError if a file cannot be created there: better now than after a drill of minutes."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written: {error.strerror}", remedy="give another --report"
+            f"cannot write {path}: {error.strerror}", remedy="choose another path for --report"
         ) from None
 
 
 def write(path: Path, report: Report) -> None:
-    """Write the document; its evidence has log lines, so only the user can read it. Raises StackctlError."""
+    """Write the document, readable by the user only, because it contains log lines. Raises StackctlError."""
     try:
         write_atomic(path, dumps(report))
     except OSError as error:
-        raise StackctlError(f"{path} cannot be written: {error.strerror}") from None
+        raise StackctlError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _drill(timeline: Timeline) -> Drill:

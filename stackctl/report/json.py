@@ -1,4 +1,4 @@
-"""A report as JSON, in the shape of `schema.json` beside this file."""
+"""A report as JSON, described by `schema.json` in this folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEMA_VERSION = 3
 
 
 def dumps(report: Report) -> str:
-    """Return the report as a JSON document. Times are RFC 3339 in UTC, durations seconds."""
+    """Return the report as a JSON document. Times are in RFC 3339 and UTC, durations in seconds."""
     return json.dumps(
         {
             "schema": SCHEMA_VERSION,

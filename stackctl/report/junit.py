@@ -1,4 +1,4 @@
-"""A report as JUnit XML, the form that CI systems read: a suite a section, a case a check."""
+"""A report as JUnit XML for CI systems: a suite per section, a case per check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from stackctl.verify.model import Report, Result
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot carry (its production 2, Char); an answer of a service may have it."""
+"""Characters that XML 1.0 cannot represent (production 2, Char); a service's response may contain them."""
 
 
 def dumps(report: Report) -> str:
@@ -48,19 +48,19 @@ def dumps(report: Report) -> str:
             if finding.skipped:
                 ET.SubElement(case, "skipped", message=_clean(finding.observed))
             if finding.warning:
-                # JUnit has no warning: a case's output is what CI systems show beside a test that passed.
+                # JUnit has no warnings; CI systems show a case's output next to a test that passed.
                 output = ET.SubElement(case, "system-out")
                 output.text = _clean(f"warning: {finding.observed}\nnext: {finding.next_step}")
             if not finding.ok:
                 message = _clean(f"expected {finding.expected}; seen {finding.observed}")
-                # JUnit's error is a case that could not be judged.
+                # In JUnit, an error is a case that could not be judged.
                 kind = "error" if finding.obstacle else "failure"
                 failure = ET.SubElement(case, kind, message=message, type=finding.state)
                 failure.text = _clean(
                     f"{result.check.id}\nwaited: {result.seconds:.1f} s\nnext: {finding.next_step}"
                 )
     ET.indent(root)
-    # As "unicode" it would declare whatever encoding the locale has.
+    # With "unicode" it would declare the locale's encoding.
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return document.decode()
 

@@ -1,4 +1,4 @@
-"""A report for a terminal: readable at 80 columns, and without colour."""
+"""A report for the terminal, readable at 80 columns and without colour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stackctl.verify.model import Report, Result
 
 
 def print_report(console: Console, report: Report) -> None:
-    """Print the checklist by section, with what was expected, seen and is to be done where a check failed or warns."""
+    """Print the checklist by section, with details and the next step for checks that failed or warn."""
     signs = marks(console.encoding)
     section = ""
     for result in report.results:
@@ -24,7 +24,7 @@ def print_report(console: Console, report: Report) -> None:
 
 
 def overview(console: Console, report: Report) -> RenderableType:
-    """Return a view that fits on a screen: a line for each section, and all details of what failed or warns."""
+    """Return a view that fits on a screen: a line per section, and details of the checks that failed or warn."""
     signs = marks(console.encoding)
     sections: dict[str, list[Result]] = {}
     for result in report.results:
@@ -80,7 +80,7 @@ def _result(result: Result, signs: Marks) -> RenderableType:
 
 
 def _rows(rows: list[tuple[Text, Text]], *, indent: int) -> Padding:
-    """Set label and text side by side; a text of several lines stays beside its label."""
+    """Lay out labels and texts side by side; a text of several lines stays in its column."""
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

@@ -92,6 +92,8 @@ class Channel:
     destination: str
     """Where its messages go, for people: a template over the settings, `{targets}` being what it delivers to."""
     globals: tuple[GlobalKey, ...] = ()
+    recipient: str | None = None
+    """Key of its configurations that names who or what receives its messages, such as `to`."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Key of each of its configurations → template over the settings, for its value."""
     marks: Mapping[str, str] = field(default_factory=dict)
@@ -197,6 +199,7 @@ CHANNELS: tuple[Channel, ...] = (
         required=("ALERTMANAGER_SLACK_WEBHOOK_URL",),
         secrets={"slack_webhook_url": "ALERTMANAGER_SLACK_WEBHOOK_URL"},
         globals=(GlobalKey("slack_api_url_file"),),
+        recipient="channel",
         stand_in=StandIn(secrets={"slack_webhook_url": f"{_SINK}/slack"}),
         delivers={
             "default": "#bot-core-alerts",
@@ -266,6 +269,7 @@ CHANNELS: tuple[Channel, ...] = (
             GlobalKey("smtp_auth_password_file", needs="ALERTMANAGER_SMTP_USERNAME"),
             GlobalKey("smtp_require_tls", _requires_starttls),
         ),
+        recipient="to",
         fields={"to": "{ALERTMANAGER_EMAIL_TO}"},
         stand_in=StandIn(
             globals={

@@ -1,4 +1,4 @@
-"""What `stackctl help TOPIC` explains: a Markdown file a topic, beside this module."""
+"""The texts of `stackctl help TOPIC`: one Markdown file per topic in this folder."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def names() -> list[str]:
 
 
 def title(name: str) -> str:
-    """Return a topic's subject in a line: its heading after the colon."""
+    """Return a topic's title: its heading after the colon."""
     return text(name).partition("\n")[0].partition(": ")[2]
 
 
 def text(name: str) -> str:
-    """Return a topic in Markdown; the settings topic ends with the table of all settings.
+    """Return a topic as Markdown; the topic settings ends with a table of all settings.
 
-    Raises UsageError, with the nearest, for an unknown topic.
+    Raises UsageError, with the closest known name, if the topic is unknown.
     """
     if name not in names():
         from stackctl.util.suggest import nearest
 
-        raise UsageError(f"there is no topic {name!r}", remedy=nearest(name, names()))
+        raise UsageError(f"unknown topic {name!r}", remedy=nearest(name, names()))
     found = (_FOLDER / f"{name}.md").read_text(encoding="utf-8")
     return found + _settings() if name == "settings" else found
 
@@ -37,6 +37,6 @@ def _settings() -> str:
 
     parts = []
     for heading, rows in GROUPS.items():
-        parts.append(f"\n## {heading}\n\n| setting | default | for |\n|---|---|---|\n")
+        parts.append(f"\n## {heading}\n\n| setting | default | description |\n|---|---|---|\n")
         parts += [f"| `{row.name}` | {row.default or ''} | {row.help} |\n" for row in rows]
     return "".join(parts)

@@ -1,6 +1,6 @@
-"""The consoles that commands print on, and how JSON and Markdown are printed there.
+"""The consoles that commands print to, and how JSON and Markdown are printed.
 
-rich is imported where it is used: `stackctl --help` and Tab completion work without it.
+rich is imported where it is used, because `--help` and completion do not need it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _ENDLESS = 10_000
-"""More columns than any line has."""
+"""More columns than any line needs."""
 
 _PADDING = re.compile(r" +((?:\x1b\[[\d;]*m)*)$", re.MULTILINE)
-"""Spaces at the end of a line, the ends of colours after them aside."""
+"""Spaces at the end of a line, before any colour codes."""
 
 
 def stdout() -> Console:
@@ -32,26 +32,26 @@ def stderr() -> Console:
 
 
 def on_screen(console: Console) -> bool:
-    """Return whether a console is a terminal whose cursor can be moved, on which a display can change in place.
+    """Return whether a console is a terminal with a movable cursor, on which a display can change in place.
 
-    Not what rich calls a terminal: FORCE_COLOR makes one of a pipe, and TERM=dumb is one without a cursor.
+    rich's own test is different: with FORCE_COLOR a pipe is a terminal, and so is TERM=dumb, which has no cursor.
     """
     return console.file.isatty() and not console.is_dumb_terminal
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on stdout, the same bytes whatever the terminal, the locale and the environment are."""
+    """Print a value as JSON to stdout, independent of the terminal, the locale and the environment."""
     print_document(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_document(text: str) -> None:
-    """Print a document for programs on stdout, in UTF-8: never coloured, wrapped or converted."""
-    # A lone surrogate can come from a file name; it has no place in UTF-8.
+    """Print a document for programs to stdout in UTF-8, without colours, wrapping or conversion."""
+    # A lone surrogate, which UTF-8 cannot represent, can come from a file name.
     click.echo(text.encode(errors="replace"))
 
 
 def print_markdown(out: Console, text: str) -> None:
-    """Render Markdown on a terminal, and print its source anywhere else."""
+    """Render Markdown on a terminal; print its source otherwise."""
     from rich.markdown import Markdown
 
     if on_screen(out):
@@ -61,25 +61,25 @@ def print_markdown(out: Console, text: str) -> None:
 
 
 def _console(*, stderr: bool) -> Console:
-    """Return a console; a pipe has no width at which a line would have to be wrapped or shortened."""
+    """Return a console; on a pipe its width is unlimited, so that lines are neither wrapped nor shortened."""
     from rich.console import Console
 
     console = Console(stderr=stderr, highlight=False)
     if not console.file.isatty():
         console.file = cast("IO[str]", _Unpadded(console.file))
-        # Both: rich has a size of its own for a dumb terminal unless it is given a whole one.
+        # Set width and height: otherwise rich assumes its default size for a dumb terminal.
         console.size = (_ENDLESS, _ENDLESS)
     return console
 
 
 class _Unpadded:
-    """A stream on which no line ends in spaces: tables fill their cells with them, up to the longest of a column."""
+    """A stream that strips trailing spaces, with which tables pad their cells."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write text of whole lines, as consoles do."""
+        """Write text that consists of complete lines, as consoles do."""
         return self._stream.write(_PADDING.sub(r"\1", text))
 
     def __getattr__(self, name: str) -> Any:

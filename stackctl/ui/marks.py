@@ -1,4 +1,4 @@
-"""The signs of reports and tables, in letters where the stream cannot carry them."""
+"""The symbols in reports and tables, and letters for streams that cannot represent them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What stands for passed, failed, not asked, a warning, not judged yet, and before a remedy."""
+    """The marks for passed, failed, skipped, warning and not judged yet, and the one before a remedy."""
 
     good: str
     bad: str

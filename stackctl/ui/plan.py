@@ -1,4 +1,4 @@
-"""The plan of an `up`: as text for people, and as JSON for programs."""
+"""Formats the plan of an `up` as text and as JSON."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from stackctl.lifecycle.rehearsal import Rehearsal
 from stackctl.services.releases import Release, table
 
 _PASSWORD = {
-    "keep": "admin password stays as it is",
-    "set": "admin password is set to the current one",
-    "unknown": "admin password is checked once Grafana runs",
+    "keep": "admin password unchanged",
+    "set": "admin password is reset to the current one",
+    "unknown": "admin password is checked once Grafana is running",
 }
 
 
 def as_json(plan: UpPlan, rehearsal: Rehearsal) -> dict[str, Any]:
-    """Return a rehearsed plan as an object of JSON. Its keys are documented in the help of `up`."""
+    """Return a rehearsed plan as a JSON object, whose keys the help of `up` documents."""
     containers = plan.containers
     assert containers is not None  # noqa: S101 - it was rehearsed
     state, images, rendering = plan.state, plan.facts.images, rehearsal.rendering
@@ -74,7 +74,7 @@ def as_json(plan: UpPlan, rehearsal: Rehearsal) -> dict[str, Any]:
 
 
 def as_text(plan: UpPlan, rehearsal: Rehearsal) -> Table:
-    """Return a rehearsed plan as a table: a subject, and what happens to it."""
+    """Return a rehearsed plan as a table of subjects and what happens to them."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()
@@ -101,7 +101,7 @@ def _sections(plan: UpPlan, rehearsal: Rehearsal) -> Iterator[tuple[str, list[Te
         [
             Text(f"{one.message}; {one.remedy}", style="yellow")
             for one in plan.warnings
-            # They have a line of their own.
+            # These have their own section.
             if one.subject != "notifications"
         ],
     )
@@ -109,8 +109,10 @@ def _sections(plan: UpPlan, rehearsal: Rehearsal) -> Iterator[tuple[str, list[Te
 
 def _cleanup(plan: UpPlan) -> Iterator[Text]:
     if plan.facts.down_cut_off:
-        yield Text("finish the `down` that was interrupted", style="yellow")
-    yield from _named("remove", [*plan.leftovers, *plan.abandoned], "left by a killed command")
+        yield Text("finish the interrupted `down`", style="yellow")
+    yield from _named(
+        "remove", [*plan.leftovers, *plan.abandoned], "left over from a killed command"
+    )
 
 
 def _images(plan: UpPlan) -> Iterator[Text]:
@@ -120,11 +122,11 @@ def _images(plan: UpPlan) -> Iterator[Text]:
     yield from _named("pull", images.pull)
     yield from _named("build", images.build)
     if images.falls_back and (images.pull or images.build):
-        yield Text("if that fails: the local set instead", style="dim")
+        yield Text("fall back to the local set if that fails", style="dim")
 
 
 def _releases(plan: UpPlan) -> dict[str, Release]:
-    """Return the release of each image of ours that would run."""
+    """Return the release of each of the stack's own images that would run."""
     ours = (one.image_name for one in plan.facts.services if one.image_name in table())
     return plan.state.releases.record(ours)
 
@@ -132,10 +134,10 @@ def _releases(plan: UpPlan) -> dict[str, Release]:
 def _files(rehearsal: Rehearsal) -> Iterator[Text]:
     files = rehearsal.files
     if not files:
-        yield Text("no change")
+        yield Text("no changes")
     if files.added:
-        # On the first `up` these are all.
-        yield Text(f"write {len(files.added)} new: {_brief(files.added)}", style="green")
+        # On the first `up` this is every file.
+        yield Text(f"add {len(files.added)}: {_brief(files.added)}", style="green")
     yield from _named("change", files.changed)
     yield from _named("remove", files.removed)
 
@@ -144,7 +146,7 @@ def _volumes(plan: UpPlan) -> Iterator[Text]:
     for reset in plan.resets:
         yield Text(f"empty {reset.volume}: {reset.reason}", style="yellow")
     for move in plan.upgrades:
-        yield Text(f"open {move.volume}, written by {move.before}, by {move.after}", style="yellow")
+        yield Text(f"upgrade {move.volume} from {move.before} to {move.after}", style="yellow")
     yield from _named("remove", plan.stale_volumes or (), "configuration that is no longer mounted")
 
 
@@ -156,41 +158,41 @@ def _containers(plan: UpPlan) -> Iterator[Text]:
     parts = [
         *_named("create", containers.create),
         *_named("recreate", containers.recreate or ()),
-        *_named("perhaps recreate", containers.dependents, "depends on one that is recreated"),
+        *_named("possibly recreate", containers.dependents, "depends on a recreated one"),
         *_named("start", containers.start),
         *_named("remove", containers.remove),
     ]
     if containers.recreate is None:
         parts.append(Text("recreate: unknown until the images are built", style="dim"))
-    yield from parts or [Text("no change")]
+    yield from parts or [Text("no changes")]
 
 
 def _notifications(plan: UpPlan, rehearsal: Rehearsal) -> Iterator[Text]:
     rendering = rehearsal.rendering
     if rendering.channels:
         yield Text(f"{', '.join(rendering.channels)}: on")
-    target = "the demo's notification-sink gets them" if plan.state.demo else "off"
+    target = "the demo's notification-sink receives them" if plan.state.demo else "off"
     for channel, settings in rendering.left_out.items():
-        yield Text(f"{channel}: {target}; for the real one set {', '.join(settings)}")
+        yield Text(f"{channel}: {target}; to configure it, set {', '.join(settings)}")
 
 
 def _not_monitored(plan: UpPlan, rehearsal: Rehearsal) -> Iterator[Text]:
     rendering = rehearsal.rendering
     for one in rehearsal.missing:
         yield Text(f"{one.message}; {one.remedy}", style="yellow")
-    yield from _named("left out:", plan.not_monitored)
+    yield from _named("not found:", plan.not_monitored)
     alerts, panels = len(rendering.alerts_left_out), len(rendering.panels_left_out)
     if alerts or panels:
-        yield Text(f"without {alerts} alerts and {panels} panels")
+        yield Text(f"{alerts} alerts and {panels} panels left out")
 
 
 def _named(verb: str, names: Iterable[str], reason: str = "") -> Iterator[Text]:
-    """Yield a line with these names, if there are any."""
+    """Yield a line with these names unless there are none."""
     if joined := ", ".join(names):
         yield Text(f"{verb} {joined}" + (f" ({reason})" if reason else ""))
 
 
 def _brief(names: tuple[str, ...], shown: int = 3) -> str:
-    """Name the first few, and say how many more there are."""
+    """Return the first few names, and the number of the others."""
     more = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Progress of a long wait: a live table on a terminal, a line a change anywhere else."""
+"""Progress of long operations: a live table on a terminal, otherwise a line for each change."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _STYLES = {"waiting": "yellow", "ready": "green", "failed": "red"}
 
 
 class _Shown:
-    """A context manager that keeps something on the screen of a console while its body runs, and nothing elsewhere.
+    """A context manager that keeps a display on a terminal while its body runs; it shows nothing elsewhere.
 
-    It owns the screen until then: what is printed meanwhile, on whichever console, goes through `print`.
+    Meanwhile all output, on whichever console, must go through `print`.
     """
 
     def __init__(self, console: Console, make: Callable[[], Live | Status]) -> None:
@@ -33,8 +33,8 @@ class _Shown:
         self._shown = make() if on_screen(console) else None
 
     def print(self, out: Console, *objects: RenderableType, style: str | None = None) -> None:
-        """Print on a console; what is shown on the same screen is taken off it for that moment."""
-        # rich itself looks after what is printed on the same console.
+        """Print to a console, and hide the display on the same screen while doing so."""
+        # rich itself handles output to the same console.
         aside = self._shown if out is not self._console and on_screen(out) else None
         if aside:
             aside.stop()
@@ -42,7 +42,7 @@ class _Shown:
             out.print(*objects, style=style, soft_wrap=True)
         finally:
             if aside:
-                # A new one: the old one would go up by as many lines as it had, over what was printed.
+                # A new display, because the old one would move the cursor up over the printed lines.
                 self._shown = self._make()
                 self._shown.start()
 
@@ -62,21 +62,21 @@ class _Shown:
 
 
 class Spinner(_Shown):
-    """Shows on a terminal what is waited for now. A context manager."""
+    """Shows on a terminal what stackctl is waiting for. A context manager."""
 
     def __init__(self, console: Console, text: str) -> None:
         self._text = Text(text)
         super().__init__(console, lambda: console.status(self._text))
 
     def update(self, text: str) -> None:
-        """Show something else that is waited for."""
+        """Show another text."""
         self._text = Text(text)
         if isinstance(self._shown, Status):
             self._shown.update(self._text)
 
 
 class Display(_Shown):
-    """Shows steps, notes and the readiness of services while a command is at work. A context manager."""
+    """Shows steps, notes and the readiness of services while a command runs. A context manager."""
 
     def __init__(self, console: Console) -> None:
         self._rows: dict[str, Progress] = {}
@@ -90,7 +90,7 @@ class Display(_Shown):
         )
 
     def step(self, text: str) -> None:
-        """Show the step that starts now."""
+        """Show the step that begins now."""
         self._step = text
         if not self._shown:
             self._line(text)
@@ -100,7 +100,7 @@ class Display(_Shown):
         self._line(text)
 
     def progress(self, progress: Progress) -> None:
-        """Show how far a service is."""
+        """Show the progress of a service."""
         self._rows[progress.service] = progress
         if not self._shown:
             reason = "" if progress.state == "ready" else f": {progress.reason}"
@@ -112,7 +112,7 @@ class Display(_Shown):
         self._console.print(Text(text), soft_wrap=True)
 
     def _render(self) -> Table:
-        # A line each: what is higher than the terminal cannot be taken off it again.
+        # One line per service, because a display that is taller than the terminal cannot be erased.
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, overflow="ellipsis")
@@ -133,7 +133,7 @@ class Display(_Shown):
 
 
 class Waiting(_Shown):
-    """Shows which checks are still waited for, and what a drill waits for: a line each off a terminal."""
+    """Shows which checks are still running, and what drills wait for."""
 
     def __init__(self, console: Console, names: Iterable[str]) -> None:
         self._names = set(names)
@@ -141,12 +141,12 @@ class Waiting(_Shown):
         super().__init__(console, lambda: console.status(self._text()))
 
     def finished(self, name: str) -> None:
-        """Note that a check is done."""
+        """Remove a finished check."""
         self._names.discard(name)
         self._update()
 
     def tell(self, subject: str, state: str) -> None:
-        """Show how it stands with what a drill is done to; told twice, it is shown once."""
+        """Show the state of a drill's service; a repeated state is shown once."""
         if self._states.get(subject) == state:
             return
         self._states[subject] = state

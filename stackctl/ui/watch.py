@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 def watch(
     out: Console, seconds: float, output: str, view: Callable[[], RenderableType]
 ) -> NoReturn:
-    """Show a view again every so many seconds, on the whole terminal or, in a pipe, one below the other.
+    """Show a view and refresh it every `seconds`, on the whole terminal or, in a pipe, one after the other.
 
-    Ctrl-C ends it with exit code 130 and no message. While the stack is not running or a service does not answer, that
-    takes the view's place.
+    Ctrl-C ends it with exit code 130 and no message. While the stack is not running or a service does not respond, the
+    error is shown instead of the view.
     Raises UsageError for an `output` other than the table.
     """
     from rich.live import Live
     from rich.text import Text
 
     if output != "table":
-        raise UsageError("--watch shows the table", remedy="leave --watch or --format out")
+        raise UsageError("--watch requires --format table", remedy="omit --watch or --format")
     screen = (
         Live(console=out, screen=True, auto_refresh=False)
         if on_screen(out)

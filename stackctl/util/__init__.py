@@ -1,1 +1,1 @@
-"""Helpers that know nothing of the stack: paths, YAML, polling, signals, redaction, suggestions."""
+"""Helpers that do not depend on the stack: paths, YAML, polling, signals, redaction, suggestions."""

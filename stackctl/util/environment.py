@@ -1,8 +1,8 @@
-"""The environment of the programs that stackctl calls: an allow-list, and not what the shell happens to have.
+"""The environment of the programs that stackctl runs: an allow-list instead of everything in the shell.
 
-Compose lets a variable of the shell win over every file that it reads, so one that is left over there (LOKI_PORT,
-GRAFANA_IMAGE, COMPOSE_FILE, DOCKER_DEFAULT_PLATFORM) would change what stackctl has decided on. What a program does
-need of its user passes: where the engine is, proxies, credential helpers, the locale, the terminal, the desktop.
+In Compose, variables of the shell override every file, so a leftover variable (LOKI_PORT, GRAFANA_IMAGE, COMPOSE_FILE,
+DOCKER_DEFAULT_PLATFORM) would change what stackctl decided. Variables that programs do need are passed on: those for
+the engine, proxies, credential helpers, the locale, the terminal and the desktop.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 
 PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy")
-"""The variables that name a proxy; each is spelt in capitals as well."""
+"""The variables for proxies, which also exist in upper case."""
 
 _PASSED = frozenset(
     (
@@ -25,7 +25,7 @@ _PASSED = frozenset(
         *("SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR"),
         *(name for proxy in (*PROXIES, "no_proxy") for name in (proxy, proxy.upper())),
-        # What credential helpers and browsers ask.
+        # Used by credential helpers and browsers.
         *("DOCKER_AUTH_CONFIG", "GNUPGHOME", "GPG_TTY", "PASSWORD_STORE_DIR"),
         "GOOGLE_APPLICATION_CREDENTIALS",
         *("DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "BROWSER"),
@@ -35,24 +35,24 @@ _PASSED = frozenset(
 _PASSED_PREFIXES = ("LC_", "XDG_", "AWS_", "CLOUDSDK_", "WSL")
 
 _DECIDED: Mapping[str, str] = {
-    # bot-core's own .env may have it, and Compose refuses it beside the --remove-orphans of `up`.
+    # bot-core's own .env may set it, and Compose rejects it together with the --remove-orphans of `up`.
     "COMPOSE_IGNORE_ORPHANS": "false",
 }
-"""What Compose takes from a .env as well, where only the environment can overrule it."""
+"""Variables that Compose also reads from a .env file, which only the environment can override."""
 
 _shell: dict[str, str] | None = None
 
 
 def shell() -> Mapping[str, str]:
-    """Return the environment as the shell gave it, in which stackctl's own settings are."""
+    """Return the shell's original environment, which contains stackctl's own settings."""
     return os.environ if _shell is None else _shell
 
 
 @contextlib.contextmanager
 def restricted() -> Iterator[None]:
-    """Run the body with an environment of allowed variables only: every program that it starts inherits that.
+    """Run the body with only the allowed variables in the environment, which every program it starts inherits.
 
-    The library that calls `docker` copies this process's environment, so it is this that has to be short.
+    The library that runs `docker` copies this process's environment, so that is what has to be restricted.
     """
     global _shell
     outer = _shell
@@ -67,13 +67,13 @@ def restricted() -> Iterator[None]:
 
 
 def pass_on(names: Iterable[str]) -> None:
-    """Let these variables of the shell pass too, as far as it has them."""
+    """Also pass on these variables, if the shell has them."""
     if _shell is not None:
         os.environ.update({name: _shell[name] for name in names if name in _shell})
 
 
 def user_name() -> str:
-    """Return the name of this process's user; in a container its number may have none."""
+    """Return the name of this process's user, or its ID if it has no name, as may be the case in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

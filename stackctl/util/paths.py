@@ -1,4 +1,4 @@
-"""Where the compose files, the configuration and the images' sources are: in the wheel, or in the checkout."""
+"""Paths of the compose files, the configuration and the images' sources, in the wheel or the checkout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def root() -> Path:
-    """Return the folder that has compose/, demo/, docs/runbooks/, images/, infrastructure/ and standins/."""
+    """Return the folder with compose/, demo/, docs/runbooks/, images/, infrastructure/ and standins/."""
     installed = _PACKAGE / "_bundle"
     return installed if installed.is_dir() else _PACKAGE.parent
 
@@ -19,12 +19,12 @@ def compose() -> Path:
 
 
 def build_file(name: str) -> Path:
-    """Return the compose file that builds images: `local` and `current` of the local set, `demo`, or `nettools`."""
+    """Return the compose file that builds images: `local` or `current` for the local set, `demo`, or `nettools`."""
     return compose() / "build" / f"{name}.yml"
 
 
 def volumes() -> set[str]:
-    """Return the keys of the volumes in the compose files, those of the demo and for containerd among them."""
+    """Return the keys of the volumes in the compose files, including those of the demo and for containerd."""
     from stackctl.util import yaml_text
 
     return {
@@ -45,5 +45,5 @@ def monitoring() -> Path:
 
 
 def dashboards() -> list[str]:
-    """Return the uids of our dashboards, which are their files' names."""
+    """Return the uids of the project's dashboards, which are the names of their files."""
     return sorted(path.stem for path in (monitoring() / "grafana" / "dashboards").glob("*.json"))

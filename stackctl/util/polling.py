@@ -1,4 +1,4 @@
-"""Asking again and again: what the waits for an answer share."""
+"""Polls until a condition holds or time is up."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ async def until(
     seconds: float,
     pause: float,
 ) -> T:
-    """Poll until an answer satisfies the condition or `seconds` have passed, and return the last answer.
+    """Call `ask` until its result satisfies the condition or `seconds` have passed, and return the last result.
 
-    There is a `pause`, in seconds, between two questions. What `ask` raises ends the wait.
+    `pause` is the number of seconds between two calls. An exception from `ask` ends the wait.
     """
     deadline = time.monotonic() + seconds
     while True:

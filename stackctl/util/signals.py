@@ -1,20 +1,34 @@
-"""Ctrl-C, SIGTERM and a hang-up, held back from what must not be cut off."""
+"""Delays SIGINT, SIGTERM and SIGHUP while something must not be interrupted, and lets them end a sleep."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+
+_SLICE_SECONDS = 0.5
+
+
+def sleep(seconds: float) -> None:
+    """Sleep for `seconds`, and no longer than half a second after a signal whose handler raises an exception.
+
+    A signal that arrives between the interpreter's last look at its flag and the system call does not cut
+    `time.sleep` short: its handler would run only when the whole time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, _SLICE_SECONDS))
 
 
 @contextlib.contextmanager
 def held_back(insisted: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
-    """Hold back signals that would end this process while the body runs, and yield the numbers of those received.
+    """Delay signals that would end this process while the body runs, and yield the list of those received.
 
-    The first is raised anew at the end, for whoever sent it wants this process to end; `insisted` is called at each
-    further one. Python gives signals to the main thread only: in another one nothing is held back.
+    The first one is raised again at the end; `insisted` is called at each further one. Python delivers signals to the
+    main thread only, so in other threads nothing is delayed.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -29,7 +43,7 @@ def held_back(insisted: Callable[[], None] = lambda: None) -> Iterator[list[int]
     kept = {
         number: signal.signal(number, hold)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        # Who ignores it, as under nohup, goes on to.
+        # Keep ignored signals ignored, as under nohup.
         if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:

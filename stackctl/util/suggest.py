@@ -1,4 +1,4 @@
-"""Suggestions for names that nobody knows."""
+"""Suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a remedy for an unknown name: the nearest known one, whatever its case, or all of them."""
+    """Return a remedy for an unknown name: the closest known name, ignoring case, or all known names."""
     names = sorted(known)
     spelt = {one.lower(): one for one in names}
     close = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.5)

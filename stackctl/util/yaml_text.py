@@ -1,4 +1,4 @@
-"""Reads and writes YAML. libyaml does it some ten times as fast as Python, and is in every wheel of PyYAML."""
+"""Reads and writes YAML, with libyaml if available: it is ten times as fast, and in every wheel of PyYAML."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-# A PyYAML that was built without libyaml has neither.
+# A PyYAML built without libyaml has neither class.
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -16,11 +16,11 @@ def load(text: str | bytes) -> Any:
     try:
         return yaml.load(text, Loader=_LOADER)  # noqa: S506 - both loaders are safe
     except (ValueError, RecursionError) as error:
-        # A date that no calendar has, or a text nested a thousand deep.
+        # An impossible date, or nesting a thousand levels deep.
         raise yaml.YAMLError(str(error)) from error
 
 
 def dump(value: Any) -> str:
-    """Return plain values as readable YAML: in their order, with non-ASCII letters unescaped."""
+    """Return plain values as readable YAML, in order and with unescaped non-ASCII letters."""
     text: str = yaml.dump(value, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=120)
     return text

@@ -1,1 +1,1 @@
-"""The plan's verification as a checklist: a check is data plus one function, one module a section."""
+"""The plan's verification as a checklist. A check is data and a function; each section has its own module."""

@@ -1,4 +1,4 @@
-"""How long Prometheus has to run before a query can have data: the records that it reads are evaluated by then."""
+"""How long Prometheus must run before a query can return data, which depends on the recording rules that it reads."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from stackctl.render.promql import metric_names
 from stackctl.values.durations import parse_duration
 
 _SCRAPES = 60.0
-"""Seconds within which every target has been scraped twice, which is what a rate needs."""
+"""Seconds within which every target is scraped twice, as a rate requires."""
 _OFFSET = re.compile(r"\boffset\s+([0-9][0-9a-z]*)")
 
 
 async def ready_in(prometheus: PrometheusClient, expressions: Iterable[str]) -> float:
-    """Return the seconds until all of these expressions can have data; 0 where they already could.
+    """Return the seconds until all of these expressions can return data; 0 if they already can.
 
-    Prometheus evaluates a group of rules at a moment of its own within the group's interval, so the first value of a
-    record comes up to an interval after the start or a reload, and that of a record of records another one later.
+    Prometheus chooses when to evaluate a rule group within the group's interval, so a recording rule has its first
+    value up to an interval after a start or reload, and one that reads other recording rules another interval later.
     """
     groups, configured = await asyncio.gather(prometheus.rule_groups(), prometheus.configured())
     age = (dt.datetime.now(dt.UTC) - configured).total_seconds()
@@ -34,10 +34,10 @@ def seconds_needed(
     records: Mapping[str, tuple[float, tuple[str, ...]]],
     seen: frozenset[str] = frozenset(),
 ) -> float:
-    """Return the age, in seconds, at which Prometheus has data for an expression at the latest.
+    """Return after how many seconds Prometheus has data for an expression at the latest.
 
-    `records` has for each record its group's interval in seconds and its expressions. A window as such needs no more:
-    it has a value from the second sample in it on. An offset looks back, and needs as much.
+    `records` maps a recording rule to its group's interval in seconds and its expressions. A range adds nothing,
+    because it has a value from its second sample on. An offset looks back and adds its whole length.
     """
     waits = [_SCRAPES]
     for name in metric_names(expression) - seen:

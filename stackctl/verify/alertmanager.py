@@ -1,4 +1,4 @@
-"""Section 9.4 of the plan: status and active alerts. The firing test is `stackctl chaos … --expect`."""
+"""Section 9.4 of the plan: status and active alerts. `verify.drills` contains the test with a firing alert."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stackctl.verify.model import Check, Context, Finding
 from stackctl.verify.notifications import RECEIVERS, TEST_ALERT
 
 _ALWAYS = "Watchdog"
-"""The alert that proves, by firing, that alerts reach Alertmanager."""
+"""The alert that always fires, which shows that alerts reach Alertmanager."""
 _YOUNG_SECONDS = 120.0
 
 
@@ -34,17 +34,17 @@ async def _active(context: Context) -> Finding:
     )
     wanted = "no critical alert at rest"
     if not alerts:
-        # Prometheus repeats an alert every minute, and Alertmanager keeps none over a restart.
+        # Prometheus resends alerts every minute, and Alertmanager does not keep them over a restart.
         age = (dt.datetime.now(dt.UTC) - status.started).total_seconds()
         young = age < _YOUNG_SECONDS
         return Finding(
             young,
             wanted,
-            f"no alert, not even {_ALWAYS}, which always fires{' soon after a start' if young else ''}",
+            f"no alerts, not even {_ALWAYS}, which always fires{' soon after a start' if young else ''}",
             "stackctl verify prometheus.rules prometheus.alertmanager",
             early=young,
         )
-    # What is silenced or inhibited tells nobody; `verify notifications` may be at work beside this.
+    # Silenced and inhibited alerts notify nobody; test alerts of `verify notifications` may be active.
     critical = [
         one
         for one in alerts
@@ -60,7 +60,7 @@ async def _active(context: Context) -> Finding:
     return Finding(
         not critical,
         wanted,
-        ", ".join(names) or "no alert",
+        ", ".join(names) or "no alerts",
         f"open {context.alertmanager.base_url}/#/alerts" if critical else "",
     )
 
@@ -72,7 +72,7 @@ async def _receivers(context: Context) -> Finding:
         not missing,
         "the plan's receivers are loaded",
         f"missing: {', '.join(missing)}" if missing else f"{len(names)} receivers",
-        "stackctl render, then look at alertmanager/alertmanager.yml in the folder that it names",
+        "run `stackctl render` and check alertmanager/alertmanager.yml in the folder that it prints",
     )
 
 

@@ -1,7 +1,7 @@
-"""Whether bot-core's applications expose metrics that rules and dashboards can use, and what to change where not.
+"""Whether bot-core's applications expose metrics that rules and dashboards can use, and what to change if not.
 
-All is asked from Prometheus and, for what Prometheus does not tell, from the blackbox exporter: both reach the
-applications wherever these run. What an application does wrong is a warning: the stack works, and what rests on the
+Everything is read from Prometheus or, if Prometheus does not know it, from the blackbox exporter: both reach the
+applications wherever they run. A mistake in an application is a warning: the stack works, but whatever depends on the
 metric does not.
 """
 
@@ -26,16 +26,16 @@ from stackctl.verify.model import Check, Context, Finding, skipped
 _MODULE = "metrics_content_type"
 _CLOCK_SECONDS = 3.0
 _YOUNG_SECONDS = 3600.0
-"""For how long a metric with labels may have no series, because nothing of the kind has happened."""
+"""How long a metric with labels may have no series because what it counts has not happened yet."""
 _LABEL_VALUES = 200
-"""So many values has no label that is meant to have few; the longest list, of trading symbols, is well below."""
+"""More values than any label that is meant to have few; the longest legitimate list, trading symbols, is far below."""
 _EXAMINED = 8
-"""Of how many metrics the labels are counted: those with the most series."""
+"""How many metrics to examine the labels of: those with the most series."""
 _LOOKBACK_SECONDS = 3600.0
 _TARGET_LABELS = frozenset({"__name__", "job", "instance", "service", "le", "quantile"})
-_NO_SERIES = "Prometheus has no series of theirs"
+_NO_SERIES = "Prometheus has no series from them"
 _OF_LIBRARIES = re.compile(r"(process|python|nodejs|go|tokio|promhttp)_.*")
-"""Metrics that a client library brings along: their names are not the application's choice."""
+"""Metrics that client libraries add: the application does not choose their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,18 @@ class _Problem:
 class _Examined:
     problems: Sequence[_Problem]
     fine: str
-    """What was seen, if there is no problem."""
+    """What was observed, if there is no problem."""
     empty: bool = False
-    """Whether there was nothing to judge: `fine` says what is missing."""
+    """Whether there was nothing to examine: `fine` says what is missing."""
 
 
 _Examine = Callable[[Context, Sequence[str]], Awaitable[_Examined]]
 
 
 async def _of_applications(expected: str, examine: _Examine, context: Context) -> Finding:
-    """Examine the applications that Prometheus scrapes, and make a finding of it."""
+    """Examine the applications that Prometheus scrapes, and return a finding."""
     if not context.applications:
-        return skipped(expected, "no application runs")
+        return skipped(expected, "no application is running")
     states = _states(await context.prometheus.targets(), context)
     scraped = [name for name, state in states.items() if state == "up"]
     others = [f"{name}: {state}" for name, state in states.items() if state != "up"]
@@ -81,10 +81,10 @@ def _states(targets: Iterable[Target], context: Context) -> Mapping[str, str]:
 
 
 def _finding(expected: str, examined: _Examined, *, unseen: Sequence[str] = ()) -> Finding:
-    """Return a warning with all problems and what to change, each once; a skip where there was nothing to judge."""
+    """Return a warning with all problems and what to change, each once; a skip if there was nothing to examine."""
     if examined.empty and not examined.problems:
         return skipped(expected, examined.fine, early=True)
-    note = f"; not looked at: {', '.join(unseen)}" if unseen else ""
+    note = f"; not examined: {', '.join(unseen)}" if unseen else ""
     seen = "; ".join(problem.seen for problem in examined.problems) or examined.fine
     changes = dict.fromkeys(f"{one.service}: {one.change}" for one in examined.problems)
     return Finding(
@@ -98,7 +98,7 @@ def _finding(expected: str, examined: _Examined, *, unseen: Sequence[str] = ()) 
 
 
 def _jobs(services: Iterable[str]) -> str:
-    """Return the matcher of the services' jobs, whose names need no escaping in a regular expression."""
+    """Return a matcher for the services' jobs, whose names need no escaping in a regular expression."""
     return f'job=~"{"|".join(services)}"'
 
 
@@ -109,7 +109,7 @@ async def _numbers(context: Context, expression: str) -> Mapping[str, float]:
 
 
 async def _series(context: Context, services: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
-    """Return how many series each application has now, by name."""
+    """Return the current number of each application's series, by metric name."""
     found: dict[str, dict[str, int]] = {service: {} for service in services}
     for sample in await context.prometheus.query(
         f"count by (__name__, job) ({{{_jobs(services)}}})"
@@ -121,7 +121,7 @@ async def _series(context: Context, services: Sequence[str]) -> Mapping[str, Map
 
 
 async def _types(context: Context, services: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-    """Return the type of each application's metrics, by the name that the TYPE line has."""
+    """Return the types of each application's metrics, by the name in the TYPE line."""
     found: dict[str, dict[str, str]] = {service: {} for service in services}
     for one in await context.prometheus.metadata(f"{{{_jobs(services)}}}"):
         if one.job in found:
@@ -130,8 +130,8 @@ async def _types(context: Context, services: Sequence[str]) -> Mapping[str, Mapp
 
 
 def _type_of(metric: Metric, types: Mapping[str, str]) -> str | None:
-    """Return the type that a metric is exposed with; None for one without a TYPE."""
-    # OpenMetrics names a counter's family without the ending.
+    """Return the exposed type of a metric; None if it has no TYPE line."""
+    # OpenMetrics names a counter's family without the suffix.
     family = metric.name.removesuffix("_total")
     found = types.get(metric.name) or (types.get(family) if metric.kind == "counter" else None)
     return None if found in {"unknown", "untyped"} else found
@@ -147,7 +147,7 @@ async def _contract(context: Context, services: Sequence[str]) -> _Examined:
     )
     problems = []
     for service in services:
-        # A process that does not tell its age is as old as its target.
+        # A process without a start time is taken to be as old as its target.
         young = service not in watched or ages.get(service, _YOUNG_SECONDS) < _YOUNG_SECONDS
         metrics = (*CONTRACT[service], *PROCESS)
         missing = [
@@ -160,13 +160,13 @@ async def _contract(context: Context, services: Sequence[str]) -> _Examined:
             change = libraries.REGISTER[service]
             if len(missing) == len(metrics):
                 change += (
-                    "; where it exposes them with timestamps, expose them without:"
-                    " a clock that is more than five minutes slow hides them all"
+                    "; if it exposes timestamps, remove them:"
+                    " a clock that is more than five minutes slow hides all metrics"
                 )
             described = ", ".join(map(_described, missing))
             problems.append(_Problem(service, f"{service} does not expose {described}", change))
     count = sum(len(CONTRACT[service]) for service in services)
-    return _Examined(problems, f"{count} metrics of {_listed(services)}")
+    return _Examined(problems, f"{count} metrics from {_listed(services)}")
 
 
 def _described(metric: Metric) -> str:
@@ -188,23 +188,23 @@ async def _kinds(context: Context, services: Sequence[str]) -> _Examined:
             if found not in {None, metric.kind}:
                 wrong[f"{found}", metric.kind].append(metric.name)
         for (found, kind), names in wrong.items():
-            seen = f"{service} exposes as a {found} what must be a {kind}: {', '.join(names)}"
+            seen = f"{service} exposes {', '.join(names)} as {found} instead of {kind}"
             problems.append(_Problem(service, seen, libraries.KINDS[service]))
         known = {metric.name for metric in CONTRACT[service]}
         for name, kind in types[service].items():
-            # A counter of OpenMetrics has no series of its family's name.
+            # In OpenMetrics a counter has no series with its family's name.
             if name in known or name not in series[service] or _OF_LIBRARIES.fullmatch(name):
                 continue
             if kind == "gauge" and name.endswith("_total"):
-                seen = f"{service}'s gauge {name} has the name of a counter"
-                change = f"rename {name}, without _total: only counters end in it"
+                seen = f"{service}'s gauge {name} is named like a counter"
+                change = f"rename {name}: only counters end in _total"
                 problems.append(_Problem(service, seen, change))
             elif kind == "counter" and not name.endswith("_total"):
-                seen = f"{service}'s counter {name} has the name of a gauge"
+                seen = f"{service}'s counter {name} is named like a gauge"
                 problems.append(_Problem(service, seen, f"rename {name} to {name}_total"))
     count = sum(map(len, types.values()))
     if not count or not any(series.values()):
-        what = "no metric of theirs has a TYPE line" if not count else _NO_SERIES
+        what = "none of their metrics has a TYPE line" if not count else _NO_SERIES
         return _Examined(problems, what, empty=True)
     return _Examined(problems, f"{count} metrics with the right type and name")
 
@@ -218,7 +218,7 @@ async def _buckets(context: Context, services: Sequence[str]) -> _Examined:
         if metric.kind == "histogram" and metric.name in needed
     }
     if not histograms:
-        return _Examined((), "no loaded alert reads a histogram of theirs", empty=True)
+        return _Examined((), "no loaded alert reads any of their histograms", empty=True)
     names = "|".join(sorted({name for _, name in histograms}))
     bounds: defaultdict[tuple[str, str], set[float]] = defaultdict(set)
     for sample in await context.prometheus.query(
@@ -237,11 +237,11 @@ async def _buckets(context: Context, services: Sequence[str]) -> _Examined:
     ]
     if not bounds:
         return _Examined(problems, "no histogram that an alert reads is exposed", empty=True)
-    return _Examined(problems, f"{len(bounds)} histograms reach past the limits of their alerts")
+    return _Examined(problems, f"{len(bounds)} histograms extend beyond their alerts' limits")
 
 
 def _finite(bound: str) -> set[float]:
-    """Return the bound of a bucket, if it is a finite number: an application can write anything there."""
+    """Return the bound of a bucket if it is a finite number: an application can expose any text."""
     try:
         return {float(bound)} if math.isfinite(float(bound)) else set()
     except ValueError:
@@ -251,17 +251,15 @@ def _finite(bound: str) -> set[float]:
 def _wrong_buckets(
     histogram: str, bounds: set[float], needed: Needs
 ) -> Iterable[tuple[str, Sequence[float]]]:
-    """Yield what is wrong with a histogram's finite bounds, and the bounds that it wants."""
+    """Yield what is wrong with a histogram's finite bounds, and the bounds to add."""
     unit = " s" if histogram.endswith("_seconds") else ""
     last, limit = max(bounds, default=0.0), needed.limit
     if last <= limit and needed.alert:
         end = f"ends at {last:g}{unit}" if bounds else "has no finite bucket"
         if last < limit:
-            wrong = f"{end}, so that {needed.alert} (above {limit:g}{unit}) can never fire"
+            wrong = f"{end}, so {needed.alert} (above {limit:g}{unit}) can never fire"
         else:
-            wrong = (
-                f"{end}, the limit of {needed.alert}, which cannot tell by how much it is exceeded"
-            )
+            wrong = f"{end}, the limit of {needed.alert}, so the alert cannot show by how much it is exceeded"
         yield wrong, (limit, 2 * limit)
     for bound, rule in needed.bounds.items():
         if bound not in bounds:
@@ -270,7 +268,7 @@ def _wrong_buckets(
 
 async def _labels(context: Context, services: Sequence[str]) -> _Examined:
     series = await _series(context, services)
-    # The buckets of a histogram multiply its series, and its sum repeats its count.
+    # A histogram's buckets multiply its series, and its sum has the same series as its count.
     counted = sorted(
         (
             (count, service, name)
@@ -281,7 +279,7 @@ async def _labels(context: Context, services: Sequence[str]) -> _Examined:
         ),
         reverse=True,
     )
-    # A label has no more values than its metric has series.
+    # A label cannot have more values than its metric has series.
     suspects = [one for one in counted if one[0] > _LABEL_VALUES][:_EXAMINED]
     found = await asyncio.gather(
         *(_exploded(context, service, name) for _, service, name in suspects)
@@ -290,8 +288,8 @@ async def _labels(context: Context, services: Sequence[str]) -> _Examined:
         return _Examined((), _NO_SERIES, empty=True)
     return _Examined(
         [problem for problems in found for problem in problems],
-        f"{sum(count for count, _, _ in counted)} series beside buckets,"
-        f" the most, {counted[0][0]} of {counted[0][2]}",
+        f"{sum(count for count, _, _ in counted)} series without buckets,"
+        f" at most {counted[0][0]} per metric ({counted[0][2]})",
     )
 
 
@@ -322,7 +320,7 @@ async def _exploded(context: Context, service: str, name: str) -> list[_Problem]
 async def _clocks(context: Context, services: Sequence[str]) -> _Examined:
     jobs = _jobs(services)
     started = f"process_start_time_seconds{{{jobs}}}"
-    # When a process starts, by its own clock, is before the first scrape that finds it.
+    # A process starts before its first scrape, unless its clock is ahead.
     ahead = await _numbers(
         context,
         f"max by (job) (max_over_time(({started} - timestamp({started}))"
@@ -340,22 +338,22 @@ async def _clocks(context: Context, services: Sequence[str]) -> _Examined:
     for service, metrics in (await _stamped(context, services)).items():
         others = f" and {len(metrics) - 1} more" if len(metrics) > 1 else ""
         seen = (
-            f"samples of {min(metrics)}{others} of {service} are stamped"
-            f" {max(metrics.values()):.0f} s off their scrape"
+            f"timestamps of {min(metrics)}{others} of {service} differ from the scrape by"
+            f" {max(metrics.values()):.0f} s"
         )
         problems.append(
             _Problem(service, seen, f"{libraries.TIMESTAMPS[service]}; {libraries.CLOCK}")
         )
     told = [service for service in services if service in ahead]
     if not told:
-        return _Examined(problems, "none tells by process_start_time_seconds", empty=True)
-    return _Examined(problems, f"those of {_listed(told)} agree with Prometheus'")
+        return _Examined(problems, "none exposes process_start_time_seconds", empty=True)
+    return _Examined(problems, f"the clocks of {_listed(told)} agree with Prometheus")
 
 
 async def _stamped(context: Context, services: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
-    """Return the metrics whose samples are not of the time of their scrape, and how many seconds off they are.
+    """Return the metrics whose timestamps differ from the time of the scrape, and by how many seconds.
 
-    Prometheus stamps a sample with the time of its scrape, as `up`, unless the application has stamped it.
+    Prometheus uses the time of the scrape, as for `up`, unless the application exposes a timestamp.
     """
     names = {
         metric.name: f"{metric.name}_count" if metric.kind == "histogram" else metric.name
@@ -366,7 +364,7 @@ async def _stamped(context: Context, services: Sequence[str]) -> Mapping[str, Ma
         f'label_replace(timestamp({series}{{{_jobs(services)}}}), "metric", "{name}", "", "")'
         for name, series in names.items()
     )
-    # A series that has ended, unknown to Prometheus for its own restart, has old samples too: not all of a metric do.
+    # A series that ended while Prometheus restarted has old samples too, but not all series of a metric do.
     off = (
         f"min by (job, metric) (abs(({times})"
         f" - on (job, instance) group_left () timestamp(up{{{_jobs(services)}}})))"
@@ -381,9 +379,9 @@ async def _stamped(context: Context, services: Sequence[str]) -> Mapping[str, Ma
 
 
 async def _content_type(context: Context) -> Finding:
-    expected = "each page of metrics says by its Content-Type what it is"
+    expected = "each metrics page has a Content-Type of Prometheus"
     if not context.applications:
-        return skipped(expected, "no application runs")
+        return skipped(expected, "no application is running")
     targets = [
         target
         for target in await context.prometheus.targets()
@@ -395,19 +393,21 @@ async def _content_type(context: Context) -> Finding:
     problems, unseen, refused = [], [], False
     for target, outcome in zip(targets, outcomes, strict=True):
         where = f"{target.job} at {target.scrape_url}"
-        # Only Prometheus 3 refuses such a page. It asks for OpenMetrics, the probe for nothing in particular.
+        # Only Prometheus 3 rejects such a page. It requests OpenMetrics; the probe requests no particular format.
         if target.health == "down" and "content-type" in target.last_error.lower():
             refused = True
-            seen = f"Prometheus refuses the page of {where}: {target.last_error}"
+            seen = f"Prometheus rejects the page of {where}: {target.last_error}"
         elif outcome == "mismatch":
-            seen = f"{where} answers without a Content-Type of Prometheus, and Prometheus 3 refuses that"
+            seen = (
+                f"{where} responds without a Content-Type of Prometheus, which Prometheus 3 rejects"
+            )
         else:
             if outcome == "failure":
-                unseen.append(f"{where}, which does not answer")
+                unseen.append(f"{where}, which does not respond")
             continue
         problems.append(_Problem(target.job, seen, libraries.CONTENT_TYPE[target.job]))
     if len(unseen) == len(targets):
-        return skipped(expected, ", ".join(unseen) or "there is no target yet", early=True)
+        return skipped(expected, ", ".join(unseen) or "no targets yet", early=True)
     pages = len(targets) - len(unseen)
     found = _finding(expected, _Examined(problems, f"{pages} pages with one"), unseen=unseen)
     if refused:
@@ -423,39 +423,39 @@ def _check(id_: str, title: str, expected: str, examine: _Examine) -> Check:
 CHECKS = (
     _check(
         "metrics",
-        "The applications expose what rules read",
+        "Applications expose what rules read",
         "every metric that rules and dashboards read",
         _contract,
     ),
     _check(
         "types",
         "Metrics have the right type and name",
-        "the types that rules rest on; counters end in _total, and nothing else does",
+        "the types that rules rely on; only counters end in _total",
         _kinds,
     ),
     _check(
         "buckets",
-        "Histograms reach past the limits of alerts",
-        "a bucket above the limit of each alert on a quantile, and those that rules name",
+        "Histograms extend beyond alerts' limits",
+        "a bucket above the limit of each alert on a quantile, and the buckets that rules read by name",
         _buckets,
     ),
     _check(
         "labels",
         "No label has too many values",
-        f"at most {_LABEL_VALUES} values of each label in an application",
+        f"at most {_LABEL_VALUES} values for each label of an application",
         _labels,
     ),
     Check(
         "applications.content-type",
-        "Metrics come with a Content-Type",
+        "Metrics pages have a Content-Type",
         "beyond the plan",
         "blackbox-exporter",
         _content_type,
     ),
     _check(
         "clocks",
-        "The applications' clocks agree",
-        f"no process from the future, no sample more than {_CLOCK_SECONDS:g} s off its scrape",
+        "Clocks of the applications agree",
+        f"no start time in the future, no timestamp more than {_CLOCK_SECONDS:g} s off the scrape",
         _clocks,
     ),
 )

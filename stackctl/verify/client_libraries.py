@@ -1,7 +1,7 @@
-"""What to change in an application, in the words of its language's client libraries, by service.
+"""What to change in an application's code, in terms of its client library, by service.
 
-rust-core-engine is in Rust (the crates prometheus, and metrics with metrics-exporter-prometheus), python-ai-service in
-Python (prometheus_client), nextjs-ui-dashboard runs on Node (prom-client).
+rust-core-engine is written in Rust (the crates prometheus, or metrics with metrics-exporter-prometheus),
+python-ai-service in Python (prometheus_client); nextjs-ui-dashboard runs on Node (prom-client).
 """
 
 from __future__ import annotations
@@ -11,61 +11,61 @@ from collections.abc import Callable, Mapping, Sequence
 _RUST, _PYTHON, _NODE = "rust-core-engine", "python-ai-service", "nextjs-ui-dashboard"
 
 REGISTER: Mapping[str, str] = {
-    _RUST: "register each when the service starts, in the registry that its page renders, and create the label"
-    " values that you know (with_label_values), so that they begin at 0; process_* need the feature `process` of"
-    " the prometheus crate",
-    _PYTHON: "create each when the service starts, in the registry that its page renders, and the label values that"
-    " you know (.labels(…)), so that they begin at 0; a registry of your own needs a ProcessCollector for process_*",
-    _NODE: "create each when the service starts, on the register that its page renders, and the label values that you"
-    " know (.inc({ … }, 0)), so that they begin at 0; process_* need collectDefaultMetrics()",
+    _RUST: "register each metric at startup, in the registry that the metrics page renders, and create known label"
+    " values (with_label_values) so that they start at 0; process_* metrics require the feature `process` of the"
+    " prometheus crate",
+    _PYTHON: "create each metric at startup, in the registry that the metrics page renders, and create known label"
+    " values (.labels(…)) so that they start at 0; a custom registry needs a ProcessCollector for process_* metrics",
+    _NODE: "create each metric at startup, in the registry that the metrics page renders, and create known label"
+    " values (.inc({ … }, 0)) so that they start at 0; process_* metrics require collectDefaultMetrics()",
 }
-"""For a metric that is missing."""
+"""The remedy for a missing metric."""
 
 KINDS: Mapping[str, str] = {
-    _RUST: "use IntCounter or Counter for what only grows, Gauge for what falls too, and Histogram for durations and"
-    " scores; with the metrics crate a histogram is a summary unless the exporter is given set_buckets",
-    _PYTHON: "use Counter for what only grows, Gauge for what falls too, and Histogram, not Summary, for durations and"
-    " scores",
-    _NODE: "use client.Counter for what only grows, client.Gauge for what falls too, and client.Histogram, not"
-    " client.Summary, for durations and scores",
+    _RUST: "use IntCounter or Counter for values that only grow, Gauge for values that also fall, and Histogram for"
+    " durations and scores; with the metrics crate, call set_buckets on the exporter, or histograms become summaries",
+    _PYTHON: "use Counter for values that only grow, Gauge for values that also fall, and Histogram, not Summary, for"
+    " durations and scores",
+    _NODE: "use client.Counter for values that only grow, client.Gauge for values that also fall, and"
+    " client.Histogram, not client.Summary, for durations and scores",
 }
-"""For a metric of another type."""
+"""The remedy for a metric of the wrong type."""
 
 LABELS: Mapping[str, str] = {
-    _RUST: "make a label only of what has few values, and log the rest; an endpoint is the route's template:"
-    " MatchedPath of axum, match_pattern() of actix-web, not uri().path()",
-    _PYTHON: "make a label only of what has few values, and log the rest; an endpoint is the route's template:"
-    ' request.scope["route"].path of FastAPI, not request.url.path',
-    _NODE: "make a label only of what has few values, and log the rest; an endpoint is the route's pattern, such as"
+    _RUST: "use labels only for what has few values, and log the rest; for an endpoint use the route's template:"
+    " MatchedPath in axum, match_pattern() in actix-web, not uri().path()",
+    _PYTHON: "use labels only for what has few values, and log the rest; for an endpoint use the route's template:"
+    ' request.scope["route"].path in FastAPI, not request.url.path',
+    _NODE: "use labels only for what has few values, and log the rest; for an endpoint use the route's pattern, such as"
     " /api/orders/[id], not req.url",
 }
-"""For a label with too many values."""
+"""The remedy for a label with too many values."""
 
 CONTENT_TYPE: Mapping[str, str] = {
-    _RUST: "set the header Content-Type of the page: TextEncoder::new().format_type(), which is"
+    _RUST: "set the page's Content-Type header to TextEncoder::new().format_type(), which is"
     " text/plain; version=0.0.4",
-    _PYTHON: "set the header Content-Type of the page: prometheus_client.CONTENT_TYPE_LATEST beside generate_latest(),"
+    _PYTHON: "set the page's Content-Type header to prometheus_client.CONTENT_TYPE_LATEST if you use generate_latest(),"
     " or mount make_asgi_app()",
-    _NODE: 'set the header Content-Type of the page: res.setHeader("Content-Type", register.contentType)',
+    _NODE: 'set the page\'s Content-Type header: res.setHeader("Content-Type", register.contentType)',
 }
-"""For a page without one."""
+"""The remedy for a page without a Content-Type."""
 
-CLOCK = "synchronize the clock of the machine that it runs on (chrony, systemd-timesyncd), and restart it"
-"""For a clock that is off."""
+CLOCK = "synchronize the clock of its machine (chrony, systemd-timesyncd), and restart it"
+"""The remedy for a clock that is off."""
 
 TIMESTAMPS: Mapping[str, str] = {
-    _RUST: "expose samples without a timestamp (no set_timestamp_ms): Prometheus has the time of the scrape",
-    _PYTHON: "expose samples without a timestamp (no timestamp= in a collector's add_metric): Prometheus has the time"
+    _RUST: "expose samples without a timestamp (no set_timestamp_ms): Prometheus uses the time of the scrape",
+    _PYTHON: "expose samples without a timestamp (no timestamp= in a collector's add_metric): Prometheus uses the time"
     " of the scrape",
-    _NODE: "expose samples without a timestamp at the end of their line: Prometheus has the time of the scrape",
+    _NODE: "expose samples without a timestamp at the end of the line: Prometheus uses the time of the scrape",
 }
-"""For samples with timestamps of their own."""
+"""The remedy for samples with their own timestamps."""
 
 
 def _bucket_change(code: str, number: str) -> Callable[[str, Sequence[float]], str]:
     def change(histogram: str, bounds: Sequence[float]) -> str:
         wanted = ", ".join(format(bound, number) for bound in bounds)
-        return f"give {histogram} buckets with {wanted} among them: " + code.format(wanted)
+        return f"add buckets at {wanted} to {histogram}: " + code.format(wanted)
 
     return change
 
@@ -77,4 +77,4 @@ BUCKETS: Mapping[str, Callable[[str, Sequence[float]], str]] = {
     _PYTHON: _bucket_change("Histogram(…, buckets=(…, {}))", "g"),
     _NODE: _bucket_change("new client.Histogram({{ …, buckets: […, {}] }})", "g"),
 }
-"""For a histogram that lacks bounds, by its name and those bounds."""
+"""The remedy for a histogram that lacks buckets, from its name and the missing bounds."""

@@ -1,4 +1,4 @@
-"""Metrics of containers: cAdvisor can be up, and see none of them."""
+"""Whether cAdvisor has metrics of every container: it can be up and have none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stackctl.services.catalog import ContainerSeries
 from stackctl.verify.model import Check, Context, Finding, skipped
 
 _SERVICE = "cadvisor"
-_EXPECTED = "cAdvisor sees every container of the stack"
+_EXPECTED = "cAdvisor has metrics of every container of the stack"
 _METRIC = ContainerSeries().metric
 
 
@@ -17,7 +17,7 @@ async def _seen(context: Context) -> Finding:
     if context.unseen is not None:
         return skipped(_EXPECTED, container_metrics.reason(context.unseen)[0])
     samples, containers = await asyncio.gather(
-        # A series without a time of its own ends with the first scrape that lacks it.
+        # A series without its own timestamps ends with the first scrape that lacks it.
         context.prometheus.query(f'{_METRIC}{{job="{_SERVICE}",name!=""}}'),
         asyncio.to_thread(context.containers),
     )
@@ -26,7 +26,7 @@ async def _seen(context: Context) -> Finding:
         return Finding(
             False,
             _EXPECTED,
-            "it is up, and has no container",
+            "it is up, but has no metrics of containers",
             await asyncio.to_thread(context.remedy_for_unseen),
             blames=(_SERVICE,),
         )
@@ -38,7 +38,7 @@ async def _seen(context: Context) -> Finding:
     return Finding(
         not missing,
         _EXPECTED,
-        f"it does not see {', '.join(missing)}" if missing else f"{len(seen)} containers",
+        f"no metrics of {', '.join(missing)}" if missing else f"{len(seen)} containers",
         f"stackctl logs {_SERVICE}",
         blames=(_SERVICE,),
     )

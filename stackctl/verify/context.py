@@ -1,4 +1,4 @@
-"""Makes the checks' context of a project."""
+"""Creates the checks' context from a project."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.config.registry import DEFAULT_RUNBOOKS
 from stackctl.config.settings import Settings
 from stackctl.project import container_metrics
 from stackctl.project.project import Project
@@ -33,9 +34,9 @@ _SHARED_SECONDS = 0.2
 async def open_context(
     project: Project, waiting: Callable[[str, str], None]
 ) -> AsyncIterator[Context]:
-    """Open the clients of a project's services, and close them at the end.
+    """Yield the checks' context, with open clients of the project's services.
 
-    `waiting` is told of a service and its alert's state while a drill waits.
+    `waiting` is called with a service and its alert's state while a drill waits.
     """
     settings = project.settings
     present = project.present()
@@ -76,6 +77,7 @@ async def open_context(
                 waiting,
             ),
             blackbox=blackbox,
+            runbooks=settings["RUNBOOK_BASE_URL"] or DEFAULT_RUNBOOKS,
             containers=project.engine().containers,
             unseen=project.choices.unseen,
             remedy_for_unseen=partial(_remedy_for_unseen, project),
@@ -83,18 +85,18 @@ async def open_context(
 
 
 def _remedy_for_unseen(project: Project) -> str:
-    """Return what to do where cAdvisor sees no container. Raises EngineError if the engine does not answer."""
+    """Return what to do if cAdvisor has no metrics of containers. Raises EngineError if the engine does not answer."""
     metrics = project.container_metrics(project.engine(), project.choices)
     return container_metrics.remedy(metrics)
 
 
 def real_channels(settings: Settings) -> frozenset[str]:
-    """Return the keys of the channels that are set up."""
+    """Return the keys of the configured channels."""
     return frozenset(channel.key for channel in _set_up(settings))
 
 
 def destinations(settings: Settings) -> str:
-    """Say in words where alerts really go: the channels that are set up. Empty where none is."""
+    """Return a description of the configured channels, to which alerts really go; empty if there are none."""
     return ", ".join(channel.describe(settings) for channel in _set_up(settings))
 
 
@@ -107,12 +109,12 @@ def _set_up(settings: Settings) -> list[Channel]:
 
 
 def _dashboards(state: StateFolder) -> tuple[str, ...]:
-    """Give the uids of the dashboards that were rendered, which are their files' names."""
+    """Return the uids of the rendered dashboards, which are the names of their files."""
     return tuple(sorted(path.stem for path in state.dashboards.glob("*.json")))
 
 
 def application_load(project: Project, present: MonitoredServices) -> LoadRunner | None:
-    """Give a load for the application that the plan puts it on; None where this machine cannot reach it."""
+    """Return a load for the application that the plan tests; None if this machine cannot reach it."""
     target = present.targets.get(_LOADED)
     if target is None:
         return None
@@ -124,7 +126,7 @@ def application_load(project: Project, present: MonitoredServices) -> LoadRunner
 
 
 def _published(project: Project, target: Target) -> str | None:
-    """Give the base address at which this machine reaches bot-core's own container, None where it has none."""
+    """Return the base URL at which this machine reaches bot-core's own container; None if it has none."""
     engine = project.engine()
     container = engine.containers().get(_LOADED)
     published = engine.published(container.id, target.port) if container else None

@@ -1,6 +1,6 @@
-"""Every query of every dashboard gives data, asked as its panel asks it, with the variables' defaults.
+"""Whether every query of every dashboard returns data, with the variables' defaults.
 
-Where nothing is a right answer too, the dashboard itself says so: a panel or query with a text of its own for it.
+A panel or query that may be empty has a text for that in the dashboard.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _RANGE = "now-15m"
 
 async def _panels(name: str, context: Context) -> Finding:
     if context.log_job is None:
-        return skipped("data for every query", "no application runs")
+        return skipped("data for every query", "no application is running")
     if name not in context.expected_dashboards:
-        return skipped("data for every query", "it is left out, with what it shows")
+        return skipped("data for every query", "nothing that this dashboard shows is monitored")
     # Imported here: a quick `verify` asks none of this.
     from stackctl.snapshot import dashboard as dashboards
     from stackctl.snapshot import queries, timerange
@@ -37,14 +37,14 @@ async def _panels(name: str, context: Context) -> Finding:
     asked = [pair for pair in zip(dashboard.panels, answers, strict=True) if pair[0].targets]
     wrong = [problem for panel, answer in asked for problem in _wrong(panel, answer)]
     empty = [one for panel, answer in asked for one in _without_data(panel, answer)]
-    # A query that failed is not helped by time.
+    # Waiting does not help a query that failed.
     if wrong and len(empty) == len(wrong):
         seconds = await age.ready_in(context.prometheus, empty)
         if seconds:
             return Finding(
                 False,
                 f"data for every query of {dashboard.title}",
-                f"the stack is too young, ready in {_in_words(seconds)}: {'; '.join(wrong)}",
+                f"the stack has not run for long enough, ready in {_in_words(seconds)}: {'; '.join(wrong)}",
                 f"run `stackctl verify dashboards.{name}` again in {_in_words(seconds)}",
                 obstacle="too young",
                 ready_in=seconds,
@@ -53,19 +53,19 @@ async def _panels(name: str, context: Context) -> Finding:
         bool(asked) and not wrong,
         f"data for every query of {dashboard.title}",
         "; ".join(wrong) or _data(asked),
-        "the query in Prometheus, and the target that its series are of in stackctl verify prometheus",
+        "run the query in Prometheus, and check its target with `stackctl verify prometheus`",
     )
 
 
 def _data(asked: Sequence[tuple[Panel, Answer]]) -> str:
-    """Return how many panels have data, and which have a reason for having none."""
+    """Return how many panels have data, and which are empty for a known reason."""
     excused = [panel.title for panel, answer in asked if answer.empty]
     counted = f"{len(asked) - len(excused)} panels with data"
-    return f"{counted}; none, for a reason, in {', '.join(excused)}" if excused else counted
+    return f"{counted}; expectedly empty: {', '.join(excused)}" if excused else counted
 
 
 def _wrong(panel: Panel, answer: Answer) -> list[str]:
-    """Return a description of each query without the data it must return, or of the panel's failed queries."""
+    """Return a description of each query that lacks data, or of the panel's failed queries."""
     if answer.failure is not None:
         asked = "; ".join(_one_line(expr) for expr in answer.expressions.values())
         return [f"{panel.title}: {answer.failure} ({asked})"]
@@ -73,7 +73,7 @@ def _wrong(panel: Panel, answer: Answer) -> list[str]:
 
 
 def _without_data(panel: Panel, answer: Answer) -> list[str]:
-    """Return the queries that have no data and must have some."""
+    """Return the queries without data that must have some."""
     if answer.failure is not None:
         return []
     return [
@@ -84,7 +84,7 @@ def _without_data(panel: Panel, answer: Answer) -> list[str]:
 
 
 def _in_words(seconds: float) -> str:
-    """Return a time to wait: in whole minutes from two on, in seconds below."""
+    """Return a waiting time as text: whole minutes from two minutes on, seconds below."""
     if seconds >= 120:
         return f"{math.ceil(seconds / 60)} min"
     return f"{math.ceil(seconds)} s"
@@ -97,7 +97,7 @@ def _one_line(expr: str) -> str:
 CHECKS = tuple(
     Check(
         f"dashboards.{name}",
-        f"Every query has data: {name}",
+        f"Every query returns data: {name}",
         "9.5 End-to-End Test: View in Grafana dashboard",
         "grafana",
         functools.partial(_panels, name),

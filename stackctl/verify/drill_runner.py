@@ -1,4 +1,4 @@
-"""Runs the drills of the checks: stops a service and follows its alert to the end."""
+"""Runs the drills of the checks: stops a service and follows its alert until it is resolved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stackctl.services.catalog import Service
 
 @dataclass
 class DrillRunner:
-    """What a drill needs of this machine, and the timelines of the drills that were started."""
+    """Runs drills on this machine's engine, and collects their timelines."""
 
     engine: Engine
     journal: Journal
@@ -31,11 +31,11 @@ class DrillRunner:
     timelines: list[Timeline] = field(default_factory=list)
 
     def refusal(self, service: str) -> str | None:
-        """Return why a service must not be stopped: its container belongs to another project. None if it may be."""
+        """Return why a service must not be stopped: another project owns its container. None if it may be stopped."""
         container = self.engine.containers().get(service)
         if container is None or not container.attached:
             return None
-        return f"{service} is not this stack's, {owner_of(container)}"
+        return f"{service} does not belong to this stack: {owner_of(container)}"
 
     async def run(
         self,
@@ -48,7 +48,7 @@ class DrillRunner:
     ) -> Timeline:
         """Stop a service, follow its alert until it is resolved, and recover the service.
 
-        Without `sink` nothing is asked of a channel. Raises NotSteady if the service is not ready before the fault,
+        Without `sink`, delivery is not checked. Raises NotSteady if the service is not ready before the fault,
         StackctlError if the alert does not fire, is not delivered or is not resolved.
         """
         known = self.services.get(service)

@@ -1,4 +1,4 @@
-"""The plan's two test alerts: a service is stopped, ServiceDown must fire, reach its channel, and be resolved."""
+"""The plan's two test alerts: stop a service; ServiceDown must fire, be delivered and be resolved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ALERT = "ServiceDown"
 
 async def _drill(service: str, context: Context) -> Finding:
     if service in context.left_out:
-        return skipped(f"{ALERT} of {service}", f"{service} is not there")
+        return skipped(f"{ALERT} of {service}", f"{service} is not monitored")
     refusal = context.drills.refusal(service)
     if refusal is not None:
         return skipped(f"{ALERT} of {service}", refusal)
@@ -26,7 +26,7 @@ async def _drill(service: str, context: Context) -> Finding:
     slow = [span for span in spans if span.slow]
     return Finding(
         not slow,
-        f"{ALERT} of {service} fires, is told and is resolved, as fast as it is configured",
+        f"{ALERT} of {service} fires, is delivered and is resolved within the configured times",
         "; ".join(f"{span.name} {span.describe()}" for span in spans),
         _SLOW_NEXT.get(slow[0].name, "stackctl verify prometheus.rule-health") if slow else "",
     )
@@ -37,15 +37,15 @@ _SLOW_NEXT = {
     "to Alertmanager": "stackctl verify prometheus.notifications",
     "to the channel": "stackctl logs alertmanager",
     "to resolved": "stackctl verify prometheus.scrapes",
-    "the end to the channel": "stackctl logs alertmanager",
+    "resolution to the channel": "stackctl logs alertmanager",
 }
-"""Way that took too long → what to look at."""
+"""Slow span → the next step."""
 
 
 CHECKS = (
     Check(
         "alertmanager.drill",
-        f"{ALERT} of rust-core-engine, there and back",
+        f"{ALERT} of rust-core-engine fires and is resolved",
         "9.4 Alertmanager Verification: Test alert",
         "rust-core-engine",
         functools.partial(_drill, "rust-core-engine"),
@@ -54,7 +54,7 @@ CHECKS = (
     ),
     Check(
         "end-to-end.drill",
-        f"{ALERT} of python-ai-service, there and back",
+        f"{ALERT} of python-ai-service fires and is resolved",
         "9.5 End-to-End Test: Trigger alert",
         "python-ai-service",
         functools.partial(_drill, "python-ai-service"),

@@ -1,4 +1,4 @@
-"""Section 9.5 of the plan: load, the metrics and log lines that it leaves, the dashboards."""
+"""Section 9.5 of the plan: load, its metrics and log lines, and the dashboards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def _scraped(prometheus: PrometheusClient, endpoint: str) -> float:
 def _no_load() -> Finding:
     return skipped(
         "an application to put load on",
-        "rust-core-engine does not run, or has no port on this machine",
+        "rust-core-engine is not running, or has no port on this machine",
     )
 
 
@@ -35,7 +35,7 @@ async def _load(context: Context) -> Finding:
     others = {what: number for what, number in made.answers.items() if what != "200"}
     return Finding(
         made.answers["200"] >= load.requests,
-        f"{load.requests} requests to {load.path}, {load.concurrency} at a time, are answered with 200",
+        f"{load.requests} requests to {load.path}, {load.concurrency} at a time, return HTTP 200",
         ", ".join(f"{number} times {what}" for what, number in others.items())
         or f"{made.answers['200']} times 200 in {made.seconds:.1f} s, run {load.run}",
         "stackctl logs rust-core-engine",
@@ -81,14 +81,14 @@ async def _logs(context: Context) -> Finding:
     )
     return Finding(
         lines == load.requests,
-        f"{load.requests} log lines with `health` and this run's id in Loki",
+        f"{load.requests} log lines with `health` and this run's ID in Loki",
         f"{lines} lines of {query}",
         f"stackctl logs {context.log_collector}",
     )
 
 
 async def _dashboards(context: Context) -> Finding:
-    # Grafana serves its page for any address, and draws in the browser: what that loads is what tells.
+    # Grafana serves the same page for any address and renders in the browser: check what the browser would load.
     uids = context.expected_dashboards
     answers = await asyncio.gather(
         *(context.grafana.dashboard(uid) for uid in uids), return_exceptions=True
@@ -103,7 +103,7 @@ async def _dashboards(context: Context) -> Finding:
             wrong.append(f"{uid}: no panels")
     return Finding(
         bool(uids) and not wrong,
-        f"each of {len(uids)} dashboards opens with its panels",
+        f"each of the {len(uids)} dashboards opens with its panels",
         "; ".join(wrong) or f"{len(uids)} dashboards",
         "stackctl logs grafana",
     )
@@ -114,7 +114,7 @@ _PLAN = "9.5 End-to-End Test: "
 CHECKS = (
     Check(
         "end-to-end.load",
-        "Load is answered",
+        "The application answers load",
         _PLAN + "Generate load",
         "rust-core-engine",
         _load,
@@ -122,7 +122,7 @@ CHECKS = (
     ),
     Check(
         "end-to-end.metrics",
-        "Load shows in the metrics",
+        "The load appears in the metrics",
         _PLAN + "Check metrics appear in Prometheus",
         "prometheus",
         _metrics,
@@ -130,7 +130,7 @@ CHECKS = (
     ),
     Check(
         "end-to-end.logs",
-        "Load shows in the logs",
+        "The load appears in the logs",
         _PLAN + "Check logs appear in Loki",
         "promtail",
         _logs,
@@ -138,7 +138,7 @@ CHECKS = (
     ),
     Check(
         "end-to-end.dashboards",
-        "Dashboards can be opened",
+        "Dashboards open",
         _PLAN + "View in Grafana dashboard",
         "grafana",
         _dashboards,

@@ -1,4 +1,4 @@
-"""Whether Kong exposes what rules and dashboards read: its Prometheus plugin leaves that out by default."""
+"""Whether Kong exposes what rules and dashboards read: by default, its Prometheus plugin does not."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from stackctl.verify.model import Check, Context, Finding, skipped
 _JOB = "kong"
 _READ = ("kong_http_requests_total", "kong_kong_latency_ms_bucket")
 _OF_KONG_2 = ("kong_http_status", "kong_latency_bucket")
-"""What Kong 2's plugin has in their place (Kong's CHANGELOG, 3.0.0, "Prometheus")."""
+"""Their names in Kong 2's plugin (Kong's CHANGELOG, 3.0.0, "Prometheus")."""
 _IDLE_SECONDS = 3600
-"""For how long Kong may count nothing, because no request has passed it yet: its series begin with the first."""
+"""How long Kong may have no series, because they begin with the first request."""
 _PLUGIN = "in the configuration of Kong's Prometheus plugin, set status_code_metrics and latency_metrics to true"
 
 
@@ -35,7 +35,7 @@ async def _exposes(context: Context) -> Finding:
         return skipped(expected, "Kong is not scraped", early=True)
     if not await context.prometheus.query(f'up{{job="{_JOB}"}} offset {_IDLE_SECONDS}s == 1'):
         return skipped(
-            expected, "Kong was not scraped an hour ago, and may have had no request yet"
+            expected, "Kong was not being scraped an hour ago, and may not have had a request yet"
         )
     missing = [name for name in _READ if name not in found]
     return Finding(True, expected, f"no {' and no '.join(missing)}", _PLUGIN, warning=True)

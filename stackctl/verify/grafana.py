@@ -11,11 +11,11 @@ from stackctl.verify.model import Check, Context, Finding, skipped
 
 _EXPECTED_SOURCES = ("Prometheus", "Loki")
 _HEALTH_BY_UID = (9, 0)
-"""The first Grafana with /api/datasources/uid/:uid/health (grafana.com/docs/grafana/v9.0/developers/http_api)."""
+"""The first version with /api/datasources/uid/:uid/health (grafana.com/docs/grafana/v9.0/developers/http_api)."""
 
 
 def too_old(version: str, minimum: tuple[int, int]) -> bool:
-    """Return whether a version, such as 8.5.27 or 10.0.0-pre, is below a minimum; one that is no number is not."""
+    """Return whether a version, such as 8.5.27 or 10.0.0-pre, is below a minimum; False if it is not a number."""
     found = re.match(r"(\d+)\.(\d+)", version)
     return found is not None and (int(found[1]), int(found[2])) < minimum
 
@@ -32,19 +32,19 @@ async def _health(context: Context) -> Finding:
 
 async def _login(context: Context) -> Finding:
     found = await context.grafana.login()
-    wanted = "the admin's password is taken"
+    wanted = "Grafana accepts the admin password"
     if found == "locked":
         return Finding(
             False,
             wanted,
-            "it is right, and refused for up to five minutes after five wrong ones",
-            "wait; whoever still sends the previous password to Grafana has to be told the new one",
+            "the password is right, but the account is locked for up to five minutes after five wrong ones",
+            "wait, and update any client that still sends the previous password",
         )
     if found == "refused":
         return Finding(
             False,
             wanted,
-            "it is refused",
+            "the password was rejected",
             REFUSED,
             final=True,
         )
@@ -58,7 +58,7 @@ async def _sources(context: Context) -> Finding:
         not missing,
         f"data sources {', '.join(_EXPECTED_SOURCES)}",
         f"missing: {', '.join(missing)}" if missing else ", ".join(names),
-        "look at grafana/provisioning/datasources in the folder that `stackctl render` names",
+        "check grafana/provisioning/datasources in the folder that `stackctl render` prints",
     )
 
 
@@ -67,8 +67,7 @@ async def _source_health(context: Context) -> Finding:
     if too_old(version, _HEALTH_BY_UID):
         return skipped(
             "Grafana reaches every data source",
-            f"this Grafana is {version}, which is too old for this check: it needs"
-            f" {'.'.join(map(str, _HEALTH_BY_UID))} or newer",
+            f"the check requires Grafana {'.'.join(map(str, _HEALTH_BY_UID))} or newer, and this is {version}",
         )
     sources = await context.grafana.data_sources()
     answers = await asyncio.gather(
@@ -86,8 +85,8 @@ async def _source_health(context: Context) -> Finding:
     return Finding(
         bool(sources) and not wrong,
         "Grafana reaches every data source",
-        "; ".join(f"{name} at {why}" for name, why in wrong.items()) or f"{len(sources)} answer",
-        f"correct {next(iter(wrong))}'s address in grafana/provisioning/datasources"
+        "; ".join(f"{name} at {why}" for name, why in wrong.items()) or f"{len(sources)} reachable",
+        f"correct the address of {next(iter(wrong))} in grafana/provisioning/datasources"
         if wrong
         else "stackctl logs grafana",
     )
@@ -100,7 +99,7 @@ async def _dashboards(context: Context) -> Finding:
         bool(found) and not missing,
         f"dashboards {', '.join(context.expected_dashboards)}",
         f"missing: {', '.join(missing)}" if missing else ", ".join(found.values()) or "none",
-        "stackctl logs grafana, for a dashboard that it could not read",
+        "look for dashboards that it could not read: stackctl logs grafana",
     )
 
 
@@ -110,24 +109,24 @@ CHECKS = (
     Check(
         "grafana.health", "Grafana is healthy", _PLAN + "Check Grafana health", "grafana", _health
     ),
-    Check("grafana.login", "One can log in", "beyond the plan", "grafana", _login),
+    Check("grafana.login", "Admin login works", "beyond the plan", "grafana", _login),
     Check(
         "grafana.datasources",
-        "Data sources are there",
+        "Data sources are provisioned",
         _PLAN + "List datasources",
         "grafana",
         _sources,
     ),
     Check(
         "grafana.datasource-health",
-        "Data sources answer Grafana",
+        "Grafana reaches its data sources",
         "beyond the plan",
         "grafana",
         _source_health,
     ),
     Check(
         "grafana.dashboards",
-        "Dashboards are listed",
+        "Dashboards are provisioned",
         _PLAN + "List dashboards",
         "grafana",
         _dashboards,

@@ -1,4 +1,4 @@
-"""What the loaded rules need of histograms: a bucket past each limit of an alert, and the buckets that rules name."""
+"""Which buckets the loaded rules require: one above each alert's limit, and those that a rule reads by name."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _NAMED = re.compile(rf'\b{_NAME}_bucket\{{[^}}]*\ble="{_NUMBER}"')
 
 @dataclass(slots=True)
 class Needs:
-    """What rules need of one histogram, in its own unit."""
+    """The rules' requirements for one histogram, in its unit."""
 
     limit: float = 0.0
-    """The highest value that an alert compares a quantile of it to; a quantile never exceeds the last finite bucket."""
+    """The highest value to which an alert compares a quantile; a quantile never exceeds the last finite bucket."""
     alert: str = ""
     """The alert with that limit."""
     bounds: dict[float, str] = field(default_factory=dict)
-    """The buckets that a rule reads by their bound, and that rule."""
+    """Bound of a bucket that a rule reads by name → that rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Quantile:
     histogram: str
     divisor: float
-    """What the quantile is divided by, for another unit."""
+    """The divisor that converts the quantile to another unit."""
     start: int
     rest: str
-    """What follows it in the expression."""
+    """The rest of the expression after the quantile."""
 
 
 def needs(groups: Iterable[RuleGroup]) -> Mapping[str, Needs]:
-    """Return what the loaded rules need, by histogram."""
+    """Return the requirements of the loaded rules, by histogram."""
     rules = [rule for group in groups for rule in group.rules]
     recorded = {
         rule.name: quantile
@@ -63,7 +63,7 @@ def needs(groups: Iterable[RuleGroup]) -> Mapping[str, Needs]:
 
 
 def _limits(rule: Rule, recorded: Mapping[str, _Quantile]) -> Iterator[tuple[str, float]]:
-    """Yield each histogram that an alert compares a quantile of, and the value that it compares it to."""
+    """Yield each histogram whose quantile an alert compares to a value, and that value."""
     for quantile in _quantiles(rule.query):
         if above := _ABOVE.match(quantile.rest):
             yield quantile.histogram, float(above[1]) * quantile.divisor
@@ -83,7 +83,7 @@ def _quantiles(expr: str) -> Iterator[_Quantile]:
 
 
 def _closing(expr: str, start: int) -> int:
-    """Return where the parenthesis ends that was opened before `start`. Strings with parentheses are not expected."""
+    """Return the end of the parenthesis that opens before `start`. Strings with parentheses are not expected."""
     depth = 1
     for position in range(start, len(expr)):
         depth += {"(": 1, ")": -1}.get(expr[position], 0)

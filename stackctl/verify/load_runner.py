@@ -1,4 +1,4 @@
-"""Puts load on the application, once in a run, for all checks that look at what the load leaves behind."""
+"""Puts load on the application, once per run, for all checks that examine its traces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AT_ONCE = 10
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a load, and the application's request count `before` it."""
+    """The result of a load, and the application's request count before it."""
 
     made: load.Outcome
     started: int
@@ -27,7 +27,7 @@ class Outcome:
 
 @dataclass
 class LoadRunner:
-    """The load of a run: the first check that asks for its outcome starts it. Its requests carry the run's ID."""
+    """The load of a run, started by the first check that needs its outcome. Its requests carry the run's ID."""
 
     url: str
     target: Target
@@ -39,14 +39,14 @@ class LoadRunner:
     _done: asyncio.Task[Outcome] | None = None
 
     async def outcome(self) -> Outcome:
-        """Return the outcome of the load, and run the load first if no other check has."""
-        # A load that failed before its first request is none: the next check that asks starts it again.
+        """Return the outcome of the load, which runs first unless another check has started it."""
+        # A load that failed before its first request does not count: the next check starts it again.
         if self._done is None or (self._done.done() and self._done.exception()):
             self._done = asyncio.create_task(self._make())
         return await asyncio.shield(self._done)
 
     async def _make(self) -> Outcome:
-        # Prometheus is some seconds behind and, after a restart of the application, still has its old counters.
+        # Not from Prometheus, which is some seconds behind and, after a restart, still has the old counters.
         async with _Application(self.url) as application:
             before = await application.counted(self.target.path, self.path)
         started = time.time_ns()
@@ -65,6 +65,6 @@ class _Application(HttpClient):
     service = "rust-core-engine"
 
     async def counted(self, metrics: str, endpoint: str) -> float:
-        """Return how many requests to an endpoint the application has answered, from its metrics path."""
+        """Return how many requests to an endpoint the application has counted, from its metrics page."""
         counters = await self._counters(metrics, "http_requests_total")
         return sum(one.value for one in counters if one.labels.get("endpoint") == endpoint)

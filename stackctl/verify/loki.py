@@ -13,13 +13,13 @@ _LOST_MINUTES = 15
 _REFUSED = "loki_discarded_samples_total"
 _DROPPED = "instance_reason:log_collector_dropped_entries:sum"
 _COUNTERS = ("loki_distributor_lines_received_total", _DROPPED)
-"""Counters that both programs have from their first lines on: without them nothing is known of lost ones."""
+"""Counters that both programs expose from their first lines on; without them, lost lines would go unnoticed."""
 _SENT = "instance:log_collector_sent_entries:sum"
 _OLD = ("greater_than_max_sample_age", "out_of_order", "too_far_behind")
-"""Loki's reasons for lines that are too old. A log collector reads a container's log again once the container has
-restarted, and all of it where it begins to watch one: Loki has such lines already, or they are history."""
+"""Loki's reasons for rejecting lines as too old. A log collector reads a container's log again after the container
+restarts, and all of it when it starts to follow one: Loki already has such lines, or they are history."""
 _REFUSED_BATCH = "ingester_error"
-"""The log collector's reason for a whole batch, of which Loki may have refused a single line and counted that."""
+"""The log collector's reason for a whole batch, of which Loki may have rejected, and counted, a single line."""
 _LABELS = ("job", "container_name", "image", "level")
 
 
@@ -27,7 +27,7 @@ async def _ready(context: Context) -> Finding:
     await context.loki.ready()
     marker = f"verify {time.time_ns()}"
     await context.loki.round_trip(marker)
-    return Finding(True, "ready, and a pushed line comes back", f"ready; {marker!r} came back")
+    return Finding(True, "ready, and returns a line that was pushed", f"ready; returned {marker!r}")
 
 
 async def _collected(context: Context) -> Finding:
@@ -35,15 +35,15 @@ async def _collected(context: Context) -> Finding:
     sent = found[0].value[1] if found else 0
     return Finding(
         sent > 0,
-        f"Loki has taken lines of {context.log_collector} (its /ready says nothing of that)",
-        f"{sent:.0f} since it started" if found else f"Prometheus has no {_SENT}",
-        f"stackctl logs {context.log_collector}, and docker-socket-proxy, through which it reads",
+        f"Loki has accepted lines from {context.log_collector} (which its /ready does not show)",
+        f"{sent:.0f} lines since it started" if found else f"Prometheus has no {_SENT}",
+        f"stackctl logs {context.log_collector} docker-socket-proxy",
     )
 
 
 async def _lines(context: Context) -> Finding:
     if context.log_job is None:
-        return skipped("an application's log lines", "no application runs")
+        return skipped("an application's log lines", "no application is running")
     query = f'{{job="{context.log_job}"}}'
     now = time.time_ns()
     streams = await context.loki.query_range(query, start=now - _LAST_MINUTES * 60 * 10**9, end=now)
@@ -57,7 +57,7 @@ async def _lines(context: Context) -> Finding:
 
 
 def _message(line: str) -> str:
-    """Return the message of a JSON line, which says more than its beginning does, or the line."""
+    """Return the message of a JSON line, which is more useful than its beginning, or else the line."""
     try:
         fields = json.loads(line)
     except ValueError:
@@ -74,13 +74,13 @@ async def _labels(context: Context) -> Finding:
         not missing,
         f"labels {', '.join(_LABELS)}",
         ", ".join(labels) or "none",
-        f"look at the relabelling and the stages of {context.log_collector}'s configuration",
+        f"check the relabelling rules and the stages in {context.log_collector}'s configuration",
     )
 
 
 async def _rejected(context: Context) -> Finding:
     collector = context.log_collector
-    expected = f"no line is refused or dropped in {_LOST_MINUTES} minutes, but old ones that were read again"
+    expected = f"no lines rejected or dropped in {_LOST_MINUTES} minutes, except old ones that were read again"
     names = "|".join(_COUNTERS)
     found = await context.prometheus.query(f'count by (__name__) ({{__name__=~"{names}"}})')
     unknown = set(_COUNTERS) - {sample.metric.get("__name__") for sample in found}
@@ -88,7 +88,7 @@ async def _rejected(context: Context) -> Finding:
         return Finding(
             False,
             expected,
-            f"Prometheus has no {' and no '.join(sorted(unknown))}",
+            f"Prometheus has no {' or '.join(sorted(unknown))}",
             f"stackctl logs {collector}",
         )
     refused = await _by_reason(context, _REFUSED)
@@ -98,15 +98,18 @@ async def _rejected(context: Context) -> Finding:
     old = {reason: refused.pop(reason) for reason in _OLD if reason in refused}
     lost = [
         f"{number:.0f} {name} ({reason})"
-        for name, found in {"refused by Loki": refused, f"dropped by {collector}": dropped}.items()
+        for name, found in {"rejected by Loki": refused, f"dropped by {collector}": dropped}.items()
         for reason, number in found.items()
     ]
     seen = ", ".join(lost) or "none"
     if old:
         reasons = ", ".join(f"{number:.0f} {reason}" for reason, number in old.items())
-        seen += f"; not counted: lines that were read again, refused as too old ({reasons})"
+        seen += f"; not counted: lines that were read again and rejected as too old ({reasons})"
     return Finding(
-        not lost, expected, seen, f"stackctl logs {collector}, for the reason that Loki gave"
+        not lost,
+        expected,
+        seen,
+        f"look for the reason that Loki returned: stackctl logs {collector}",
     )
 
 
@@ -124,7 +127,7 @@ _PLAN = "9.3 Loki Verification: "
 CHECKS = (
     Check(
         "loki.ready",
-        "Loki takes lines and gives them back",
+        "Loki stores and returns lines",
         _PLAN + "Check Loki health",
         "loki",
         _ready,
@@ -143,6 +146,6 @@ CHECKS = (
         "promtail",
         _lines,
     ),
-    Check("loki.labels", "Log lines carry their labels", "beyond the plan", "promtail", _labels),
-    Check("loki.lost", "No log line is lost", "beyond the plan", "promtail", _rejected),
+    Check("loki.labels", "Log lines have their labels", "beyond the plan", "promtail", _labels),
+    Check("loki.lost", "No log lines are lost", "beyond the plan", "promtail", _rejected),
 )

@@ -1,4 +1,4 @@
-"""What a check is given, what it gives, and what a run of all of them comes to."""
+"""The input and output of a check, and the report of a run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.config.registry import DEFAULT_RUNBOOKS
 from stackctl.docker.models import ContainerState
 from stackctl.errors import EXIT_NOT_RUNNING, EXIT_NOT_SETTLED, EXIT_TOO_YOUNG
 from stackctl.project import container_metrics
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _EVIDENCE = 5
 
 Obstacle = Literal["not running", "still starting", "too young"]
-"""Why a check cannot be judged yet, though nothing is known to be broken."""
+"""Why a check cannot be judged yet although nothing is known to be broken."""
 State = Literal["passed", "warning", "failed", "skipped"] | Obstacle
 
 _EXIT_CODES: dict[State, int] = {
@@ -40,7 +41,7 @@ _EXIT_CODES: dict[State, int] = {
     "still starting": EXIT_NOT_SETTLED,
     "too young": EXIT_TOO_YOUNG,
 }
-"""In the order in which they count, where a report has several."""
+"""State → exit code, most severe first."""
 
 
 def _no_containers() -> Mapping[str, ContainerState]:
@@ -49,7 +50,7 @@ def _no_containers() -> Mapping[str, ContainerState]:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the checks ask and expect: the clients, the jobs that must be up, the dashboards that must be there."""
+    """What checks work with: the clients, the jobs that must be up, the dashboards that must exist."""
 
     prometheus: PrometheusClient
     alertmanager: AlertmanagerClient
@@ -57,62 +58,64 @@ class Context:
     grafana: GrafanaClient
     expected_jobs: tuple[str, ...]
     left_out: tuple[str, ...]
-    """The services of bot-core that are not there, so that nothing is expected of them."""
+    """The services of bot-core that are not monitored, so nothing is expected of them."""
     expected_dashboards: tuple[str, ...]
     dashboards: Path
-    """The folder that has them as they were rendered."""
+    """The folder of the rendered dashboards."""
     log_collector: str
     """The service that reads the containers' logs."""
     log_job: str | None
-    """The job whose log lines must be in Loki; None where no application runs."""
+    """The job whose log lines must be in Loki; None if no application is monitored."""
     load: LoadRunner | None
-    """The load of this run; None where rust-core-engine does not run, or this machine cannot reach it."""
+    """The load of this run; None if rust-core-engine is not running or this machine cannot reach it."""
     sink: SinkClient | None
-    """What stands in the place of the channels that are not set up; None without the demo."""
+    """The sink that receives messages for channels that are not configured; None without the demo."""
     real_channels: frozenset[str]
-    """The channels that are set up, as the sink names them: slack, pagerduty, email."""
+    """The keys of the configured channels, as in the sink: slack, pagerduty, email."""
     drills: DrillRunner
     blackbox: BlackboxClient
+    runbooks: str = DEFAULT_RUNBOOKS
+    """The base URL of the runbooks."""
     tally: DeliveryCounter = field(default_factory=DeliveryCounter)
     containers: Callable[[], Mapping[str, ContainerState]] = _no_containers
-    """The stack's containers by service, as they are now."""
+    """Return the stack's current containers by service."""
     unseen: container_metrics.Obstacle | None = None
-    """Why cAdvisor sees no containers on this engine; None where it does."""
+    """Why cAdvisor cannot read the containers of this engine; None if it can."""
     remedy_for_unseen: Callable[[], str] = lambda: "stackctl logs cadvisor"
-    """Says what to do where it sees none all the same."""
+    """Return what to do if it nevertheless has no metrics of containers."""
 
     @property
     def applications(self) -> tuple[str, ...]:
-        """The applications of bot-core that are monitored, by their jobs."""
+        """The jobs of the monitored applications of bot-core."""
         return tuple(name for name in WITH_HEALTH if name not in self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check. `next_step` is the one thing to do if it is not as expected."""
+    """The result of a check. `next_step` is what to do if it is not as expected."""
 
     ok: bool
     expected: str
     observed: str
     next_step: str = ""
     skipped: bool = False
-    """Whether the check did not run: `observed` has the reason. That is no failure, and proves nothing."""
+    """Whether the check did not run, for the reason in `observed`: neither a pass nor a failure."""
     warning: bool = False
-    """Whether something should be changed although the stack works: no failure. `next_step` says what."""
+    """Whether something should be changed, as `next_step` says, although the stack works: not a failure."""
     early: bool = False
-    """Whether there is too little data yet: asked again, as after a failure, but it never becomes one."""
+    """Whether there is too little data yet: retried like a failure, but never reported as one."""
     final: bool = False
-    """Whether it stays as it is however long the check is repeated: a refused login, an unknown path."""
+    """Whether retrying cannot change it, as with a rejected login or an unknown path."""
     obstacle: Obstacle | None = None
-    """Why it is not as expected, where that does not mean that anything is broken."""
+    """Why it is not as expected, if that does not mean that something is broken."""
     blames: tuple[str, ...] = ()
-    """The services that it names as the cause, where that is not the one that the check is about."""
+    """The services that caused it, if they are not the one that the check is about."""
     ready_in: float = 0.0
-    """Seconds until a stack that is too young is old enough."""
+    """Seconds until the stack has run for long enough."""
 
     @property
     def state(self) -> State:
-        """What became of the check, in a word."""
+        """The check's outcome in a word."""
         if self.skipped:
             return "skipped"
         if not self.ok:
@@ -121,17 +124,17 @@ class Finding:
 
     @property
     def needs_action(self) -> bool:
-        """Whether it is not as expected or warns, so that `next_step` counts."""
+        """Whether it failed or warns, so that `next_step` applies."""
         return not self.ok or self.warning
 
     def may_change_within(self, seconds: float) -> bool:
-        """Return whether repeating the check for so long can give another finding."""
+        """Return whether retrying the check for this long can change the finding."""
         return (not self.ok or self.early) and not self.final and self.ready_in <= seconds
 
 
 def skipped(expected: str, why: str, *, early: bool = False) -> Finding:
     """Return the finding of a check that does not apply here, or, if `early`, does not apply yet."""
-    return Finding(True, expected, f"not asked: {why}", skipped=True, early=early)
+    return Finding(True, expected, f"skipped: {why}", skipped=True, early=early)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +145,14 @@ class Check:
     title: str
     step: str
     service: str
-    """The service that the check is about: whether it is a stand-in shows beside the result."""
+    """The service that the check is about; the result shows whether it is a stand-in."""
     run: Callable[[Context], Awaitable[Finding]]
     slow: bool = False
-    """Whether it takes more than a few seconds or puts something on the stack: run when asked for by name, or all."""
+    """Whether it takes more than a few seconds or affects the stack: it only runs by name or with --all."""
     drill: bool = False
-    """Whether it breaks something on purpose: run when asked for by name, or drills."""
+    """Whether it breaks something on purpose: it only runs by name or with --drill."""
     once: bool = False
-    """Whether it is asked once, for asking again would do again what others notice."""
+    """Whether it must not be retried, because people would notice it again."""
 
     @property
     def section(self) -> str:
@@ -159,24 +162,24 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A check's last finding, and how many seconds after its first question that came."""
+    """A check's last finding, and how many seconds the check took, retries included."""
 
     check: Check
     finding: Finding
     seconds: float
     standin: bool = False
     exchanges: tuple[Exchange, ...] = ()
-    """What was asked for the last finding, and what the services answered."""
+    """The requests and responses that led to the last finding."""
 
     @property
     def evidence(self) -> tuple[Exchange, ...]:
-        """The last of them, as many as anybody reads."""
+        """The last few exchanges, for reports."""
         return self.exchanges[-_EVIDENCE:]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run of the checklist: its results in the checklist's order. `seconds` is the whole run's time."""
+    """The results of a run, in the order of the checklist, and its duration in seconds."""
 
     project: str
     images: Literal["upstream", "local"] | None
@@ -187,7 +190,7 @@ class Report:
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """The results that are not as expected."""
+        """The results that are not as expected, whatever the reason."""
         return tuple(result for result in self.results if not result.finding.ok)
 
     @property
@@ -197,7 +200,7 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """How many checks passed, and how many ended in each other state."""
+        """A sentence with the number of checks that passed, and of those in each other state."""
         judged = len(self.results) - len(self.skipped)
         words: Mapping[State, str] = {"warning": "with a warning"}
         states: tuple[State, ...] = (
@@ -217,25 +220,25 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of `verify`: that of the gravest state among the results."""
+        """The exit code of `verify`: that of the most severe state among the results."""
         return next((code for state, code in _EXIT_CODES.items() if self.states[state]), 0)
 
     @property
     def skipped(self) -> tuple[Result, ...]:
-        """The results of which nothing was asked."""
+        """The results of checks that did not run."""
         return tuple(result for result in self.results if result.finding.skipped)
 
     @property
     def warned(self) -> tuple[Result, ...]:
-        """The results that hold, but with a warning."""
+        """The results that passed with a warning."""
         return tuple(result for result in self.results if result.finding.warning)
 
     @property
     def passed(self) -> int:
-        """How many did not fail; those with a warning are among them."""
+        """The number of checks that passed, including those with a warning."""
         return len(self.results) - len(self.failed) - len(self.skipped)
 
     @property
     def ok(self) -> bool:
-        """Return whether no check failed."""
+        """Whether every check that ran passed."""
         return not self.failed

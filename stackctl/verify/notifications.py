@@ -1,7 +1,7 @@
-"""Step 7 of the plan, to its end: a test alert of every severity and component reaches exactly its channels.
+"""Step 7 of the plan: a test alert of every severity and component reaches exactly its channels.
 
-Each check sends an alert of its own through the real Alertmanager, and ends it. Where a channel is not set up, the
-demo's sink stands in its place and shows every message; of a real channel only Alertmanager's counters can be seen.
+Each check sends its own alert through the real Alertmanager and resolves it. For a channel that is not configured, the
+demo's sink receives and shows every message; for a real channel, Alertmanager's counters are the only evidence.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ COMPONENTS = ("infrastructure", "trading", "ai", "database")
 
 TEST_ALERT = "StackctlVerify"
 _SUMMARY = "A test alert of stackctl verify: nothing is wrong"
-_RUNBOOK = "https://github.com/bot-core/bot-core/blob/main/docs/runbooks/SERVICE_DOWN_RUNBOOK.md"
+_RUNBOOK = "SERVICE_DOWN_RUNBOOK.md"
 _LIFETIME = dt.timedelta(minutes=5)
-"""After this an alert ends by itself, should nobody be left to end it."""
+"""After this time an alert ends by itself, in case stackctl cannot end it."""
 _PAUSE = 0.5
 _MARGIN = 5.0
-"""Seconds after the longest wait of a route by which every message has come, a wrong one too."""
+"""Seconds after the longest wait of a route within which every message arrives, including wrong ones."""
 _LATE = 30.0
-"""Seconds more that are waited for one that is missing."""
+"""Additional seconds to wait for a missing message."""
 _REFUSED_SECONDS = 300.0
 
 Key = tuple[str, str]
-"""A channel's key, and what the message counts as there (`services.channels.Channel.counted_as`)."""
+"""A channel's key, and how a message counts there (`services.channels.Channel.counted_as`)."""
 
 _CHANNELS: Mapping[str, Channel] = {channel.key: channel for channel in CHANNELS}
 _BUSINESS_HOURS = "business-hours"
@@ -57,25 +57,30 @@ RECEIVERS = frozenset(
 
 
 def receivers(severity: str, component: str) -> set[str]:
-    """Give the receivers of an alert (the plan's section 5.1, as corrected in docs/MONITORING_GUIDE.md)."""
+    """Return the receivers of an alert (the plan's section 5.1, as corrected in docs/MONITORING_GUIDE.md)."""
     team = _BY_COMPONENT.get(component) if severity != "info" else None
     return {*_BY_SEVERITY[severity], *([team] if team else [])}
 
 
 def expected(severity: str, component: str, at: dt.datetime) -> Counter[Key]:
-    """Give who must be told of an alert at this time, and how often; business hours are in UTC."""
+    """Return how many messages an alert at this time must send, by channel."""
+    return deliveries(receivers(severity, component), at)
+
+
+def deliveries(names: Iterable[str], at: dt.datetime) -> Counter[Key]:
+    """Return how many messages receivers send for an alert at this time, by channel; business hours are in UTC."""
     closed = at.weekday() >= 5 or not 9 <= at.hour < 17
     return Counter(
         (channel.key, channel.delivers[receiver])
-        for receiver in receivers(severity, component)
+        for receiver in names
         if not (receiver == _BUSINESS_HOURS and closed)
         for channel in CHANNELS
         if receiver in channel.delivers
     )
 
 
-def _in_sink(key: Key, context: Context) -> bool:
-    """Tell whether the demo's sink receives what a channel is not set up for."""
+def in_sink(key: Key, context: Context) -> bool:
+    """Return whether the demo's sink receives the messages of a channel because it is not configured."""
     channel, _ = key
     return (
         context.sink is not None
@@ -85,7 +90,7 @@ def _in_sink(key: Key, context: Context) -> bool:
 
 
 def key_of(message: Message) -> Key:
-    """Return what a message counts as; one of an unknown channel counts as its target, which nobody expects."""
+    """Return how a message counts; in an unknown channel it counts by its target, which nothing expects."""
     channel = _CHANNELS.get(message.channel)
     counted_as = "{target}" if channel is None else channel.counted_as
     mark = f"{message.title.partition(']')[0]}]"
@@ -94,7 +99,7 @@ def key_of(message: Message) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What was seen of one half of an alert's life: the sink's messages, and what real channels have not taken."""
+    """What was observed after an alert fired or was resolved: the sink's messages, and missing real deliveries."""
 
     messages: list[Message] = field(default_factory=list)
     missing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -102,25 +107,25 @@ class _Told:
 
 @dataclass(frozen=True, slots=True)
 class _Exercise:
-    """One test alert: its labels, and who must be told of it."""
+    """A test alert: its labels, and the messages it must cause."""
 
     context: Context
     labels: Mapping[str, str]
     began: dt.datetime
     after: int
     wanted: Counter[Key]
-    """In the sink."""
+    """The messages expected in the sink."""
     real: list[str]
-    """Channels that are counted, one that is told twice twice."""
+    """The real channels, once for each expected delivery."""
 
     async def post(self, ends: dt.datetime) -> None:
-        """Hand the alert in, as it is until `ends`."""
+        """Send the alert to Alertmanager, to end at `ends`."""
         alert = {
             "labels": self.labels,
             "annotations": {
                 "summary": _SUMMARY,
                 "description": f"Sent for {self.labels['service']}",
-                "runbook_url": _RUNBOOK,
+                "runbook_url": f"{self.context.runbooks}/{_RUNBOOK}",
             },
             "startsAt": self.began.isoformat(),
             "endsAt": ends.isoformat(),
@@ -128,9 +133,9 @@ class _Exercise:
         await self.context.alertmanager.post_alerts([alert])
 
     async def told(self, status: str, timer: Timer) -> _Told:
-        """Give what is seen once every message that can come has come, and those that must are there or late.
+        """Wait until all possible messages have arrived and the expected ones have or are late; return the observation.
 
-        A message to somebody who should not be told comes as late as the slowest route's, so that is waited for.
+        It always waits for the slowest route, because a wrong message may arrive that late.
         """
         route = await self.context.alertmanager.route()
         settling = max(route_seconds(route, timer)) + _MARGIN
@@ -155,7 +160,7 @@ class _Exercise:
         )
 
     async def _messages(self, status: str) -> list[Message]:
-        """Give its messages in the sink, but for those of channels that are counted, should they be sent there."""
+        """Return its messages in the sink, except those of real channels."""
         service, sink = self.labels["service"], self.context.sink
         return [
             one
@@ -166,7 +171,7 @@ class _Exercise:
         ]
 
     async def routed_to(self) -> set[str]:
-        """Give the receivers that Alertmanager has chosen for it."""
+        """Return the receivers to which Alertmanager routes it."""
         return {
             one.name
             for alert in await self.context.alertmanager.alerts()
@@ -179,7 +184,7 @@ async def _exercise(severity: str, component: str, context: Context) -> Finding:
     sink = context.sink
     if sink is None and not context.real_channels:
         return skipped(
-            "a channel that is told", "no channel is set up, and the demo's sink is not there"
+            "a channel to notify", "no channel is configured, and the demo's sink is not running"
         )
     service = f"stackctl-verify-{uuid.uuid4().hex[:8]}"
     began = dt.datetime.now(dt.UTC)
@@ -194,7 +199,7 @@ async def _exercise(severity: str, component: str, context: Context) -> Finding:
         },
         began,
         after=await sink.last() if sink else 0,
-        wanted=Counter({key: n for key, n in keys.items() if _in_sink(key, context)}),
+        wanted=Counter({key: n for key, n in keys.items() if in_sink(key, context)}),
         real=[channel for channel, _ in keys.elements() if channel in context.real_channels],
     )
     await context.tally.begin(context.alertmanager)
@@ -213,18 +218,19 @@ async def _exercise(severity: str, component: str, context: Context) -> Finding:
         *_compared("when it fired", fired, exercise),
         *_compared("when it was resolved", resolved, exercise),
         *itertools.chain.from_iterable(
-            _rendering(one, service) for one in (*fired.messages, *resolved.messages)
+            _rendering(one, service, context.runbooks)
+            for one in (*fired.messages, *resolved.messages)
         ),
     ]
     told = sorted(" ".join(key) for key in exercise.wanted) + [
         f"the real {channel} ({number})" for channel, number in Counter(exercise.real).items()
     ]
-    counted = ", and the real channels took theirs" if exercise.real else ""
+    counted = ", and the real channels received theirs" if exercise.real else ""
     return Finding(
         not problems,
-        f"told when it fires and when it is resolved: {', '.join(told) or 'nobody'}",
+        f"notified when it fires and when it is resolved: {', '.join(told) or 'nobody'}",
         "; ".join(problems)
-        or f"{len(fired.messages)} messages when it fired, {len(resolved.messages)} resolved{counted}",
+        or f"{len(fired.messages)} messages when it fired, {len(resolved.messages)} when resolved{counted}",
         f"stackctl alerts route severity={severity} component={component}"
         if routes
         else "stackctl logs alertmanager",
@@ -234,7 +240,7 @@ async def _exercise(severity: str, component: str, context: Context) -> Finding:
 def _routed(seen: set[str], wanted: set[str]) -> list[str]:
     if seen == wanted:
         return []
-    return [f"routed to {_listed(seen)}, not to {_listed(wanted)}"]
+    return [f"routed to {_listed(seen)} instead of {_listed(wanted)}"]
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -244,31 +250,31 @@ def _listed(names: Iterable[str]) -> str:
 def _compared(when: str, told: _Told, exercise: _Exercise) -> list[str]:
     seen, wanted = Counter(map(key_of, told.messages)), exercise.wanted
     problems = [
-        f"{channel} took {number} of {due} notifications of this run's test alerts, {when}"
+        f"{channel} received {number} of {due} notifications of this run's test alerts {when}"
         for channel, (number, due) in told.missing.items()
     ]
     for key in sorted({*seen, *wanted}):
         name = " ".join(key)
         if not seen[key]:
-            problems.append(f"{name} was not told {when}")
+            problems.append(f"{name} was not notified {when}")
         elif not wanted[key]:
-            problems.append(f"{name} was told {when} and should not be")
+            problems.append(f"{name} was notified {when} but should not have been")
         elif seen[key] != wanted[key]:
-            problems.append(f"{name} was told {seen[key]} times {when}")
+            problems.append(f"{name} was notified {seen[key]} times {when}")
     return problems
 
 
-def _rendering(message: Message, service: str) -> list[str]:
-    """Say what is wrong with a message's text: a template that failed leaves these marks."""
+def _rendering(message: Message, service: str, runbooks: str) -> list[str]:
+    """Return what is wrong with a message's text; a failed template leaves these marks."""
     text = f"{message.title}\n{message.text}"
     name = " ".join(key_of(message))
     problems = [f"{name} shows {mark!r}" for mark in ("<no value>", "{{") if mark in text]
     if TEST_ALERT not in message.title or service not in message.title:
-        problems.append(f"the title for {name} names neither alert nor service: {message.title!r}")
+        problems.append(f"the title for {name} lacks the alert or the service: {message.title!r}")
     channel = _CHANNELS.get(message.channel)
     if (channel is None or channel.shows_summary) and _SUMMARY not in text:
         problems.append(f"{name} does not show the summary")
-    if _RUNBOOK not in text:
+    if f"{runbooks}/{_RUNBOOK}" not in text:
         problems.append(f"{name} does not link the runbook")
     return problems
 
@@ -286,11 +292,11 @@ async def _refused_nothing(context: Context) -> Finding:
         if one.value[1] > 0
     ]
     if not (sent and counted):
-        failed.append("Prometheus has no counters of Alertmanager")
+        failed.append("Prometheus has no counters from Alertmanager")
     return Finding(
         not failed,
-        f"no channel has refused a notification in the last {_REFUSED_SECONDS / 60:.0f} minutes",
-        ", ".join(failed) or f"{sent[0].value[1]:.0f} sent since its start, none failed of late",
+        f"no channel has rejected a notification in the last {_REFUSED_SECONDS / 60:.0f} minutes",
+        ", ".join(failed) or f"{sent[0].value[1]:.0f} sent since it started, no recent failures",
         "stackctl logs alertmanager"
         if sent and counted
         else "stackctl verify prometheus.other-targets",
@@ -313,7 +319,7 @@ CHECKS = (
     ),
     Check(
         "notifications.failures",
-        "No channel has refused a notification",
+        "No channel has rejected a notification",
         "beyond the plan",
         "alertmanager",
         _refused_nothing,

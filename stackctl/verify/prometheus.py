@@ -19,7 +19,7 @@ _CLOCK_SECONDS = 3.0
 _LOST = {"dropped": "dropped", "errors": "could not be sent"}
 _DROPPED_SECONDS = 300.0
 _START_SECONDS = 30.0
-"""Prometheus looks for Alertmanagers after 5 s first, and scrapes its own counters every 15 s."""
+"""Prometheus first discovers Alertmanagers after 5 s, and scrapes its own counters every 15 s."""
 _HEAD_SERIES = "prometheus_tsdb_head_series"
 _STORAGE_FAILURES = (
     "prometheus_tsdb_wal_corruptions_total",
@@ -40,7 +40,7 @@ async def _expected_targets(context: Context) -> Finding:
     states = dict.fromkeys(expected, "no target")
     targets = await context.prometheus.targets()
     for target in targets:
-        # One target of a job that is down is not hidden by another that is up.
+        # A target that is down must not be hidden by another target of the job that is up.
         if target.job in states and not states[target.job].startswith("down"):
             down = target.health == "down"
             states[target.job] = f"down ({target.last_error})" if down else target.health
@@ -58,7 +58,7 @@ async def _expected_targets(context: Context) -> Finding:
 def _logs_of(job: str, targets: Iterable[Target], context: Context) -> str:
     """Return the next step for a failing job: the logs of the scraped service, if it is part of the stack.
 
-    That is an exporter for a job such as redis.
+    For a job such as redis that is the exporter.
     """
     for target in sorted(targets, key=lambda target: target.health == "up"):
         host = urlsplit(target.scrape_url).hostname
@@ -68,7 +68,7 @@ def _logs_of(job: str, targets: Iterable[Target], context: Context) -> str:
 
 
 def _left_out(context: Context) -> str:
-    return f"; left out, as not there: {', '.join(context.left_out)}" if context.left_out else ""
+    return f"; not monitored (not found): {', '.join(context.left_out)}" if context.left_out else ""
 
 
 async def _other_targets(context: Context) -> Finding:
@@ -76,7 +76,7 @@ async def _other_targets(context: Context) -> Finding:
         context.prometheus.targets(), context.prometheus.scrape_configs()
     )
     known = {(target.job, target.address) for target in targets}
-    # Prometheus hands its targets to the scrapers every five seconds, at a start not all of them the first time.
+    # Prometheus updates its scrape pools every five seconds; the first update after a start may lack targets.
     wrong = [
         f"{config.job_name} {address}: not discovered yet"
         for config in configs
@@ -89,8 +89,8 @@ async def _other_targets(context: Context) -> Finding:
     ]
     return Finding(
         bool(targets) and not wrong,
-        "every configured target is there, and no other one is down",
-        "; ".join(wrong) or (f"{len(targets)} targets, all up" if targets else "no target"),
+        "every configured target is discovered, and none is down",
+        "; ".join(wrong) or (f"{len(targets)} targets, all up" if targets else "no targets"),
         f"open {context.prometheus.base_url}/targets",
     )
 
@@ -102,20 +102,20 @@ async def _rule_groups(context: Context) -> Finding:
         bool(names),
         "at least one rule group loaded",
         f"{len(names)} groups: {', '.join(names)}" if names else "none",
-        "stackctl logs prometheus, and look for rule files that it could not read",
+        "look for rule files that it could not read: stackctl logs prometheus",
     )
 
 
 async def _rule_health(context: Context) -> Finding:
     rules = [rule for group in await context.prometheus.rule_groups() for rule in group.rules]
     wrong = [rule for rule in rules if rule.health not in {"ok", "unknown"}]
-    # One that was loaded just now is unknown until its group's turn; not all of them at once for long.
+    # A rule that was just loaded is unknown until its group is evaluated, but not all of them stay so for long.
     evaluated = [rule for rule in rules if rule.health != "unknown"]
     return Finding(
         bool(evaluated) and not wrong,
-        "every rule evaluates without an error",
+        "every rule evaluates without errors",
         "; ".join(f"{rule.name}: {rule.last_error}" for rule in wrong)
-        or f"{len(rules)} rules without an error{'' if evaluated else ', and none evaluated yet'}",
+        or f"{len(rules)} rules without errors{'' if evaluated else ', but none evaluated yet'}",
         f"correct {wrong[0].name}: {wrong[0].query}" if wrong else "stackctl logs prometheus",
     )
 
@@ -127,10 +127,10 @@ async def _sample_metric(context: Context) -> Finding:
     missing = [job for job in context.expected_jobs if samples.get(job) != 1]
     return Finding(
         not missing,
-        "query=up gives 1 for every expected job",
-        f"not for {', '.join(missing)}"
+        "query=up returns 1 for every expected job",
+        f"it does not for {', '.join(missing)}"
         if missing
-        else f"{len(samples)} jobs answer, the expected ones with 1",
+        else f"{len(samples)} jobs, with 1 for the expected ones",
         f"open {context.prometheus.base_url}/graph?g0.expr=up" if missing else "",
         blames=tuple(job for job in missing if job in SERVICES),
     )
@@ -140,12 +140,12 @@ async def _alertmanager_known(context: Context) -> Finding:
     known, targets = await asyncio.gather(
         context.prometheus.alertmanagers(), context.prometheus.targets()
     )
-    # At rest it sends nothing, so that a wrong address shows nowhere else: what it scrapes is at the right one.
+    # Without alerts nothing is sent, so a wrong address shows nowhere else. The scraped address is known to be right.
     scraped = {one.address for one in targets if one.job == "alertmanager" and one.health == "up"}
     addresses = {urlsplit(url).netloc for url in known}
     return Finding(
         bool(addresses & scraped),
-        "Prometheus sends to the Alertmanager that it scrapes",
+        "Prometheus sends alerts to the Alertmanager that it scrapes",
         f"it sends to {', '.join(sorted(addresses)) or 'none'},"
         f" and scrapes {', '.join(sorted(scraped)) or 'none'}",
         "correct `alerting:` in prometheus/prometheus.yml",
@@ -157,27 +157,27 @@ async def _notifications(context: Context) -> Finding:
         context.alertmanager.status(), context.prometheus.configured()
     )
     age = (dt.datetime.now(dt.UTC) - max(status.started, configured)).total_seconds()
-    # While either starts nothing can be delivered. Prometheus forgets its Alertmanagers at a reload too, looks for them
-    # anew, and sends again later what it has dropped meanwhile.
+    # Nothing can be delivered while either of them starts. On a reload, Prometheus also discovers its Alertmanagers
+    # again, and later resends what it dropped in the meantime.
     window = min(_DROPPED_SECONDS, max(1.0, age - _START_SECONDS))
     counters = {what: f"prometheus_notifications_{what}_total" for what in _LOST}
     lost = await _absent(context, counters.values())
     for what, counter in counters.items():
         query = f"sum({grown(counter, window)})"
-        # A window that is shorter than the interval of scrapes has no value.
+        # A window shorter than the scrape interval has no value.
         number = sum(sample.value[1] for sample in await context.prometheus.query(query))
         if number > 0:
             lost.append(f"{number:.0f} {_LOST[what]}")
     return Finding(
         not lost,
-        "every notification of the last five minutes reached Alertmanager, but for a start or reload",
-        ", ".join(lost) or "none dropped, none refused",
+        "every notification of the last five minutes reached Alertmanager, except during a start or reload",
+        ", ".join(lost) or "none dropped, no errors",
         "stackctl verify prometheus.alertmanager",
     )
 
 
 async def _absent(context: Context, metrics: Iterable[str]) -> list[str]:
-    """Return a description of each metric that Prometheus has no series of, whose absence is not a zero."""
+    """Return a message for each metric without series, because a missing counter must not be taken for zero."""
     metrics = tuple(metrics)
     answers = await asyncio.gather(*(context.prometheus.query(metric) for metric in metrics))
     return [
@@ -194,7 +194,7 @@ async def _probes(context: Context) -> Finding:
         context.prometheus.targets(),
         context.prometheus.scrape_configs(),
     )
-    # A probe's instance is the address that it asks.
+    # A probe's instance is the address that it probes.
     expected = {
         (target.job, target.instance)
         for target in targets
@@ -210,7 +210,7 @@ async def _probes(context: Context) -> Finding:
     probed = {(one.metric.get("job"), one.metric.get("instance")) for one in samples}
     failed = [sample.metric for sample in samples if sample.value[1] != 1]
     silent = [
-        f"{job} of {instance} is not known yet" for job, instance in sorted(expected - probed)
+        f"{job} of {instance} has no result yet" for job, instance in sorted(expected - probed)
     ]
     return Finding(
         not failed and not silent,
@@ -250,11 +250,7 @@ async def _scrape_durations(context: Context) -> Finding:
                 *(f"{job} is not scraped yet" for job in unknown),
             ]
         )
-        or (
-            f"the longest, {longest.job}, {longest.last_scrape_duration:.3f} s"
-            if longest
-            else "none"
-        ),
+        or (f"longest: {longest.job}, {longest.last_scrape_duration:.3f} s" if longest else "none"),
         _logs_of(slow[0].job, slow, context) if slow else "stackctl logs prometheus",
     )
 
@@ -270,9 +266,9 @@ async def _storage(context: Context) -> Finding:
         problems.append("the head has no series")
     return Finding(
         not problems,
-        "the write-ahead log was replayed, nothing is corrupt, no compaction failed",
+        "the write-ahead log was replayed, nothing is corrupt and no compaction failed",
         "; ".join(problems) or f"{series:.0f} series in the head",
-        "stackctl logs prometheus; the volume may have to be restored from a backup",
+        "stackctl logs prometheus; if the data is damaged, restore a backup",
     )
 
 
@@ -284,7 +280,7 @@ async def _clocks(context: Context) -> Finding:
         context.grafana,
     )
     skews = await asyncio.gather(*(client.clock_skew() for client in clients))
-    # An answer's Date has whole seconds.
+    # The Date header of a response has a resolution of a second.
     off = {
         client.service: skew
         for client, skew in zip(clients, skews, strict=True)
@@ -295,7 +291,7 @@ async def _clocks(context: Context) -> Finding:
         f"all clocks agree within {_CLOCK_SECONDS:g} s",
         ", ".join(f"{name} is off by {skew:+.0f} s" for name, skew in off.items())
         or f"{len(clients)} clocks agree with this machine's",
-        "restart Docker: the clock of its virtual machine stands still while a laptop sleeps",
+        "restart Docker: the clock of its virtual machine stops while a laptop sleeps",
     )
 
 
@@ -311,7 +307,7 @@ CHECKS = (
     ),
     Check(
         "prometheus.targets",
-        "All expected jobs are up",
+        "Prometheus targets are up",
         _PLAN + "Check Prometheus targets",
         "prometheus",
         _expected_targets,
@@ -332,28 +328,28 @@ CHECKS = (
     ),
     Check(
         "prometheus.rule-health",
-        "No rule has an error",
+        "Rules evaluate without errors",
         "beyond the plan",
         "prometheus",
         _rule_health,
     ),
     Check(
         "prometheus.query",
-        "A sample metric can be queried",
+        "A sample query works",
         _PLAN + "Query sample metric",
         "prometheus",
         _sample_metric,
     ),
     Check(
         "prometheus.alertmanager",
-        "Prometheus knows Alertmanager",
+        "Prometheus sends alerts to Alertmanager",
         "beyond the plan",
         "prometheus",
         _alertmanager_known,
     ),
     Check(
         "prometheus.notifications",
-        "No notification is dropped",
+        "No notifications are dropped",
         "beyond the plan",
         "prometheus",
         _notifications,
@@ -367,14 +363,14 @@ CHECKS = (
     ),
     Check(
         "prometheus.scrapes",
-        "Scrapes are quick",
+        "Scrapes are fast",
         "beyond the plan",
         "prometheus",
         _scrape_durations,
     ),
     Check(
         "prometheus.storage",
-        "The storage is sound",
+        "Storage is intact",
         "beyond the plan",
         "prometheus",
         _storage,

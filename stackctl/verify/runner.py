@@ -1,4 +1,4 @@
-"""Runs the checklist: all checks at once, each asked again until it holds or the time is over."""
+"""Runs the checklist: all checks concurrently, each retried until it passes or its time is up."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _FINAL = frozenset(
         HTTPStatus.METHOD_NOT_ALLOWED,
     }
 )
-"""What a service answers to a request that it will refuse again."""
+"""Statuses that a retry will not change."""
 _NEXT: dict[Obstacle, str] = {
     "not running": "`stackctl status` shows what is running, `stackctl up` starts the rest",
     "still starting": "run `stackctl verify` again in a moment",
@@ -64,18 +64,16 @@ _NEXT: dict[Obstacle, str] = {
 
 
 def select(names: Iterable[str], *, slow: bool = False, drill: bool = False) -> tuple[Check, ...]:
-    """Return the checks of these sections or IDs, in checklist order; without names all of them.
+    """Return the checks of these sections or IDs, in checklist order; all of them if no names are given.
 
-    Slow checks are there only if asked for, by their section's name or `slow`; drills, by their id or `drill`.
+    Slow checks are only included by name, by section or with `slow`; drills only by ID or with `drill`.
 
     Raises UsageError for an unknown name, with the nearest known one.
     """
     selected = set(names)
     known = {*SECTIONS, *(check.id for check in CHECKS)}
     for name in sorted(selected - known):
-        raise UsageError(
-            f"there is no section or check {name!r}", remedy=nearest(name, sorted(known))
-        )
+        raise UsageError(f"unknown section or check {name!r}", remedy=nearest(name, sorted(known)))
     return tuple(
         check
         for check in CHECKS
@@ -97,9 +95,9 @@ async def run(
 ) -> Report:
     """Run the checks and return the report.
 
-    A check that does not hold, or has too little data, is repeated for `timeout` seconds, unless it is to be asked once
-    or that cannot change the finding: a stack that has just come up needs a scrape or two. `standins` tells by service
-    whether a stand-in answers; `finished` is called at each result.
+    A check that fails or has too little data is retried for up to `timeout` seconds, because a stack that has just
+    started needs a scrape or two; not if it must not be retried, or a retry cannot change the finding. `standins` says
+    for each service whether it is a stand-in; `finished` is called with each result.
     """
     started = dt.datetime.now(dt.UTC)
     began = time.monotonic()
@@ -122,7 +120,7 @@ async def run(
                 return result
             await asyncio.sleep(_PAUSE)
 
-    # What breaks something comes last, for it would fail the others; the drills do not disturb one another.
+    # Drills run last, because they would make other checks fail; they do not affect one another.
     harmless = await asyncio.gather(*(one(check) for check in checks if not check.drill))
     drilled = await asyncio.gather(*(one(check) for check in checks if check.drill))
     found = {result.check.id: result for result in (*harmless, *drilled)}
@@ -156,7 +154,7 @@ async def _ask(check: Check, context: Context, containers: Containers) -> Findin
             False,
             check.title,
             f"the check itself failed: {type(error).__name__}: {error}",
-            "please report this, with the answer of the service",
+            "please report this, together with the response of the service",
             final=True,
         )
     if finding.ok or finding.final or finding.obstacle:

@@ -1,4 +1,4 @@
-"""Whether a stack is in a state to be verified, in one sentence; what a container's state says of a failed check."""
+"""Whether a stack can be verified now, and whether a container's state explains a failed check."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ from stackctl.verify.model import Obstacle
 T = TypeVar("T")
 
 START_SECONDS = 60.0
-"""How long a service may take to start: the compose files' start_period."""
+"""How long a service may take to start: the start_period in the compose files."""
 _LISTING_SECONDS = 1.0
-"""How long a listing of the containers is used."""
+"""How long a listing of the containers is reused."""
 _INSIDE = {"prometheus": 9090, "alertmanager": 9093, "grafana": 3000, "loki": 3100}
-"""The services that the checks ask, and their ports inside their containers."""
+"""The services that checks query, and their ports inside their containers."""
 _NAMED = 5
-"""How many services a sentence names."""
+"""How many services a message lists."""
 
 
 def require_settled(project: Project) -> None:
-    """Raise NotSettled while another command is changing the project: it would be judged half way."""
+    """Raise NotSettled while another command is changing the project."""
     holder = process_lock.standing(project.state).holder
     if holder is not None:
         raise NotSettled(
-            f"{holder} is changing this project", remedy="run `stackctl verify` when it has ended"
+            f"{holder} is changing this project",
+            remedy="run `stackctl verify` when it has finished",
         )
 
 
@@ -52,22 +53,22 @@ def require_running(
     containers: Mapping[str, ContainerState],
     needed: Collection[str] | None,
 ) -> None:
-    """Raise NotRunning, in one sentence, where services of the stack are not running.
+    """Raise NotRunning if services of the stack are not running.
 
-    `containers` are the engine's; `needed` are the services that matter, None for all. Those of a bot-core that the
-    stack has only joined are somebody else's: that they are down is for the checks to find.
+    `containers` are the engine's; `needed` are the services that matter, None for all. Services of an attached bot-core
+    do not count: the checks report them.
     """
     services = [one for one in project.services if one.profile != "attached"]
     own = {name: state for name, state in containers.items() if not state.attached}
     if not own:
         others = engine.inventory().other_projects()
-        aside = f"; running is {', '.join(others)} (`-p {others[0]}`)" if others else ""
+        aside = f"; running projects: {', '.join(others)} (`-p {others[0]}`)" if others else ""
         raise NotRunning(
             f"project {project.name} is not running", remedy=f"`stackctl up` starts it{aside}"
         )
     if not any(state.running or state.status in {"paused", "restarting"} for state in own.values()):
         raise NotRunning(
-            f"project {project.name} is stopped: none of its {len(own)} containers is running",
+            f"project {project.name} is stopped: none of its {len(own)} containers are running",
             remedy="`stackctl up` starts them",
         )
     relevant = [one for one in services if needed is None or one.name in needed]
@@ -86,10 +87,10 @@ def require_running(
 async def require_ours(
     engine: Engine, settings: Settings, containers: Mapping[str, ContainerState]
 ) -> None:
-    """Raise StackctlError where another program answers at an address than in the container that is to have it.
+    """Raise StackctlError if a service's address is served by something other than the service's container.
 
-    Both are asked for the time at which their process began, to the hundredth of a second. A container that cannot be
-    asked, or an address where nothing answers, proves nothing: the checks find out.
+    It compares the start times of the processes, which have a resolution of a hundredth of a second. If either of them
+    does not answer, nothing is raised: the checks report that.
     """
 
     async def inside(service: str) -> float | None:
@@ -110,8 +111,8 @@ async def require_ours(
         there = None if ours is None else await outside(service)
         if there is not None and ours != there:
             raise StackctlError(
-                f"what answers at {settings.url(service)} is not {service} of project {settings.project}",
-                remedy="`docker ps` shows which container publishes that port; `stackctl up` publishes ours",
+                f"{settings.url(service)} is not served by {service} of project {settings.project}",
+                remedy="`docker ps` shows which container publishes that port; `stackctl up` publishes this project's",
             )
 
     running = [name for name in _INSIDE if name in containers and containers[name].running]
@@ -136,19 +137,19 @@ def _began(text: str) -> float | None:
 
 
 def other_version(project: Project) -> str | None:
-    """Return a sentence where the stack was started by another stackctl than this one; None where it was this one."""
+    """Return a note if another version of stackctl started the stack; None if it was this one."""
     version = project.choices.version
     if version == __version__:
         return None
-    other = f"stackctl {version}" if version else "a stackctl that did not record its version"
+    other = f"stackctl {version}" if version else "an older stackctl"
     return (
-        f"this stack was started by {other}, and this is stackctl {__version__}:"
-        " what they do differently can fail here; `stackctl up` brings it up to date"
+        f"this stack was started by {other}, but this is stackctl {__version__}, so checks may fail because of"
+        " differences between them; `stackctl up` updates the stack"
     )
 
 
 def _why_not(service: Service, state: ContainerState | None) -> str | None:
-    """Return why a service is not running, None if it is; one of bot-core's own may also have ended well."""
+    """Return why a service is not running, None if it is; a service of bot-core may also have exited with code 0."""
     if state is None:
         return "has no container"
     match state.status:
@@ -159,7 +160,7 @@ def _why_not(service: Service, state: ContainerState | None) -> str | None:
         case "exited" | "dead":
             return f"exited with code {state.exit_code}"
         case "restarting":
-            return f"is restarting in a loop, exit code {state.exit_code}"
+            return f"is in a crash loop, exit code {state.exit_code}"
         case "created":
             return "was never started"
         case status:
@@ -178,14 +179,14 @@ def _sentence(absent: Mapping[str, str], number: int) -> str:
 def _remedy(
     project: Project, absent: Mapping[str, str], containers: Mapping[str, ContainerState]
 ) -> str:
-    """Return what helps against the first cause: a fault is healed, a crash read about, the rest started."""
+    """Return the remedy for the first cause: recover from a fault, read a crashed service's log, start the rest."""
     faults = [one for one in Journal(project.state).open_faults() if one.service in absent]
     if faults:
-        return f"a fault is open, {faults[0].describe()}: `stackctl chaos heal` ends it"
+        return f"a fault is open, {faults[0].describe()}: recover with `stackctl chaos heal`"
     states = {name: containers[name] for name in absent if name in containers}
     paused = [state.name for state in states.values() if state.status == "paused"]
     if paused:
-        return f"`docker unpause {paused[0]}` lets it go on"
+        return f"resume it with `docker unpause {paused[0]}`"
     crashed = [name for name, state in states.items() if state.exit_code and not state.running]
     if crashed:
         return f"`stackctl logs {crashed[0]}` shows why, `stackctl up` starts it again"
@@ -193,7 +194,7 @@ def _remedy(
 
 
 class Containers:
-    """The containers' states for checks that failed, listed at most once a second for all of them."""
+    """The states of the containers, for failed checks; listed at most once a second."""
 
     def __init__(self, listing: Callable[[], Mapping[str, ContainerState]]) -> None:
         self._listing = listing
@@ -204,9 +205,9 @@ class Containers:
     async def obstacle(
         self, services: Iterable[str], *, silent: bool
     ) -> tuple[Obstacle, str] | None:
-        """Return why services cannot answer yet, and the reason in words; None where nothing is in their way.
+        """Return why services cannot answer yet, and the reason as text; None if their containers do not explain it.
 
-        `silent` tells that they gave no answer, which a service without a health check also does while it starts.
+        `silent` means that they did not respond, as a service without a health check does not while it starts.
         """
         states = await self._now()
         for name in services:
@@ -221,7 +222,7 @@ class Containers:
         return None
 
     async def failed_checks(self, services: Iterable[str]) -> str:
-        """Return, in words, which of these services' health checks fail, and what they printed; empty for none."""
+        """Return which of these services' health checks fail and their output, as text; empty if none fails."""
         states = await self._now()
         found = [states[name] for name in services if name in states]
         return "; ".join(
@@ -236,7 +237,7 @@ class Containers:
                 try:
                     self._states = await asyncio.to_thread(self._listing)
                 except StackctlError:
-                    # An engine that has gone explains no finding: it stays what it is.
+                    # Without an engine the finding cannot be explained and stays as it is.
                     self._states = {}
                 self._expires = time.monotonic() + _LISTING_SECONDS
         return self._states

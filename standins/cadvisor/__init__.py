@@ -1,4 +1,4 @@
-"""A stand-in for cAdvisor 0.47.2: the containers' figures of the Docker Engine under cAdvisor's names."""
+"""A stand-in for cAdvisor 0.47.2: the Docker Engine's container statistics under cAdvisor's metric names."""
 
 from __future__ import annotations
 

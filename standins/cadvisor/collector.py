@@ -1,6 +1,6 @@
-"""The metrics of cAdvisor (github.com/google/cadvisor/blob/v0.47.2/metrics/prometheus.go), as far as the engine gives
-them. As there, each figure carries the time of the look that it comes from, and a container's labels; limits and the
-time of start carry none, so they vanish with the container, where the figures linger.
+"""The metrics of cAdvisor (github.com/google/cadvisor/blob/v0.47.2/metrics/prometheus.go), as far as the engine has
+them. As in cAdvisor, each value carries its time of measurement and the container's labels. Limits and the start time
+carry no timestamp, so they disappear with the container while the other values linger.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Sample = tuple[dict[str, str], float]
 
 @dataclass(frozen=True)
 class Selection:
-    """What the flags leave of the metrics."""
+    """The metrics that the flags select."""
 
     labels: frozenset[str] | None = None
-    """The labels of containers that are made labels of their series; None for all."""
+    """The container labels that become labels of their series; None for all."""
     metrics: frozenset[str] | None = None
     """The groups of metrics, by their names in the flags; None for all."""
 
@@ -50,13 +50,13 @@ class _Family:
 
     @property
     def group(self) -> str | None:
-        """The group of metrics that it belongs to; None for what every container has."""
+        """Its group of metrics; None for metrics that every container has."""
         _, kind, *_ = self.name.split("_")
         return kind if kind in {"cpu", "memory", "network"} else None
 
 
 class Containers(Collector):
-    """One family a kind of figure, one sample a container, or several."""
+    """One family per kind of value, with one or more samples per container."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class Containers(Collector):
         ]
 
     def describe(self) -> list[Metric]:
-        """Return the families without samples, so that registering asks no engine."""
+        """Return the families without samples, so that registration does not query the engine."""
         return [_metric(family) for family in self._families]
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families with what the last look found."""
+        """Yield the families with the values of the last housekeeping."""
         of_each_cpu = self._selection.includes("percpu")
         containers = [
             (one if of_each_cpu else _summed(one), _labels(one, self._selection))
@@ -102,7 +102,7 @@ class Containers(Collector):
 
 
 def _machine(root: Path, *, of_each_cpu: bool) -> dict[str, list[Sample]]:
-    """Return what there is of the machine, by the family's name; nothing where its files cannot be read."""
+    """Return the machine's samples by family name; nothing if its files cannot be read."""
     found: dict[str, list[Sample]] = {}
     networks = machine.networks(root)
     if networks:
@@ -137,12 +137,12 @@ def _machine(root: Path, *, of_each_cpu: bool) -> dict[str, list[Sample]]:
 
 
 def _metric(family: _Family) -> Metric:
-    # Metric strips the _total of a counter's name, and the exposition puts it back.
+    # Metric strips _total from a counter's name, and the exposition appends it again.
     return Metric(family.name.removesuffix("_total"), family.help, family.type)
 
 
 def _summed(container: Container) -> Container:
-    """Return a container without the time of each CPU."""
+    """Return a container without the times per CPU."""
     usage = {**container.stats["cpu_stats"]["cpu_usage"], "percpu_usage": None}
     cpu = {**container.stats["cpu_stats"], "cpu_usage": usage}
     return replace(container, stats={**container.stats, "cpu_stats": cpu})
@@ -151,7 +151,7 @@ def _summed(container: Container) -> Container:
 def _labels(container: Container, selection: Selection) -> dict[str, str]:
     own = dict(container.labels)
     if container.restarts:
-        # Every restart so begins new series (container/docker/handler.go).
+        # So every restart begins new series (container/docker/handler.go).
         own["restartcount"] = str(container.restarts)
     return {
         f"container_label_{label_name(key)}": value
@@ -175,7 +175,7 @@ def _figure(*path: str, scale: float = 1.0) -> Callable[[Container], list[Sample
 
 
 def _memory(*names: str) -> Callable[[Container], list[Sample]]:
-    """Give the first figure that there is: cgroup 1 and 2 have other names for the same."""
+    """Return the first value that exists: cgroup 1 and 2 have different names for the same."""
 
     def samples(one: Container) -> list[Sample]:
         details = one.stats.get("memory_stats", {}).get("stats") or {}
@@ -225,7 +225,7 @@ _THROTTLING = ("cpu_stats", "throttling_data")
 _USAGE = ("cpu_stats", "cpu_usage")
 
 _CPU_PERIOD, _CPU_SHARES = 100_000, 1024
-"""What the kernel sets for the machine as a whole: microseconds, and its default of cpu.shares."""
+"""The kernel's values for the machine as a whole: microseconds, and the default of cpu.shares."""
 
 _NETWORK = {
     "container_network_receive_bytes_total": ("rx_bytes", "Cumulative count of bytes received."),
@@ -250,7 +250,7 @@ _NETWORK = {
         "Cumulative count of errors encountered while transmitting.",
     ),
 }
-"""What the machine has too: by family, the figure's name in the engine's answer, and the help."""
+"""Metrics that the machine has as well: by family, the name in the engine's response and the help text."""
 
 _FAMILIES = (
     _Family(

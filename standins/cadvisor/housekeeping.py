@@ -1,4 +1,4 @@
-"""What the engine knows of its running containers, asked again and again: the figures and the limits of each."""
+"""The statistics and limits of the engine's running containers, polled regularly."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from standins.shared.docker import Docker, DockerError, NotFoundError
 
 _AT_ONCE = 4
 _SOON = 2.0
-"""Seconds that a scrape waits for the engine; an answer that comes later is left to the next look."""
-_CPU_PERIOD = 100_000  # microseconds; what the engine sets for a limit given as a number of CPUs
+"""Seconds that a scrape waits for the engine; a later response is used by the next scrape."""
+_CPU_PERIOD = (
+    100_000  # microseconds; the engine uses this period for a limit given as a number of CPUs
+)
 
 _log = logging.getLogger("standins.cadvisor.housekeeping")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a container may use; 0 is no limit. CPU quota and period in microseconds, memory and swap in bytes."""
+    """The limits of a container; 0 is no limit. CPU quota and period in microseconds, memory and swap in bytes."""
 
     cpu_quota: int
     cpu_period: int
@@ -36,7 +38,7 @@ class Limits:
 class Container:
     """A running container. `created` and `seen` are in seconds since 1970; `stats` is the engine's.
 
-    `restarts` are those by the restart policy since it was last started by hand.
+    `restarts` counts those by the restart policy since the last manual start.
     """
 
     id: str
@@ -59,11 +61,11 @@ class _Inspected:
 
 
 class Housekeeping:
-    """The containers as of the last look. Raises ValueError for a host that cannot be parsed.
+    """The containers as of the last poll. Raises ValueError for a host that cannot be parsed.
 
-    An engine that does not answer changes nothing: cAdvisor reads the figures of the containers that it knows from
-    their cgroups, and asks the engine only about new ones. One that does not answer when cAdvisor starts is never asked
-    again.
+    If the engine does not respond, nothing changes: cAdvisor reads the statistics of known containers from their
+    cgroups and asks the engine only about new ones. An engine that does not respond when cAdvisor starts is never
+    asked again.
     """
 
     def __init__(self, host: str) -> None:
@@ -71,7 +73,7 @@ class Housekeeping:
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self.containers: list[Container] = []
         self.problem = ""
-        """Why the last look failed; empty if it did not."""
+        """Why the last poll failed; empty if it did not."""
         self._registered = True
 
     async def __aenter__(self) -> Housekeeping:
@@ -87,14 +89,14 @@ class Housekeeping:
         await self._docker.__aexit__(kind, error, trace)
 
     async def register(self) -> None:
-        """Look for the first time. If the engine does not answer, no later look finds a container."""
+        """Poll for the first time. If the engine does not respond, no later poll finds a container."""
         await self.look()
         self._registered = not self.problem
         if not self._registered:
             _log.warning("Registration of the docker container factory failed: %s", self.problem)
 
     async def look(self) -> None:
-        """Ask the engine for the containers and their figures; one that ends meanwhile is left out."""
+        """Fetch the containers and their statistics; containers that end meanwhile are left out."""
         if not self._registered:
             return
         try:
@@ -107,7 +109,7 @@ class Housekeeping:
         self.problem = ""
 
     async def refresh(self) -> None:
-        """Drop the containers that have ended since the last look, and look if there are others."""
+        """Drop the containers that have ended since the last poll, and add new ones."""
         if not self._registered:
             return
         try:
@@ -138,7 +140,7 @@ class Housekeeping:
         except NotFoundError:
             return None
         if not stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage"):
-            return None  # it ended between the list and the figures
+            return None  # it ended between the list and the statistics
         return Container(
             id=identity,
             name=str(listed["Names"][0]).removeprefix("/"),
@@ -152,9 +154,9 @@ class Housekeeping:
         )
 
     async def _inspect(self, identity: str) -> _Inspected:
-        """Return its image, creation, restarts, and limits, which `docker update` can change.
+        """Return a container's image, creation, restarts, and limits, which `docker update` can change.
 
-        The image is as it was asked for. The list has its ID instead once the tag names another image.
+        The image is the requested reference. The list has an ID instead once the tag names another image.
         """
         container = await self._docker.get(f"/containers/{identity}/json")
         host = container["HostConfig"]

@@ -1,4 +1,4 @@
-"""The machine as a whole, which cAdvisor counts as a container, from the files of its kernel (proc(5))."""
+"""The machine as a whole, which cAdvisor treats as a container, from the kernel's files (proc(5))."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path("/rootfs")
-"""Where the machine's file system is mounted."""
+"""The mount point of the machine's file system."""
 
 _IGNORED = ("lo", "veth", "docker")
 _RECEIVED = ("rx_bytes", "rx_packets", "rx_errors")
 _SENT = ("tx_bytes", "tx_packets", "tx_errors")
 _SENT_FROM = 8
-"""The column of the bytes sent; eight columns of what is received stand before it (proc_pid_net(5))."""
+"""The column of the bytes sent; the eight columns before it are about received data (proc_pid_net(5))."""
 
 _USER = (0, 1)
 _SYSTEM = (2, 5, 6)
 _STEAL = 7
-"""The columns of a line of /proc/stat with time that counts as used (proc_stat(5)); 3 and 4 are idle."""
+"""The columns of a /proc/stat line that count as used time (proc_stat(5)); 3 and 4 are idle."""
 
 
 @dataclass(frozen=True)
 class Cpu:
-    """Seconds of CPU time, `usage` by the name that cAdvisor has for a CPU, and the time of boot since 1970."""
+    """Seconds of CPU time, `usage` by cAdvisor's name of the CPU, and the boot time since 1970."""
 
     usage: dict[str, float] = field(default_factory=dict)
     user: float = 0.0
@@ -32,10 +32,10 @@ class Cpu:
 
 
 def networks(root: Path) -> dict[str, dict[str, int]]:
-    """Return the figures of each interface, under the names that the engine has for a container's.
+    """Return the statistics of each interface, under the names that the engine uses for containers.
 
-    cAdvisor reads the same file, and leaves the same interfaces out
-    (github.com/google/cadvisor/blob/v0.47.2/container/libcontainer/handler.go). Nothing where it cannot be read.
+    cAdvisor reads the same file and leaves out the same interfaces
+    (github.com/google/cadvisor/blob/v0.47.2/container/libcontainer/handler.go). Empty if it cannot be read.
     """
     found = {}
     for line in _lines(root / "proc/1/net/dev")[2:]:
@@ -51,7 +51,7 @@ def networks(root: Path) -> dict[str, dict[str, int]]:
 
 
 def cpu(root: Path) -> Cpu | None:
-    """Return the CPU time since boot: of each CPU under cgroup 1, their sum under cgroup 2, as cAdvisor has it."""
+    """Return the CPU time since boot: of each CPU under cgroup 1, their sum under cgroup 2, as cAdvisor does."""
     usage, user, system, boot = dict[str, float](), 0.0, 0.0, 0.0
     tick = 1 / os.sysconf("SC_CLK_TCK")
     unified = (root / "sys/fs/cgroup/cgroup.controllers").exists()
@@ -74,7 +74,7 @@ def cpu(root: Path) -> Cpu | None:
 
 
 def memory(root: Path) -> dict[str, float]:
-    """Return /proc/meminfo, in bytes by name. Empty where it cannot be read."""
+    """Return /proc/meminfo, in bytes by name. Empty if it cannot be read."""
     found = {}
     for line in _lines(root / "proc/meminfo"):
         name, _, value = line.partition(":")

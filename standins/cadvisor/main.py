@@ -1,4 +1,4 @@
-"""cAdvisor's command line, and the parts put together."""
+"""cAdvisor's command line and application."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
         raise UsageError(str(error)) from None
     logs.configure(logs.klog, sys.stderr)
     if not values["docker_only"]:
-        _log.warning("the stand-in knows Docker's containers only, as with -docker_only")
+        _log.warning("the stand-in supports only Docker's containers, as with -docker_only")
     _log.info("Starting cAdvisor", extra=fields(version=VERSION, standin=True))
     selection = Selection(
         None
@@ -77,9 +77,9 @@ def application(
     *,
     selection: Selection = Selection(),  # noqa: B008 - it cannot be changed
 ) -> web.Application:
-    """Return the application; it asks the engine every `interval` seconds while it runs.
+    """Return the application; it polls the engine every `interval` seconds while it runs.
 
-    It listens once it has looked for containers, as the original does.
+    It listens once it has looked for containers, like the original.
     """
     registry = metrics.registry("cadvisor", None)
     versions = {
@@ -120,7 +120,7 @@ def application(
             await housekeeping.look()
 
     async def healthz(_request: web.Request) -> web.Response:
-        return web.Response(text="ok")  # the original says so even if it never finds a container
+        return web.Response(text="ok")  # the original says this even if it never finds a container
 
     app.router.add_get("/healthz", healthz)
     app.cleanup_ctx.append(registered)

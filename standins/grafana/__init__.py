@@ -1,4 +1,4 @@
-"""A stand-in for Grafana 10.2.2: its provisioning, its HTTP API as far as stackctl uses it, and plain pages."""
+"""A stand-in for Grafana 10.2.2: provisioning, the HTTP API as far as stackctl uses it, and plain pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start as the image does: `python3 -m standins.grafana`, configured by GF_* variables alone."""
+"""Start as the image does: `python3 -m standins.grafana`, configured only by GF_* variables."""
 
 from __future__ import annotations
 

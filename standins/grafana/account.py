@@ -20,7 +20,7 @@ _MIN_LENGTH = 4  # Grafana 10 calls a password of four characters or fewer weak.
 
 
 class WeakPassword(Exception):
-    """A password that is too short to be set."""
+    """A password that is too short."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class _Record:
 
 
 class Account:
-    """The account whose file is in `folder`. The file is read again whenever it has changed.
+    """The account whose file is in `folder`. The file is reread whenever it has changed.
 
-    A password that was right is remembered as a keyed hash, so that scrypt runs once for each and not for each request.
+    A correct password is remembered as a keyed hash, so that scrypt does not run for every request.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,7 +44,7 @@ class Account:
         self._right: tuple[_Record, bytes] | None = None
 
     def create(self, login: str, password: str) -> bool:
-        """Write the account if there is none, and tell whether there was none. Raises ConfigError."""
+        """Create the account if it does not exist, and return whether it was created. Raises ConfigError."""
         if self._path.exists():
             self.read()
             return False
@@ -52,17 +52,17 @@ class Account:
         return True
 
     def set_password(self, password: str) -> None:
-        """Replace the password. Raises WeakPassword, and ConfigError where there is no account."""
+        """Replace the password. Raises WeakPassword, and ConfigError if there is no account."""
         if len(password) <= _MIN_LENGTH:
             raise WeakPassword("new password is too short")
         self._write(self.read(), password)
 
     def read(self) -> str:
-        """Give the login; a file that changed is read anew. Raises ConfigError for one that cannot be used."""
+        """Return the login; a changed file is reread. Raises ConfigError if the file is invalid."""
         return self._load().login
 
     def check(self, login: str, password: str) -> bool:
-        """Tell whether login and password are right. Takes some ten milliseconds. Raises ConfigError."""
+        """Return whether login and password are correct. Takes tens of milliseconds. Raises ConfigError."""
         record = self._load()
         if not hmac.compare_digest(login.encode(), record.login.encode()):
             return False
@@ -99,7 +99,7 @@ class Account:
             "scrypt": base64.b64encode(_digest(password, salt)).decode(),
         }
         try:
-            # mkstemp makes the file for its owner alone.
+            # mkstemp creates the file with access only for its owner.
             handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=_FILE)
             with os.fdopen(handle, "w") as file:
                 json.dump(content, file)

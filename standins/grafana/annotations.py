@@ -1,4 +1,4 @@
-"""Annotations, which live in memory: up to 10000, the oldest go first."""
+"""Annotations, in memory: up to 10000, of which the oldest are removed first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Annotation:
     panel_id: int = 0
 
     def json(self) -> dict[str, Any]:
-        """Give it as GET /api/annotations lists it."""
+        """Return the annotation as GET /api/annotations lists it."""
         return {
             "id": self.id,
             "alertId": 0,
@@ -58,14 +58,14 @@ class Annotations:
         self._last = 0
 
     def add(self, **values: Any) -> Annotation:
-        """Keep a new one, made of Annotation's members other than its id."""
+        """Add an annotation from its members other than the id."""
         self._last += 1
         new = Annotation(id=self._last, **values)
         self._kept.append(new)
         return new
 
     def remove(self, number: int) -> bool:
-        """Remove the one of an id, and tell whether there was one."""
+        """Remove an annotation by id and return whether it existed."""
         found = next((one for one in self._kept if one.id == number), None)
         if found:
             self._kept.remove(found)
@@ -82,7 +82,7 @@ class Annotations:
         panel_id: int,
         limit: int,
     ) -> list[Annotation]:
-        """Give those in a time range with all of the tags, or any of them; the latest first."""
+        """Return the annotations in a time range with all of the tags, or any of them; latest first."""
         wanted = set(tags)
         found = [
             one

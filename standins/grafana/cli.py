@@ -16,7 +16,7 @@ _FROM_STDIN = "--password-from-stdin"
 
 
 def main(arguments: list[str]) -> None:
-    """Do what the arguments say. Raises UsageError for another command, ConfigError where it fails."""
+    """Run the command. Raises UsageError for any other command, ConfigError if it fails."""
     if arguments in (["--version"], ["-v"]):
         sys.stdout.write(f"grafana version {FULL_VERSION}\n")
         return

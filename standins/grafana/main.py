@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
         sys.stdout.write(f"Version {VERSION} (stackctl stand-in)\n")
         return
     if values["config"]:
-        raise UsageError("-config: the stand-in reads its settings from GF_… variables only")
+        raise UsageError("-config: the stand-in reads its settings only from GF_… variables")
     chosen = settings.load()
     logs.configure(logs.grafana, sys.stdout, chosen.log_level)
     everything, is_new = state.start(chosen)

@@ -1,4 +1,4 @@
-"""Who is logged in by cookie. Sessions live in memory: after a restart one logs in anew."""
+"""Sessions of users who logged in with a cookie. They are in memory, so a restart ends them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _MAX = 1000
 
 
 class Sessions:
-    """Up to 1000 tokens; the one used least recently goes first. `clock` gives seconds."""
+    """Up to 1000 tokens; the least recently used is removed first. `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._ends: OrderedDict[str, float] = OrderedDict()
 
     def begin(self) -> str:
-        """Give the token of a new session."""
+        """Return the token of a new session."""
         token = secrets.token_hex(16)
         self._ends[token] = self._clock() + LIFETIME
         while len(self._ends) > _MAX:
@@ -30,7 +30,7 @@ class Sessions:
         return token
 
     def valid(self, token: str) -> bool:
-        """Tell whether a session lasts, and prolong it."""
+        """Return whether a session is valid, and prolong it."""
         if self._ends.get(token, 0) <= self._clock():
             self._ends.pop(token, None)
             return False
@@ -39,5 +39,5 @@ class Sessions:
         return True
 
     def end(self, token: str) -> None:
-        """End a session; one that is not there is as good as ended."""
+        """End a session if it exists."""
         self._ends.pop(token, None)

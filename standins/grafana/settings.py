@@ -17,7 +17,7 @@ _FALSE = {"0", "f", "false", "n", "no", "off"}
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says. `root_url` is without a slash at its end, `log_level` is logging's number."""
+    """The settings in the environment. `root_url` has no trailing slash, `log_level` is logging's number."""
 
     admin_user: str
     admin_password: str = field(repr=False)
@@ -32,17 +32,17 @@ class Settings:
 
     @property
     def sub_path(self) -> str:
-        """The path of the root address, which links and cookies begin with; empty without one."""
+        """The path of the root address, with which links and cookies begin; empty if it has none."""
         return urlsplit(self.root_url).path
 
     @property
     def secure(self) -> bool:
-        """Tells whether cookies are for https only."""
+        """Whether cookies are for https only."""
         return self.root_url.startswith("https://")
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings. Raises ConfigError for a value that cannot be used."""
+    """Read the settings. Raises ConfigError for an invalid value."""
     value = _Reader(environment)
     level = logs.level(value.text("LOG_LEVEL", "info"))
     if level is None:

@@ -1,4 +1,4 @@
-"""What the server has: its settings, the account, and what was provisioned."""
+"""The server's state: its settings, the account, and what was provisioned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from standins.grafana.settings import Settings
 
 @dataclass
 class State:
-    """All that requests share."""
+    """The state that requests share."""
 
     settings: Settings
     account: Account
@@ -27,7 +27,7 @@ class State:
 
 
 def start(settings: Settings) -> tuple[State, bool]:
-    """Read everything, and tell whether the account is new. Raises ConfigError as Grafana would not start."""
+    """Read everything, and return whether the account is new. Raises ConfigError if Grafana would not start."""
     account = Account(settings.data)
     new = account.create(settings.admin_user, settings.admin_password)
     sources = DataSources(settings.provisioning)

@@ -1,4 +1,4 @@
-"""Stands in for Loki 2.9.3: takes pushes, keeps lines in segment files, answers LogQL."""
+"""A stand-in for Loki 2.9.3: accepts pushes, stores lines in segment files, answers LogQL queries."""
 
 from __future__ import annotations
 

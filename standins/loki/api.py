@@ -35,7 +35,7 @@ from standins.shared.logql.parser import parse_matchers
 from standins.shared.logs import fields
 from standins.shared.units import NANOSECONDS
 
-# A body of protobuf is compressed with Snappy whether its header says so or not.
+# A protobuf body is always compressed with Snappy, whatever its header says.
 _ENCODINGS = {"", "identity", "gzip", "deflate", "snappy"}
 _QUERIES_AT_ONCE = 4
 _SEAL_EVERY = 5.0
@@ -46,7 +46,7 @@ _log = logging.getLogger("standins.loki.api")
 def application(
     config: Config, store: Store, groups: Sequence[ruler.Group] = ()
 ) -> web.Application:
-    """Give the application over an open store; it seals and expires segments, and evaluates rules, while it runs."""
+    """Return the application of an open store; it seals and expires segments and evaluates rules while it runs."""
     registry = metrics.registry("loki", VERSION)
     app = server.application(
         registry,
@@ -71,7 +71,7 @@ async def _maintain(config: Config, store: Store) -> None:
         if time.monotonic() >= expire_at:
             expire_at += config.compaction_interval / NANOSECONDS
             if expired := store.expire(time.time_ns()):
-                _log.info("deleted what the retention ends", extra=fields(segments=expired))
+                _log.info("deleted expired segments", extra=fields(segments=expired))
         await asyncio.sleep(_SEAL_EVERY)
 
 
@@ -119,7 +119,7 @@ class _Api:
                 add(method, f"/loki/api/v1/{path}", _answering(handler))
 
     async def _push(self, request: web.Request) -> web.Response:
-        # aiohttp's content_type invents one where the header is missing, and then Loki expects protobuf.
+        # aiohttp's content_type has a default for a missing header, in which case Loki expects protobuf.
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         try:
             self._ingester.push(await _body(request), content_type)
@@ -135,7 +135,7 @@ class _Api:
         return await self._run(range_request(form, time.time_ns()))
 
     async def vector(self, expression: str, at: int) -> ruler.Vector:
-        """Evaluate an expression at a time in nanoseconds. Raises what a query raises."""
+        """Evaluate an expression at a time in nanoseconds. Raises the errors of a query."""
         request = instant_request({"query": expression, "time": str(at)}, at)
         vector: ruler.Vector = (await self._run(request))["result"]
         return vector
@@ -192,7 +192,7 @@ class _Api:
 
 
 async def _body(request: web.Request) -> bytes:
-    """Give the body as aiohttp unpacks it, bounded by what it is then. Raises PushError."""
+    """Return the body as aiohttp decompresses it, with a limit on the result. Raises PushError."""
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in _ENCODINGS:
         raise PushError(400, f'Content-Encoding "{encoding}" not supported')
@@ -205,7 +205,7 @@ async def _body(request: web.Request) -> bytes:
 def _answering(
     handler: Callable[[Mapping[str, str], web.Request], Awaitable[Any]],
 ) -> server.Handler:
-    """Read the parameters from the address and from a form, and write the data or the error as Loki does."""
+    """Read the parameters from the address and a form, and return the data or the error as Loki does."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         form = MultiDict(request.query)

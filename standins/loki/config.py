@@ -1,4 +1,4 @@
-"""Reads Loki's configuration file: refuses what Loki refuses, and takes from it what the stand-in acts on."""
+"""Reads Loki's configuration file: rejects what Loki rejects, and keeps the options that the stand-in uses."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _NEW_LIMITS = _names(
     "discover_service_name discover_log_levels discover_generic_fields log_level_fields volume_enabled "
     "pattern_ingester_enabled metric_aggregation_enabled otlp_config max_structured_metadata_size"
 )
-"""Loki 3's limits that 2.9 does not know."""
+"""Loki 3's limits that 2.9 does not have."""
 _GONE_LIMITS = _names("enforce_metric_name")
 _NOT_STOOD_IN = ("retention_stream", "required_labels", "blocked_queries")
 _MEGABYTE = 1 << 20
@@ -69,7 +69,7 @@ class Limits:
     max_age: int
     creation_grace: int
     max_behind: int
-    """How far a line may be behind the newest of its stream: half of the age that a chunk may reach."""
+    """How far a line may be behind the newest of its stream: half of a chunk's maximum age."""
     max_line_size: int
     """0 for no limit."""
     truncate_lines: bool
@@ -84,12 +84,12 @@ class Limits:
     """0 for no limit."""
     query_timeout: int
     retention: int
-    """0 for ever, also where the compactor's retention is off."""
+    """0 for ever, also if the compactor's retention is off."""
 
 
 @dataclass(frozen=True, slots=True)
 class RulerConfig:
-    """`ruler`: where its rules are, which Alertmanagers it tells, and what it adds to an alert."""
+    """`ruler`: the folder of its rules, its Alertmanagers, and the labels that it adds to an alert."""
 
     folder: Path | None
     alertmanagers: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class RulerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the stand-in acts on."""
+    """The options that the stand-in uses."""
 
     address: str
     port: int
@@ -115,7 +115,7 @@ class Config:
 
 
 def load(path: Path, version: str = VERSION) -> Config:
-    """Read the file as this version of Loki does. Raises ConfigError, in Loki's words where it would refuse it too."""
+    """Read the file as this version of Loki does. Raises ConfigError, in Loki's words if Loki rejects it too."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -189,7 +189,7 @@ def _ruler(document: dict[str, Any]) -> RulerConfig:
 
 
 def _storage(document: dict[str, Any], major: int) -> None:
-    """Refuse of storage, schema and compactor what a major version refuses."""
+    """Reject what a major version rejects in the storage, schema and compactor sections."""
     shipper = _section(_section(document, "storage_config"), "boltdb_shipper")
     compactor = _section(document, "compactor")
     retention = _bool(compactor, "retention_enabled", False)

@@ -1,4 +1,4 @@
-"""Evaluates metric queries: every window's lines are read once, then each step counts within them."""
+"""Evaluates metric queries: the lines of all windows are read once, then each step counts its own."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from standins.shared.logql.syntax import (
 from standins.shared.units import NANOSECONDS
 
 Lines = Iterable[tuple[int, str, LabelSet]]
-"""Time, text and labels of lines that have gone through their stages."""
+"""Time, text and labels of lines after their stages."""
 
 Load = Callable[[LogQuery, int, int], Lines]
-"""Gives the lines of a query with `start < time <= end`, in nanoseconds."""
+"""Returns the lines of a query with `start < time <= end`, in nanoseconds."""
 
 Values = dict[LabelSet, float]
 
 
 class QueryError(Exception):
-    """A query that is LogQL and cannot be answered; the text is Loki's."""
+    """A valid LogQL query that cannot be answered; the text is Loki's."""
 
 
 class Evaluator:
@@ -50,9 +50,9 @@ class Evaluator:
         self._read(query, start, end, load)
 
     def at(self, instant: int) -> Values | float:
-        """Give the value of every series at this instant, or the number that the query is.
+        """Return the value of every series at this instant, or the number if the query is one.
 
-        Raises QueryError where there are more series than the limit.
+        Raises QueryError for more series than the limit.
         """
         result = self._value(self._query, instant)
         if not isinstance(result, float) and len(result) > self._max_series:
@@ -102,7 +102,7 @@ class Evaluator:
 
 
 class _Series:
-    """The lines of one series: their times, and the running total of what is counted."""
+    """The lines of one series: their times and running total."""
 
     def __init__(self, points: list[tuple[int, int]]) -> None:
         points.sort()
@@ -110,7 +110,7 @@ class _Series:
         self._totals = list(accumulate((amount for _, amount in points), initial=0))
 
     def total(self, after: int, until: int) -> float | None:
-        """Give the sum over `after < time <= until`, or None where there is no line."""
+        """Return the sum over `after < time <= until`, or None if there is no line."""
         first = bisect.bisect_right(self._times, after)
         last = bisect.bisect_right(self._times, until)
         return float(self._totals[last] - self._totals[first]) if last > first else None
@@ -136,7 +136,7 @@ def _series(query: RangeAggregation, lines: Lines) -> Mapping[LabelSet, _Series]
 
 
 def _equal(query: LogQuery) -> LabelSet:
-    """Give the labels that a selector demands by `=` alone, which are those of what is absent."""
+    """Return the labels that a selector requires by `=`, which are those of an absent series."""
     others = {matcher.name for matcher in query.matchers if matcher.op != "="}
     return label_set(
         {
@@ -218,7 +218,7 @@ _ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
-    # Unlike PromQL, LogQL has no infinity here.
+    # Unlike PromQL, LogQL has no infinite value here.
     "/": lambda left, right: left / right if right else math.nan,
     "%": lambda left, right: math.fmod(left, right) if right else math.nan,
     "^": lambda left, right: float(left**right) if left or right >= 0 else math.inf,

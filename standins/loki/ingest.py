@@ -1,4 +1,4 @@
-"""Takes pushed lines: reads the body, checks every line against the limits, stores what passes."""
+"""Accepts pushed lines: reads the body, checks every line against the limits, stores the valid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from standins.shared.logql.parser import parse_labels
 from standins.shared.units import NANOSECONDS
 
 MAX_REQUEST = 16 << 20
-"""Bytes of a request, unpacked."""
+"""Maximum size of a decompressed request in bytes."""
 
 _TENANT = "fake"
 _MAX_SHOWN = 10
@@ -29,7 +29,7 @@ _NO_METADATA = "the stand-in does not keep structured metadata; Loki needs it al
 
 
 class PushError(Exception):
-    """A push that is refused: the HTTP status, and the text in Loki's words."""
+    """A rejected push: the HTTP status, and Loki's message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class PushError(Exception):
 
 
 class Ingester:
-    """Checks pushes and stores them. `clock` gives nanoseconds since 1970."""
+    """Checks pushes and stores them. `clock` returns nanoseconds since 1970."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Ingester:
         )
 
     def push(self, body: bytes, content_type: str) -> None:
-        """Store the lines of one request. Raises PushError; what was valid in it is stored all the same."""
+        """Store the lines of one request. Raises PushError for invalid lines, after storing the valid ones."""
         streams = _decode(body, content_type)
         now = self._clock()
         accepted: list[tuple[LabelSet, list[Entry]]] = []
@@ -163,7 +163,7 @@ class Ingester:
         return entry
 
     def _timely(self, labels: LabelSet, entries: list[Entry]) -> tuple[list[Entry], list[str]]:
-        """Return the lines that are not too far behind the newest of their stream, and what is said of the others."""
+        """Return the lines that are not too far behind the newest of their stream, and messages about the others."""
         last = self._store.newest(labels)
         newest = last[0] if last else None
         timely, behind = [], []
@@ -220,7 +220,7 @@ class _Stream:
 
 
 class _Refused(Exception):
-    """A stream or a line that the limits forbid; `reason` is its name in loki_discarded_samples_total."""
+    """A stream or a line that exceeds a limit; `reason` is the label in loki_discarded_samples_total."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -228,7 +228,7 @@ class _Refused(Exception):
 
 
 class _Bucket:
-    """Tokens for bytes: `rate` come back a second, up to `burst`."""
+    """A token bucket for bytes: `rate` tokens are added per second, up to `burst`."""
 
     def __init__(self, rate: float, burst: float, now: int) -> None:
         self._rate = rate
@@ -237,7 +237,7 @@ class _Bucket:
         self._at = now
 
     def take(self, size: int, now: int) -> bool:
-        """Take so many tokens if there are as many."""
+        """Take this many tokens if available."""
         refill = (now - self._at) / NANOSECONDS * self._rate
         self._tokens = min(self._burst, self._tokens + max(refill, 0))
         self._at = now
@@ -308,7 +308,7 @@ def _entry(value: object) -> Entry:
 
 
 def _summary(problems: list[str]) -> str:
-    """Loki joins what it refuses in one answer, each text once; ten are enough to tell what is wrong."""
+    """Loki joins its messages in one response, each once; ten are enough to show the problem."""
     if len(problems) == 1:
         return problems[0]
     counts = collections.Counter(problems)
@@ -322,5 +322,5 @@ def _seconds(nanoseconds: int) -> str:
 
 
 def _go_time(nanoseconds: int) -> str:
-    """Write a time as Go's Time.String does, in UTC."""
+    """Format a time as Go's Time.String does, in UTC."""
     return units.show_time(nanoseconds).replace("T", " ").removesuffix("Z") + " +0000 UTC"

@@ -28,7 +28,7 @@ _log = logging.getLogger("standins.loki.main")
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM. Raises ConfigError."""
     if VERSION.startswith("3.") and "-health" in arguments:
-        # Loki looks for its flags among the arguments and takes no notice of others.
+        # Loki looks for its flags among the arguments and ignores others.
         urls = [one for one in arguments if one.startswith("-health.url=")]
         _check_health(urls[-1].partition("=")[2] if urls else _HEALTH_URL)
         return
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _check_health(url: str) -> None:
-    """Ask a Loki whether it is ready. Raises ConfigError unless it says so."""
+    """Check whether a Loki is ready. Raises ConfigError if it is not."""
     try:
         with urllib.request.urlopen(url, timeout=_HEALTH_SECONDS):  # noqa: S310 - an address of Loki's
             sys.stdout.write("Loki is healthy\n")

@@ -1,4 +1,4 @@
-"""Answers queries: reads the parameters as Loki does, runs the query in a thread, gives the data of the answer."""
+"""Answers queries: reads the parameters as Loki does, runs the query in a thread, and returns the data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class QueryTimeoutError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The times that a request asks for, in nanoseconds."""
+    """The time range of a request, in nanoseconds."""
 
     start: int
     end: int
@@ -54,7 +54,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One query; `step` is 0 for a query at one instant, which is `bounds.end`."""
+    """One query; `step` is 0 for an instant query, whose time is `bounds.end`."""
 
     query: str
     bounds: Bounds
@@ -65,7 +65,7 @@ class Request:
 
 @dataclass(slots=True)
 class _Work:
-    """What a query has read so far, and until when it may go on."""
+    """The amount that a query has read, and its deadline."""
 
     deadline: float
     lines: int = 0
@@ -81,7 +81,7 @@ class _Work:
             raise QueryTimeoutError
         if self.lines > _MAX_LINES:
             raise QueryError(
-                f"the stand-in reads {_MAX_LINES} lines for a query at most: choose fewer streams or a shorter time"
+                f"the stand-in reads at most {_MAX_LINES} lines: select fewer streams or a shorter time range"
             )
 
 
@@ -117,7 +117,7 @@ def instant_request(form: Mapping[str, str], now: int) -> Request:
 
 
 class Prepared:
-    """A parsed query with the parts of the store that it reads; `run` may be called in another thread."""
+    """A parsed query with the parts of the store that it reads; `run` can be called in another thread."""
 
     def __init__(self, request: Request, store: Store, limits: Limits, align_steps: bool) -> None:
         """Parse and look up. Raises ParseError, QueryError, ValueError."""
@@ -125,7 +125,7 @@ class Prepared:
         self._limits = limits
         times = request.bounds
         if not request.step and isinstance(self._parsed, LogQuery):
-            # Lines at one instant are those of the 30 s before it (Loki's querier.engine.max_look_back_period).
+            # The lines at an instant are those of the 30 s before it (Loki's querier.engine.max_look_back_period).
             times = Bounds(times.end - _LOOK_BACK, times.end)
         if request.step and align_steps and not isinstance(self._parsed, LogQuery):
             times = Bounds(
@@ -150,11 +150,11 @@ class Prepared:
         }
 
     def cancel(self) -> None:
-        """Let a running query end soon: nobody waits for it any more."""
+        """Make a running query stop soon, because nobody waits for it any more."""
         self._work.cancelled.set()
 
     def run(self) -> dict[str, Any]:
-        """Give the `data` of Loki's answer. Raises QueryError, QueryTimeoutError."""
+        """Return the `data` of Loki's response. Raises QueryError, QueryTimeoutError."""
         began = time.monotonic()
         result: Sequence[Any]
         if isinstance(self._parsed, LogQuery):
@@ -214,7 +214,7 @@ class Prepared:
         if not step:
             value = evaluator.at(times.end)
             if isinstance(value, float):
-                # Loki 2.9 writes this time, and no other, in milliseconds.
+                # Loki 2.9 writes only this time in milliseconds.
                 return "scalar", [times.end // _MILLISECOND, _number(value)]
             return "vector", [
                 {"metric": dict(labels), "value": [_moment(times.end), _number(one)]}
@@ -263,10 +263,10 @@ class Prepared:
 
 
 def _reads(query: LogQuery | MetricQuery, times: Bounds) -> Iterator[tuple[LogQuery, int, int]]:
-    """Give each log query in it with the times that it reads, the end not included."""
+    """Yield each log query in it with the time range that it reads, excluding the end."""
     match query:
         case LogQuery():
-            # The end does not belong to the range.
+            # The range excludes its end.
             yield query, times.start, times.end
         case RangeAggregation():
             start = times.start - query.offset - query.window

@@ -1,4 +1,4 @@
-"""Evaluates the rules, and sends what fires to Alertmanager as Loki's ruler does."""
+"""Evaluates the rules, and sends alerts to Alertmanager as Loki's ruler does."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _log = logging.getLogger("standins.loki.ruler")
 
 Vector = Sequence[Mapping[str, Any]]
-"""The result of an instant query that is a vector, as it is in Loki's answer."""
+"""The vector that an instant query returns, as in Loki's response."""
 
 
 @dataclass(slots=True)
 class _Alert:
-    """A series that a rule gives: its labels, and the nanoseconds since when, before and after its `for`."""
+    """A series that a rule returns: its labels, and the nanoseconds since which it is pending and firing."""
 
     labels: LabelSet
     annotations: Mapping[str, str]
@@ -49,7 +49,7 @@ class _Alert:
 
 @dataclass(slots=True)
 class Rule:
-    """An alerting rule and what it holds. `hold` is its `for`, in nanoseconds."""
+    """An alerting rule and its alerts. `hold` is its `for`, in nanoseconds."""
 
     name: str
     expression: str
@@ -59,12 +59,12 @@ class Rule:
     held: dict[LabelSet, _Alert] = field(default_factory=dict)
     error: str = ""
     evaluated: int | None = None
-    """When it was last, in nanoseconds since 1970."""
+    """The time of the last evaluation, in nanoseconds since 1970."""
     took: float = 0.0
-    """How long that was, in seconds."""
+    """The duration of the last evaluation, in seconds."""
 
     def alerts(self) -> list[dict[str, Any]]:
-        """Return what it holds as Prometheus' API shows alerts."""
+        """Return its alerts as Prometheus' API shows them."""
         return [
             {
                 "labels": dict(one.labels),
@@ -77,7 +77,7 @@ class Rule:
         ]
 
     def state(self) -> dict[str, Any]:
-        """Return what Prometheus' API shows of an alerting rule."""
+        """Return the rule as Prometheus' API shows it."""
         alerts = self.alerts()
         states = {alert["state"] for alert in alerts}
         health = "unknown" if self.evaluated is None else "err" if self.error else "ok"
@@ -99,7 +99,7 @@ class Rule:
     def take(
         self, vector: Vector, now: int, interval: int, config: RulerConfig
     ) -> list[dict[str, Any]]:
-        """Take the result of an evaluation at `now`, and give what Alertmanager is told of it."""
+        """Update the alerts with the result of an evaluation at `now`, and return those to send to Alertmanager."""
         before, self.held = self.held, {}
         for one in vector:
             series, value = one["metric"], str(one["value"][1])
@@ -144,7 +144,7 @@ class Group:
     file: str = ""
 
     def state(self) -> dict[str, Any]:
-        """Return what Prometheus' API shows of a group."""
+        """Return the group as Prometheus' API shows it."""
         return {
             "name": self.name,
             "file": self.file,
@@ -157,14 +157,14 @@ class Group:
 
 
 def groups(files: Mapping[str, Iterable[Any]]) -> tuple[Group, ...]:
-    """Read rule groups, by file. Raises ValueError for what is no alerting rule or asks for what the stand-in lacks."""
+    """Read rule groups, by file. Raises ValueError for anything but alerting rules with supported features."""
     return tuple(_group(file, group) for file, found in files.items() for group in found)
 
 
 async def run(
     group: Group, config: RulerConfig, query: Callable[[str, int], Awaitable[Vector]]
 ) -> None:
-    """Evaluate a group at its interval for ever; `query` evaluates an expression at a time in nanoseconds."""
+    """Evaluate a group at its interval until cancelled; `query` evaluates an expression at a time in nanoseconds."""
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
         while True:
             for rule in group.rules:
@@ -226,14 +226,14 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
 
 
 def _exponent(value: float) -> str:
-    """Write a number as Go does with 'e' and as few digits as it needs."""
+    """Format a number as Go does with 'e' and the fewest digits."""
     return next(
         text for places in range(18) if float(text := f"{value:.{places}e}") == value or places > 16
     )
 
 
 def _shown(at: int | None) -> str:
-    """Write a time, or Go's first one where there is none."""
+    """Format a time, or Go's zero time if there is none."""
     return units.show_time(at) if at else "0001-01-01T00:00:00Z"
 
 

@@ -11,7 +11,7 @@ _TENANT = "fake"
 
 
 def groups(folder: Path | None) -> dict[str, list[Any]]:
-    """Give the rule groups by file, of the one tenant there is without authentication.
+    """Return the rule groups by file, of the only tenant without authentication.
 
     Raises ValueError for a file that is not a rule file.
     """

@@ -1,7 +1,7 @@
-"""Keeps lines in segment files under one folder, and finds them again.
+"""Stores lines in segment files in one folder, and finds them.
 
 A segment is a file of JSON lines: `{"stream": 3, "labels": {…}}` names a stream, `[3, nanoseconds, "text"]` is one of
-its lines. The newest is held in memory too. A full one is sealed: compressed, with an index of its streams beside it,
+its lines. The newest is also held in memory. A full one is sealed: compressed, with an index of its streams next to it,
 and read from disk when a query needs it. A segment whose lines are all older than the retention is deleted.
 """
 
@@ -37,7 +37,7 @@ _INDEX = ".index.json"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one segment has for a query: the times it covers, and a function that reads its streams."""
+    """One segment's part of a query: its time range, and a function that reads its streams."""
 
     first: int
     last: int
@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(slots=True)
 class SealedSegment:
-    """A segment on disk, with what its index says. Its lines are read when asked for."""
+    """A segment on disk with its index. Its lines are read on demand."""
 
     path: Path
     streams: dict[LabelSet, tuple[int, int]]
@@ -55,18 +55,18 @@ class SealedSegment:
     lines: int
 
     def read(self) -> Streams:
-        """Give all of its lines."""
+        """Return all of the segment's lines."""
         with gzip.open(self.path, "rt", encoding="utf-8") as file:
             return _load(file)
 
     def delete(self) -> None:
-        """Remove its files."""
+        """Remove the segment's files."""
         _index_of(self.path).unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
 
 class OpenSegment:
-    """The segment that is written to; its lines are in memory too."""
+    """The segment being written, whose lines are also in memory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,7 +81,7 @@ class OpenSegment:
         self._file = path.open("a", encoding="utf-8")
 
     def append(self, labels: LabelSet, entries: Iterable[Entry]) -> int:
-        """Add lines to a stream; give how many were new."""
+        """Add lines to a stream; return how many were new."""
         stream = self.streams.get(labels)
         written = []
         if stream is None:
@@ -96,15 +96,15 @@ class OpenSegment:
         return len(new)
 
     def flush(self) -> None:
-        """Hand what was written to the operating system."""
+        """Flush the written lines to the operating system."""
         self._file.flush()
 
     def close(self) -> None:
-        """Close the file; it can be sealed all the same."""
+        """Close the file; it can still be sealed."""
         self._file.close()
 
     def seal(self) -> SealedSegment:
-        """Compress the file and write its index. Works on files and on copies only, so it may run in a thread."""
+        """Compress the file and write its index. It uses only files and copies, so it can run in a thread."""
         streams = {
             labels: (entries[0][0], entries[-1][0])
             for labels, entries in self.streams.items()
@@ -125,10 +125,10 @@ class OpenSegment:
 
 
 class Store:
-    """Lines by stream. All methods but the parts' `read` belong to one thread.
+    """Lines by stream. All methods except the parts' `read` must run in one thread.
 
-    `max_segment` (bytes) and `max_age` (ns) say when a segment is full; `retention` (ns, 0 for ever) when it goes.
-    Raises OSError where the folder cannot be written.
+    `max_segment` (bytes) and `max_age` (ns) limit a segment; `retention` (ns, 0 for ever) is how long it is kept.
+    Raises OSError if the folder is not writable.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Store:
         self._sealed = [_sealed(path) for path in sorted(folder.glob(f"*{_SEALED}"))]
         done = {segment.path.with_suffix("") for segment in self._sealed}
         for path in done:
-            path.unlink(missing_ok=True)  # The process ended just before it could do so itself.
+            path.unlink(missing_ok=True)  # The process ended just before it could do this.
         unsealed = [OpenSegment(path) for path in sorted(folder.glob(f"*{_OPEN}"))]
         self._full: list[OpenSegment] = unsealed[:-1]
         self._open = unsealed[-1] if unsealed else self._new(now)
@@ -163,27 +163,27 @@ class Store:
 
     @property
     def segments(self) -> int:
-        """Segments, the one that is written to included."""
+        """Segments, including the one being written."""
         return len(self._sealed) + len(self._full) + 1
 
     @property
     def active_streams(self) -> int:
-        """Streams of the segment that is written to."""
+        """Streams of the segment being written."""
         return len(self._open.streams)
 
     def is_active(self, labels: LabelSet) -> bool:
-        """Tell whether the segment that is written to has this stream."""
+        """Return whether the segment being written has this stream."""
         return labels in self._open.streams
 
     def newest(self, labels: LabelSet) -> Entry | None:
-        """Return the newest line of a stream in the segment that is written to."""
+        """Return the newest line of a stream in the segment being written."""
         entries = self._open.streams.get(labels)
         return entries[-1] if entries else None
 
     def append(self, streams: Iterable[tuple[LabelSet, Iterable[Entry]]], now: int) -> int:
-        """Add lines and hand them to the operating system; give how many were new.
+        """Add lines and flush them to the operating system; return how many were new.
 
-        A line with the time and text of one that its stream already has is the same line, sent twice.
+        A line with the same time and text as one in its stream is the same line, sent twice.
         """
         added = sum(self._open.append(labels, entries) for labels, entries in streams)
         self._open.flush()
@@ -194,16 +194,16 @@ class Store:
         return added
 
     def full(self) -> OpenSegment | None:
-        """Give the oldest segment that is full and not sealed: seal it in a thread, then call `replace`."""
+        """Return the oldest full segment that is not sealed: seal it in a thread, then call `replace`."""
         return self._full[0] if self._full else None
 
     def replace(self, full: OpenSegment, sealed: SealedSegment) -> None:
-        """Put what sealing gave into the place of the segment."""
+        """Replace the segment with the sealed one."""
         self._full.remove(full)
         self._sealed.append(sealed)
 
     def expire(self, now: int) -> int:
-        """Delete the segments whose lines are all older than the retention; give how many."""
+        """Delete the segments whose lines are all older than the retention; return how many."""
         if not self._retention:
             return 0
         oldest = now - self._retention
@@ -215,9 +215,9 @@ class Store:
         return len(expired)
 
     def select(self, matchers: Sequence[Matcher], start: int, end: int) -> list[Part]:
-        """Give the parts that may have lines of the matching streams with `start <= time < end`.
+        """Return the parts that may have lines of the matching streams with `start <= time < end`.
 
-        A part reads all of its matching streams' lines in those times. It may be read in another thread, later.
+        A part reads all lines of its matching streams in that range. It can be read later, in another thread.
         """
         parts = []
         for sealed in list(self._sealed):
@@ -241,7 +241,7 @@ class Store:
         return parts
 
     def label_sets(self, matchers: Sequence[Matcher], start: int, end: int) -> set[LabelSet]:
-        """Give the matching streams that have lines around these times."""
+        """Return the matching streams that have lines around these times."""
         found = set()
         for sealed in self._sealed:
             for labels, (first, last) in sealed.streams.items():
@@ -266,7 +266,7 @@ class Store:
 
 
 class _Cache:
-    """The last segments that were read from disk, for the threads that read them."""
+    """The segments most recently read from disk, for the threads that read them."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -297,7 +297,7 @@ def _reader(
         try:
             streams = cache.get(segment)
         except FileNotFoundError:
-            return {}  # The retention took it meanwhile.
+            return {}  # Retention has removed it meanwhile.
         return {labels: _between(streams[labels], start, end) for labels in chosen}
 
     return read
@@ -313,7 +313,7 @@ def _between(entries: list[Entry], start: int, end: int) -> list[Entry]:
 
 
 def _insert(stream: list[Entry], entry: Entry) -> bool:
-    """Put a line in its place, after those of the same time; give False if it is one of them."""
+    """Insert a line after those of the same time; return False if it is one of them."""
     if not stream or entry[0] > stream[-1][0]:
         stream.append(entry)
         return True
@@ -348,11 +348,11 @@ def _load(lines: Iterable[str]) -> Streams:
 
 
 def _recover(path: Path) -> Streams:
-    """Read an open segment; a last line that was cut off by the end of the process is cut off from the file too."""
+    """Read an open segment; remove a last line that the end of the process left incomplete."""
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
-        _log.warning("cut off an unfinished line", extra=fields(segment=path.name))
+        _log.warning("removed an incomplete line", extra=fields(segment=path.name))
         with path.open("r+b") as file:
             file.truncate(whole)
     return _load(_lines(content[:whole]))
@@ -365,7 +365,7 @@ def _lines(content: bytes) -> Iterator[str]:
 def _sealed(path: Path) -> SealedSegment:
     index_path = _index_of(path)
     if not index_path.exists():
-        # The process ended between the two writes; the open file is still there and is sealed again.
+        # The process ended between the two writes; the open file still exists and is sealed again.
         path.unlink()
         return OpenSegment(path.with_suffix("")).seal()
     index = json.loads(index_path.read_bytes())

@@ -1,4 +1,4 @@
-"""Reads what log agents push: a PushRequest of protocol buffers, compressed with Snappy.
+"""Reads the pushes of log agents: a PushRequest in protocol buffers, compressed with Snappy.
 
 Of a stream the message has field 1, its labels as text, and 2, its entries; of an entry 1, a Timestamp (1 seconds,
 2 nanoseconds), 2, the line, and 3, structured metadata. The request has field 1, the streams (Loki 2.9,
@@ -16,11 +16,11 @@ import snappy  # type: ignore[import-untyped]
 from standins.shared.units import NANOSECONDS
 
 PushedStream = tuple[str, list[tuple[int, str, bool]]]
-"""Labels as they are written, and the entries: nanoseconds since 1970, the line, whether it has metadata."""
+"""Labels as text, and the entries: nanoseconds since 1970, the line, whether it has metadata."""
 
 
 def push_request(body: bytes, limit: int) -> list[PushedStream]:
-    """Return the streams of a request. Raises ValueError for what is none, or has over `limit` bytes unpacked."""
+    """Return the streams of a request. Raises ValueError if it is invalid or exceeds `limit` bytes decompressed."""
     return [_stream(value) for number, value in _messages(_unpacked(body, limit)) if number == 1]
 
 
@@ -52,7 +52,7 @@ def _entry(message: bytes) -> tuple[int, str, bool]:
             parts = dict(_fields(value))
             time = _signed(parts.get(1, 0)) * NANOSECONDS + _signed(parts.get(2, 0))
         elif number == 2:
-            # An agent that cut a long line may have cut a character.
+            # An agent that truncated a line may have split a character.
             line = value.decode(errors="replace")
         elif number == 3:
             metadata = True
@@ -64,7 +64,7 @@ def _messages(message: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield a message's fields by number. Raises ValueError for bytes that are no message."""
+    """Yield a message's fields by number. Raises ValueError for an invalid message."""
     at = 0
     try:
         while at < len(message):
@@ -89,7 +89,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read a number of seven bits a byte, the low ones first, and return it with the place after it."""
+    """Read a varint (seven bits per byte, low ones first), and return it with the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at]

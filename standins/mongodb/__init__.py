@@ -1,4 +1,4 @@
-"""A stand-in for MongoDB 7.0: its wire protocol, its login and what it tells of itself. It keeps no documents."""
+"""A stand-in for MongoDB 7.0: its wire protocol, its login and its status commands. It stores no documents."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The commands: handshake, login, and what mongod tells of itself (mongodb.com/docs/v7.0/reference/command).
+"""The commands: handshake, login, and mongod's status (mongodb.com/docs/v7.0/reference/command).
 
-They include all that mongodb_exporter asks, which panics where currentOp is refused (0.40, `exporter/` at that tag).
+They include all that mongodb_exporter calls; it panics if currentOp is denied (0.40, `exporter/` at that tag).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Document = dict[str, Any]
 
 
 class CommandError(Exception):
-    """A command that fails, with MongoDB's number and name of the error."""
+    """A failed command, with the number and name of MongoDB's error."""
 
     def __init__(self, message: str, code: int, name: str) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class CommandError(Exception):
 
 @dataclass
 class Session:
-    """A connection, and the user that it is logged in as; empty before."""
+    """A connection, and the user that it is logged in as; empty before the login."""
 
     remote: str
     user: str = ""
@@ -53,7 +53,7 @@ class Session:
 
 
 class Server:
-    """What all connections share: the users, and the counters of serverStatus."""
+    """The state that all connections share: the users, and the counters of serverStatus."""
 
     def __init__(self, folder: Path, users: Users) -> None:
         self._folder = folder
@@ -69,15 +69,15 @@ class Server:
         self._created += 1
 
     def closed(self) -> None:
-        """Count a connection's end."""
+        """Count the end of a connection."""
         self._current -= 1
 
     def count(self, size: int) -> None:
-        """Count an answer of so many bytes."""
+        """Count a response of this many bytes."""
         self._bytes_out += size
 
     def run(self, command: Mapping[str, Any], session: Session) -> Document:
-        """Give the answer to a command, whose name is its first key; an error is an answer as well."""
+        """Return the response to a command, whose name is its first key; an error is a response as well."""
         self._requests += 1
         name = next(iter(command))
         known = _COMMANDS.get(name.lower())
@@ -112,7 +112,7 @@ class Server:
         return answer
 
     def sasl_start(self, command: Mapping[str, Any], session: Session) -> Document:
-        """Begin a login."""
+        """Start a login."""
         if command.get("mechanism") != _MECHANISM:
             raise CommandError("Unsupported mechanism", 334, "MechanismUnavailable")
         conversation = Conversation(self._users.keys)
@@ -121,7 +121,7 @@ class Server:
         return {"conversationId": 1, "done": False, "payload": payload}
 
     def sasl_continue(self, command: Mapping[str, Any], session: Session) -> Document:
-        """Go on with a login; the message after the proof is empty."""
+        """Continue a login; the message after the proof is empty."""
         if session.login is None:
             if session.user:
                 return {"conversationId": 1, "done": True, "payload": b""}
@@ -132,7 +132,7 @@ class Server:
         return {"conversationId": 1, "done": True, "payload": payload}
 
     def build_info(self, _command: Mapping[str, Any], _session: Session) -> Document:
-        """Give the version; it says that this is a stand-in."""
+        """Return the version; it says that this is a stand-in."""
         numbers = [int(part) for part in VERSION.split(".")]
         return {
             "version": VERSION,
@@ -145,7 +145,7 @@ class Server:
         }
 
     def server_status(self, _command: Mapping[str, Any], _session: Session) -> Document:
-        """Give connections, counters, memory and network."""
+        """Return connections, counters, memory and network."""
         uptime = time.monotonic() - self._began
         return {
             "host": platform.node(),
@@ -171,22 +171,22 @@ class Server:
                 "command": Int64(self._commands),
             },
             "mem": {"bits": 64, "resident": _resident() >> 20, "supported": True},
-            # MongoDB 7.0 has no other; what this one keeps, its users, is kept on disk as well.
+            # MongoDB 7.0 has no other; the stand-in's only data, its users, is on disk as well.
             "storageEngine": {"name": "wiredTiger", "persistent": True},
         }
 
     def diagnostic_data(self, command: Mapping[str, Any], session: Session) -> Document:
-        """Return what mongod has collected of late: of a server in no replica set, its serverStatus."""
+        """Return mongod's recent diagnostic data: outside of a replica set, its serverStatus."""
         start = datetime.now(UTC)
         status = self.server_status(command, session)
         return {"data": {"start": start, "serverStatus": status, "end": datetime.now(UTC)}}
 
     def command_line(self, _command: Mapping[str, Any], _session: Session) -> Document:
-        """Return what of the command line other programs look at: this server is part of no cluster."""
+        """Return the command line options that other programs read: this server is not part of a cluster."""
         return {"argv": ["mongod"], "parsed": {"storage": {"dbPath": str(self._folder)}}}
 
     def db_stats(self, command: Mapping[str, Any], _session: Session) -> Document:
-        """Give the size of a database, which is empty, and of the file system that it is on."""
+        """Return the size of a database, which is empty, and of the file system that it is on."""
         scale = max(int(command.get("scale") or 1), 1)
         disk = shutil.disk_usage(self._folder)
         empty = dict.fromkeys(
@@ -204,14 +204,14 @@ class Server:
         }
 
     def list_databases(self, _command: Mapping[str, Any], _session: Session) -> Document:
-        """Give the one database there is."""
+        """Return the only database."""
         admin = {"name": "admin", "sizeOnDisk": Int64(0), "empty": False}
         return {"databases": [admin], "totalSize": Int64(0)}
 
     def no_documents(self, command: Mapping[str, Any], _session: Session) -> Document:
         """Return the cursor of a query that finds nothing, as there are no documents and no collections.
 
-        Raises CommandError for a query of no namespace.
+        Raises CommandError for a query without a namespace.
         """
         name, subject = next(iter(command.items()))
         collection = "$cmd.listCollections" if name == "listCollections" else subject
@@ -223,19 +223,19 @@ class Server:
         return {"cursor": {"firstBatch": [], "id": Int64(0), "ns": namespace}}
 
     def operations(self, _command: Mapping[str, Any], _session: Session) -> Document:
-        """Return the operations that run; none runs beside the one that asks."""
+        """Return the running operations; only the one that asks is running."""
         return {"inprog": []}
 
     def top(self, _command: Mapping[str, Any], _session: Session) -> Document:
-        """Return the time spent on each collection, of which there is none."""
+        """Return the time spent on each collection; there are no collections."""
         return {"totals": {"note": "all times in microseconds"}}
 
     def no_replication(self, _command: Mapping[str, Any], _session: Session) -> Document:
-        """Refuse as a mongod does that is in no replica set."""
+        """Fail as a mongod does that is not in a replica set."""
         raise CommandError("not running with --replSet", 76, "NoReplicationEnabled")
 
     def nothing(self, _command: Mapping[str, Any], _session: Session) -> Document:
-        """Answer to ping and to the end of sessions."""
+        """Respond to ping and to the end of sessions."""
         return {}
 
     def _step(self, step: Callable[[], bytes], session: Session) -> bytes:
@@ -251,7 +251,7 @@ class Server:
 class _Command:
     run: Callable[[Server, Mapping[str, Any], Session], Document]
     open: bool = False
-    """Whether it is answered before the login."""
+    """Whether it is allowed before the login."""
 
 
 _COMMANDS = {
@@ -285,6 +285,6 @@ def _payload(command: Mapping[str, Any]) -> bytes:
 
 
 def _resident() -> int:
-    """Give the bytes of memory that this process has (proc_pid_statm(5))."""
+    """Return the memory of this process in bytes (proc_pid_statm(5))."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")

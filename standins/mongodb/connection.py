@@ -1,4 +1,4 @@
-"""One client's connection: its messages one after the other, and who it is logged in as."""
+"""One client's connection: its messages in order, and its user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger("standins.mongodb.network")
 async def serve_connection(
     server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Answer until the client ends, says something that is no message, or is silent for ten minutes."""
+    """Serve until the client disconnects, sends an invalid message, or is silent for ten minutes."""
     peer = writer.get_extra_info("peername")
     remote = f"{peer[0]}:{peer[1]}" if peer else "unknown"
     session = Session(remote)
@@ -29,7 +29,7 @@ async def serve_connection(
                 message = await wire.read(reader)
             if message is None:
                 return
-            # A login hashes for some milliseconds; nothing else here takes long.
+            # A login computes hashes for some milliseconds; nothing else here takes long.
             answer = server.run(message.body, session)
             if message.silent:
                 continue

@@ -74,7 +74,7 @@ async def _serve(server: Server, host: str, port: int) -> None:
 
 
 def _root(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """Give name and password of the first user, as the image's entry point takes them; None where nobody logs in."""
+    """Return name and password of the first user, as the image's entry point does; None without authentication."""
     values = {}
     for name in ("MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD"):
         values[name] = environment.get(name, "")

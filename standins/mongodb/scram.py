@@ -1,4 +1,4 @@
-"""The server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding, as MongoDB has it."""
+"""The server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding, as in MongoDB."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ITERATIONS = 15_000  # MongoDB's scramSHA256IterationCount
 
 
 class AuthenticationError(Exception):
-    """The conversation cannot go on; the text is for the server's log, not for the client."""
+    """The conversation cannot continue; the text is for the server's log, not for the client."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What a server keeps in the place of a password."""
+    """The keys that a server stores instead of a password."""
 
     salt: bytes
     iterations: int
@@ -27,7 +27,7 @@ class Keys:
     server: bytes
 
     def dump(self) -> dict[str, str | int]:
-        """Give them as JSON can have them."""
+        """Return the keys as JSON values."""
         return {
             "salt": _encode(self.salt),
             "iterationCount": self.iterations,
@@ -37,7 +37,7 @@ class Keys:
 
     @classmethod
     def load(cls, entry: Mapping[str, str]) -> Keys:
-        """Read what `dump` gave. Raises KeyError, ValueError or TypeError."""
+        """Read the output of `dump`. Raises KeyError, ValueError or TypeError."""
         salt, stored, server = (
             base64.b64decode(entry[name]) for name in ("salt", "storedKey", "serverKey")
         )
@@ -45,7 +45,7 @@ class Keys:
 
 
 def keys_of(password: str, salt: bytes, iterations: int) -> Keys:
-    """Give the keys of a password (RFC 5802, section 3). The password is taken as it is, without SASLprep."""
+    """Return the keys of a password (RFC 5802, section 3). The password is used as it is, without SASLprep."""
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
     client = hmac.digest(salted, b"Client Key", "sha256")
     server = hmac.digest(salted, b"Server Key", "sha256")
@@ -63,7 +63,7 @@ class Conversation:
         self._said = ""
 
     def first(self, message: bytes) -> bytes:
-        """Give salt and count for `n,,n=USER,r=NONCE`. Raises AuthenticationError."""
+        """Return salt and count for `n,,n=USER,r=NONCE`. Raises AuthenticationError."""
         text = _text(message)
         header, _, bare = text.partition(",,")
         if header not in {"n", "y"}:
@@ -71,7 +71,7 @@ class Conversation:
         given = _attributes(bare)
         self.user = given["n"].replace("=2C", ",").replace("=3D", "=")
         self._keys = self._keys_of_user(self.user)
-        # An unknown user gets a salt as well, so that the answer does not tell who exists.
+        # An unknown user gets a salt as well, so that the response does not reveal which users exist.
         salt = self._keys.salt if self._keys else secrets.token_bytes(28)
         count = self._keys.iterations if self._keys else ITERATIONS
         self._nonce = given["r"] + _encode(secrets.token_bytes(24))
@@ -80,7 +80,7 @@ class Conversation:
         return answer.encode()
 
     def final(self, message: bytes) -> bytes:
-        """Give the server's signature for `c=…,r=NONCE,p=PROOF`. Raises AuthenticationError."""
+        """Return the server's signature for `c=…,r=NONCE,p=PROOF`. Raises AuthenticationError."""
         text = _text(message)
         without_proof, _, proof_text = text.rpartition(",p=")
         given = _attributes(without_proof)

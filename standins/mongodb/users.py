@@ -1,4 +1,4 @@
-"""The users' keys in the data folder. As in the image, the environment's user is made on the first start only."""
+"""The users' keys in the data folder. As in the image, the environment's user is created only at the first start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FILE = "standin-users.json"
 
 
 class Users:
-    """The file of the users. Raises ConfigError where it cannot be used."""
+    """The file of the users. Raises ConfigError if it is invalid."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
@@ -22,11 +22,11 @@ class Users:
 
     @property
     def any(self) -> bool:
-        """Tell whether there is a user; without one nobody needs to log in."""
+        """Return whether there is a user; without one no login is needed."""
         return bool(self._keys)
 
     def create(self, name: str, password: str) -> bool:
-        """Make the first user, and tell whether there was none."""
+        """Create the first user, and return whether there was none."""
         if self._keys:
             return False
         self._keys = {name: keys_of(password, secrets.token_bytes(28), ITERATIONS)}
@@ -34,7 +34,7 @@ class Users:
         return True
 
     def keys(self, name: str) -> Keys | None:
-        """Give the keys of a user, or None."""
+        """Return the keys of a user, or None."""
         return self._keys.get(name)
 
     def _read(self) -> dict[str, Keys]:

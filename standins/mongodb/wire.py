@@ -23,12 +23,12 @@ _DOCUMENT, _SEQUENCE = 0, 1
 
 
 class ProtocolError(Exception):
-    """Bytes that are no message that this server understands."""
+    """A message that this server does not understand."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """A command with its name as the first key. `silent` is set where the client wants no answer."""
+    """A command with its name as the first key. `silent` is set if the client wants no response."""
 
     request_id: int
     body: dict[str, Any]
@@ -56,7 +56,7 @@ async def read(reader: asyncio.StreamReader) -> Message | None:
 
 
 def write(message: Message, answer: dict[str, Any]) -> bytes:
-    """Give the bytes of the answer to a message."""
+    """Return the response to a message as bytes."""
     document = bson.encode(answer)
     if message.legacy:
         # Flags: awaitCapable; then cursor, first document and their number.

@@ -1,5 +1,5 @@
-"""A scrape: what is asked of MongoDB, and what comes of a server that does not answer
-(percona/mongodb_exporter v0.40: exporter/exporter.go and the collectors beside it).
+"""A scrape: the commands sent to MongoDB, and the result if the server does not respond
+(percona/mongodb_exporter v0.40: exporter/exporter.go and the collectors in its folder).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from standins.mongodb_exporter.naming import Sample, replica_set, samples
 from standins.shared.logs import fields
 
 _UNKNOWN_STATE = 6
-"""Of a member of a replica set (mongodb.com/docs/manual/reference/replica-states)."""
+"""States of a member of a replica set (mongodb.com/docs/manual/reference/replica-states)."""
 
 _log = logging.getLogger("standins.mongodb_exporter.collector")
 
@@ -30,9 +30,9 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Options:
-    """What the flags of these names say. `connect_timeout` is in seconds.
+    """The values of the flags of these names. `connect_timeout` is in seconds.
 
-    With `global_pool` the connection made first serves all scrapes, without each makes its own.
+    With `global_pool` the first connection serves all scrapes; without it, each scrape makes its own.
     """
 
     collectors: frozenset[str]
@@ -44,7 +44,7 @@ class Options:
 
 
 class Database:
-    """One MongoDB. Raises PyMongoError or ValueError for an address that is none."""
+    """One MongoDB. Raises PyMongoError or ValueError for an invalid address."""
 
     def __init__(self, address: str, options: Options) -> None:
         self._address = address
@@ -55,10 +55,10 @@ class Database:
         self._client(options.connect_timeout).close()
 
     def scrape(self, seconds: float, filters: Iterable[str] = ()) -> list[Sample]:
-        """Return what the collectors find that are enabled and, if there are `filters`, among these. Blocks.
+        """Return the results of the enabled collectors, limited to `filters` if there are any. Blocks.
 
-        A server that cannot be reached gives `mongodb_up` 0. One that was reached, but then does not answer within
-        `seconds`, gives nothing at all, as in the original: with a global pool that is every server that goes.
+        For an unreachable server `mongodb_up` is 0. A server that was reached but then does not respond within
+        `seconds` has no result at all, as in the original: with a global pool that is every server that goes down.
         """
         until = time.monotonic() + seconds
         wanted = frozenset(filters) or self._enabled
@@ -68,7 +68,7 @@ class Database:
                     down = [_up(0)]
                 return down + timing
             if self._options.collect_all:
-                # After `wanted`, so that the first scrape finds nothing enabled yet: so does the original.
+                # After `wanted`, so that the first scrape finds nothing enabled yet, like the original.
                 self._enabled = frozenset(COLLECTORS)
             problem = "no time left"
             while (left := until - time.monotonic()) > 0:
@@ -77,7 +77,7 @@ class Database:
                         return list(self._ask(client, self._enabled & wanted))
                 except (ConnectionFailure, ExecutionTimeout) as error:
                     problem = str(error)
-        _log.error("MongoDB does not answer", extra=fields(error=problem))
+        _log.error("MongoDB does not respond", extra=fields(error=problem))
         return []
 
     @contextmanager
@@ -138,7 +138,7 @@ def _up(value: int) -> Sample:
 
 @contextmanager
 def _timed(collector: str) -> Iterator[list[Sample]]:
-    """Give a list that has the time which the block took once it is over."""
+    """Yield a list that contains the duration of the block afterwards."""
     found: list[Sample] = []
     began = time.monotonic()
     yield found
@@ -149,7 +149,7 @@ def _timed(collector: str) -> Iterator[list[Sample]]:
 
 @contextmanager
 def _refused(what: str, level: int = logging.ERROR) -> Iterator[list[str]]:
-    """Give a list that has the reason if the server refuses something in the block, and log it; it ends there."""
+    """Yield a list for the reason if the server rejects a command in the block, which ends there; log the reason."""
     reasons: list[str] = []
     try:
         yield reasons
@@ -161,14 +161,14 @@ def _refused(what: str, level: int = logging.ERROR) -> Iterator[list[str]]:
 
 
 def _answer(client: Mongo, command: str) -> Document:
-    """Return the answer of the server's admin database; nothing where it refuses, as without a replica set."""
+    """Return the response of the server's admin database; empty if it rejects the command, as without a replica set."""
     with _refused(command, logging.DEBUG):
         return client.admin.command(command)
     return {}
 
 
 def _topology(client: Mongo, diagnostic_data: Document) -> dict[str, str]:
-    """Return the labels of all that is flattened: where in a cluster the server is (exporter/topology_info.go)."""
+    """Return the labels of all flattened metrics: the server's place in a cluster (exporter/topology_info.go)."""
     sharding = _answer(client, "getCmdLineOpts").get("parsed", {}).get("sharding", {})
     role = "mongos" if "configDB" in sharding else str(sharding.get("clusterRole", ""))
     config = _answer(client, "replSetGetConfig").get("config", {})
@@ -241,5 +241,5 @@ COLLECTORS: Mapping[str, tuple[str, Collect]] = {
     "dbstats": ("dbstats", _database_statistics),
     "replicasetstatus": ("replset_status", _replica_set_status),
 }
-"""The collectors by the name of their flag, `--collector.NAME`: what the original calls them in its own series, and how
-they ask."""
+"""The collectors by the name of their flag, `--collector.NAME`: their name in the original's own series, and their
+function."""

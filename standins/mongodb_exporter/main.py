@@ -32,9 +32,9 @@ _FLAGS: dict[str, str | bool] = {
 }
 _MAX_BODY = 1 << 16
 _TIMEOUT = 300.0
-"""Seconds; beyond any scrape timeout, which is what bounds an answer."""
+"""Seconds; longer than any scrape timeout, which limits the response."""
 _SCRAPE_TIMEOUT = 10
-"""Seconds that a scrape may take which does not say (exporter/exporter.go)."""
+"""Timeout of a scrape without the header, in seconds (exporter/exporter.go)."""
 
 _log = logging.getLogger("standins.mongodb_exporter.main")
 
@@ -46,9 +46,9 @@ def main(arguments: list[str]) -> None:
         sys.stdout.write(f"mongodb_exporter {VERSION} (stackctl stand-in)\n")
         return
     logs.configure(logs.logrus, sys.stderr)
-    # The address holds the password: it comes by the environment, and no message shows it.
+    # The address contains the password: it comes from the environment, and no message shows it.
     address = str(values["mongodb.uri"]) or os.environ.get("MONGODB_URI", "")
-    # The original takes a list of addresses with commas between, where a backslash makes a comma part of one.
+    # The original accepts a comma-separated list of addresses, in which a backslash escapes a comma.
     address = address.replace("\\,", ",")
     if not address:
         raise ConfigError("no MongoDB address: set MONGODB_URI")
@@ -80,13 +80,13 @@ def _whole(values: Mapping[str, str | bool], flag: str) -> int:
 
 
 def application(database: Database, offset: int) -> web.Application:
-    """Return the application. A scrape may take what Prometheus' header says, less `offset` seconds."""
+    """Return the application. A scrape may take the time in Prometheus' header minus `offset` seconds."""
 
     async def scrape(request: web.Request) -> str:
         header = request.headers.get("X-Prometheus-Scrape-Timeout-Seconds", "")
         seconds = int(header) if header.isdecimal() else _SCRAPE_TIMEOUT
         filters = request.query.getall("collect[]", [])
-        # The driver blocks, so it asks in a thread.
+        # The driver blocks, so it runs in a thread.
         found = await asyncio.to_thread(database.scrape, seconds - offset, filters)
         return exposition(found)
 

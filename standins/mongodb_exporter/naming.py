@@ -1,5 +1,5 @@
-"""What the exporter makes of a document of MongoDB: names, labels and types of its numbers, in the new form and, in
-compatible mode, that of its first versions as well (percona/mongodb_exporter v0.40: exporter/metrics.go,
+"""The metrics of a MongoDB document: names, labels and types of its numbers, in the new form and, in
+compatible mode, also in that of the first versions (percona/mongodb_exporter v0.40: exporter/metrics.go,
 exporter/v1_compatibility.go).
 """
 
@@ -23,7 +23,7 @@ _SHORT = (
     ("local.oplog.rs.stats.wiredTiger", "oplog_stats_wt"),
     ("local.oplog.rs.stats", "oplog_stats"),
 )
-"""The beginnings of paths that are shortened; the first that matches."""
+"""Prefixes of paths that are shortened; the first match counts."""
 
 _BY_LABEL = {
     "serverStatus.asserts.": "assert_type",
@@ -61,7 +61,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class _Renamed:
-    """A series under another name, with labels that have another name there."""
+    """A series under another name, with renamed labels."""
 
     new: str
     old: str
@@ -76,7 +76,7 @@ class _Renamed:
 
 @dataclass(frozen=True)
 class _Gathered:
-    """Several series as one, which has the ends of their names as the values of its only label."""
+    """Several series as one, whose only label has the ends of their names as values."""
 
     prefix: str
     new: str
@@ -131,7 +131,7 @@ _COMPATIBLE = (
         {"resident": "resident", "virtual": "virtual"},
     ),
 )
-"""The old names that the stand-in has; the original has some more, of what only its own servers tell."""
+"""The old names that the stand-in supports; the original has more, for values that only real servers report."""
 
 
 def samples(
@@ -141,10 +141,10 @@ def samples(
     prefix: str = "",
     compatible: bool = False,
 ) -> Iterator[Sample]:
-    """Yield each number of a document under the name of its path, which begins with `prefix`.
+    """Yield each number of a document under the name of its path, which starts with `prefix`.
 
     A document in a list has the labels `member_idx` and `member_state` of its `name` and `stateStr`. In `compatible`
-    mode a number that had another name in the first versions of the exporter follows under that, too.
+    mode a number that had another name in the first versions of the exporter is also yielded under that name.
     """
     for sample in _numbers(document, labels, f"{prefix}." if prefix else ""):
         instead = [found for rule in _INSTEAD if (found := rule.of(sample))]
@@ -155,7 +155,7 @@ def samples(
 
 
 def replica_set(status: Mapping[str, Any]) -> Iterator[Sample]:
-    """Yield what the compatible mode tells of a replica set, from a replSetGetStatus document."""
+    """Yield the compatible mode's metrics of a replica set, from a replSetGetStatus document."""
     members, name = status["members"], status["set"]
     yield Sample("mongodb_mongod_replset_number_of_members", len(members), {"set": name})
     optimes = [one.get("optimeDate") for one in members if one["stateStr"] == "PRIMARY"]
@@ -171,7 +171,7 @@ def replica_set(status: Mapping[str, Any]) -> Iterator[Sample]:
 def exposition(found: Iterable[Sample]) -> str:
     """Return the samples in Prometheus' text format.
 
-    Not by prometheus_client, which puts `_total` behind the name of every counter, as this exporter does not.
+    Without prometheus_client, which appends `_total` to the name of every counter; this exporter does not.
     """
     lines = []
     by_name = groupby(sorted(found, key=lambda one: one.name), key=lambda one: one.name)
@@ -235,7 +235,7 @@ def _value(value: Any) -> float | None:
 
 
 def _seconds(moment: datetime) -> float:
-    """Return the seconds since 1970 of a date of MongoDB's, which the driver gives in UTC without saying so."""
+    """Return the seconds since 1970 of a MongoDB date, which the driver returns in UTC without a time zone."""
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
 
 

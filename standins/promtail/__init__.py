@@ -1,1 +1,1 @@
-"""Stands in for Promtail 2.9.3, and in `alloy` for Alloy: finds containers, sends their lines by stages to Loki."""
+"""A stand-in for Promtail 2.9.3 and, in `alloy`, for Alloy: sends the lines of containers through stages to Loki."""

@@ -1,4 +1,4 @@
-"""The parts of a log collector put together: it reads and sends while its web server runs."""
+"""The application of a log collector: it reads and sends while its web server runs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from standins.shared.process import ConfigError
 from standins.shared.units import NANOSECONDS
 
 SINK = web.AppKey("sink", Sink)
-"""What the application reads and sends with."""
+"""The parts that read and send."""
 
 _MAX_BODY = 1 << 16
 _TIMEOUT = 10.0
 
 
 def application(settings: Config, program: Program) -> web.Application:
-    """Give the application; it reads and sends while it runs. Raises ConfigError for a bad positions file."""
+    """Return the application; it reads and sends while it runs. Raises ConfigError for a bad positions file."""
     registry = metrics.registry(program.name, program.version)
     app = server.application(
         registry,

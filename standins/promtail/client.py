@@ -1,4 +1,4 @@
-"""Sends entries to Loki in batches, each until Loki has it or the retries are over."""
+"""Sends entries to Loki in batches, each until Loki has accepted it or the retries are exhausted."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from standins.shared.units import NANOSECONDS
 _log = logging.getLogger("standins.promtail.client")
 
 _QUEUE = 64
-"""Entries on their way to a batch: the stages of the originals hold about as many. What waits here counts as read."""
+"""Entries waiting for a batch: the originals' stages hold about as many. Waiting entries count as read."""
 _TOO_LONG = "line_too_long"
 _REASONS = ("ingester_error", "rate_limited", _TOO_LONG)
 
 
 @dataclass(frozen=True, slots=True)
 class LineLimit:
-    """`limits_config`: the longest line in bytes, 0 for any, and whether a longer one is cut or dropped."""
+    """`limits_config`: the maximum line length in bytes, 0 for no limit, and whether longer lines are truncated."""
 
     size: int = 0
     truncate: bool = False
@@ -61,7 +61,7 @@ class Outgoing:
 
 
 class Client:
-    """Takes entries, and sends them while `run` runs."""
+    """Accepts entries, and sends them while `run` runs."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Client:
             metrics.dropped_entries.labels(**metrics.by_reason(self._host, reason))
 
     async def put(self, entry: Entry) -> None:
-        """Take an entry; waits while too many are waiting already."""
+        """Accept an entry; wait while too many are already waiting."""
         if (outgoing := self._outgoing(entry)) is not None:
             await self._queue.put(outgoing)
 
@@ -96,7 +96,7 @@ class Client:
         return Outgoing(entry.time, line, label_set(labels))
 
     def _limited(self, line: str) -> str | None:
-        """Return the line, cut where it is too long, or None where it is then dropped."""
+        """Return the line, truncated if it is too long, or None if it is dropped instead."""
         limit, text = self._limit, line.encode()
         over = len(text) - limit.size
         if not limit.size or over <= 0:
@@ -111,7 +111,7 @@ class Client:
         return text[: limit.size].decode(errors="ignore")
 
     async def run(self) -> None:
-        """Send batches for ever."""
+        """Send batches until cancelled."""
         async with self._session() as session:
             while True:
                 self._sending = await self._batch()
@@ -119,7 +119,7 @@ class Client:
                 self._sending = []
 
     async def drain(self, last: Iterable[Entry]) -> None:
-        """Try once to send what was taken, and the last entries, when `run` has ended."""
+        """Try once to send the accepted entries, after `run` has ended."""
         left = self._sending
         while not self._queue.empty():
             left.append(self._queue.get_nowait())
@@ -143,7 +143,7 @@ class Client:
             if left <= 0:
                 break
             try:
-                # Without a timer for each of the entries that are there already.
+                # Without a timer for each of the entries that are already waiting.
                 entry = (
                     self._queue.get_nowait()
                     if not self._queue.empty()

@@ -1,4 +1,4 @@
-"""Reads Promtail's configuration file, and refuses what the stand-in cannot do."""
+"""Reads Promtail's configuration file, and rejects what the stand-in does not support."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Scrape:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the stand-in acts on."""
+    """The options that the stand-in uses."""
 
     address: str
     port: int
@@ -90,7 +90,7 @@ def load(path: Path) -> Config:
 
 
 def from_document(document: object) -> Config:
-    """Return what a document in Promtail's form says. Raises ValueError and TypeError."""
+    """Return the options in a document of Promtail's form. Raises ValueError and TypeError."""
     root = _known(document, _SECTIONS, "config.Config")
     server = _section(root, "server")
     level = logs.level(str(server.get("log_level", "info")))

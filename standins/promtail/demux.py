@@ -1,9 +1,9 @@
-"""Takes the log stream of the Docker Engine apart.
+"""Splits the log stream of the Docker Engine into messages.
 
 Without a terminal, the engine sends frames: a byte for the stream (1 stdout, 2 stderr), three zeros, the length in
 four bytes, big end first, then so many bytes (Engine API, "ContainerAttach", stream format). With one, it sends the
-bytes as they are. A frame is one log message; a line over 16 KiB comes as several, of which only the last ends with
-a line feed, and each begins with its own time. As with Promtail 2.9 the times of all but the first stay in the line.
+bytes as they are. A frame is one log message; a line over 16 KiB is split into several. Only the last of them ends with
+a line feed, and each begins with its own time. As in Promtail 2.9, the times of all but the first stay in the line.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _MAX_LINE = 1 << 20
 
 
 class ProtocolError(Exception):
-    """The engine sends something that is no log stream."""
+    """The engine sends something other than a log stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A line with the stream it came on and the time, in nanoseconds since 1970, at which the engine got it."""
+    """A line with its stream and the time, in nanoseconds since 1970, at which the engine received it."""
 
     stream: str
     time: int
@@ -34,7 +34,7 @@ class Message:
 
 
 class Demultiplexer:
-    """Give it chunks of any size, and it gives the messages that are whole by then.
+    """Collects chunks of any size and returns the messages that are complete.
 
     `errors` counts the lines without a time, which are skipped.
     """
@@ -46,7 +46,7 @@ class Demultiplexer:
         self.errors = 0
 
     def feed(self, chunk: bytes) -> Iterator[Message]:
-        """Give the messages that this chunk completes. Raises ProtocolError."""
+        """Return the messages that a chunk completes. Raises ProtocolError."""
         self._rest += chunk
         records = self._lines() if self._terminal else self._frames()
         for stream, content in records:

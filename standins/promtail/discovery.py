@@ -16,10 +16,10 @@ Labels = dict[str, str]
 
 
 async def discover(docker: Docker, config: DockerConfig) -> dict[str, Labels]:
-    """Give the labels of every running container that the filters choose, by container ID. Raises DockerError.
+    """Return the labels of every running container that the filters choose, by container ID. Raises DockerError.
 
     A container in several networks or with several ports is one source of logs; Promtail takes the labels of the
-    first that it finds, and so does this.
+    first that it finds, and so does the stand-in.
     """
     networks = {network["Id"]: _network(network) for network in await docker.get("/networks")}
     containers = await docker.containers(config.filters)

@@ -1,4 +1,4 @@
-"""The collector's own metrics, under the names of the program that it stands in for."""
+"""The collector's own metrics, under the names of the original program."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from standins.promtail.program import Program
 
 
 class Metrics:
-    """The counters that targets, pipelines and clients count in."""
+    """The counters of targets, pipelines and clients."""
 
     def __init__(self, registry: CollectorRegistry, program: Program) -> None:
         self._own = program.sending_labels
@@ -23,7 +23,7 @@ class Metrics:
             )
             return counter.labels(**program.reading_labels) if program.reading_labels else counter
 
-        # Alloy tells tenants apart everywhere, and has no count of lines that were cut.
+        # Alloy distinguishes tenants everywhere, and does not count truncated lines.
         own = None if self._own else registry
         host = ("host", "tenant") if self._own else ("host",)
         reason = ("host", "tenant", "reason")
@@ -65,14 +65,14 @@ class Metrics:
         )
 
     def by_host(self, host: str) -> dict[str, str]:
-        """Return the labels of what was sent to a host."""
+        """Return the labels of data that was sent to a host."""
         return {**self._own, "host": host, **({"tenant": ""} if self._own else {})}
 
     def by_reason(self, host: str, reason: str) -> dict[str, str]:
-        """Return the labels of what was not sent to a host as it was, for a reason."""
+        """Return the labels of data that was dropped or changed, by host and reason."""
         return {**self._own, "host": host, "tenant": "", "reason": reason}
 
     def observe_request(self, status: int, host: str, seconds: float) -> None:
-        """Count a request that took so many seconds; a status below 0 is one without an answer."""
+        """Count a request and its duration in seconds; a status below 0 means no response."""
         labels = {**self._own, "status_code": str(status), "host": host}
         self.request_seconds.labels(**labels).observe(seconds)

@@ -1,6 +1,6 @@
 """How far each container's log has been read, in the positions file of Promtail or of Alloy.
 
-Both keep whole seconds since 1970 under `cursor-` and the container's ID. Alloy's keys are mappings that also have the
+Both store whole seconds since 1970 under `cursor-` and the container's ID. Alloy's keys are mappings that also have the
 labels of the target.
 """
 
@@ -24,7 +24,7 @@ _Key = tuple[str, str]
 class Positions:
     """The positions of a file.
 
-    Raises ValueError for a file that cannot be understood, OSError for one that cannot be read.
+    Raises ValueError for an invalid file, OSError for one that cannot be read.
     """
 
     def __init__(self, path: Path, *, labelled: bool = False) -> None:
@@ -36,23 +36,23 @@ class Positions:
             self._values = _read(path, labelled)
 
     def get(self, container: str, labels: str) -> int | None:
-        """Return the position of a container whose target has these labels, or None for one that is new."""
+        """Return the position of a container whose target has these labels, or None for a new one."""
         found = self._values.get(self._key(container, labels))
         return None if found is None else int(found)
 
     def put(self, container: str, labels: str, seconds: int) -> None:
-        """Note how far a container has been read."""
+        """Record how far a container has been read."""
         self._values[self._key(container, labels)] = str(seconds)
         self._changed = True
 
     def forget(self, container: str) -> None:
-        """Remove a container that is gone."""
+        """Remove a container that no longer exists."""
         for key in [key for key in self._values if key[0] == _CURSOR + container]:
             del self._values[key]
             self._changed = True
 
     def save(self) -> None:
-        """Write the file whole, if anything changed: a reader sees the old or the new one."""
+        """Replace the file if anything changed: a reader sees the old or the new one."""
         if not self._changed:
             return
         temporary = self._path.with_name(f".{self._path.name}.new")

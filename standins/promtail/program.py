@@ -1,4 +1,4 @@
-"""What differs between the two log collectors that this stands in for, beside their configuration files."""
+"""The differences between the two log collectors, apart from their configuration files."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A log collector: its name and version, the names of its metrics, and how it goes on with a log."""
+    """A log collector: its name and version, the names of its metrics, and how it continues a log."""
 
     name: str
     version: str
     sending: str
-    """What the metrics of sending begin with."""
+    """Prefix of the metrics of sending."""
     reading: str
-    """What the metrics of reading begin with."""
+    """Prefix of the metrics of reading."""
     resumes: bool
-    """Whether a log whose stream ended is read on from its last line, and a container that is gone forgotten.
+    """Whether a log whose stream ended is continued after its last line, and a removed container is forgotten.
 
-    Promtail reads it again from where its process began with it.
+    Promtail reads it again from where its process started with it.
     """
     blank_lines: bool
-    """Whether a line with nothing in it is read; Alloy passes it over, within a traceback too."""
+    """Whether an empty line is read; Alloy skips it, even within a traceback."""
     sending_labels: Mapping[str, str] = field(default_factory=dict)
     reading_labels: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Relabelling, as Prometheus has it: rules that set, keep and drop labels, or drop the target."""
+"""Relabeling as in Prometheus: rules that set, keep and drop labels, or drop the target."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Rule:
     replacement: str
 
     def apply(self, labels: dict[str, str]) -> bool:
-        """Change the labels in place; give False if the target is dropped."""
+        """Change the labels in place; return False if the target is dropped."""
         return _ACTIONS[self.action](self, labels)
 
     def value(self, labels: Mapping[str, str]) -> str:
-        """Give the source labels' values, joined."""
+        """Return the source labels' values, joined."""
         return self.separator.join(labels.get(name, "") for name in self.sources)
 
 
@@ -43,7 +43,7 @@ def parse(configs: object) -> tuple[Rule, ...]:
 
 
 def process(rules: Iterable[Rule], labels: Mapping[str, str]) -> dict[str, str] | None:
-    """Give the labels after all rules, or None if one of them drops the target."""
+    """Return the labels after all rules, or None if one of them drops the target."""
     result = dict(labels)
     for rule in rules:
         if not rule.apply(result):
@@ -52,7 +52,7 @@ def process(rules: Iterable[Rule], labels: Mapping[str, str]) -> dict[str, str] 
 
 
 def expand(template: str, match: re.Match[str]) -> str:
-    """Put groups into a template as Go does: `$1`, `${1}`, `${name}`, `$$`; one that is missing is empty."""
+    """Expand groups in a template as Go does: `$1`, `${1}`, `${name}`, `$$`; a missing group is empty."""
 
     def group(found: re.Match[str]) -> str:
         if found[1]:

@@ -22,7 +22,7 @@ from standins.shared.template import Template, TemplateError
 
 @dataclass(slots=True)
 class Entry:
-    """A line on its way: nanoseconds since 1970, its labels, and what the stages have read out of it so far."""
+    """A line in the pipeline: nanoseconds since 1970, its labels, and the values that stages have extracted so far."""
 
     time: int
     line: str
@@ -35,39 +35,39 @@ class Stage(Protocol):
     """One step of a pipeline."""
 
     def process(self, entry: Entry) -> None:
-        """Change the entry in place; drop it by giving it a drop_reason."""
+        """Change the entry in place; drop it by setting its drop_reason."""
 
 
 class Gathering(ABC):
-    """A step that keeps entries back, or has stages of its own that do."""
+    """A step that holds entries back, or has stages of its own that do."""
 
     @abstractmethod
     def take(self, entry: Entry, now: float) -> list[Entry]:
-        """Take an entry, and return those that go on: none, this one, or others before it."""
+        """Accept an entry, and return those that continue: none, this one, or others before it."""
 
     @abstractmethod
     def flush(self, now: float) -> list[Entry]:
-        """Return the entries that were kept back for as long as they may be."""
+        """Return the entries that were held back for the maximum time."""
 
 
 class Pipeline:
-    """Stages in a row, read from pipeline_stages. `clock` gives seconds. Raises ValueError."""
+    """A sequence of stages, read from pipeline_stages. `clock` returns seconds. Raises ValueError."""
 
     def __init__(self, config: object, clock: Callable[[], float] = time.monotonic) -> None:
         self._stages = _stages(config)
         self._clock = clock
 
     def run(self, entry: Entry) -> list[Entry]:
-        """Send an entry through, and return what comes out by now; of an entry that is dropped its reason says so."""
+        """Process an entry and return those that are done; a dropped entry has a drop_reason."""
         return _run(self._stages, _begun(entry), self._clock())
 
     def flush(self, *, at_once: bool = False) -> list[Entry]:
-        """Return the entries that were waiting for more lines, and have waited long enough or may not any more."""
+        """Return the entries that waited for more lines and have reached the maximum time, or must not wait longer."""
         return _flush(self._stages, math.inf if at_once else self._clock())
 
 
 def _begun(entry: Entry) -> Entry:
-    """What is read out of an entry starts with its labels, in a pipeline within one too."""
+    """The extracted values of an entry start with its labels, also in a nested pipeline."""
     entry.extracted.update(entry.labels)
     return entry
 
@@ -118,7 +118,7 @@ def _stage(config: object) -> Stage | Gathering:
 
 
 class _Json:
-    """`json`: reads values out of an object by path."""
+    """`json`: extracts values from an object by path."""
 
     def __init__(self, settings: object) -> None:
         values = _mapping(settings, {"expressions", "source", "drop_malformed"})
@@ -220,9 +220,9 @@ class _LabelAllow:
 class _Timestamp:
     """`timestamp`: a value becomes the entry's time.
 
-    One that cannot be read is handled as `action_on_failure` says: `fudge`, one nanosecond after the stream's last
+    `action_on_failure` is for one that cannot be parsed: `fudge`, one nanosecond after the stream's last
     good time, or `skip`, the time that the entry has. `action_on_duplicate_timestamp` is Alloy's: `fudge`
-    moves an entry with the time of the one before behind it, by a nanosecond.
+    adds a nanosecond to an entry with the same time as the one before.
     """
 
     def __init__(self, settings: object) -> None:
@@ -255,7 +255,7 @@ class _Timestamp:
         self._fudge = action == "fudge"
         self._spreads = duplicate == "fudge"
         self._last: dict[label_sets.LabelSet, tuple[int, int]] = {}
-        """By stream the time that was read last, and the one that the entry then got."""
+        """By stream, the time that was parsed last, and the time that the entry got."""
 
     def process(self, entry: Entry) -> None:
         found = self._read(_text(entry.extracted.get(self._source)))
@@ -302,7 +302,7 @@ class _Output:
 
 
 class _Match(Gathering):
-    """`match`: stages for the entries that a selector chooses, or the end for them."""
+    """`match`: stages for the entries that a selector matches, or a drop."""
 
     def __init__(self, settings: object) -> None:
         values = _mapping(
@@ -357,7 +357,7 @@ class _Decolorize:
 
 
 class _Template:
-    """`template`: a value becomes a template's text, or goes where that is empty."""
+    """`template`: a value becomes a template's text, or is removed if that is empty."""
 
     def __init__(self, settings: object) -> None:
         values = _mapping(settings, {"source", "template"})
@@ -414,7 +414,7 @@ class _Replace:
 
 @dataclass(slots=True)
 class _Block:
-    """The lines of one stream that wait for more, and the first of them, which is kept when they have gone."""
+    """The lines of one stream that wait for more, and the first of them, which is kept after they were sent."""
 
     first: Entry
     lines: list[str]
@@ -424,8 +424,8 @@ class _Block:
 class _Multiline(Gathering):
     """`multiline`: a first line and those that follow it become one entry.
 
-    As Promtail's, it is by stream. Lines before a stream's first first line go on as they are. Lines that follow after
-    the entry has gone, as it was full or nothing came for `max_wait_time`, become another of the same time and labels.
+    As in Promtail, this is per stream. Lines before a stream's first first line pass unchanged. Lines that follow after
+    the entry was sent, because it was full or `max_wait_time` passed, become another with the same time and labels.
     """
 
     def __init__(self, settings: object) -> None:
@@ -449,7 +449,7 @@ class _Multiline(Gathering):
             block = self._blocks[stream] = _Block(entry, [], now)
         elif block is None:
             return [entry]
-        # An empty line alone is no entry.
+        # A single empty line is not an entry.
         if block.lines or entry.line:
             block.lines.append(entry.line)
         block.since = now
@@ -477,7 +477,7 @@ class _Multiline(Gathering):
 
 
 class _Drop:
-    """`drop`: drops an entry that fits all of what is given."""
+    """`drop`: drops an entry that meets all of the conditions."""
 
     def __init__(self, settings: object) -> None:
         values = _mapping(
@@ -499,7 +499,7 @@ class _Drop:
             )
         source = values.get("source")
         if values.get("value") is not None and (source is None or values.get("expression")):
-            raise ValueError("`value` needs a `source`, and no `expression` beside it")
+            raise ValueError("`value` needs a `source` and excludes `expression`")
         self._reason = str(values.get("drop_counter_reason") or "drop_stage")
         self._sources = tuple(map(str, source if isinstance(source, list) else [source or ""]))
         self._has_source = source is not None
@@ -580,7 +580,7 @@ def _follow(document: Any, path: tuple[str | int, ...]) -> object:
 
 
 def _text(value: object) -> str | None:
-    """A value as Promtail writes it into a label or a line; None where it has none."""
+    """A value as Promtail writes it into a label or a line; None if it has no text."""
     if value is None:
         return None
     if isinstance(value, bool):
@@ -591,7 +591,7 @@ def _text(value: object) -> str | None:
 
 
 def _template_values(entry: Entry) -> dict[str, object]:
-    """The values that a template knows: those that have a text."""
+    """The values that a template can use: those with a text."""
     texts = {name: _text(value) for name, value in entry.extracted.items()}
     return {name: text for name, text in texts.items() if text is not None}
 

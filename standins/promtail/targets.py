@@ -1,4 +1,4 @@
-"""What is read: the logs of containers, through the Docker Engine."""
+"""The sources: the logs of containers, through the Docker Engine."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ StreamLabels = Mapping[str, Mapping[str, str]]
 
 @dataclass(slots=True)
 class Target:
-    """A container that is being read, or was; `labels` belong to the key of its position."""
+    """A container that is or was being read; `labels` belong to the key of its position."""
 
     job: str
     name: str
     labels: str
     since: int
-    """Where reading begins, in whole seconds since 1970."""
+    """The time from which to read, in whole seconds since 1970."""
     running: bool = False
     problem: str = ""
 
 
 @dataclass(slots=True)
 class Sink:
-    """Where lines go: through a job's pipeline to every client.
+    """The path of lines: through a job's pipeline to every client.
 
-    As the originals do, it notes a line's second as the position once the line is read, not once Loki has it.
+    Like the originals, it records a line's second as the position once the line is read, not once Loki has it.
     """
 
     clients: list[Client]
@@ -56,7 +56,7 @@ class Sink:
     targets: dict[str, Target] = field(default_factory=dict)
 
     async def send(self, entries: Iterable[Entry]) -> None:
-        """Send what a pipeline gives to all clients."""
+        """Send the output of a pipeline to all clients."""
         for entry in entries:
             if entry.drop_reason is not None:
                 self.metrics.pipeline_drops.labels(entry.drop_reason).inc()
@@ -67,45 +67,45 @@ class Sink:
                     await client.put(entry)
 
     async def drain(self, scrapes: Iterable[Scrape]) -> None:
-        """Try once to send all that was read and is still here."""
+        """Try once to send everything that was read and not yet sent."""
         held = [entry for scrape in scrapes for entry in scrape.pipeline.flush(at_once=True)]
         for client in self.clients:
             await client.drain(held)
 
     def target(self, scrape: Scrape, container: str, name: str, labels: str) -> Target:
-        """Give the target of a container, made if it is new: it begins where the last process left it."""
+        """Return the target of a container, created if necessary: it begins where the last process stopped."""
         if container not in self.targets:
             since = self.positions.get(container, labels) or 0
             self.targets[container] = Target(scrape.job, name, labels, since)
         return self.targets[container]
 
     def note(self, container: str, target: Target, time: int) -> None:
-        """Note that a line of a container was read; `time` in nanoseconds since 1970."""
+        """Record that a line of a container was read; `time` is in nanoseconds since 1970."""
         seconds = time // NANOSECONDS
         self.positions.put(container, target.labels, seconds)
         if self.program.resumes:
             target.since = seconds
 
     def set_running(self, target: Target, running: bool) -> None:
-        """Note that a target is being read, or is not any more."""
+        """Record whether a target is being read."""
         target.running = running
         self.metrics.targets_active.set(sum(one.running for one in self.targets.values()))
 
     def forget(self, container: str) -> None:
-        """Remove what is known of a container."""
+        """Remove everything about a container."""
         self.positions.forget(container)
         self.targets.pop(container, None)
 
 
 async def flush(scrape: Scrape, sink: Sink) -> None:
-    """Send for ever what waits in a job's pipeline for lines that do not come."""
+    """Regularly send entries that wait in a job's pipeline for further lines, until cancelled."""
     while True:
         await asyncio.sleep(_FLUSH_SECONDS)
         await sink.send(scrape.pipeline.flush())
 
 
 async def watch(scrape: Scrape, config: DockerConfig, sink: Sink) -> None:
-    """Look for containers for ever, and read each that there is."""
+    """Look for containers and read each of them, until cancelled."""
     readers: dict[str, asyncio.Task[None]] = {}
     async with Docker(config.host) as docker, asyncio.TaskGroup() as group:
         while True:
@@ -130,7 +130,7 @@ async def watch(scrape: Scrape, config: DockerConfig, sink: Sink) -> None:
 
 
 def _by_stream(scrape: Scrape, discovered: Mapping[str, str]) -> StreamLabels:
-    """The final labels of each of a container's streams that relabelling keeps."""
+    """The final labels of each of a container's streams that relabeling keeps."""
     result = {}
     for stream in ("stdout", "stderr"):
         labels = relabel.process(scrape.rules, {**discovered, LOG_STREAM: stream})
@@ -149,7 +149,7 @@ async def _read(
     target: Target,
     labels: StreamLabels,
 ) -> None:
-    """Read a container's log from where it was left until the container ends."""
+    """Read a container's log from its position until the container ends."""
     _log.info("added Docker target", extra=fields(containerID=container))
     sink.set_running(target, True)
     target.problem = ""

@@ -11,7 +11,7 @@ from standins.shared import units
 from standins.shared.units import NANOSECONDS
 
 Parse = Callable[[str], int]
-"""Gives nanoseconds since 1970 of a text; raises ValueError."""
+"""Returns the nanoseconds since 1970 of a text; raises ValueError."""
 
 _UNIX = {
     "Unix": NANOSECONDS,
@@ -56,7 +56,7 @@ _FRACTION = re.compile(r"[.,](\d+)")
 
 
 def parser(layout: str, location: str | None = None) -> Parse:
-    """Give the function that reads this format. `location` is the zone of times that name none, else UTC.
+    """Return the function that reads this format. `location` is the zone of times without one, by default UTC.
 
     Raises ValueError for a zone that does not exist.
     """

@@ -1,3 +1,3 @@
-"""What the stand-ins have in common: process, logs, metrics, web server, labels, units, Docker's API."""
+"""Shared parts of the stand-ins: process, logs, metrics, web server, labels, units, Docker's API."""
 
 from __future__ import annotations

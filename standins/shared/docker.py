@@ -18,11 +18,11 @@ _NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
 class DockerError(Exception):
-    """The engine does not answer, or refuses; the text says why."""
+    """The engine does not respond, or rejects the request; the text says why."""
 
 
 class NotFoundError(DockerError):
-    """The engine has no such thing (any more)."""
+    """The object does not exist (any more)."""
 
 
 class Docker:
@@ -64,7 +64,7 @@ class Docker:
     async def get(
         self, path: str, params: Mapping[str, str] | None = None, *, timeout: float = 10
     ) -> Any:
-        """Give the JSON of an answer. `timeout` is in seconds. Raises DockerError."""
+        """Return the JSON of a response. `timeout` is in seconds. Raises DockerError."""
         limits = aiohttp.ClientTimeout(total=timeout)
         try:
             async with self._opened().get(
@@ -81,7 +81,7 @@ class Docker:
             raise DockerError(f"{path}: {error or type(error).__name__}") from None
 
     async def stream(self, path: str, params: Mapping[str, str]) -> AsyncIterator[bytes]:
-        """Give the chunks of an answer as they come, until the engine ends it. Raises DockerError."""
+        """Yield the chunks of a response as they arrive, until the engine ends it. Raises DockerError."""
         limits = aiohttp.ClientTimeout(total=None, sock_connect=10)
         try:
             async with self._opened().get(
@@ -96,7 +96,7 @@ class Docker:
             raise DockerError(f"{path}: {error}") from None
 
     async def containers(self, filters: Mapping[str, list[str]] | None = None) -> Any:
-        """Give the running containers, filtered as `docker ps --filter` does. Raises DockerError."""
+        """Return the running containers, filtered as `docker ps --filter` does. Raises DockerError."""
         params = {"filters": json.dumps(filters)} if filters else None
         return await self.get("/containers/json", params)
 
@@ -107,7 +107,7 @@ class Docker:
 
 
 def label_name(text: str) -> str:
-    """Make a container label's name usable as a metric label's: every other character becomes `_`."""
+    """Turn the name of a container label into that of a metric label: every invalid character becomes `_`."""
     return _NO_NAME.sub("_", text)
 
 

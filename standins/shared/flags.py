@@ -1,4 +1,4 @@
-"""Command line flags as Go's flag package and kingpin read them: `-name=value`, `--name value`, `--switch`."""
+"""Command line flags as Go's flag package and kingpin parse them: `-name=value`, `--name value`, `--switch`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _FALSE = {"false", "0", "f"}
 
 
 def parse(arguments: Sequence[str], flags: Mapping[str, str | bool]) -> dict[str, str | bool]:
-    """Give the value of every flag in `flags`, which maps names to defaults; a bool default makes a switch.
+    """Return the value of every flag in `flags`, which maps names to defaults; a flag with a bool default is a switch.
 
-    Raises UsageError for a flag that is not in `flags`, a value that is missing or not a bool, or a bare word.
+    Raises UsageError for a flag that is not in `flags`, a missing value, an invalid bool, or an argument.
     """
     values = dict(flags)
     rest = list(arguments)

@@ -1,4 +1,4 @@
-"""Label sets and the matchers that choose among them, as Prometheus, Loki and Promtail have them."""
+"""Label sets and matchers, as in Prometheus, Loki and Promtail."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 LabelSet = tuple[tuple[str, str], ...]
-"""Names and values sorted by name, so that equal sets are equal keys."""
+"""Names and values, sorted by name so that equal sets are equal keys."""
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def label_set(labels: Mapping[str, str]) -> LabelSet:
-    """Give the labels sorted; one with an empty value is no label."""
+    """Return the sorted labels; a label with an empty value does not exist."""
     return tuple(sorted((name, value) for name, value in labels.items() if value))
 
 
 def show(labels: Iterable[tuple[str, str]]) -> str:
-    """Write labels as `{name="value", …}`."""
+    """Format labels as `{name="value", …}`."""
     return "{" + ", ".join(f"{name}={quote(value)}" for name, value in labels) + "}"
 
 
@@ -29,14 +29,14 @@ def quote(text: str) -> str:
 
 
 def is_name(text: str) -> bool:
-    """Tell whether this can be the name of a label."""
+    """Return whether this is a valid label name."""
     return _NAME.fullmatch(text) is not None
 
 
 def regex(pattern: str) -> re.Pattern[str]:
-    """Compile an RE2 expression with Python's engine; use `fullmatch` where the real program anchors.
+    """Compile an RE2 expression with Python's engine; use `fullmatch` if the real program anchors it.
 
-    Raises ValueError in RE2's words for an expression that Python refuses too. Nearly every RE2 expression means the
+    Raises ValueError in RE2's words for an expression that Python rejects too. Nearly every RE2 expression means the
     same here; character classes such as [[:alpha:]] and \\z do not exist in Python 3.13.
     """
     try:
@@ -53,7 +53,7 @@ class Matcher:
     op: str
     value: str
     matches: Callable[[str], bool] = field(init=False, repr=False, compare=False)
-    """Tells whether a value fits; the value of a label that is missing is the empty text."""
+    """Whether a value matches; a missing label has the empty text as its value."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matches", _condition(self.op, self.value))
@@ -76,5 +76,5 @@ def _condition(op: str, value: str) -> Callable[[str], bool]:
 
 
 def select(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
-    """Tell whether the labels fit all of the matchers."""
+    """Return whether the labels match all of the matchers."""
     return all(matcher.matches(labels.get(matcher.name, "")) for matcher in matchers)

@@ -1,4 +1,4 @@
-"""Log lines in the format of the program that is stood in for, on stdout or stderr as it has it."""
+"""Log lines in the format of the original program, on stdout or stderr as it does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 Style = Callable[[logging.LogRecord, str, Mapping[str, object]], str]
-"""Gives the line for a record, its message and its fields."""
+"""Returns the line for a record, its message and its fields."""
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -22,17 +22,17 @@ _LEVELS = {
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:
-    """Give the `extra` of a logging call, for fields beside the message."""
+    """Return the `extra` of a logging call, for fields in addition to the message."""
     return {"fields": values}
 
 
 def level(name: str) -> int | None:
-    """Give logging's number for a level's name, or None for a name that is no level."""
+    """Return logging's number for a level's name, or None if the name is not a level."""
     return _LEVELS.get(name.lower())
 
 
 def configure(style: Style, stream: TextIO, threshold: int = logging.INFO) -> None:
-    """Send every logger's lines to `stream` in this style; the libraries' own from WARNING up."""
+    """Send every logger's lines to `stream` in this style; those of libraries from WARNING."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Formatter(style))
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
@@ -40,7 +40,7 @@ def configure(style: Style, stream: TextIO, threshold: int = logging.INFO) -> No
 
 
 def gokit(record: logging.LogRecord, message: str, values: Mapping[str, object]) -> str:
-    """Write as Loki and Promtail do: level, ts, caller, msg."""
+    """Format as Loki and Promtail do: level, ts, caller, msg."""
     head = {
         "level": _short(record),
         "ts": _timestamp(record, "microseconds"),
@@ -51,7 +51,7 @@ def gokit(record: logging.LogRecord, message: str, values: Mapping[str, object])
 
 
 def grafana(record: logging.LogRecord, message: str, values: Mapping[str, object]) -> str:
-    """Write as Grafana does: logger, t, level, msg."""
+    """Format as Grafana does: logger, t, level, msg."""
     head = {
         "logger": record.name.rpartition(".")[2],
         "t": _timestamp(record, "microseconds"),
@@ -62,7 +62,7 @@ def grafana(record: logging.LogRecord, message: str, values: Mapping[str, object
 
 
 def logrus(record: logging.LogRecord, message: str, values: Mapping[str, object]) -> str:
-    """Write as mongodb_exporter does: time, level, msg."""
+    """Format as mongodb_exporter does: time, level, msg."""
     head = {
         "time": _timestamp(record, "seconds"),
         "level": record.levelname.lower(),
@@ -72,7 +72,7 @@ def logrus(record: logging.LogRecord, message: str, values: Mapping[str, object]
 
 
 def klog(record: logging.LogRecord, message: str, values: Mapping[str, object]) -> str:
-    """Write as cAdvisor does: level letter, date, time, process, place, message."""
+    """Format as cAdvisor does: level letter, date, time, process, place, message."""
     when = datetime.fromtimestamp(record.created, UTC)
     place = f"{record.filename}:{record.lineno}"
     text = f"{message} {_logfmt(values)}".rstrip()
@@ -80,7 +80,7 @@ def klog(record: logging.LogRecord, message: str, values: Mapping[str, object]) 
 
 
 def mongod(record: logging.LogRecord, message: str, values: Mapping[str, object]) -> str:
-    """Write as mongod does: a JSON object with t, s, c, ctx, msg, attr."""
+    """Format as mongod does: a JSON object with t, s, c, ctx, msg, attr."""
     line: dict[str, object] = {
         "t": {"$date": _timestamp(record, "milliseconds")},
         "s": record.levelname[0],

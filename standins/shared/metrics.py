@@ -1,4 +1,4 @@
-"""A stand-in's own metrics: one registry a program, so that tests can run several in one process."""
+"""A stand-in's own metrics: one registry per program, so that tests can run several in one process."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def registry(program: str, version: str | None) -> CollectorRegistry:
-    """Return a registry with process_*, and stackctl_standin_info with the program that is stood in for.
+    """Return a registry with process_*, and stackctl_standin_info with the name of the original program.
 
     `version` is None for a program that has no build_info.
     """
     new = CollectorRegistry()
     ProcessCollector(registry=new)
-    Info("stackctl_standin", "A stand-in runs in the place of this program.", registry=new).info(
+    Info("stackctl_standin", "A stand-in runs instead of this program.", registry=new).info(
         {"program": program}
     )
     if version is not None:
@@ -42,5 +42,5 @@ def registry(program: str, version: str | None) -> CollectorRegistry:
 
 
 def render(metrics: CollectorRegistry) -> bytes:
-    """Give the exposition text, with whole numbers as Go programs write them: `mongodb_up 1`, not `1.0`."""
+    """Return the exposition text, with integers as Go programs write them: `mongodb_up 1`, not `1.0`."""
     return _WHOLE.sub(rb"\1\2", generate_latest(metrics))

@@ -1,4 +1,4 @@
-"""The start and the end of a stand-in's process."""
+"""The start and end of a stand-in's process."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from types import FrameType
 
 
 class ConfigError(Exception):
-    """A flag, a variable or a file of the configuration that cannot be used; the text is one line."""
+    """An invalid flag, variable or configuration file; the text is one line."""
 
 
 class UsageError(ConfigError):
-    """A flag that the program does not have, or that lacks its value."""
+    """An unknown flag, or one without its value."""
 
 
 def run(module: str, arguments: Sequence[str]) -> int:
-    """Import `module`, call its `main(arguments)` and give the exit code.
+    """Import `module`, call its `main(arguments)` and return the exit code.
 
-    0 after SIGTERM, 1 for a configuration that cannot be used, 2 for a wrong flag: one line on stderr each. SIGTERM
-    is answered from the first moment: the kernel drops a signal that process 1 of a container has no handler for.
+    0 after SIGTERM, 1 for an invalid configuration, 2 for a wrong flag, each with one line on stderr. SIGTERM
+    is handled from the first moment: the kernel drops a signal for which process 1 of a container has no handler.
     """
     signal.signal(signal.SIGTERM, _leave)
     try:

@@ -1,4 +1,4 @@
-"""The web server of the stand-ins: bounded bodies and times, request metrics, an end within a second."""
+"""The web server of the stand-ins: limited bodies and times, request metrics, a shutdown within a second."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def application(
 ) -> web.Application:
     """Return an application that serves /metrics and counts its requests in the histogram `duration_metric`, if any.
 
-    `more` makes a scrape's own part of the exposition, which follows the registry's. A body over `max_body` bytes is
-    answered with 413, a request that takes over `timeout` seconds with 504.
+    `more` returns a scrape's own part of the exposition, which follows the registry's. A body over `max_body` bytes is
+    rejected with 413, a request that takes over `timeout` seconds with 504.
     """
     histogram = duration_metric and Histogram(
         duration_metric,
@@ -73,7 +73,7 @@ def application(
 
 
 def background(app: web.Application, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` beside the server, from its start to its end. If it fails, the process ends with it."""
+    """Run `work` next to the server, from its start to its end. If it fails, the process ends."""
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
         task = asyncio.ensure_future(work())

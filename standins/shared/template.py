@@ -1,6 +1,6 @@
 """Go's text templates as far as log pipelines use them: fields, calls, pipes, and `if`.
 
-Promtail's `template` and `replace` stages and LogQL's `line_format` take them
+Promtail's `template` and `replace` stages and LogQL's `line_format` use them
 (https://pkg.go.dev/text/template; the functions beyond the built-in ones are Promtail's and Sprig's).
 """
 
@@ -30,9 +30,9 @@ class TemplateError(Exception):
 
 
 class Template:
-    """A parsed template. `names` are further names that a call of `render` gives values for.
+    """A parsed template. `names` are further names for which a call of `render` provides values.
 
-    Raises ValueError for what is no template, and for what Go has and the stand-ins do not.
+    Raises ValueError for an invalid template, and for features of Go that the stand-ins do not support.
     """
 
     def __init__(self, text: str, names: Sequence[str] = ()) -> None:
@@ -45,7 +45,7 @@ class Template:
     def render(
         self, values: Values, *, missing: str = "<no value>", constants: Values | None = None
     ) -> str:
-        """Return the text. `missing` stands for a field without a value. Raises TemplateError."""
+        """Return the text. `missing` replaces a field without a value. Raises TemplateError."""
         scope = _Scope(values, missing, constants or {})
         return "".join(node(scope) for node in self._body)
 
@@ -75,7 +75,7 @@ _Value = Callable[[_Scope], object]
 
 
 def _parts(text: str) -> list[_Part]:
-    """Split into literal text and actions, with the white space removed that `{{-` and `-}}` remove."""
+    """Split into literal text and actions, without the white space that `{{-` and `-}}` remove."""
     parts: list[_Part] = []
     at = 0
     for found in _ACTION.finditer(text):
@@ -93,7 +93,7 @@ def _parts(text: str) -> list[_Part]:
 
 
 def _block(parts: list[_Part], at: int, names: frozenset[str]) -> tuple[list[_Node], int]:
-    """Read nodes up to an `else` or `end` that belongs to an outer `if`, and return its place."""
+    """Read nodes up to an `else` or `end` that belongs to an outer `if`, and return its position."""
     nodes: list[_Node] = []
     while at < len(parts):
         part = parts[at]
@@ -222,7 +222,7 @@ def _call(name: str, operands: list[_Value]) -> _Value:
 
 
 def _chosen(wanted: bool, operands: list[_Value], scope: _Scope) -> object:
-    """Return what Go's `or` (wanted is True) and `and` do: the first operand that decides, else the last."""
+    """Return what Go's `or` (wanted is True) and `and` do: the first operand that decides, otherwise the last."""
     value: object = None
     for operand in operands:
         value = operand(scope)
@@ -251,7 +251,7 @@ def _key(found: re.Match[str]) -> str | int:
 
 
 def _size(value: Any) -> int:
-    """Go counts the bytes of a text."""
+    """Go counts the bytes of a string."""
     return len(value.encode()) if isinstance(value, str) else len(value)
 
 
@@ -274,4 +274,4 @@ _FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int | None]] = {
         3,
     ),
 }
-"""By name: the function, and how many operands it takes where that is fixed."""
+"""By name: the function, and its number of operands if that is fixed."""

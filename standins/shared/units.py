@@ -33,7 +33,7 @@ _RFC3339 = re.compile(
 
 
 def duration(text: str) -> int:
-    """Give the nanoseconds of a duration such as `1h30m`, `250ms`, `30d` or `0`; ValueError if it is none."""
+    """Return the nanoseconds of a duration such as `1h30m`, `250ms`, `30d` or `0`; ValueError if it is invalid."""
     text = text.strip()
     if text in {"0", "-0"}:
         return 0
@@ -44,7 +44,7 @@ def duration(text: str) -> int:
 
 
 def show_duration(nanoseconds: int) -> str:
-    """Write nanoseconds as Go does for whole seconds: `1h0m0s`."""
+    """Format nanoseconds as Go does for whole seconds: `1h0m0s`."""
     seconds, rest = divmod(abs(nanoseconds), NANOSECONDS)
     hours, minutes = divmod(seconds // 60, 60)
     fraction = f".{rest:09d}".rstrip("0").rstrip(".")
@@ -57,7 +57,7 @@ def show_duration(nanoseconds: int) -> str:
 
 
 def size(text: str) -> int:
-    """Give the bytes of a size such as `256KB` (thousands), `1MiB` (1024s) or `4096`; ValueError if it is none."""
+    """Return the bytes of a size such as `256KB` (thousands), `1MiB` (1024s) or `4096`; ValueError if it is invalid."""
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise ValueError(f'not a valid size: "{text}"')
@@ -67,8 +67,8 @@ def size(text: str) -> int:
 def limit_size(text: str) -> int:
     """Return the bytes of a size in a limit of Loki or Promtail, where `256KB` is 256 times 1024.
 
-    They read it with github.com/c2h5oh/datasize (`flagext.ByteSize`), unlike the sizes of LogQL. Raises ValueError for
-    what is no size.
+    They parse it with github.com/c2h5oh/datasize (`flagext.ByteSize`), unlike the sizes of LogQL. Raises ValueError for
+    an invalid size.
     """
     match = _SIZE.fullmatch(text.strip())
     if not match or "." in match[1] or "I" in match[2].upper():
@@ -79,7 +79,7 @@ def limit_size(text: str) -> int:
 
 
 def rfc3339(text: str) -> int:
-    """Give the nanoseconds since 1970 of an RFC 3339 time, to all of its nine digits; ValueError if it is none."""
+    """Return the nanoseconds since 1970 of an RFC 3339 time with up to nine digits; ValueError if it is invalid."""
     match = _RFC3339.fullmatch(text.strip())
     if not match:
         raise ValueError(f'cannot parse "{text}" as RFC 3339')
@@ -89,7 +89,7 @@ def rfc3339(text: str) -> int:
 
 
 def show_time(nanoseconds: int) -> str:
-    """Write nanoseconds since 1970 as an RFC 3339 time in UTC, with as many digits as it needs."""
+    """Format nanoseconds since 1970 as an RFC 3339 time in UTC, with as many digits as needed."""
     seconds, rest = divmod(nanoseconds, NANOSECONDS)
     whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return whole + f".{rest:09d}".rstrip("0").rstrip(".") + "Z"

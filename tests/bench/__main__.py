@@ -72,12 +72,12 @@ class Bench:
         return self.folder / PROJECT
 
     def stackctl(self, *arguments: str) -> list[str]:
-        """Give a call of the installed command, as a user makes it."""
+        """Return a call of the installed command, as a user makes it."""
         options = ["-p", PROJECT, "--env-file", str(self.folder / "bench.env")]
         return [str(Path(sys.executable).with_name("stackctl")), *options, *arguments]
 
     def compose(self, *arguments: str) -> list[str]:
-        """Give a call of docker compose on the same files with the same .env."""
+        """Return a call of docker compose on the same files with the same .env."""
         files = [
             "-f",
             str(paths.compose() / "docker-compose.yml"),
@@ -166,9 +166,9 @@ def _head(runs: int, load_before: float) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"Commands that are compared were run in turn, {runs} times or more after a warm-up. A ratio is the median of"
-        " the pairs, its spread their least and largest. Times are medians; such a machine is noisy, so compare"
-        " ratios, not seconds. A goal is met where the median meets it."
+        f"Compared commands ran alternately, at least {runs} times each after a warm-up. A ratio is the median of the"
+        " pairs, with their smallest and largest value in parentheses. Times are medians; such a machine is noisy, so"
+        " compare ratios, not seconds. A goal is met if the median meets it."
     )
     if load_before > _QUIET:
         yield ""
@@ -246,12 +246,13 @@ def up(bench: Bench, runs: int) -> Iterator[str]:
     )
     yield ""
     yield (
-        "Cold begins without containers, with images and volumes there. Compose waits for its health checks, and takes"
-        " a container without one for ready once it runs. RabbitMQ has none, as a look into it starts a second Erlang"
-        " machine, and it is the last to answer: in the first row compose is followed by a loop that asks for its"
-        " metrics, in the second by nothing. stackctl ends when each service has answered: Loki with a line that came"
-        " back, RabbitMQ's metrics, MongoDB by way of its exporter. Warm changes nothing; there stackctl compares"
-        " what decides and the containers with what the last `up` left, and asks every service."
+        "*Cold* starts without containers, with existing images and volumes. Compose waits for its health checks, and"
+        " treats a container without one as ready once it runs. RabbitMQ has none, because a check would start a second"
+        " Erlang machine, and it is the last to respond: in the first row Compose is followed by a loop that requests"
+        " RabbitMQ's metrics, in the second row by nothing. stackctl returns when every service has responded: Loki"
+        " with a line that can be read back, RabbitMQ with its metrics, MongoDB through its exporter. *Warm* changes"
+        " nothing: stackctl compares its inputs and the containers with what the last `up` left, and queries every"
+        " service, while Compose only compares."
     )
 
 
@@ -458,7 +459,7 @@ def rules(bench: Bench) -> Iterator[str]:
 
 
 def _cpu_limits(bench: Bench) -> dict[str, float]:
-    """Give each service's limit in processors."""
+    """Return each service's limit in processors."""
     services: dict[str, Any] = {}
     for name in ("docker-compose.yml", "demo.yml"):
         services |= yaml.safe_load((paths.compose() / name).read_text())["services"]
@@ -506,7 +507,7 @@ def growth(bench: Bench, runs: int) -> Iterator[str]:
         )
     yield from _table(
         "With more scrape targets",
-        ("targets beside the stack's own", "verify", "against 10", "status", "against 10"),
+        ("targets in addition to the stack's own", "verify", "against 10", "status", "against 10"),
         rows,
     )
 

@@ -57,7 +57,7 @@ class Figures:
 
 
 def ratios(one: Figures, other: Figures) -> tuple[float, float, float]:
-    """Give the least, the median and the largest of the ratios of runs that were made one after the other."""
+    """Return the least, the median and the largest of the ratios of runs that were made one after the other."""
     pairs = [a.seconds / b.seconds for a, b in zip(one.runs, other.runs, strict=True)]
     return min(pairs), statistics.median(pairs), max(pairs)
 

@@ -34,7 +34,7 @@ BREAKS = {
 
 
 def breaks(releases: Releases) -> dict[str, tuple[str, str]]:
-    """Give the broken files of the programs of these releases."""
+    """Return the broken files of the programs of these releases."""
     running = {one.name for one in catalog.select(releases=releases)}
     return {service: broken for service, broken in BREAKS.items() if service in running}
 

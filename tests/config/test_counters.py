@@ -1,4 +1,4 @@
-"""How much a counter has grown of late, by the real Prometheus' own reckoning."""
+"""The recent growth of a counter, as the real Prometheus calculates it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERIES = {
     "a new series that begins with a burst": ("_x120 50 50 50", 50.0),
     "a new series with one sample": ("_x122 7", 7.0),
     "an old failure": ("3+0x122", 0.0),
-    "a failure of late": ("3x120 4 4 4", 1.0),
+    "a recent failure": ("3x120 4 4 4", 1.0),
     "a restart that has lost nothing since": ("3x120 0 0 0", 0.0),
     "a failure from long ago that was not scraped for a while": ("3x60 _x60 3 3 3", 0.0),
     "no series": ("", 0.0),

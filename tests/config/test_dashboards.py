@@ -195,7 +195,7 @@ def every_panel() -> Iterator[tuple[str, Json]]:
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Give where each PromQL expression stands, and the expression as the JSON has it."""
+    """Return where each PromQL expression stands, and the expression as the JSON has it."""
     for uid, panel in every_panel():
         if panel["type"] != "logs":
             for target in panel["targets"]:
@@ -304,7 +304,7 @@ def test_every_panel_says_what_it_shows_why_it_matters_and_what_empty_means() ->
 
 
 def no_values(panel: Json) -> set[str]:
-    """Return the texts that a panel shows in the place of a value."""
+    """Return the texts that a panel shows instead of a value."""
     config = panel.get("fieldConfig", {"defaults": {}, "overrides": []})
     properties = [one for override in config["overrides"] for one in override["properties"]]
     found = {one["value"] for one in properties if one["id"] == "noValue"}
@@ -365,7 +365,7 @@ which the panel shows the successes, as the loss of which it shows the result.""
 
 
 def turns(expr: str) -> set[Turn]:
-    """Give where an alert begins to fire, and on which side. Whole numbers turn one further than what they exceed."""
+    """Return where an alert begins to fire, and on which side. Whole numbers turn one further than what they exceed."""
     found: set[Turn] = set()
     for operator, written in re.findall(r"(>=|<=|==|>|<) (-?\d[\d. *]*)", expr):
         # A factor of an expression, such as 0.05 * y, ends in its operator.
@@ -448,7 +448,7 @@ def test_alerts_name_dashboards_that_there_are(alerts: dict[str, Json]) -> None:
 
 
 def underneath(exprs: Iterable[str]) -> set[str]:
-    """Give the series that expressions read, with all that recording rules make them of."""
+    """Return the series that expressions read, with all that recording rules make them of."""
     records = {rule["record"]: rule["expr"] for rule in rules("recording-rules")}
     found: set[str] = set()
     todo = [*exprs]
@@ -701,7 +701,7 @@ def override_links(override: Json) -> list[Json]:
 
 
 def keeps_service(expr: str) -> bool:
-    """Tell whether an expression's series still say which service they are of."""
+    """Return whether an expression's series still say which service they are of."""
     grouped = re.findall(r"\b(?:sum|max|min|avg|count|topk|bottomk)\b(?: by \(([^)]*)\))?", expr)
     return all("service" in labels.split(", ") for labels in grouped) and "vector(" not in expr
 

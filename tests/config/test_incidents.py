@@ -32,7 +32,8 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
 from testcontainers.core.container import DockerContainer
 
-pytestmark = pytest.mark.docker
+# What its tests share takes long to make, so one process runs them all.
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("incidents")]
 
 PAGES = {
     "Normal operation": 0,

@@ -22,7 +22,8 @@ from tests.support.rendering import rendered_state
 # Ryuk would need the Docker socket, and to be pulled; the containers are removed here.
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
-pytestmark = pytest.mark.docker
+# What its tests share takes long to make, so one process runs them all.
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("mail")]
 
 _KEYS = {
     "smtp_smarthost": "smarthost",

@@ -1,6 +1,6 @@
 """What each channel gets, rendered by the real amtool: golden files, hostile text, and links that lead somewhere.
 
-`UPDATE_GOLDEN=1 pytest tests/config/test_messages.py` writes the golden files anew.
+`UPDATE_GOLDEN=1 pytest tests/config/test_messages.py` rewrites the golden files.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ CASES = {
 
 
 def texts(node: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Give every text with a template in it, by its place."""
+    """Return every text with a template in it, by its place."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield from texts(value, f"{path}.{key}".lstrip("."))

@@ -100,7 +100,7 @@ def test_every_alert_reaches_its_severitys_and_its_teams_channel(
     folder = rendered_state(releases=releases).config / "alertmanager"
 
     def route(component: str) -> str:
-        """Give what amtool says is wrong; nothing if it is right."""
+        """Return what amtool says is wrong; nothing if it is right."""
         receivers = list(BY_SEVERITY[severity])
         if severity != "info" and component in BY_COMPONENT:
             receivers.append(BY_COMPONENT[component])
@@ -229,7 +229,7 @@ def test_warnings_are_mailed_in_business_hours_alone(moment: str) -> None:
 
 
 def covers(interval: Mapping[str, Any], moment: dt.datetime) -> bool:
-    """Tell whether a time interval of Alertmanager has this moment; the end of a time range is not in it.
+    """Return whether a time interval of Alertmanager has this moment; the end of a time range is not in it.
 
     See prometheus.io/docs/alerting/latest/configuration, time_interval; of its fields the three that are used here.
     """

@@ -26,7 +26,8 @@ from tests.support.http import wait_until
 # Ryuk would need the Docker socket, and to be pulled; the containers are removed here.
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
-pytestmark = pytest.mark.docker
+# What its tests share takes long to make, so one process runs them all.
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("outside")]
 
 HOSTS = ("hooks.slack.example", "events.pagerduty.com", "api.binance.example")
 SETTINGS = {

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture
 def merged(state_dir: Path, clean_environment: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Give what Compose makes of our file and an override."""
+    """Return what Compose makes of our file and an override."""
     state = rendered_state()
 
     def config(override: str | None) -> dict[str, Any]:

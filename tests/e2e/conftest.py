@@ -1,10 +1,13 @@
-"""One stack for all end-to-end tests: a project of its own, on ports of its own, beside whatever else is up."""
+"""One stack for many end-to-end tests: a project of its own, on ports of its own, beside whatever else is up."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +21,14 @@ from stackctl.services.catalog import PUBLISHED_PORTS
 from stackctl.services.releases import PLAN
 from tests.support.cli import stackctl
 
-PROJECT = "stackctl-e2e"
+PROJECT = os.environ.get("E2E_PROJECT", "stackctl-e2e")
 MARK = "marked-e2e-secret"
 """In every password of the test's stack, so that a leak can be searched for."""
 
 RUNNING = frozenset(service.name for service in catalog.select(releases=PLAN))
 """The services of the shared stack."""
+
+_HERE = Path(__file__).parent
 
 _PORT_OFFSETS = range(10_000, 17_000, 500)
 """All below 32768, where the kernel's own choice of ports begins."""
@@ -34,35 +39,38 @@ _UP_SECONDS = 900
 DISTRIBUTION_ENGINE = os.environ.get("DISTRIBUTION_ENGINE")
 """The address of the distribution's engine, where the tests run on the newer one (scripts/newer-engine.sh)."""
 
-_ORDER = (
-    "stack",
-    "engines",
-    "dashboards",
-    "commands",
-    "security",
-    "alerts",
-    "chaos",
-    "container_metrics",
-    "applications",
-    "backup",
-    "interruption",
-    "damage",
-    "daemon",
-    "teardown",
-    "remote",
-)
+_FIRST = ("stack", "engines", "dashboards", "commands", "security", "alerts", "applications")
+_SECOND = ("chaos", "container_metrics", "backup", "interruption", "damage")
+_ORDER = (*_FIRST, *_SECOND, "daemon", "teardown")
 """The main job first, then what wears the shared stack, then its end; files without a place come last."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that share the stack into their order, and skip those of the newer engine on another."""
+    """Put the tests that share a stack into their order, and mark each by the process that `make e2e` runs it in.
+
+    Skip those of the newer engine on another.
+    """
     places = {f"test_{name}.py": place for place, name in enumerate(_ORDER)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    for item in items:
+        if item.path.parent == _HERE:
+            item.add_marker(_process_of(item))
     if DISTRIBUTION_ENGINE is None:
         skip = pytest.mark.skip(reason="not on the newer engine: make e2e ENGINE=newer")
         for item in items:
             if item.get_closest_marker("newer"):
                 item.add_marker(skip)
+
+
+def _process_of(item: pytest.Item) -> str:
+    """Return the mark of the process that runs a test: those of one process are run one after the other."""
+    name = item.path.stem.removeprefix("test_")
+    if name == "daemon":
+        return "daemon"
+    if "stack" not in getattr(item, "fixturenames", ()):
+        return "own_stack"
+    return "first_stack" if name in _FIRST else "second_stack"
 
 
 @dataclass(frozen=True)
@@ -90,11 +98,11 @@ class Stack:
         return _run(self.folder, self.env_file, *arguments, timeout=timeout, cwd=cwd)
 
     def command(self, *arguments: str) -> list[str]:
-        """Give the arguments of a call, for a test that starts the process itself."""
+        """Return the arguments of a call, for a test that starts the process itself."""
         return ["-p", PROJECT, "--env-file", str(self.env_file), *arguments]
 
     def container(self, service: str) -> str:
-        """Give the name of a service's container."""
+        """Return the name of a service's container."""
         return f"{PROJECT}-{service}"
 
 
@@ -106,13 +114,37 @@ def _run(
     return stackctl(*words, cwd=cwd, env=environment, timeout=timeout)
 
 
+_claimed = contextlib.ExitStack()
+"""The locks on the ports that this process has chosen last."""
+
+
 def free_offset() -> int:
-    """Give a number that, added to the stack's ports, gives ports on which nothing listens."""
-    return next(filter(_is_free, _PORT_OFFSETS))
+    """Give a number that, added to the stack's ports, gives ports on which nothing listens.
+
+    No other process is given these until this one chooses again, when its stack is up.
+    """
+    _claimed.close()
+    return next(offset for offset in _PORT_OFFSETS if _claim(offset) and _is_free(offset))
+
+
+def _claim(offset: int) -> bool:
+    """Lock the stack's ports, moved by so much, and tell whether no other process has one of them."""
+    space = Path("/proc/self/ns/net")
+    where = space.stat().st_ino if space.exists() else 0
+    with contextlib.ExitStack() as locks:
+        for port in PUBLISHED_PORTS.values():
+            name = f"stackctl-port-{where}-{port.default + offset}.lock"
+            file = locks.enter_context((Path(tempfile.gettempdir()) / name).open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        _claimed.push(locks.pop_all())
+    return True
 
 
 def _is_free(offset: int) -> bool:
-    """Tell whether nothing listens on the stack's ports, moved by so much."""
+    """Return whether nothing listens on the stack's ports, moved by so much."""
     for port in PUBLISHED_PORTS.values():
         with socket.socket() as attempt:
             if attempt.connect_ex(("127.0.0.1", port.default + offset)) == 0:
@@ -121,7 +153,7 @@ def _is_free(offset: int) -> bool:
 
 
 def docker(*arguments: str) -> str:
-    """Run docker and give what it printed, of both streams."""
+    """Run docker and return what it printed, of both streams."""
     done = subprocess.run(
         ["docker", *arguments],
         stdout=subprocess.PIPE,
@@ -133,7 +165,7 @@ def docker(*arguments: str) -> str:
 
 
 def containers() -> dict[str, str]:
-    """Give the IDs of the stack's containers by name."""
+    """Return the IDs of the stack's containers by name."""
     listed = docker(
         "ps",
         "-a",

@@ -60,7 +60,7 @@ def expressions() -> Iterator[str]:
 
 
 def panel_queries(node: Any) -> Iterator[str]:
-    """Give every PromQL expression below a dashboard's JSON; of a variable the series that it reads its values from."""
+    """Yield every PromQL expression in a dashboard's JSON; for a variable, the series that has its values."""
     if isinstance(node, dict):
         query = node.get("query")
         text = query.get("query", "") if isinstance(query, dict) else ""
@@ -277,7 +277,7 @@ def _quickened(text: str, name: str) -> str:
 
 
 def firing(url: str) -> set[tuple[str, str]] | None:
-    """Give what fires, by name and service; None where Prometheus does not say."""
+    """Return what fires, by name and service; None where Prometheus does not say."""
     try:
         answer = httpx.get(f"{url}/api/v1/alerts").json()
     except (httpx.HTTPError, ValueError):
@@ -317,7 +317,7 @@ def test_what_is_provoked_fires_and_ends(stack: Stack, quick: str) -> None:
 
 
 def _scraped(url: str) -> bool:
-    """Tell whether every target has been scraped."""
+    """Return whether every target has been scraped."""
     try:
         targets = httpx.get(f"{url}/api/v1/targets").json()["data"]["activeTargets"]
     except (httpx.HTTPError, ValueError):

@@ -38,11 +38,11 @@ FOUND = {
     ),
     "applications.labels": ("http_requests_total of python-ai-service has 30",),
     "applications.content-type": (
-        "python-ai-service at http://python-ai-service:8000/metrics answers without a Content-Type",
+        "python-ai-service at http://python-ai-service:8000/metrics responds without a Content-Type",
     ),
     "applications.clocks": (
         "samples of http_request_duration_seconds and 1 more of nextjs-ui-dashboard are stamped 20 s"
-        " off their scrape",
+        " differ from the scrape by ",
     ),
 }
 

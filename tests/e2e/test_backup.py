@@ -49,14 +49,14 @@ def other(stack: Stack) -> Iterator[None]:
 
 
 def leftovers() -> str:
-    """Give the containers and images that a backup makes for itself."""
+    """Return the containers and images that a backup makes for itself."""
     return docker("ps", "-aq", "--filter", "name=volume-copy") + docker(
         "images", "-q", "stackctl/volume-copy"
     )
 
 
 def content_of(volume: str, folder: Path) -> dict[str, tuple[int, int, int, bytes]]:
-    """Give every file of a volume: its mode, its owner and group, and what is in it."""
+    """Return every file of a volume: its mode, its owner and group, and what is in it."""
     name = f"stackctl-test-{uuid.uuid4().hex}"
     docker(
         "create", "--name", name, "--volume", f"{volume}:/volume:ro", "stackctl/redis:local", "true"
@@ -79,7 +79,7 @@ def content_of(volume: str, folder: Path) -> dict[str, tuple[int, int, int, byte
 
 
 def samples(stack: Stack) -> int:
-    """Give how many samples of `up` Prometheus has of the time before now."""
+    """Return how many samples of `up` Prometheus has of the time before now."""
 
     async def ask() -> int:
         async with PrometheusClient(stack.settings.url("prometheus")) as client:
@@ -114,7 +114,7 @@ def test_a_backup_of_a_stack_that_is_up_and_a_restore_of_all_of_it(
     assert done.returncode == 0, done.stderr
     assert path.stat().st_mode & 0o777 == 0o600
 
-    # The same containers run, each of the four was started anew once, and each has what it had.
+    # The same containers run, each of the four was restarted once, and each has its data.
     after = Engine(PROJECT).containers()
     assert {name: state.id for name, state in after.items()} == {
         name: state.id for name, state in before.items()
@@ -210,7 +210,7 @@ def put(volume: str, name: str, content: bytes) -> None:
 
 
 def small_volumes(folder: Path, volume: str) -> dict[str, str]:
-    """Give an environment in which Docker makes this volume a file system of one megabyte."""
+    """Return an environment in which Docker makes this volume a file system of one megabyte."""
     command = folder / "bin" / "docker"
     command.parent.mkdir()
     real = shutil.which("docker")
@@ -244,7 +244,7 @@ def test_a_restore_for_which_the_disk_has_no_room_leaves_what_was_there(
 
 
 def sums(path: Path) -> dict[str, str]:
-    """Give the checksum of every volume in a backup."""
+    """Return the checksum of every volume in a backup."""
     with tarfile.open(path) as tar:
         content = tar.extractfile("manifest.json")
         assert content is not None

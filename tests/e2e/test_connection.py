@@ -49,7 +49,7 @@ def start_service(*options: str) -> None:
 
 
 def place() -> dict[str, Any]:
-    """Give what the service's container is on the network, without what is new at every connection."""
+    """Return what the service's container is on the network, without what is new at every connection."""
     found: dict[str, Any] = json.loads(
         docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", SERVICE)
     )[NETWORK]
@@ -109,6 +109,6 @@ def test_an_address_that_was_taken_meanwhile_is_told_and_had_again_by_heal(
     assert refused.stderr.count("taken by another container") == 1
     assert [one.kind for one in journal.open_faults()] == ["disconnect"]
     docker("rm", "--force", f"{NAME}-other")
-    assert "healed: disconnect of redis" in call("heal").stdout
+    assert "recovered: disconnect of redis" in call("heal").stdout
     assert place() == before
-    assert "No open fault." in call("heal").stdout
+    assert "No open faults." in call("heal").stdout

@@ -90,7 +90,7 @@ def test_cadvisor_that_started_before_its_proxy_starts_again_until_it_sees_conta
     try:
         docker("restart", cadvisor)
         assert wait_until(
-            lambda: "it sees no container" in docker("logs", "--since", "2m", cadvisor), 60
+            lambda: "sees no container" in docker("logs", "--since", "2m", cadvisor), 60
         )
         assert seen(stack) == set()
     finally:

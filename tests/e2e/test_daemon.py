@@ -58,7 +58,7 @@ def all_is_well_again(stack: Stack) -> None:
 
 
 def said(stderr: str) -> list[str]:
-    """Give the lines for the user."""
+    """Return the lines for the user."""
     assert "Traceback" not in stderr, stderr
     lines = [line for line in stderr.splitlines() if line.startswith("stackctl: ")]
     assert not any("a bug" in line for line in lines), lines
@@ -85,7 +85,7 @@ def test_a_restart_during_verify(stack: Stack) -> None:
     sink = f"{stack.settings.url('notification-sink')}/messages"
     before = len(httpx.get(sink).json())
     with started(stack, "verify", "--all", "--timeout", "20") as process:
-        # Its test alerts are told of for half a minute.
+        # Its test alerts are notified for half a minute.
         assert wait_until(lambda: len(httpx.get(sink).json()) > before, 90)
         daemon.stop()
         daemon.start()

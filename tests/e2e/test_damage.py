@@ -61,7 +61,7 @@ def test_a_backup_for_which_there_is_no_room_is_one_line_and_stops_nothing(
     assert containers() == running
     states = docker("ps", "--filter", f"label=com.docker.compose.project={PROJECT}", "-q")
     assert len(states.split()) == len(running)
-    assert "No open fault." in stack.run("chaos", "heal").stdout
+    assert "No open faults." in stack.run("chaos", "heal").stdout
 
 
 def test_a_container_that_dies_in_a_loop_is_told_with_its_last_lines(stack: Stack) -> None:
@@ -158,7 +158,7 @@ def test_a_corrupt_write_ahead_log_is_repaired_and_told(stack: Stack) -> None:
 
 @contextlib.contextmanager
 def spoiled(stack: Stack, name: str, old: str, new: str) -> Iterator[None]:
-    """A rendered file with something else in it while the body runs; the programs are told by the caller."""
+    """A rendered file with other content while the body runs; the caller reloads the programs."""
     path = stack.folder / "state" / PROJECT / "config" / name
     text = path.read_text()
     assert old in text

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.docker
 
 
 def query(stack: Stack, expr: str) -> list[dict[str, str]]:
-    """Give the labels of what Prometheus finds now."""
+    """Return the labels of what Prometheus finds now."""
     url = f"{stack.settings.url('prometheus')}/api/v1/query"
     found = httpx.get(url, params={"query": expr}).json()["data"]["result"]
     return [one["metric"] for one in found]

@@ -61,7 +61,7 @@ def test_a_lock_and_a_bundle_of_the_distributions_engine_hold_here(
 ) -> None:
     # The stack was brought up by that lock, from the images of that bundle.
     assert ids(os.environ["DOCKER_HOST"]).items().isdisjoint(ids(THERE["DOCKER_HOST"]).items())
-    assert f"{len(IMAGES)} images of the local set are as they are locked" in done(
+    assert f"{len(IMAGES)} images of the local set match stackctl.lock" in done(
         images(carried, "lock", "--check")
     )
     assert "0 images of the local set loaded" in done(images(carried, "load", "team.bundle"))

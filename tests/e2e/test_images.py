@@ -118,7 +118,7 @@ def make(tmp_path: Path) -> Iterator[Callable[[str, bytes], str]]:
 
 @pytest.fixture
 def mirror(tmp_path: Path, make: Callable[[str, bytes], str]) -> Iterator[str]:
-    """A registry that has a small image in the place of each upstream one; what was pulled from it goes at the end."""
+    """A registry with a small image for each upstream one; images pulled from it are removed at the end."""
     with registry(tmp_path) as address:
         for reference in mirrored(address).values():
             make(reference, reference.encode())
@@ -146,7 +146,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
     tmp_path: Path, mirror: str, make: Callable[[str, bytes], str]
 ) -> None:
     laptop = Laptop(tmp_path, {"STACKCTL_REGISTRY_MIRROR": mirror})
-    assert "14 of 14 images are here." in laptop.done("images", "pull")
+    assert "14 of 14 images are present." in laptop.done("images", "pull")
     reference = mirrored(mirror)["prometheus"]
     assert reference == f"{mirror}/prom/prometheus:v2.48.0"
     first = image_id(reference)
@@ -180,7 +180,7 @@ def test_a_locked_tag_that_moves_changes_nothing(
     pinned = found.variables["PROMETHEUS_IMAGE"]
     assert pinned.startswith(f"{reference}@sha256:")
     assert image_id(pinned) == first
-    assert "as they are locked" in laptop.done("images", "lock", "--check")
+    assert "match stackctl.lock" in laptop.done("images", "lock", "--check")
 
 
 def test_the_demos_image_is_built_on_the_mirrors_base(tmp_path: Path, mirror: str) -> None:
@@ -233,8 +233,8 @@ def test_pull_names_what_the_mirror_has_not(tmp_path: Path, mirror: str) -> None
     )
     done = laptop.run("images", "pull")
     assert done.returncode == 1
-    assert "13 of 14 images are here." in done.stdout
-    assert f"{mirror}/grafana/loki:none cannot be had" in done.stderr
+    assert "13 of 14 images are present." in done.stdout
+    assert f"cannot pull {mirror}/grafana/loki:none" in done.stderr
     assert "manifest unknown" in done.stderr
 
 
@@ -268,7 +268,7 @@ def test_an_image_of_ones_own_that_is_nowhere_is_one_line_before_anything_starts
 
 @pytest.fixture
 def laptop(tmp_path: Path, make: Callable[[str, bytes], str]) -> Laptop:
-    """A laptop that has an image of its own in the place of each, three of them large, and ports that are free."""
+    """A laptop with its own image for each service, three of them large, and with free ports."""
     values: dict[str, str] = {}
     for place, variable in enumerate(VARIABLES):
         reference = f"{PROJECT}/{variable.lower()}:1"

@@ -27,7 +27,7 @@ Key = frozenset[tuple[str, str]]
 
 
 def as_fired() -> dict[str, Labels]:
-    """Give every alert's labels as promtool's unit tests see it fire, or as its LogQL keeps them."""
+    """Return every alert's labels as promtool's unit tests see it fire, or as its LogQL keeps them."""
     found: dict[str, Labels] = {}
     for path in sorted((MONITORING / "prometheus" / "tests").glob("*.yml")):
         for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
@@ -62,7 +62,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def source_of(rule: Mapping[str, Any]) -> Labels:
-    """Give an alert that a rule takes for a source: one that fires, or the inhibitor of a cause, with its labels."""
+    """Return an alert that a rule takes for a source: one that fires, or the inhibitor of a cause, with its labels."""
     # ServiceGone fires for any service; its unit test has one of them.
     gone = {**FIRED["ServiceGone"], "service": "rabbitmq", "job": "rabbitmq"}
     for one in (*FIRED.values(), gone):

@@ -32,7 +32,7 @@ POINTS = [
     (("down",), "stopping", 0.0, KILL),
     (("down",), "stopping", 1.0, KILL),
     (("down",), "stopping", 0.3, TERM),
-    (("chaos", "stop", "kong", "--for", "10m"), "Ctrl-C heals", 0.0, KILL),
+    (("chaos", "stop", "kong", "--for", "10m"), "Ctrl-C to recover", 0.0, KILL),
     (("backup", "FILE"), "copying", 0.7, KILL),
     (("backup", "FILE"), "packing", 0.0, TERM),
 ]
@@ -54,7 +54,7 @@ def started(stack: Stack, *command: str, **environment: str) -> subprocess.Popen
 
 
 def read_until(process: subprocess.Popen[str], said: str) -> str:
-    """Read a command's stderr until it says something, and give what was read; it fails if it never does."""
+    """Read a command's stderr until it says something, and return what was read; it fails if it never does."""
     assert process.stderr is not None
     lines: list[str] = []
     for line in process.stderr:
@@ -67,7 +67,7 @@ def read_until(process: subprocess.Popen[str], said: str) -> str:
 def interrupt(
     stack: Stack, command: tuple[str, ...], said: str, seconds: float, number: signal.Signals
 ) -> str:
-    """Run a command, kill it at the point, and give what it wrote to stderr."""
+    """Run a command, kill it at the point, and return what it wrote to stderr."""
     process = started(stack, *command)
     try:
         before = read_until(process, said)
@@ -82,7 +82,7 @@ def interrupt(
 
 
 def half_written(folder: Path) -> list[Path]:
-    """Give the files of a state folder that are not whole: not to be read, or without their end."""
+    """Return the files of a state folder that are not whole: not to be read, or without their end."""
     found = []
     for path in folder.rglob("*"):
         if not path.is_file() or path.name.startswith("."):
@@ -101,7 +101,7 @@ def half_written(folder: Path) -> list[Path]:
 
 
 def temporary(folder: Path) -> list[Path]:
-    """Give the files that were being written when their process was killed."""
+    """Return the files that were being written when their process was killed."""
     return [path for path in folder.rglob(".*") if path.is_file()]
 
 
@@ -134,7 +134,7 @@ def test_the_next_up_goes_on(
     if number == KILL:
         healed = stack.run("chaos", "heal")
         assert healed.returncode == 0, healed.stderr
-        assert ("healed: stop of kong" in healed.stdout) == (command[0] == "chaos")
+        assert ("recovered: stop of kong" in healed.stdout) == (command[0] == "chaos")
     done = stack.run("up", timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     assert temporary(state) == []
@@ -158,7 +158,7 @@ def volumes_of_project() -> set[str]:
 
 
 def scratch() -> list[str]:
-    """Give the containers and volumes that commands made for themselves."""
+    """Return the containers and volumes that commands made for themselves."""
     label = f"label=stackctl.scratch={PROJECT}"
     return [
         *docker("ps", "-aq", "--filter", label).split(),
@@ -182,7 +182,7 @@ def test_of_two_ups_at_once_one_is_told_of_the_other(stack: Stack) -> None:
     assert second.returncode == 1
     (line,) = [one for one in second.stderr.splitlines() if one.startswith("stackctl: ")]
     assert f"stackctl up (pid {first.pid}, since " in line
-    assert "is at work on this project" in line
+    assert "is changing this project" in line
 
 
 def test_what_a_backup_that_was_killed_while_it_copied_has_left_goes_at_the_next_up(

@@ -157,7 +157,7 @@ def test_a_collector_that_docker_refuses_is_said_to_read_nothing(logged: Logged)
 
     def said() -> bool:
         shown = logged.run("status")
-        return "has not read a line of any container" in shown.stdout + shown.stderr
+        return "has read no container's log yet" in shown.stdout + shown.stderr
 
     # Until it listens after its restart, it is said to refuse connections.
     found = wait_until(said, 60)

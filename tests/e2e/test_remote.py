@@ -49,7 +49,7 @@ def labelled(kind: str, *options: str) -> list[str]:
 
 
 def mounts() -> list[tuple[str, str, str]]:
-    """Give (type, source or volume, path in the container) of every mount of the project's containers."""
+    """Return (type, source or volume, path in the container) of every mount of the project's containers."""
     found = json.loads(docker("inspect", *labelled("container", "-a")))
     return [
         (mount["Type"], mount.get("Name") or mount["Source"], mount["Destination"])
@@ -124,7 +124,7 @@ def test_reload_takes_a_changed_setting_there_and_back(far: Far) -> None:
     far.lines += ["BINANCE_API_URL=https://api.example/far", "STACKCTL_KUBERNETES=true"]
     done = far.run("reload")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "prometheus has read its configuration again" in done.stdout
+    assert "prometheus reloaded" in done.stdout
     assert "https://api.example/far" in in_prometheus("targets/binance.yml")
     assert "kubernetes" in in_prometheus("scrape-configs/kubernetes.yml")
     del far.lines[-2:]

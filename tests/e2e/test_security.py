@@ -228,7 +228,7 @@ SECRETS = {
 
 
 class Watch(threading.Thread):
-    """Looks at the command lines of all processes of the machine, over and over, until it is told to stop."""
+    """Reads the command lines of all processes on the machine, again and again, until stopped."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -346,7 +346,7 @@ def test_changed_passwords_are_taken_over_by_every_program(stack: Stack) -> None
 
 
 def authenticates(stack: Stack, password: str) -> bool:
-    """Tell whether RabbitMQ takes this password."""
+    """Return whether RabbitMQ takes this password."""
     # Without its prompt, which --quiet takes away, it never reads its stdin.
     command = ["docker", "exec", "-i", stack.container("rabbitmq"), "rabbitmqctl"]
     done = subprocess.run(

@@ -56,7 +56,7 @@ def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
         refused = stack.run("down", "--volumes", "--yes")
         assert refused.returncode == 1
         (line,) = [one for one in refused.stderr.splitlines() if one.startswith("stackctl: ")]
-        assert "containers that are not stackctl's" in line
+        assert "containers that stackctl did not create" in line
         assert containers() == before
         docker("rm", stranger)
         began = time.time()
@@ -72,7 +72,7 @@ def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
         assert stack.run("down", "--volumes", "--yes").returncode == 0
         assert others <= set(docker("volume", "ls", "-q").split())
         assert set(docker("volume", "ls", "-q", "--filter", mine).split()) <= others
-        assert "was not up" in stack.run("down").stdout
+        assert "was not running" in stack.run("down").stdout
         assert beside in docker("ps", "-q", "--no-trunc")
         assert network in docker("network", "ls", "-q", "--no-trunc")
     finally:

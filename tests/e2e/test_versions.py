@@ -90,8 +90,8 @@ def test_the_current_releases_open_the_data_of_the_plans(moving: Moving) -> None
     done = moving.run("up", "--versions", "current", timeout=UP_SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"recreating {PROJECT}_rabbitmq_data" in done.stderr
-    assert "current release instead of the plan's: alertmanager, " in done.stderr
-    assert "there is no way back" in done.stderr
+    assert "moving from the plan's release to the current one: alertmanager, " in done.stderr
+    assert "this cannot be undone" in done.stderr
     after = moving.versions()
     assert after["prometheus"].startswith("3.")
     assert after["alertmanager"] != before["alertmanager"]

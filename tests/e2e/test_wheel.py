@@ -34,7 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tracked(folder: str) -> set[str]:
-    """Give the files of the repository below a folder, as git has them."""
+    """Return the files of the repository below a folder, as git has them."""
     listed = subprocess.run(
         ["git", "ls-files", folder], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

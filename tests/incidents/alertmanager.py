@@ -24,7 +24,7 @@ _MATCHER = re.compile(r"\s*(\w+)\s*(=~|!~|!=|=)\s*(.*?)\s*$", re.DOTALL)
 
 
 def fits(matchers: Iterable[str], labels: Labels) -> bool:
-    """Tell whether labels fit all matchers; a label that is missing is empty."""
+    """Return whether labels fit all matchers; a label that is missing is empty."""
     return all(_fits(text, labels) for text in matchers)
 
 
@@ -206,7 +206,7 @@ def _flush(
 def inhibited(
     rules: Iterable[Mapping[str, Any]], labels: Labels, sources: Sequence[Labels]
 ) -> bool:
-    """Tell whether an alert is inhibited by one of those that fire."""
+    """Return whether an alert is inhibited by one of those that fire."""
     target = dict(labels)
     for rule in rules:
         if not fits(rule["target_matchers"], labels):

@@ -96,7 +96,7 @@ def manifest_of(volumes: Mapping[str, bytes], **changes: object) -> tuple[tarfil
 
 @dataclass
 class Docker:
-    """Volumes in memory in the place of the engine's, and what went on."""
+    """Volumes in memory instead of the engine's, and a record of what happened."""
 
     volumes: dict[str, bytes] = field(default_factory=dict)
     labels: dict[str, Mapping[str, str]] = field(default_factory=dict)

@@ -22,7 +22,7 @@ def stackctl(
     timeout: float = 60,
     text_input: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own, and give what it printed and how it ended.
+    """Run a command in a process of its own, and return what it printed and how it ended.
 
     `env` is added to this process's environment.
     """
@@ -41,14 +41,14 @@ def stackctl(
 def run_here(
     *arguments: str, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process by the program's own entry point, and give the same as `stackctl` does.
+    """Run a command in this process by the program's own entry point, and return the same as `stackctl` does.
 
     It starts without the half second that a process takes. `env` is added to the environment; that, the streams and
     the signals' handlers are afterwards as they were. What a program that the command starts prints is not in the
     result.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # Files and no buffers: the program may put something else in the place of its stderr by its number.
+        # Files and no buffers: the program may replace its stderr by file descriptor.
         out, err = Path(folder) / "out", Path(folder) / "err"
         with (
             out.open("w", encoding="utf-8") as stdout,

@@ -23,7 +23,7 @@ def started(
     files: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """Run a program of the local set in a container, with these files by path; give its address once it is ready."""
+    """Run a program of the local set in a container, with these files by path; return its address once it is ready."""
     container = DockerContainer(image).with_exposed_ports(port).with_command(command)
     folder = tmp_path_factory.mktemp("component")
     folder.chmod(0o755)

@@ -17,7 +17,7 @@ esac
 
 
 def recorded(answers: Path, folder: Path, *, compose: str = "2.26.1") -> Path:
-    """Make the command in a folder, from a file below tests/unit/docker/engines, and give the folder for PATH."""
+    """Make the command in a folder, from a file below tests/unit/docker/engines, and return the folder for PATH."""
     folder.mkdir(exist_ok=True)
     told = json.loads(answers.read_text())
     # The client's part of the answer is this machine's, whatever the engine.

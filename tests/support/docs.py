@@ -20,7 +20,14 @@ GUIDE = (ROOT / "docs" / "MONITORING_GUIDE.md").read_text(encoding="utf-8")
 
 DOCUMENTS = RUNBOOKS | {"MONITORING_GUIDE.md": GUIDE}
 
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for folder in (".", "demo", "docs", "docs/runbooks", "standins")
+    for path in sorted((ROOT / folder).glob("*.md"))
+}
+"""Every Markdown file that the repository shows to a reader, by path."""
+
 
 def blocks(text: str, language: str) -> list[str]:
-    """Give the fenced code blocks of a language."""
+    """Return the fenced code blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)

@@ -130,7 +130,7 @@ def serving(routes: dict[str, Answer]) -> Iterator[Server]:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Poll a condition, and tell whether it held within the time."""
+    """Poll a condition, and return whether it held within the time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

@@ -10,7 +10,7 @@ from stackctl.services.catalog import PUBLISHED_PORTS
 
 
 def free_ports(count: int) -> list[int]:
-    """Give different ports that nothing holds.
+    """Return different ports that nothing holds.
 
     They are below those that the system gives to whoever asks for any, so that no server or connection of a test that
     runs beside this one gets them in the meantime.
@@ -28,6 +28,6 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port_settings() -> dict[str, str]:
-    """Give the settings of the stack's ports, each with one that is free."""
+    """Return the settings of the stack's ports, each with one that is free."""
     names = [port.setting for port in PUBLISHED_PORTS.values()]
     return dict(zip(names, map(str, free_ports(len(names))), strict=True))

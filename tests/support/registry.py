@@ -24,7 +24,7 @@ http: {{addr: "{address}"}}
 
 @contextlib.contextmanager
 def registry(folder: Path) -> Iterator[str]:
-    """Run a registry that keeps its images below `folder`, and give its address. Skips where none is installed."""
+    """Run a registry that keeps its images below `folder`, and return its address. Skips where none is installed."""
     program = shutil.which("docker-registry") or shutil.which("registry")
     if program is None:
         reason = "no docker-registry is installed (scripts/ensure-test-tools.sh)"

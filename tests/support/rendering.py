@@ -16,7 +16,7 @@ from stackctl.services.releases import PLAN, Releases
 def rendered_state(
     environ: Mapping[str, str] | None = None, *, demo: bool = True, releases: Releases = PLAN
 ) -> StateFolder:
-    """Render with these settings and no others, and give the state folder."""
+    """Render with these settings and no others, and return the state folder."""
     found = load(environ=environ or {})
     state = open_state(found.project)
     render(

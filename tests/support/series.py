@@ -32,7 +32,7 @@ def expand(values: str) -> Samples:
 
 
 def is_counter(series: str) -> bool:
-    """Tell whether a series is a counter or a part of a histogram, by its name."""
+    """Return whether a series is a counter or a part of a histogram, by its name."""
     # One gauge of the contract has the name of a counter.
     return _COUNTER.search(series) is not None and not series.startswith("users_active_total{")
 

@@ -53,7 +53,7 @@ def on_terminal(
     """Run a command by the program's entry point, with a terminal for all of its streams.
 
     `env` is added to its environment. `stdout` and `stderr` are open files that the streams go to instead. The command
-    runs in a fork, so that what a test has put in the place of something is there too.
+    runs in a fork, so that what a test has replaced is replaced there too.
     """
     pid, master = pty.fork()
     if pid == 0:

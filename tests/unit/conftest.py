@@ -20,7 +20,7 @@ def _nothing_is_synced() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _sniffio_is_known_to_be_absent() -> Iterator[None]:
-    """httpcore does without it, but looks for it anew in every folder of Python's path, twice a request."""
+    """httpcore works without it, but looks for it in every folder of Python's path, twice per request."""
     with pytest.MonkeyPatch.context() as patch:
         # What Python has for a module that cannot be imported.
         patch.setitem(sys.modules, "sniffio", None)
@@ -35,7 +35,7 @@ def _the_socket_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _secrets_of_other_tests_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test has for a password may be a word of another's error."""
+    """The password of one test may be a word in another's error."""
     monkeypatch.setattr("stackctl.util.redaction._known", set())
 
 

@@ -25,7 +25,7 @@ def load(path: str) -> Any:
 
 
 def drawn(picture: str) -> Edges:
-    """Give the edges of a picture, those of a group as one for each of its members."""
+    """Return the edges of a picture, those of a group as one for each of its members."""
     groups: dict[str, list[str]] = {}
     open_group: list[str] | None = None
     edges: Edges = set()

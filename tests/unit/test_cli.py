@@ -33,6 +33,8 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
         *([name] for name in COMMANDS),
         ["chaos", "stop"],
         ["chaos", "fill"],
+        ["alerts", "preview"],
+        ["alerts", "drill"],
         *(["images", name] for name in ("list", "build", "pull", "save", "load", "lock")),
     ],
 )
@@ -89,19 +91,19 @@ def test_a_run_in_this_process_is_as_one_in_its_own(words: list[str], tmp_path: 
         (
             ["up", "--images", "lokal"],
             "invalid value for '--images': 'lokal' is not one of 'auto', 'upstream', 'local';"
-            " `stackctl up --help` says what it takes",
+            " see `stackctl up --help`",
         ),
         (
             ["chaos", "stop"],
-            "missing argument 'SERVICE'; `stackctl chaos stop --help` says what it takes",
+            "missing argument 'SERVICE'; see `stackctl chaos stop --help`",
         ),
         (
             ["up", "extra"],
-            "got unexpected extra argument (extra); `stackctl up --help` says what it takes",
+            "got unexpected extra argument (extra); see `stackctl up --help`",
         ),
         (
             ["up", "--attach"],
-            "option '--attach' requires an argument; `stackctl --help` says what it takes",
+            "option '--attach' requires an argument; see `stackctl --help`",
         ),
     ],
 )
@@ -189,7 +191,7 @@ def test_an_unhealed_fault_is_told_by_any_command(state_dir: Path) -> None:
     (folder / "chaos.json").write_text(json.dumps({"faults": [fault]}))
     done = run_here("urls")
     assert done.returncode == 0
-    assert "an unhealed fault: stop of loki" in done.stderr
+    assert "an abandoned fault is open: stop of loki" in done.stderr
     assert "stackctl chaos heal" in done.stderr
 
 
@@ -231,7 +233,8 @@ def test_a_bug_is_one_line_that_says_how_to_report_it(
         main()
     assert caught.value.code == 1
     assert capsys.readouterr().err == (
-        "stackctl: a bug: RuntimeError: two lines; please report it, with what STACKCTL_DEBUG=1 shows\n"
+        "stackctl: internal error: RuntimeError: two lines;"
+        " please report this bug with the output of STACKCTL_DEBUG=1\n"
     )
 
 
@@ -249,5 +252,35 @@ def test_a_bug_is_one_line_that_says_how_to_report_it(
 def test_help_is_the_same_whatever_python_is_told(environ: dict[str, str]) -> None:
     done = stackctl("up", "--help", env=environ)
     assert (done.returncode, done.stderr) == (0, "")
-    summary = "Bring the stack up"
+    summary = "Start the stack"
     assert summary in done.stdout
+
+
+_INTERRUPTED = """
+import click, sys
+from stackctl import cli
+from stackctl.commands import COMMANDS
+
+@click.command()
+def wait():
+    sys.stdin.read()
+    raise KeyboardInterrupt
+
+COMMANDS["wait"] = ("__main__:wait", "")
+sys.argv = ["stackctl", "wait"]
+cli.main()
+"""
+
+
+def test_an_interruption_has_its_exit_code_where_nobody_reads_what_it_says() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr
+        process.stderr.close()
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(60) == 130

@@ -24,7 +24,7 @@ RECIPES = sorted((ROOT / "docs" / "ci").glob("*.yml"))
 
 
 def pins(name: str) -> dict[str, Version]:
-    """Give the releases that a lock has for this machine's Python."""
+    """Return the releases that a lock has for this machine's Python."""
     text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
     environment = {**default_environment(), "python_full_version": "3.11.0"}
     pinned = {}

@@ -23,6 +23,7 @@ _REAL = (
         "cat",
         "dirname",
         "env",
+        "flock",
         "head",
         "mktemp",
         "nohup",
@@ -53,6 +54,7 @@ for word in "$@"; do
   esac
   case "$word" in
     docker.io/*) printf '#!/bin/sh\\ntouch "$STATE/engine"\\n' > "$BIN/dockerd"; chmod +x "$BIN/dockerd" ;;
+    mmdebstrap) printf '#!/bin/sh\\n' > "$BIN/mmdebstrap"; chmod +x "$BIN/mmdebstrap" ;;
     docker-cli/*) chmod +x "$BIN/docker" ;;
     docker-compose/*) echo 2.26.1 > "$STATE/compose" ;;
   esac
@@ -94,7 +96,7 @@ class Machine:
         (self.root / "etc/os-release").write_text(f'ID={name}\nVERSION_CODENAME="{codename}"\n')
 
     def has(self, *names: str, compose: str = "2.26.1") -> Machine:
-        """Give it an engine with Compose, and files of `state`."""
+        """Return it an engine with Compose, and files of `state`."""
         (self.state / "engine").touch()
         (self.state / "compose").write_text(f"{compose}\n")
         for name in names:
@@ -148,6 +150,13 @@ def test_a_bare_debian_of_root_gets_everything(machine: Machine) -> None:
     source = (machine.root / "etc/apt/sources.list.d/stackctl-engine.sources").read_text()
     assert f"URIs: {MIRROR}\nSuites: trixie\n" in source
     assert (machine.state / "engine").exists()
+
+
+def test_a_bare_machine_that_builds_the_local_set_asks_apt_once(machine: Machine) -> None:
+    done = bare(machine).run("ensure-docker", "--local-set")
+    assert done.returncode == 0, done.stderr
+    assert machine.installed[-1] == "mmdebstrap"
+    assert done.stderr.count("installing") == 1
 
 
 def test_where_all_is_there_nothing_is_changed(machine: Machine) -> None:
@@ -233,7 +242,7 @@ def test_what_apt_says_is_shown_where_it_fails(machine: Machine) -> None:
     _, said, told = done.stderr.splitlines()
     assert said == "E: Unable to fetch"
     assert told.startswith("ensure-docker: installing docker.io/trixie docker-cli/trixie")
-    log = told.rpartition(" in ")[2].rstrip(")")
+    log = told.rpartition("full log: ")[2].rstrip(")")
     assert Path(log).read_text() == "E: Unable to fetch\n"
     Path(log).unlink()
 
@@ -272,7 +281,7 @@ def test_the_venv_module_is_installed_by_root_and_named_to_others(machine: Machi
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("python3", "Python 3.9.2 is too old"), ("nosuch", "there is no nosuch")]
+    ("name", "says"), [("python3", "Python 3.9.2 is too old"), ("nosuch", "nosuch not found")]
 )
 def test_a_python_that_will_not_do_is_one_line(machine: Machine, name: str, says: str) -> None:
     python(machine, recent=False)
@@ -301,7 +310,9 @@ def test_a_tool_that_cannot_be_had_fails_ci_and_nobody_else(machine: Machine, ro
     for ci, code in (("", 0), ("true", 1)):
         done = machine.run("ensure-test-tools", "fish", CI=ci, TMPDIR=str(machine.root))
         assert done.returncode == code
-        assert done.stderr.endswith("ensure-test-tools: without fish tests are skipped\n")
+        assert done.stderr.endswith(
+            "ensure-test-tools: fish not installed: tests that need it are skipped\n"
+        )
 
 
 def test_a_debian_that_has_the_engines_suite_already_gets_no_other(machine: Machine) -> None:
@@ -314,10 +325,10 @@ def test_a_debian_that_has_the_engines_suite_already_gets_no_other(machine: Mach
 @pytest.mark.parametrize(
     ("user", "release", "mirror", "why"),
     [
-        (1000, "debian", MIRROR, "it needs root"),
-        (0, "ubuntu", MIRROR, "it needs Debian"),
+        (1000, "debian", MIRROR, "needs root"),
+        (0, "ubuntu", MIRROR, "needs Debian"),
         (0, "debian", "", "apt names no Debian mirror"),
-        (0, "debian", MIRROR, "apt-get download failed, as it says above"),
+        (0, "debian", MIRROR, "apt-get download failed (see above)"),
     ],
 )
 def test_where_no_newer_engine_can_be_had_its_tests_are_skipped_and_fail_in_ci(
@@ -328,7 +339,7 @@ def test_where_no_newer_engine_can_be_had_its_tests_are_skipped_and_fail_in_ci(
     (machine.state / "mirror").write_text(f"{mirror} main\n" if mirror else "")
     (machine.state / "apt-fails").touch()
     machine.program("ip")
-    for name in ("mkdir", "dpkg", "flock"):
+    for name in ("mkdir", "dpkg"):
         (machine.bin / name).symlink_to(shutil.which(name) or name)
     # Its own options come before the word that says what to do.
     drop_options = (

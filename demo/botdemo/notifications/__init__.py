@@ -1,1 +1,1 @@
-"""Messages as the notification services take them, brought into one shape."""
+"""Messages of the notification services, parsed into one type."""

@@ -1,4 +1,4 @@
-"""The messages that have come in: the last thousand, in memory."""
+"""The received messages: the last thousand, in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Status = Literal["firing", "resolved"]
 
 
 class Parsed(TypedDict):
-    """What a service's message comes to."""
+    """The content of a service's message."""
 
     channel: Channel
     target: str
@@ -38,12 +38,12 @@ class Message:
     text: str
 
     def as_json(self) -> dict[str, object]:
-        """Give it as the list of messages has it."""
+        """Return the message as an entry of the list of messages."""
         return asdict(self)
 
 
 class Inbox:
-    """Messages by number, the first is 1."""
+    """Messages by number, starting with 1."""
 
     def __init__(self, metrics: SinkMetrics) -> None:
         self._metrics = metrics
@@ -51,16 +51,16 @@ class Inbox:
         self._last = 0
 
     def put(self, *, channel: Channel, target: str, status: Status, title: str, text: str) -> None:
-        """Take a message in."""
+        """Add a message."""
         self._last += 1
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._messages.append(Message(self._last, now, channel, target, status, title, text))
         self._metrics.received.labels(channel, status).inc()
 
     def after(self, number: int) -> list[Message]:
-        """Give the messages with a higher number than this, oldest first."""
+        """Return the messages with a higher number than this, oldest first."""
         return [one for one in self._messages if one.id > number]
 
     def clear(self) -> None:
-        """Forget all messages; their numbers are not used again."""
+        """Delete all messages; their numbers are not reused."""
         self._messages.clear()

@@ -1,4 +1,4 @@
-"""A mail server that keeps what it is sent (RFC 5321, by aiosmtpd), without login and without passing anything on."""
+"""A mail server that keeps what it receives (RFC 5321, by aiosmtpd), without login and without relaying."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_BYTES = 1 << 20
 
 
 class Server:
-    """The SMTP server over an inbox, in the process's own loop."""
+    """The SMTP server of an inbox, in the process's own event loop."""
 
     def __init__(self, inbox: Inbox, host: str = "", port: int = PORT) -> None:
         self._inbox = inbox
@@ -23,7 +23,7 @@ class Server:
         self._port = port
 
     async def run(self) -> None:
-        """Serve until it is cancelled."""
+        """Serve until cancelled."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
             lambda: SMTP(self, data_size_limit=_MAX_BYTES, hostname="notification-sink"),
@@ -34,7 +34,7 @@ class Server:
             await server.serve_forever()
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Take a mail in."""
+        """Receive an e-mail."""
         content = envelope.content
         raw = content if isinstance(content, bytes) else (content or "").encode()
         self._inbox.put(**parse(raw, [str(to) for to in envelope.rcpt_tos]))
@@ -42,7 +42,7 @@ class Server:
 
 
 def parse(content: bytes, recipients: list[str]) -> Parsed:
-    """Read a mail. Alertmanager's resolved ones say so in their subject."""
+    """Parse an e-mail. Alertmanager says in the subject if it is a resolution."""
     message = email.message_from_bytes(content, policy=email.policy.default)
     body = message.get_body(("html", "plain"))
     subject = str(message["Subject"] or "")

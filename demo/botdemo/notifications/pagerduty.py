@@ -11,7 +11,7 @@ _STATUS = {"trigger": "firing", "resolve": "resolved"}
 
 
 def parse(body: Mapping[str, Any]) -> Parsed:
-    """Read an event. Raises ValueError, with what is wrong, for one that PagerDuty would refuse."""
+    """Parse an event. Raises ValueError, with the problem, for an event that PagerDuty would reject."""
     if not body.get("routing_key"):
         raise ValueError("'routing_key' is missing or blank")
     status = _STATUS.get(str(body.get("event_action")))

@@ -9,7 +9,7 @@ from botdemo.notifications.inbox import Parsed
 
 
 def parse(body: Mapping[str, Any]) -> Parsed:
-    """Read a message. Raises ValueError for one without an attachment."""
+    """Parse a message. Raises ValueError if it has no attachment."""
     attachments = body.get("attachments")
     if not isinstance(attachments, list) or not attachments or not isinstance(attachments[0], dict):
         raise ValueError("no attachment")

@@ -1,4 +1,4 @@
-"""The services that the image plays."""
+"""The services that the image can run."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ _ROLES: tuple[type[Role], ...] = (
 )
 
 ROLES = {role.name: role for role in _ROLES}
-"""Every role by the name of the service that it plays."""
+"""Every role by the name of its service."""

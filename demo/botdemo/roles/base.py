@@ -1,4 +1,4 @@
-"""What all roles have in common: a registry, switches, a clock, and the endpoints that they bring."""
+"""Common parts of all roles: a registry, switches, a clock, and endpoints of their own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_STEP_SECONDS = 5.0
 
 
 class Role(ABC):
-    """One service: what it simulates, what it answers, whom it talks to."""
+    """One service: its simulation, its endpoints, and the services that it calls."""
 
     name: ClassVar[str]
     port: ClassVar[int]
@@ -34,11 +34,11 @@ class Role(ABC):
     health_paths: ClassVar[tuple[str, ...]] = ("/api/health",)
 
     unfailing_paths: ClassVar[tuple[str, ...]] = ()
-    """Endpoints, beside health, metrics and control, that the switches do not fail or slow."""
+    """Endpoints, in addition to health, metrics and control, that switches do not make fail or slow."""
 
     control: Control[Any]
     http: HttpMetrics | None = None
-    """Where the requests are counted that are really answered; None where the service does not count them."""
+    """The metrics that count real requests; None if the service does not count them."""
 
     def __init__(self, settings: Settings, start: datetime) -> None:
         self.settings = settings
@@ -54,34 +54,34 @@ class Role(ABC):
         return switches
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass, and simulate them; of a longer gap, in which the process stood still, the end."""
+        """Simulate `seconds`; after a long gap, in which the process was stopped, only its end."""
         self.now += timedelta(seconds=seconds)
         self.simulate(min(seconds, _LONGEST_STEP_SECONDS), activity(self.now))
 
     @abstractmethod
     def simulate(self, seconds: float, activity: float) -> None:
-        """Let every part do what it does in `seconds`, up to `now`, in an hour as busy as `activity`."""
+        """Advance every part by `seconds`, up to `now`; `activity` is how busy the hour is."""
 
     @abstractmethod
     def mount(self, app: web.Application) -> None:
-        """Add the service's own endpoints to those that every role has: health, metrics and control."""
+        """Add the service's own endpoints to those of every role: health, metrics and control."""
 
     def links(self) -> Sequence[Background]:
-        """Give the sessions with neighbours that run beside the server."""
+        """Return the sessions with other services that run next to the server."""
         return ()
 
     def health(self) -> dict[str, object]:
-        """Give what the health endpoint says of a service that is well."""
+        """Return the health endpoint's response of a healthy service."""
         uptime = (self.now - self._start).total_seconds()
         return {"status": "healthy", "service": self.name, "uptime_seconds": round(uptime, 1)}
 
     def exposition(self) -> bytes:
-        """Give the metrics in Prometheus' text format."""
+        """Return the metrics in Prometheus' text format."""
         return metrics.exposition(self.registry)
 
     @property
     def content_type(self) -> str | None:
-        """The Content-Type of the page of metrics; None for a page without one."""
+        """The Content-Type of the metrics page; None for a page without one."""
         return metrics.TEXT_FORMAT
 
 
@@ -103,11 +103,11 @@ class Application(Role):
         return switches
 
     def exposition(self) -> bytes:
-        """Give the metrics in Prometheus' text format, with the mistakes that are switched on."""
+        """Return the metrics in Prometheus' text format, with the mistakes that are switched on."""
         families = flawed(self.registry.collect(), self.switches, datetime.now(UTC))
         return metrics.exposition(metrics.Families(families))
 
     @property
     def content_type(self) -> str | None:
-        """The Content-Type of the page of metrics, unless it is switched off."""
+        """The Content-Type of the metrics page, unless it is switched off."""
         return super().content_type if self.switches.content_type else None

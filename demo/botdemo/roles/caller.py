@@ -18,7 +18,7 @@ def http_link(
     call: Callable[[aiohttp.ClientSession], Awaitable[None]],
     interval: float,
 ) -> Link:
-    """Make `call` to the service at `url` every `interval` seconds; an answer of 400 or above is a failure."""
+    """Make `call` to the service at `url` every `interval` seconds; a status of 400 or above is a failure."""
 
     async def session(established: Callable[[], None]) -> None:
         async with aiohttp.ClientSession(

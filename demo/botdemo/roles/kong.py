@@ -16,7 +16,7 @@ from botdemo.switches import GatewaySwitches
 
 
 class Kong(Role):
-    """Tells of requests that it forwards to nobody; real are only those to this port."""
+    """Simulates the requests that it forwards; only requests to this port are real."""
 
     name = "kong"
     port = 8001
@@ -31,16 +31,16 @@ class Kong(Role):
         self.gateway = Gateway(self.rng, GatewayMetrics(self.registry))
 
     def simulate(self, seconds: float, activity: float) -> None:
-        """Forward the requests of `seconds`."""
+        """Simulate the forwarded requests of `seconds`."""
         self.gateway.advance(seconds, activity, self.control.switches)
 
     def mount(self, app: web.Application) -> None:
-        """Add nothing: Kong's status is its health."""
+        """Add nothing: Kong's status is its health endpoint."""
 
     def health(self) -> dict[str, object]:
-        """Give Kong's own status."""
+        """Return Kong's own status."""
         return self.gateway.status(reachable=self.control.switches.datastore_reachable)
 
     def exposition(self) -> bytes:
-        """Give the metrics under Kong's names."""
+        """Return the metrics under Kong's names."""
         return GatewayMetrics.exposition(self.registry)

@@ -1,4 +1,4 @@
-"""nextjs-ui-dashboard: pages over rust-core-engine's data, and a live feed from its WebSocket."""
+"""nextjs-ui-dashboard: pages that show rust-core-engine's data, with a live feed from its WebSocket."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class NextjsUiDashboard(Application):
         self.prices: dict[str, float] = {}
 
     def simulate(self, seconds: float, activity: float) -> None:
-        """Serve users."""
+        """Simulate users."""
         self.traffic.advance(seconds, activity, self.control.switches)
 
     def links(self) -> Sequence[Link]:
-        """Give the calls to rust-core-engine's API and the session with its WebSocket."""
+        """Return the calls to rust-core-engine's API and the session with its WebSocket."""
         engine = self.settings.rust_core_engine
         return (
             http_link("rust-core-engine", engine.url(), self._refresh, _REFRESH_SECONDS),

@@ -1,4 +1,4 @@
-"""notification-sink: takes what Alertmanager would send to Slack, PagerDuty and a mail server, and shows it."""
+"""notification-sink: receives and shows what Alertmanager would send to Slack, PagerDuty and a mail server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHOWN = 100
 
 
 class NotificationSink(Role):
-    """An inbox in the place of three services; `error_ratio` makes it refuse what it is sent by HTTP."""
+    """An inbox that replaces three services; `error_ratio` makes it reject messages sent by HTTP."""
 
     name = "notification-sink"
     port = 8025
@@ -39,14 +39,14 @@ class NotificationSink(Role):
         self.inbox = Inbox(SinkMetrics(self.registry))
 
     def simulate(self, seconds: float, activity: float) -> None:
-        """Do nothing: messages come from outside."""
+        """Do nothing: messages arrive from outside."""
 
     def links(self) -> Sequence[Background]:
-        """Give the SMTP server, which runs beside the web server."""
+        """Return the SMTP server, which runs next to the web server."""
         return (mail.Server(self.inbox),)
 
     def mount(self, app: web.Application) -> None:
-        """Add the services' addresses, and the inbox."""
+        """Add the endpoints of the three services and of the inbox."""
         app.add_routes(
             [
                 web.post("/slack", self._slack),
@@ -105,7 +105,7 @@ def _row(message: Message) -> str:
 
 
 async def _object(request: web.Request) -> dict[str, Any]:
-    """Give the JSON object of a body, or an empty one where there is none."""
+    """Return a body's JSON object, or an empty one if it has none."""
     try:
         body = await request.json()
     except ValueError:

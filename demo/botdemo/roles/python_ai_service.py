@@ -50,13 +50,13 @@ class PythonAiService(Application):
         self._stored_analyses = 0
 
     def simulate(self, seconds: float, activity: float) -> None:
-        """Analyse and serve users."""
+        """Simulate analyses and users."""
         switches = self.control.switches
         self.analyst.advance(seconds, activity, self.now, switches)
         self.traffic.advance(seconds, activity, switches)
 
     def links(self) -> Sequence[Link]:
-        """Give the sessions with Redis and RabbitMQ."""
+        """Return the sessions with Redis and RabbitMQ."""
         return (
             redis_link(self.settings, self._share_signals),
             signal_publisher(self.settings, self.analyst.outbox),

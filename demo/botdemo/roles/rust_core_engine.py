@@ -74,7 +74,7 @@ class RustCoreEngine(Application):
         self._open: weakref.WeakSet[web.WebSocketResponse] = weakref.WeakSet()
 
     def simulate(self, seconds: float, activity: float) -> None:
-        """Trade, serve users and clients, ask the database."""
+        """Simulate trades, users, clients and database queries."""
         switches = self.control.switches
         self.desk.advance(seconds, activity, self.now, switches)
         self.traffic.advance(seconds, activity, switches)
@@ -83,7 +83,7 @@ class RustCoreEngine(Application):
         self.users.advance(seconds, activity, switches)
 
     def links(self) -> Sequence[Link]:
-        """Give the sessions with Redis, RabbitMQ and python-ai-service."""
+        """Return the sessions with Redis, RabbitMQ and python-ai-service."""
         return (
             redis_link(self.settings, self._share_prices),
             signal_consumer(self.settings, self._receive),
@@ -111,7 +111,7 @@ class RustCoreEngine(Application):
         app.on_shutdown.append(self._close)
 
     async def _close(self, app: web.Application) -> None:
-        """Tell every WebSocket client that the service goes away."""
+        """Tell every WebSocket client that the service is going away."""
         for socket in set(self._open):
             await socket.close(code=WSCloseCode.GOING_AWAY)
 
@@ -144,7 +144,7 @@ class RustCoreEngine(Application):
         price = self.desk.market.prices.get(symbol)
         if price is None:
             known = ", ".join(REFERENCE_PRICES)
-            return web.json_response({"error": f"no such symbol; there are: {known}"}, status=404)
+            return web.json_response({"error": f"unknown symbol; known: {known}"}, status=404)
         return web.json_response({"symbol": symbol, "price": round(price, 2)})
 
     async def _signals(self, request: web.Request) -> web.Response:

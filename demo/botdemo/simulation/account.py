@@ -1,4 +1,4 @@
-"""A futures account: a balance in USDT, positions held against it, and what became of them."""
+"""A futures account: a balance in USDT, the positions held against it, and their results."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _DUST = 1e-9
 
 @dataclass
 class Position:
-    """A signed quantity of one symbol and the mean price it was entered at."""
+    """A signed quantity of one symbol and its mean entry price."""
 
     quantity: float = 0.0
     entry_price: float = 0.0
 
     def result(self, price: float) -> float:
-        """Give what closing the position at `price` would bring, in USDT."""
+        """Return the result of closing the position at `price`, in USDT."""
         return self.quantity * (price - self.entry_price)
 
     def add(self, quantity: float, price: float) -> float:
-        """Trade a signed quantity at `price`; give the result that this realises, in USDT."""
+        """Trade a signed quantity at `price`; return the realized result in USDT."""
         total = self.quantity + quantity
         if self.quantity * quantity >= 0:
             cost = self.quantity * self.entry_price + quantity * price
@@ -39,7 +39,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Statement:
-    """The account at one moment, in USDT; `value` is the balance and what closing all positions would bring."""
+    """The account at one moment, in USDT; `value` is the balance plus the result of closing all positions."""
 
     balance: float
     positions_value: float
@@ -54,7 +54,7 @@ class Statement:
         return self.balance + self.positions_value
 
     def losing(self, ratio: float) -> Statement:
-        """Give the statement after open positions lost so much that today's loss is `ratio` of the value."""
+        """Return the statement after open positions lost so much that today's loss is `ratio` of the value."""
         value = (self.value - self.profit_daily) / (1 + ratio)
         loss = self.value - value
         return dataclasses.replace(
@@ -66,7 +66,7 @@ class Statement:
         )
 
     def scaled(self, factor: float) -> Statement:
-        """Give the statement of an account `factor` times as large; every ratio stays what it is."""
+        """Return the statement of an account `factor` times as large; all ratios stay the same."""
         return Statement(
             self.balance * factor,
             self.positions_value * factor,
@@ -78,7 +78,7 @@ class Statement:
 
 
 class Account:
-    """Trades against a deposit, and keeps the day's opening value and the running peak."""
+    """An account that trades against a deposit and keeps the day's opening value and the running peak."""
 
     def __init__(self, deposit: float, today: date) -> None:
         self.balance = deposit
@@ -90,17 +90,17 @@ class Account:
         self._max_drawdown = 0.0
 
     def trade(self, symbol: str, quantity: float, price: float, fee: float) -> None:
-        """Buy (or, negative, sell) `quantity` at `price`; the fee is paid from the balance."""
+        """Buy (or, if negative, sell) `quantity` at `price`; the fee is paid from the balance."""
         position = self.positions.setdefault(symbol, Position())
         self.balance += position.add(quantity, price) - fee
 
     def notional(self, symbol: str, price: float) -> float:
-        """Give the signed size of a position in USDT."""
+        """Return the signed size of a position in USDT."""
         position = self.positions.get(symbol)
         return position.quantity * price if position else 0.0
 
     def close_books(self, prices: Mapping[str, float], today: date) -> Statement:
-        """Value the account at `prices`; a new UTC day begins with a daily result of nothing."""
+        """Return the account's statement at `prices`; a new UTC day begins with a daily result of zero."""
         positions_value = sum(
             position.result(prices[symbol]) for symbol, position in self.positions.items()
         )

@@ -1,4 +1,4 @@
-"""The AI service: models that judge the market and give signals."""
+"""The AI service: models that analyze the market and produce signals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botdemo.simulation.market import REFERENCE_PRICES
 from botdemo.switches import AnalystSwitches
 
 SIGNALS: Mapping[str, float] = {"LONG": 0.4, "SHORT": 0.35, "NEUTRAL": 0.25}
-"""The signals and how often each is given."""
+"""The signals and how often each is produced."""
 
 _ANALYSES_PER_SECOND = 0.6
 _OPENAI_ERROR_RATIO = 0.001
@@ -47,7 +47,7 @@ MODELS = (
 
 @dataclass(frozen=True)
 class Signal:
-    """What a model says of a symbol; `time` is RFC 3339."""
+    """A model's signal for a symbol; `time` is in RFC 3339."""
 
     symbol: str
     signal: str
@@ -56,12 +56,12 @@ class Signal:
     time: str
 
     def to_json(self) -> str:
-        """Give the signal as it goes over the message queue."""
+        """Return the signal as a message for the queue."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Signal:
-        """Read a signal from the message queue; raise ValueError for anything else."""
+        """Parse a signal from the queue; raise ValueError for anything else."""
         try:
             signal = cls(**json.loads(text))
             known = signal.symbol in REFERENCE_PRICES and signal.signal in SIGNALS
@@ -73,7 +73,7 @@ class Signal:
 
 
 class Analyst:
-    """Analyses symbols, keeps its models' condition, and holds signals until they are sent."""
+    """Analyzes symbols, keeps the state of its models, and holds signals until they are sent."""
 
     def __init__(self, rng: Random, metrics: AnalysisMetrics) -> None:
         self._rng = rng
@@ -99,7 +99,7 @@ class Analyst:
     def advance(
         self, seconds: float, activity: float, now: datetime, switches: AnalystSwitches
     ) -> None:
-        """Analyse for `seconds`, up to `now`; of each step's analyses one is logged."""
+        """Simulate the analyses of `seconds`, up to `now`; log one per step."""
         for name, confidence in self._confidence.items():
             level = confidence.advance(seconds)
             shown = level if switches.confidence is None else switches.confidence
@@ -118,7 +118,7 @@ class Analyst:
     def analyse(
         self, symbol: str, now: datetime, switches: AnalystSwitches, *, logged: bool = True
     ) -> Signal:
-        """Judge one symbol: count the analysis, put its signal in the outbox and give it."""
+        """Analyze one symbol: count the analysis, put its signal into the outbox and return it."""
         model = self._rng.choice(MODELS)
         took = log_normal(self._rng, model.median, 0.3)
         if switches.analysis_seconds is not None:
@@ -159,7 +159,7 @@ class Analyst:
         if self._rng.random() < switches.openai_rate_limit_ratio:
             self._metrics.openai_rate_limits.inc()
             self._metrics.openai_errors.inc()
-            log.error("OpenAI refused a request: rate limit reached")
+            log.error("OpenAI rejected a request: rate limit reached")
         elif self._rng.random() < (_OPENAI_ERROR_RATIO if failing is None else failing):
             self._metrics.openai_errors.inc()
             log.error("OpenAI answered a request with an error")

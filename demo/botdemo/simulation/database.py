@@ -23,7 +23,7 @@ _MEDIAN_SECONDS = {
 
 
 class Database:
-    """Queries and the connections that they take from the pool."""
+    """Queries and the pool connections that they use."""
 
     def __init__(self, rng: Random, metrics: DatabaseMetrics) -> None:
         self._rng = rng
@@ -35,7 +35,7 @@ class Database:
             metrics.query_duration.labels(*query)
 
     def advance(self, seconds: float, activity: float, switches: EngineSwitches) -> None:
-        """Run the queries of the next `seconds`."""
+        """Simulate the queries of the next `seconds`."""
         for _ in range(self._arrivals.due(_QUERIES_PER_SECOND * activity, seconds)):
             query = self._rng.choice(self._queries)
             took = log_normal(self._rng, _MEDIAN_SECONDS[query], 0.5) + switches.db_query_seconds

@@ -1,4 +1,4 @@
-"""Kong: forwards requests to the three applications, as its prometheus plugin tells of it."""
+"""Kong: requests forwarded to the three applications, as its Prometheus plugin reports them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ log = logging.getLogger("botdemo.proxy")
 
 @dataclass(frozen=True)
 class Route:
-    """A route of Kong: the service behind it, its share of the requests, its upstream's median seconds."""
+    """A route of Kong: the service behind it, its share of the requests, and its upstream's median in seconds."""
 
     service: str
     name: str
@@ -91,7 +91,7 @@ class Gateway:
                 latency.labels(route.service, route.name, _WORKSPACE)
 
     def advance(self, seconds: float, activity: float, switches: GatewaySwitches) -> None:
-        """Forward the requests of the next `seconds`; of each step's requests one is logged."""
+        """Simulate the forwarded requests of the next `seconds`; log one per step."""
         rate = switches.request_rate
         wanted = _REQUESTS_PER_SECOND * activity if rate is None else rate
         due = self._arrivals.due(wanted, seconds)
@@ -105,7 +105,7 @@ class Gateway:
         self._publish(seconds, switches)
 
     def status(self, *, reachable: bool) -> dict[str, object]:
-        """Give what Kong's admin API answers on /status."""
+        """Return the response of Kong's Admin API on /status."""
         connections = {f"connections_{state}": n for state, n in self._connections().items()}
         return {
             "server": connections | {"total_requests": self._forwarded},

@@ -1,4 +1,4 @@
-"""Prices of the symbols that bot-core trades."""
+"""The prices of the symbols that bot-core trades."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REFERENCE_PRICES: Mapping[str, float] = {
     "SOLUSDT": 190.0,
     "BNBUSDT": 650.0,
 }
-"""The symbols that are traded, in USDT, most traded first."""
+"""The traded symbols, in USDT, most traded first."""
 
 BITCOIN = "BTCUSDT"
 
@@ -23,7 +23,7 @@ _RELAXATION_SECONDS = 8 * 3600.0
 
 
 class Market:
-    """Prices that wander around their reference and so never run away, however long the demo runs."""
+    """Prices that wander around a reference, so they stay bounded however long the demo runs."""
 
     def __init__(self, rng: Random) -> None:
         self._logarithms = {
@@ -33,10 +33,10 @@ class Market:
         self.prices = dict(REFERENCE_PRICES)
 
     def advance(self, seconds: float) -> None:
-        """Move every price by `seconds`."""
+        """Advance every price by `seconds`."""
         for symbol, logarithm in self._logarithms.items():
             self.prices[symbol] = REFERENCE_PRICES[symbol] * math.exp(logarithm.advance(seconds))
 
     def richness(self, symbol: str) -> float:
-        """Tell how far a price is above its reference, in deviations: what a reversion strategy goes by."""
+        """Return how far a price is above its reference, in deviations, which is what a reversion strategy uses."""
         return self._logarithms[symbol].value / _DEVIATION

@@ -1,4 +1,4 @@
-"""WebSocket clients: a crowd that is simulated, and the real ones that connect."""
+"""WebSocket clients: simulated ones, and the real ones that connect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ERRORS_PER_SECOND = 0.0005
 
 
 class Connection:
-    """One real connection; its messages are counted as they come and go."""
+    """One real connection, whose messages are counted."""
 
     def __init__(self, metrics: SocketMetrics, client: str) -> None:
         self._metrics = metrics
@@ -65,7 +65,7 @@ class Sockets:
             metrics.disconnects.labels(reason)
 
     def advance(self, seconds: float, activity: float, switches: EngineSwitches) -> None:
-        """Let clients come, talk and go for `seconds`."""
+        """Simulate clients that connect, send messages and disconnect for `seconds`."""
         wanted = switches.websocket_connections
         crowd = round(self._size.advance(seconds) * activity) if wanted is None else wanted
         leaving = self._leaving.due(self._crowd / _STAY_SECONDS, seconds)
@@ -89,7 +89,7 @@ class Sockets:
 
     @contextmanager
     def connection(self, client: str) -> Iterator[Connection]:
-        """Count a real connection while it is open; the caller sets the `reason` of its end."""
+        """Count a real connection while it is open; the caller sets the `reason` why it ends."""
         connection = Connection(self._metrics, client)
         began = time.monotonic()
         self._real += 1

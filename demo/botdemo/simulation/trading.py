@@ -1,4 +1,4 @@
-"""The trading engine: a desk that trades its account against the market by four strategies."""
+"""The trading engine: a desk that trades its account on the market with four strategies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LISTED = (
     *REFERENCE_PRICES,
     *("XRPUSDT", "ADAUSDT", "DOGEUSDT", "AVAXUSDT", "LINKUSDT", "DOTUSDT", "LTCUSDT", "TRXUSDT"),
 )
-"""Every symbol with a position series; those that are not traded are flat unless a switch opens them."""
+"""Every symbol with a position series; symbols that are not traded have no position unless a switch opens one."""
 
 DEPOSIT = 100_000.0
 
@@ -57,7 +57,7 @@ class Trade:
 
 
 class TradingDesk:
-    """Trades, keeps the account, and publishes both."""
+    """Trades, keeps the account, and exposes both as metrics."""
 
     def __init__(self, rng: Random, metrics: TradingMetrics, today: date) -> None:
         self._rng = rng
@@ -80,7 +80,7 @@ class TradingDesk:
     def advance(
         self, seconds: float, activity: float, now: datetime, switches: EngineSwitches
     ) -> None:
-        """Trade for `seconds`, up to `now`; of each step's trades one is logged."""
+        """Simulate the trades of `seconds`, up to `now`; log one per step."""
         self.market.advance(seconds)
         self._sharpe.advance(seconds)
         rate = _TRADES_PER_SECOND * activity * switches.trade_rate_factor
@@ -98,7 +98,7 @@ class TradingDesk:
         middle = self.market.prices[symbol]
         share = self.account.notional(symbol, middle) / _POSITION_LIMIT
         buying = self._rng.random() < 0.5 - 0.1 * self.market.richness(symbol) - 0.5 * share
-        # The desk waits with limit orders: it buys below the middle of the market and sells above it.
+        # The desk uses limit orders: it buys below the mid price and sells above it.
         price = middle * (1 - _HALF_SPREAD if buying else 1 + _HALF_SPREAD)
         failing = switches.trade_failure_ratio
         self.attempted += 1

@@ -1,4 +1,4 @@
-"""Requests of users that nobody sends: counted as if they had been answered."""
+"""Simulated requests of users: counted as if they had been handled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("botdemo.http")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A route that users ask for: its template, share of the requests, median seconds and status of success."""
+    """A route that users request: its template, share of the requests, median seconds and status on success."""
 
     method: str
     template: str
@@ -32,7 +32,7 @@ class Endpoint:
 
 
 class Traffic:
-    """Spreads requests over endpoints, `rate` a second at a mean hour."""
+    """Distributes requests over endpoints, `rate` per second in a mean hour."""
 
     def __init__(
         self, rng: Random, metrics: HttpMetrics, endpoints: Sequence[Endpoint], rate: float
@@ -49,7 +49,7 @@ class Traffic:
             metrics.duration.labels(endpoint.method, endpoint.template)
 
     def advance(self, seconds: float, activity: float, switches: HttpSwitches) -> None:
-        """Answer the requests of the next `seconds`; of each step's requests one is logged."""
+        """Simulate the requests of the next `seconds`; log one per step."""
         rate = switches.request_rate
         due = self._arrivals.due(self._rate * activity if rate is None else rate, seconds)
         for index, endpoint in enumerate(

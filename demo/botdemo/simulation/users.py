@@ -15,7 +15,7 @@ _SESSIONS_PER_SECOND = 0.3
 
 
 class Users:
-    """How many users are there, and how many register, log in and begin a session: in proportion."""
+    """The number of users, and of those who register, log in and begin a session, in proportion."""
 
     def __init__(self, rng: Random, metrics: UserMetrics) -> None:
         self._active = MeanReverting(rng, _USUAL, 8, 900)
@@ -27,7 +27,7 @@ class Users:
         )
 
     def advance(self, seconds: float, activity: float, switches: EngineSwitches) -> None:
-        """Let users come for `seconds`."""
+        """Simulate users for `seconds`."""
         present = round(self._active.advance(seconds) * activity)
         users = present if switches.users_active is None else switches.users_active
         self._metrics.active.set(users)

@@ -1,3 +1,3 @@
-"""What the provisioning folder gives: data sources and dashboards."""
+"""Provisioning of data sources and dashboards."""
 
 from __future__ import annotations

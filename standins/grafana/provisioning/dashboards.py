@@ -1,4 +1,4 @@
-"""Dashboards: providers in provisioning/dashboards/*.yml, each a folder of JSON files that is scanned often."""
+"""Dashboards: providers in provisioning/dashboards/*.yml, each a folder of JSON files that is scanned regularly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger("standins.grafana.provisioning.dashboard")
 
 @dataclass(frozen=True)
 class Provider:
-    """A folder of files. `folder` and `folder_uid` name where they go in Grafana; empty is the General folder."""
+    """A folder of files. `folder` and `folder_uid` name their folder in Grafana; empty is the General folder."""
 
     name: str
     path: Path
@@ -58,7 +58,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A dashboard as its file has it. `changed` is when the file was; `file` is relative to its provider's folder."""
+    """A dashboard from its file. `changed` is the file's time; `file` is relative to its provider's folder."""
 
     id: int
     uid: str
@@ -83,7 +83,7 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class _Known:
-    """A file that was read, and what came of it; None for one that cannot be used."""
+    """A file that was read, and its dashboard; None for an invalid file."""
 
     mark: tuple[int, int, int]
     dashboard: Dashboard | None
@@ -118,15 +118,15 @@ class Dashboards:
         return len(self._by_uid)
 
     def get(self, uid: str) -> Dashboard | None:
-        """Give the dashboard of a uid, or None."""
+        """Return the dashboard of a uid, or None."""
         return self._by_uid.get(uid)
 
     def folder(self, uid: str) -> Folder | None:
-        """Give the folder of a uid, or None."""
+        """Return the folder of a uid, or None."""
         return next((folder for folder in self.folders if folder.uid == uid), None)
 
     def reload(self) -> None:
-        """Read the providers and all of their files. Raises ConfigError, and keeps what it had then."""
+        """Read the providers and all of their files. On an error it raises ConfigError and keeps the previous state."""
         providers = [_provider(path, one) for path, one in files.entries(self._folder, "providers")]
         if len({provider.name for provider in providers}) < len(providers):
             raise ConfigError(f"{self._folder}: two dashboard providers have the same name")
@@ -137,14 +137,14 @@ class Dashboards:
             self.scan(provider)
 
     def scan(self, provider: Provider) -> None:
-        """Read what is new or changed in a provider's folder; a broken file is logged and left out."""
+        """Read new and changed files in a provider's folder; an invalid file is logged and left out."""
         if not provider.path.is_dir():
             _log.error("Cannot read directory", extra=fields(path=provider.path))
         found = dict(_json_files(provider.path))
         for path, mark in found.items():
             before = self._known.get((provider.name, path))
             if before is None or before.mark != mark:
-                # A file that became broken does not take away what Grafana has of it.
+                # A file that became invalid does not remove its dashboard from Grafana.
                 last = before.dashboard if before else None
                 board = self._read(provider, path, mark, last)
                 self._known[provider.name, path] = _Known(mark, board or last)
@@ -214,7 +214,7 @@ class Dashboards:
 
 
 def slugify(title: str) -> str:
-    """Give a title as addresses have it: lower case, with hyphens for what is no letter or digit."""
+    """Return a title as it appears in addresses: lower case, with hyphens for everything but letters and digits."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-")
 
@@ -242,7 +242,7 @@ def _provider(path: Path, entry: dict[str, Any]) -> Provider:
 
 
 def _json_files(folder: Path) -> Iterator[tuple[Path, tuple[int, int, int]]]:
-    """Give the JSON files below a folder with inode, time of change in nanoseconds, and size."""
+    """Return the JSON files below a folder with inode, time of change in nanoseconds, and size."""
     for parent, children, names in os.walk(folder):
         children[:] = sorted(name for name in children if not name.startswith("."))
         for name in sorted(names):

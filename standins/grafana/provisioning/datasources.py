@@ -22,7 +22,7 @@ _LOGOS = {
 
 @dataclass(frozen=True)
 class DataSource:
-    """A data source; `url` has no slash at its end. The texts in `secrets` are shown to nobody."""
+    """A data source; `url` has no trailing slash. The texts in `secrets` are never shown."""
 
     id: int
     uid: str
@@ -42,11 +42,11 @@ class DataSource:
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     def summary(self) -> dict[str, Any]:
-        """Give it as GET /api/datasources lists it."""
+        """Return the data source as GET /api/datasources lists it."""
         return self._common() | {"typeName": _TYPE_NAMES.get(self.type, self.type)}
 
     def details(self) -> dict[str, Any]:
-        """Give it as GET /api/datasources/uid/:uid does."""
+        """Return the data source as GET /api/datasources/uid/:uid does."""
         return self._common() | {
             "basicAuthUser": self.basic_auth_user,
             "withCredentials": self.with_credentials,
@@ -82,7 +82,7 @@ class DataSources:
         self._sources: list[DataSource] = []
 
     def reload(self) -> None:
-        """Read the files. Raises ConfigError, and keeps what it had then."""
+        """Read the files. On an error it raises ConfigError and keeps the previous state."""
         found: dict[str, DataSource] = {}
         for path, entry in files.entries(self._folder, "datasources"):
             source = self._source(path, entry)
@@ -107,14 +107,14 @@ class DataSources:
     def find(
         self, *, uid: str | None = None, name: str | None = None, number: int | None = None
     ) -> DataSource | None:
-        """Give the one with this uid, name or id, or None."""
+        """Return the data source with this uid, name or id, or None."""
         for source in self._sources:
             if source.uid == uid or source.name == name or source.id == number:
                 return source
         return None
 
     def default(self) -> DataSource | None:
-        """Give the one that is marked as default, or None."""
+        """Return the default data source, or None."""
         return next((source for source in self._sources if source.is_default), None)
 
     def _source(self, path: Path, entry: dict[str, Any]) -> DataSource:
@@ -147,5 +147,5 @@ class DataSources:
 
 
 def default_uid(name: str) -> str:
-    """Give the uid that Grafana makes from a name: P and the first eight bytes of its SHA-256."""
+    """Return the uid that Grafana derives from a name: P and the first eight bytes of its SHA-256."""
     return "P" + hashlib.sha256(name.encode()).digest()[:8].hex().upper()

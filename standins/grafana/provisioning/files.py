@@ -1,4 +1,4 @@
-"""The YAML files of a provisioning folder, with variables of the environment expanded as Grafana does."""
+"""The YAML files of a provisioning folder, with environment variables expanded as in Grafana."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 def entries(
     folder: Path, key: str, environment: Mapping[str, str] = os.environ
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Give each entry of the list `key` with its file, files in the order of their names.
+    """Yield each entry of the list `key` with its file, files in the order of their names.
 
-    A folder that is missing has no entries. Raises ConfigError for a file that cannot be used.
+    A missing folder has no entries. Raises ConfigError for an invalid file.
     """
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix in {".yml", ".yaml"})

@@ -1,3 +1,3 @@
-"""Asking the data sources, and what they answer as Grafana's data frames."""
+"""Queries to the data sources, and their results as Grafana's data frames."""
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Field:
         return described
 
     def numbers(self) -> tuple[list[Any], dict[str, list[int]] | None]:
-        """Give the values with null for what JSON has no number for, and where those were."""
+        """Return the values, with null for those without a JSON number, and the positions of these."""
         entities: dict[str, list[int]] = {}
         values: list[Any] = []
         for index, value in enumerate(self.values):
@@ -63,7 +63,7 @@ class Frame:
     name: str = field(default="")
 
     def json(self) -> dict[str, Any]:
-        """Give it as POST /api/ds/query answers."""
+        """Return the frame as POST /api/ds/query does."""
         schema: dict[str, Any] = {"name": self.name} if self.name else {}
         schema |= {
             "refId": self.ref_id,
@@ -78,7 +78,7 @@ class Frame:
 
 
 def legend(labels: Mapping[str, str], format_: str, expression: str) -> str:
-    """Give the name of a series: by its legend's format, or as PromQL writes it, or the expression without labels."""
+    """Return the name of a series: by its legend's format, or as PromQL writes it, or the expression without labels."""
     if format_ and format_ != "__auto":
         return _LEGEND.sub(lambda match: labels.get(match[1], ""), format_)
     rest = ", ".join(

@@ -1,4 +1,4 @@
-"""Which types of data sources can be asked, and how. Alertmanager has no such part: it goes by the proxy."""
+"""The types of data sources that can be queried, and how. Alertmanager is only accessed through the proxy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from standins.grafana.query.upstream import Upstream
 
 @dataclass(frozen=True)
 class Kind:
-    """What a type can do. `failure` gives the message of a health check that failed."""
+    """The operations of a type. `failure` returns the message of a failed health check."""
 
     run: Callable[[Upstream, DataSource, Mapping[str, Any], TimeRange], Awaitable[list[Frame]]]
     health: Callable[[Upstream, DataSource], Awaitable[str]]

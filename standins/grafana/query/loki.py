@@ -20,9 +20,9 @@ _UNABLE = "Unable to connect with Loki. Please check the server logs for more de
 async def run(
     upstream: Upstream, source: DataSource, target: Mapping[str, Any], when: TimeRange
 ) -> list[Frame]:
-    """Run one query of a panel, which has `expr`, `queryType`, `maxLines`, `legendFormat` and its like.
+    """Run one query of a panel, with `expr`, `queryType`, `maxLines`, `legendFormat` and so on.
 
-    Raises UpstreamError, and ValueError for a query that makes no sense.
+    Raises UpstreamError, and ValueError for an invalid query.
     """
     step = times.step(
         when,
@@ -59,7 +59,7 @@ async def run(
 
 
 async def health(upstream: Upstream, source: DataSource) -> str:
-    """Have it calculate 1+1, as Grafana does, and give the message for the user. Raises UpstreamError."""
+    """Let Loki calculate 1+1, as Grafana does, and return the message for the user. Raises UpstreamError."""
     target = {
         "refId": "__healthcheck__",
         "expr": "vector(1)+vector(1)",
@@ -73,7 +73,7 @@ async def health(upstream: Upstream, source: DataSource) -> str:
 
 
 def unable(_error: Exception) -> str:
-    """Give Grafana's message for a Loki that it cannot ask; what went wrong is in the log alone."""
+    """Return Grafana's message for an unreachable Loki; only the log has the cause."""
     return _UNABLE
 
 
@@ -102,12 +102,12 @@ def _frames(answer: Any, target: Mapping[str, Any], expression: str, executed: s
             )
             frames.append(Frame(ref_id, columns, meta))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UpstreamError(f"the answer has another shape than Loki's API: {error}") from None
+        raise UpstreamError(f"unexpected response from Loki's API: {error}") from None
     return frames
 
 
 def _lines(ref_id: str, streams: Any, executed: str) -> Frame:
-    """Make one frame of all lines; each has an id of its time, its stream and text, and its number among equals."""
+    """Return one frame of all lines; an id has the time, a hash of stream and text, and the number among equals."""
     rows: list[tuple[Mapping[str, str], int, str, str]] = []
     seen: Counter[str] = Counter()
     for stream in streams:

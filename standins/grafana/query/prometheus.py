@@ -18,9 +18,9 @@ _KINDS = {"matrix": "timeseries-multi", "vector": "numeric-multi", "scalar": "nu
 async def run(
     upstream: Upstream, source: DataSource, target: Mapping[str, Any], when: TimeRange
 ) -> list[Frame]:
-    """Run one query of a panel, which has `expr`, `instant`, `range`, `legendFormat` and its like.
+    """Run one query of a panel, with `expr`, `instant`, `range`, `legendFormat` and so on.
 
-    Raises UpstreamError, and ValueError for a query that makes no sense.
+    Raises UpstreamError, and ValueError for an invalid query.
     """
     scrape = str(source.json_data.get("timeInterval") or "")
     interval_ms = int(target.get("intervalMs") or 0)
@@ -60,7 +60,7 @@ async def run(
 
 
 async def health(upstream: Upstream, source: DataSource) -> str:
-    """Have it calculate 1+1, as Grafana does, and give the message for the user. Raises UpstreamError."""
+    """Let Prometheus calculate 1+1, as Grafana does, and return the message for the user. Raises UpstreamError."""
     target = {"refId": "__healthcheck__", "expr": "1+1", "instant": True}
     failed = "There was an error returned querying the Prometheus API."
     try:
@@ -96,7 +96,7 @@ def _frames(
             )
             frames.append(Frame(ref_id, columns, meta, name))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UpstreamError(f"the answer has another shape than Prometheus' API: {error}") from None
+        raise UpstreamError(f"unexpected response from Prometheus' API: {error}") from None
     return frames or [Frame(ref_id, (), meta)]
 
 

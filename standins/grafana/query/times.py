@@ -18,7 +18,7 @@ _UNITS = {
 _RELATIVE = re.compile(r"now(?:([+-])(\d+)(ms|[smhdwMy]))?(?:/([smhdwMy]))?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwMy])")
 
-# What an interval below the first number is rounded to: the table of Grafana's interval calculator.
+# An interval below the first number is rounded to the second: the table of Grafana's interval calculator.
 _ROUNDING = (
     (10, 1),
     (15, 10),
@@ -56,7 +56,7 @@ _DEFAULT_POINTS = 1500
 
 @dataclass(frozen=True)
 class TimeRange:
-    """From `start` to `end`. Raises ValueError where the end is before the start."""
+    """From `start` to `end`. Raises ValueError if the end is before the start."""
 
     start: int
     end: int
@@ -72,7 +72,7 @@ class TimeRange:
 
 
 def moment(value: object, now: int) -> int:
-    """Give the time of `now`, `now-1h`, `now/d` or a number of milliseconds. Raises ValueError.
+    """Return the time of `now`, `now-1h`, `now/d` or a number of milliseconds. Raises ValueError.
 
     `/d` rounds down to the beginning of the unit in UTC.
     """
@@ -91,7 +91,7 @@ def moment(value: object, now: int) -> int:
 
 
 def duration(text: str) -> int:
-    """Give the milliseconds of `15s`, `1m` or `>10s`. Raises ValueError."""
+    """Return the milliseconds of `15s`, `1m` or `>10s`. Raises ValueError."""
     match = _DURATION.fullmatch(text.strip().lstrip(">"))
     if not match:
         raise ValueError(f"cannot read the duration {text!r}")
@@ -109,10 +109,10 @@ def show(milliseconds: int) -> str:
 def step(
     when: TimeRange, *, interval: str, scrape_interval: str, interval_ms: int, points: int
 ) -> int:
-    """Give the milliseconds between two points, as Grafana works them out for Prometheus.
+    """Return the milliseconds between two points, as Grafana calculates them for Prometheus.
 
-    `interval` is the query's own least step, `scrape_interval` that of the data source; either may be empty.
-    Raises ValueError for one that is no duration.
+    `interval` is the query's own minimum step, `scrape_interval` that of the data source; either may be empty.
+    Raises ValueError for an invalid duration.
     """
     text = "" if "$" in interval else interval
     text = text or scrape_interval
@@ -126,7 +126,7 @@ def interpolate(
 ) -> str:
     """Replace the built-in variables such as $__range and ${__rate_interval}. `interval` is in milliseconds.
 
-    Raises ValueError for a scrape interval that is no duration.
+    Raises ValueError for an invalid scrape interval.
     """
     scrape = duration(scrape_interval or "15s")
     rate = max(interval + scrape, 4 * scrape)

@@ -1,4 +1,4 @@
-"""Requests to the data sources, with bounds on time and size."""
+"""Requests to the data sources, limited in time and size."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from yarl import URL
 from standins.grafana.provisioning.datasources import DataSource
 
 TIMEOUT = 10.0
-"""Seconds that one request may take."""
+"""Timeout of a request in seconds."""
 
 MAX_BODY = 16 << 20
-"""Bytes that one answer may have."""
+"""Maximum size of a response in bytes."""
 
 
 class UpstreamError(Exception):
-    """A data source that does not answer, or answers with an error; the text is for the user."""
+    """A data source that does not respond, or responds with an error; the text is for the user."""
 
 
 class Upstream:
@@ -51,9 +51,9 @@ class Upstream:
         data: bytes | Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request and give the answer. `path` and `query` are as they go over the wire.
+        """Send a request and return the response. `path` and `query` are already encoded.
 
-        Raises UpstreamError where none comes.
+        Raises UpstreamError if there is none.
         """
         if self._session is None:
             raise RuntimeError("the connections are not open")
@@ -70,16 +70,16 @@ class Upstream:
             ) as answer:
                 yield answer
         except TimeoutError:
-            raise UpstreamError(f"{source.url}: no answer within {TIMEOUT:g} s") from None
+            raise UpstreamError(f"{source.url}: no response within {TIMEOUT:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UpstreamError(f"{source.url}: {error or type(error).__name__}") from None
 
     async def json(
         self, source: DataSource, method: str, path: str, params: Mapping[str, str] | None = None
     ) -> Any:
-        """Give the JSON of a 200 answer; the parameters go into the address or, with POST, the body.
+        """Return the JSON of a 200 response; the parameters go into the address or, with POST, the body.
 
-        Raises UpstreamError, in the data source's own words where it gives some.
+        Raises UpstreamError, with the data source's own message if it has one.
         """
         form = params if method == "POST" else None
         query = URL.build(query=params or {}).raw_query_string if form is None else ""
@@ -100,10 +100,10 @@ class Upstream:
 
 
 async def bounded(answer: aiohttp.ClientResponse) -> bytes:
-    """Give the body of an answer. Raises UpstreamError for one of more than MAX_BODY bytes."""
+    """Return the body of a response. Raises UpstreamError for more than MAX_BODY bytes."""
     body = bytearray()
     async for chunk in answer.content.iter_chunked(1 << 16):
         body += chunk
         if len(body) > MAX_BODY:
-            raise UpstreamError(f"the answer is larger than {MAX_BODY >> 20} MiB")
+            raise UpstreamError(f"the response is larger than {MAX_BODY >> 20} MiB")
     return bytes(body)

@@ -1,4 +1,4 @@
-"""The shapes of answers that are no page: JSON, and errors as Grafana words them."""
+"""Responses other than pages: JSON, and errors in Grafana's words."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aiohttp import web
 
 
 def answer(content: Any, status: int = 200) -> web.Response:
-    """Answer with JSON."""
+    """Return a JSON response."""
     text = json.dumps(content, ensure_ascii=False)
     return web.Response(text=text, status=status, content_type="application/json")
 
 
 def error(status: int, message: str, message_id: str = "", **more: Any) -> web.Response:
-    """Answer with an error. With an id it has the longer shape of the errors that Grafana knows by one."""
+    """Return an error response; with an id, in the longer form of Grafana's numbered errors."""
     content: dict[str, Any] = {"message": message} | more
     if message_id:
         content |= {"messageId": message_id, "statusCode": status, "traceID": ""}
@@ -24,7 +24,7 @@ def error(status: int, message: str, message_id: str = "", **more: Any) -> web.R
 
 
 async def read_json(request: web.Request) -> Mapping[str, Any] | None:
-    """Give the JSON object of a body, or None where there is none."""
+    """Return a body's JSON object, or None if it has none."""
     try:
         content = json.loads(await request.read())
     except (ValueError, RecursionError):
@@ -33,5 +33,5 @@ async def read_json(request: web.Request) -> Mapping[str, Any] | None:
 
 
 def whole(text: str, default: int) -> int:
-    """Read a number of a query string as Grafana does: the default for one that is none."""
+    """Read a number from a query string as Grafana does: the default if it is not a number."""
     return int(text) if text.isdecimal() and len(text) < 16 else default

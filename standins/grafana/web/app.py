@@ -1,4 +1,4 @@
-"""The routes: which address has which handler, and who may ask it."""
+"""The routes: the handler of each address, and the role that it requires."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIMEOUT = 40.0
 
 
 def application(state: State) -> web.Application:
-    """Give the application over what was provisioned; it scans the dashboards' folders while it runs."""
+    """Return the application; it scans the dashboards' folders while it runs."""
     app = server.application(
         metrics.registry("grafana", VERSION),
         duration_metric="grafana_http_request_duration_seconds",

@@ -1,4 +1,4 @@
-"""Dashboards and folders: search, the dashboards themselves, and reading the provisioning anew."""
+"""Dashboards and folders: search, the dashboards themselves, and reloading the provisioning."""
 
 from __future__ import annotations
 

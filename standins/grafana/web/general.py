@@ -14,7 +14,7 @@ from standins.shared.process import ConfigError
 
 
 class General:
-    """Handlers that tell about Grafana itself."""
+    """Handlers for information about Grafana itself."""
 
     def __init__(self, state: State) -> None:
         self._state = state

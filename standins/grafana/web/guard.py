@@ -1,4 +1,4 @@
-"""Who asks, and whether that one may: sessions, basic authentication, anonymous visitors, roles."""
+"""Authentication and authorization: sessions, basic authentication, anonymous visitors, roles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class Role(IntEnum):
-    """What a route asks for. ANYBODY needs no login, MEMBER one that is not anonymous."""
+    """The role that a route requires. ANYBODY needs no login, MEMBER one that is not anonymous."""
 
     ANYBODY = 0
     VIEWER = 1
@@ -32,7 +32,7 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who asks; an anonymous one has no login."""
+    """The user of a request; an anonymous one has no login."""
 
     login: str
     role: Role
@@ -40,19 +40,19 @@ class Visitor:
 
 
 class Guard:
-    """Lets requests through to handlers, or answers them itself with 401, 403 or a way to the login."""
+    """Passes requests to handlers, or responds with 401, 403 or a redirect to the login."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._hashing = asyncio.Lock()
 
     async def check(self, login: str, password: str) -> bool:
-        """Tell whether login and password are right; one hash at a time, beside the other requests."""
+        """Return whether login and password are correct; one hash at a time, concurrently with other requests."""
         async with self._hashing:
             return await asyncio.to_thread(self._state.account.check, login, password)
 
     def __call__(self, role: Role, handler: Handler, *, page: bool = False) -> Handler:
-        """Give a handler that only those of at least this role reach. `page` sends others to the login."""
+        """Return a handler that requires at least this role. `page` redirects others to the login."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             if role is Role.ANYBODY:
@@ -80,7 +80,7 @@ class Guard:
         return guarded
 
     def logged_in(self, request: web.Request) -> bool:
-        """Tell whether a request comes with a session that lasts."""
+        """Return whether a request has a valid session."""
         return self._by_cookie(request) is not None
 
     async def _basic(self, header: str) -> Visitor | None:
@@ -114,11 +114,11 @@ class Guard:
 
 
 def refused() -> web.Response:
-    """Answer as Grafana does to a wrong password."""
+    """Respond as Grafana does to a wrong password."""
     return error(401, "Invalid username or password", "password-auth.failed")
 
 
 def _same_origin(request: web.Request) -> bool:
-    """Tell whether a request that changes something comes from Grafana's own pages, or from no browser."""
+    """Return whether a modifying request comes from Grafana's own pages, or not from a browser."""
     origin = request.headers.get("Origin")
     return request.method in _SAFE or origin is None or urlsplit(origin).netloc == request.host

@@ -1,4 +1,4 @@
-"""Plain pages without scripts. Every text that goes into them is escaped by `element`."""
+"""Plain pages without scripts. `element` escapes every text in them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Markup(str):
 
 
 def element(tag: str, *children: str, **attributes: str) -> Markup:
-    """Give an element; children that are no Markup, and all attributes, are escaped. `class_` means class."""
+    """Return an element; children other than Markup, and all attributes, are escaped. `class_` means class."""
     written = "".join(
         f' {name.rstrip("_")}="{escape(value)}"' for name, value in attributes.items()
     )
@@ -50,12 +50,12 @@ def element(tag: str, *children: str, **attributes: str) -> Markup:
 
 
 def join(children: Iterable[str]) -> Markup:
-    """Put texts one after the other; those that are no Markup are escaped."""
+    """Concatenate texts; those other than Markup are escaped."""
     return Markup("".join(one if isinstance(one, Markup) else escape(one) for one in children))
 
 
 def page(title: str, *content: str, base: str, status: int = 200, user: str = "") -> web.Response:
-    """Answer with a page. `base` is what links begin with, `user` who is logged in."""
+    """Return a page. `base` is the prefix of links, `user` is logged in."""
     who = (user, " · ", element("a", "log out", href=f"{base}/logout")) if user else ()
     head = element("title", f"{title} - Grafana stand-in") + element("style", Markup(_STYLE))
     body = join(
@@ -64,7 +64,7 @@ def page(title: str, *content: str, base: str, status: int = 200, user: str = ""
             element(
                 "div",
                 f"This is a stand-in for Grafana ({FULL_VERSION}), not Grafana: "
-                "it shows the queries of each panel, without drawing.",
+                "it shows the queries of each panel without drawing them.",
                 class_="notice",
             ),
             element("main", element("h1", title), *content),
@@ -78,7 +78,7 @@ def page(title: str, *content: str, base: str, status: int = 200, user: str = ""
 
 
 def login(base: str, *, failed: bool = False) -> web.Response:
-    """Answer with the form of the login."""
+    """Return the login form."""
     wrong = (element("p", "Invalid username or password", class_="error"),) if failed else ()
     form = element(
         "form",

@@ -64,7 +64,7 @@ class Login:
         return response
 
     def _target(self, request: web.Request) -> str:
-        """Give where to go after the login: the page that asked for it, if it is one of ours."""
+        """Return the page to show after the login: the one that required it, if it is one of ours."""
         path = unquote(request.cookies.get(_REDIRECT, ""))
         ours = path.startswith("/") and not path.startswith("//") and path.isprintable()
         return path if ours and "\\" not in path else f"{self._state.settings.sub_path}/"

@@ -37,7 +37,7 @@ class Pages:
         """GET /d/:uid and /d/:uid/:slug: a dashboard."""
         board = self._state.dashboards.get(request.match_info["uid"])
         if board is None:
-            message = element("p", "There is no dashboard of this address.")
+            message = element("p", "No dashboard has this address.")
             return self._page(request, "Dashboard not found", message, status=404)
         panels = element("div", *_panels(board.model.get("panels")), class_="panels")
         return self._page(request, board.title, panels)

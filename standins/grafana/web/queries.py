@@ -28,7 +28,7 @@ class Queries:
         self._at_once = asyncio.Semaphore(8)
 
     async def run(self, request: web.Request) -> web.Response:
-        """Run all queries at once; 400 if any fails, with the answers of the others beside its error."""
+        """Run all queries at once; return 400 if any fails, with its error and the results of the others."""
         body = await read_json(request)
         queries = body.get("queries") if body else None
         if body is None or not isinstance(queries, list | None):

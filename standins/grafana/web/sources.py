@@ -1,4 +1,4 @@
-"""Data sources: the list, their health, the proxy to them."""
+"""Data sources: the list, their health, and the proxy to them."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Sources:
         return answer(source.details()) if source else error(404, "Data source not found")
 
     async def health(self, request: web.Request) -> web.Response:
-        """GET /api/datasources/uid/:uid/health: really asks the data source.
+        """GET /api/datasources/uid/:uid/health: queries the data source.
 
-        A type without a back end, such as Alertmanager, cannot be asked this way in Grafana either
+        A type without a back end, such as Alertmanager, has no health check in Grafana either
         (github.com/grafana/grafana/issues/83794).
         """
         source = self._find(request)
@@ -57,7 +57,7 @@ class Sources:
             return answer({"status": "ERROR", "message": kind.failure(problem)}, 400)
 
     async def proxy(self, request: web.Request) -> web.Response:
-        """Pass a request on to a data source, and its answer back; a visitor without a login may only read."""
+        """Forward a request to a data source and return its response; visitors without a login may only read."""
         source = self._find(request)
         if source is None:
             return error(404, "Unable to find datasource")
@@ -98,5 +98,5 @@ class Sources:
 
 
 def _segments(pattern: str) -> int:
-    """Give how many slashes of a route's pattern are before its `{tail}`."""
+    """Return the number of slashes before the `{tail}` of a route's pattern."""
     return pattern.partition("{tail")[0].count("/")

@@ -1,4 +1,4 @@
-"""The stand-in's ruler: what a rule holds from one evaluation to the next, and what Alertmanager is told."""
+"""The stand-in's ruler: the state of a rule between evaluations, and the alerts sent to Alertmanager."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_alert_waits_for_its_time_and_is_told_until_it_ends() -> None:
     assert told(0, vector(kong=6)) == []
     assert told(1, vector(kong=7, redis=9)) == []
     assert told(2, vector(kong=8)) == [("kong", at(15), at(19))]
-    # What was pending and is gone begins anew.
+    # An alert that was pending and is gone starts again.
     assert told(3, vector(kong=8, redis=9)) == [("kong", at(15), at(20))]
     assert told(4, vector(redis=9)) == [("kong", at(15), at(17))]
     assert told(5, vector(redis=9)) == [("redis", at(18), at(22))]

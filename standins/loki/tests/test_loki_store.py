@@ -74,7 +74,7 @@ def test_the_end_of_a_range_is_not_part_of_it(
 
 
 def filled(folder: Path, retention: int = 0) -> Store:
-    """Give a store of three segments, two of them full, with a line at 1 s, 2 s and 3 s."""
+    """Return a store of three segments, two of them full, with a line at 1 s, 2 s and 3 s."""
     store = Store(folder, 0, retention=retention, max_segment=10)
     for second in (1, 2, 3):
         store.append([(A, [(second * SECOND, f"line {second}")])], second)

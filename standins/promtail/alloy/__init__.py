@@ -1,1 +1,1 @@
-"""Stands in for Alloy 1.18.1 as a log collector: reads its native file, then does what the stand-in Promtail does."""
+"""A stand-in for Alloy 1.18.1 as a log collector: reads its native file, then works like the stand-in for Promtail."""

@@ -1,6 +1,6 @@
-"""Translates Alloy's components into the settings of Promtail that they come from, the other way than `alloy convert`.
+"""Translates Alloy's components into Promtail's settings, the reverse of `alloy convert`.
 
-Components, blocks and arguments that the stand-in does not know are refused, as Alloy refuses what it does not know.
+Like Alloy, it rejects components, blocks and arguments that it does not know.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ _ARGUMENTS: Mapping[str, frozenset[str]] = {
     }.items()
 }
 _NAMES = {"label_drop": "labeldrop", "label_keep": "labelallow"}
-"""Stages that have another name in Promtail."""
+"""Stages with another name in Promtail."""
 _EXPERIMENTAL = frozenset({"queue_config"})
 
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What a file comes to: Promtail's document, and the labels of the components that send and read."""
+    """The result of a file: Promtail's document, and the labels of the components that send and read."""
 
     document: dict[str, Any]
     target_rules: list[list[dict[str, Any]]]
-    """By job the rules for a container, which Promtail has none of: its rules are for each stream."""
+    """The rules for a container, by job. Promtail has none: its rules are for each stream."""
     write: str
     source: str
 
 
 def load(path: Path, *, storage: Path, address: str, port: int, experimental: bool) -> Config:
-    """Read a file; what the flags say comes with it. Raises ConfigError."""
+    """Read a file, with the values of the flags. Raises ConfigError."""
     components = read(path, experimental=experimental)
     document = components.document
     document["server"] |= {"http_listen_address": address, "http_listen_port": port}
@@ -83,7 +83,7 @@ def load(path: Path, *, storage: Path, address: str, port: int, experimental: bo
 
 
 def read(path: Path, *, experimental: bool = True) -> Components:
-    """Return what a file comes to. Raises ConfigError."""
+    """Return the result of a file. Raises ConfigError."""
     try:
         return _File(parse(path.read_text(encoding="utf-8")), experimental).translated()
     except OSError as error:

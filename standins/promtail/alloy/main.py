@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
             _run(flags.parse(options, _RUN), Path(path))
         case ["validate", *options, path]:
             flags.parse(options, _CHECK)
-            # Arguments that need another level are told when a component is built, which `validate` does not.
+            # Arguments that need another level are reported when a component is built, which `validate` does not do.
             config.load(Path(path), storage=Path(), address="", port=0, experimental=True)
         case _:
             raise UsageError("the stand-in has `run [flags] PATH` and `validate [flags] PATH`")

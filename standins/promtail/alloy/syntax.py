@@ -34,7 +34,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block, such as `loki.process "docker" { … }`: its attributes, and the blocks in it in their order."""
+    """A block, such as `loki.process "docker" { … }`: its attributes, and its blocks in order."""
 
     name: str
     label: str = ""
@@ -43,7 +43,7 @@ class Block:
 
 
 class SyntaxProblem(ValueError):
-    """Text that is not in the language, or not in the part of it that is read here."""
+    """Text that is not valid, or not in the supported part of the language."""
 
 
 def parse(text: str) -> list[Block]:

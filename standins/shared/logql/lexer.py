@@ -1,4 +1,4 @@
-"""Cuts a query into tokens. Kinds and error texts are those that Loki's parser shows to its users."""
+"""Splits a query into tokens. Kinds and error texts are those of Loki's parser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from standins.shared import units
 
 
 class ParseError(Exception):
-    """A query that is not LogQL; the text is Loki's, with line and column where they are known."""
+    """An invalid LogQL query; the text is Loki's, with line and column if they are known."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
         place = f" at line {line}, col {column}" if line or column else " "
@@ -19,7 +19,7 @@ class ParseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token: `kind` as error texts name it, `text` or `number` as its kind has them, where it began."""
+    """A token: `kind` as error texts name it, `text` or `number` depending on the kind, and its position."""
 
     kind: str
     text: str
@@ -64,7 +64,7 @@ _MAX_INPUT = 5120
 
 
 def tokens(query: str) -> list[Token]:
-    """Give the tokens of a query, with one of kind `$end` behind the last. Raises ParseError."""
+    """Return the tokens of a query, followed by one of kind `$end`. Raises ParseError."""
     if len(query.encode()) >= _MAX_INPUT:
         raise ParseError(f"input size too long ({len(query.encode())} > {_MAX_INPUT})")
     found = []

@@ -1,4 +1,4 @@
-"""Parses LogQL by recursive descent, one method a rule of the grammar."""
+"""Parses LogQL by recursive descent, with one method per grammar rule."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ _NO_STREAMS = (
 
 
 def parse(query: str) -> Query:
-    """Give the parsed query. Raises ParseError with Loki's text."""
+    """Return the parsed query. Raises ParseError with Loki's text."""
     return _Parser(query).whole()
 
 
 def parse_log(query: str) -> LogQuery:
-    """Parse a query that must be one for lines, not for numbers. Raises ParseError."""
+    """Parse a query that must return lines, not numbers. Raises ParseError."""
     parsed = parse(query)
     if not isinstance(parsed, LogQuery):
         raise ParseError("only log selector is supported")
@@ -62,7 +62,7 @@ def parse_log(query: str) -> LogQuery:
 
 
 def parse_selector(query: str) -> LogQuery:
-    """Parse a query for lines that may choose every stream: what Promtail's match stage takes. Raises ParseError."""
+    """Parse a query for lines that may match every stream, as in Promtail's match stage. Raises ParseError."""
     parser = _Parser(query)
     selected = parser.log_query()
     parser.expect("$end")
@@ -88,7 +88,7 @@ def parse_labels(text: str) -> dict[str, str]:
 
 
 def _unparsed(log: LogQuery) -> LogQuery:
-    """Leave out the parsers of a query whose labels nobody asks for: Loki does not run them, so they cannot fail."""
+    """Remove the parsers of a query whose labels are not used: Loki does not run them, so they cannot fail."""
     if any(not isinstance(stage, pipeline.LineFilter | pipeline.Parser) for stage in log.stages):
         return log
     filters = (stage for stage in log.stages if isinstance(stage, pipeline.LineFilter))
@@ -134,7 +134,7 @@ class _Parser:
     def _unexpected(self, *expected: str) -> ParseError:
         token = self._next
         text = f"syntax error: unexpected {token.kind}"
-        # As the parser generator of the real program has it: more than four are not listed.
+        # As in the real program's parser generator, more than four are not listed.
         if expected and len(expected) <= 4:
             text += f", expecting {' or '.join(expected)}"
         return ParseError(text, token.line, token.column)
@@ -158,7 +158,7 @@ class _Parser:
                 return tuple(matchers)
 
     def _take_name(self, *expected: str) -> str:
-        """A label may be called as a keyword is, where no keyword can stand."""
+        """A label may have the name of a keyword where no keyword is allowed."""
         if self._next.kind in KEYWORDS:
             return self._take().text
         token = self._accept("IDENTIFIER")
@@ -269,7 +269,7 @@ class _Parser:
             as_bool = op.kind in COMPARISONS and self._accept("bool") is not None
             if self._next.kind in {"on", "ignoring"}:
                 raise self._missing(f"{self._next.kind}(…) matching")
-            # ^ binds to the right, the others to the left.
+            # ^ is right-associative, the others are left-associative.
             right = self._binary(level if op.kind == "^" else level + 1)
             left = self._join(op.kind, left, right, as_bool=as_bool)
         return left
@@ -321,7 +321,7 @@ class _Parser:
             raise self._unexpected("{", "(")
         matchers = self.selector()
         _check_streams(matchers)
-        # The window may stand on either side of the stages.
+        # The window may be before or after the stages.
         window = self._accept("RANGE")
         stages = self._stages()
         if self._next.kind == "unwrap":

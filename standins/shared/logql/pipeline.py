@@ -1,4 +1,4 @@
-"""The stages of a log query: each takes a line and its labels, and gives the line on or drops it."""
+"""The stages of a log query: each gets a line and its labels, and passes the line on or drops it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_OBJECT = "Value looks like object, but can't find closing '}' symbol"
 
 
 def no_constant(text: str) -> None:
-    """Refuse NaN and Infinity, which `json.loads` takes and JSON does not have. Always raises ValueError."""
+    """Reject NaN and Infinity, which `json.loads` accepts although JSON lacks them. Always raises ValueError."""
     raise ValueError(f"no JSON: {text}")
 
 
@@ -33,7 +33,7 @@ class Stage(Protocol):
     """One step of a pipeline."""
 
     def process(self, line: str, labels: dict[str, str]) -> str | None:
-        """Give the line on, with `labels` changed in place, or None to drop it."""
+        """Return the line, with `labels` changed in place, or None to drop it."""
 
 
 def run(stages: tuple[Stage, ...], line: str, labels: dict[str, str]) -> str | None:
@@ -77,8 +77,8 @@ class LineFilter:
 class Json:
     """`| json`: every field of the line's object becomes a label, nested ones as `outer_inner`.
 
-    With expressions (`| json label="path.to.field"`) only those fields do. A line that is no object gets the label
-    `__error__="JSONParserErr"`, as Loki does it, and without expressions one that says why.
+    With expressions (`| json label="path.to.field"`) only those fields do. A line that is not an object gets the label
+    `__error__="JSONParserErr"`, as in Loki, and without expressions also one that says why.
     """
 
     expressions: tuple[tuple[str, str], ...] = ()
@@ -147,7 +147,7 @@ class Regexp:
 class LineFormat:
     """`| line_format "{{.job}} {{__line__}}"`: the line becomes the template's text.
 
-    Of Go's templates only what `template` has is known. Raises ValueError for a template with more than that.
+    Supports only the part of Go's templates that `template` does. Raises ValueError for anything else.
     """
 
     source: str
@@ -157,7 +157,7 @@ class LineFormat:
         object.__setattr__(self, "_template", Template(self.source, [_LINE]))
 
     def process(self, line: str, labels: dict[str, str]) -> str | None:
-        """Return the text, with nothing for a label that the line lacks."""
+        """Return the text; a missing label is empty."""
         try:
             return self._template.render(labels, missing="", constants={_LINE: line})
         except TemplateError:
@@ -170,13 +170,13 @@ class Decolorize:
     """`| decolorize`: removes the terminal's escape sequences."""
 
     def process(self, line: str, labels: dict[str, str]) -> str | None:
-        """Return the line without them."""
+        """Return the line without the sequences."""
         return decolorized(line)
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """`| drop level, method="GET"`: removes labels, those with a matcher only where it fits."""
+    """`| drop level, method="GET"`: removes labels, those with a matcher only if it matches."""
 
     labels: tuple[str | Matcher, ...]
 
@@ -204,7 +204,7 @@ class LabelMatch:
 class LabelCompare:
     """`| status >= 500`, `| took > 2s`, `| size > 1MB`; `kind` is NUMBER, DURATION or BYTES.
 
-    A line without the label is dropped; one whose value is no such number stays, with an `__error__` label.
+    A line without the label is dropped; one with an invalid value stays, with an `__error__` label.
     """
 
     name: str
@@ -235,7 +235,7 @@ class Both:
     right: Stage
 
     def process(self, line: str, labels: dict[str, str]) -> str | None:
-        """Keep a line that both keep."""
+        """Keep a line that both filters keep."""
         return None if self.left.process(line, labels) is None else self.right.process(line, labels)
 
 
@@ -247,13 +247,13 @@ class Either:
     right: Stage
 
     def process(self, line: str, labels: dict[str, str]) -> str | None:
-        """Keep a line that one of them keeps."""
+        """Keep a line that either filter keeps."""
         kept = self.left.process(line, labels)
         return self.right.process(line, labels) if kept is None else kept
 
 
 Parser = Json | Logfmt | Regexp
-"""The stages that make labels out of a line."""
+"""The stages that extract labels from a line."""
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "==": operator.eq,

@@ -1,4 +1,4 @@
-"""The parts that a parsed query is made of."""
+"""The parts of a parsed query."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from standins.shared.logql.pipeline import Stage
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Streams chosen by matchers, and the stages that their lines go through."""
+    """Streams selected by matchers, and the stages for their lines."""
 
     matchers: tuple[Matcher, ...]
     stages: tuple[Stage, ...] = ()
@@ -46,7 +46,7 @@ class VectorAggregation:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """`left op right`; with `as_bool`, a comparison gives 0 or 1 instead of choosing."""
+    """`left op right`; with `as_bool`, a comparison returns 0 or 1 instead of filtering."""
 
     op: str
     left: MetricQuery

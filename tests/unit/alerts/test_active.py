@@ -132,7 +132,7 @@ def test_rules_are_counted_by_group() -> None:
         (["silence", "add", "A", "--for", f"{'9' * 18}h"], "at most 292 years is expected"),
         (["silence", "add", "A", "--for", f"{'9' * 5000}h"], "at most 292 years is expected"),
         (["silence", "A", "--for", "1h"], "has no command 'A'"),
-        (["--format", "json", "rules"], "--format before 'rules' is for the active alerts"),
+        (["--format", "json", "rules"], "--format before 'rules' applies to active alerts"),
     ],
 )
 def test_wrong_usage_is_told_before_anybody_is_asked(arguments: list[str], says: str) -> None:

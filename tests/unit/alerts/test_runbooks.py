@@ -76,7 +76,7 @@ SWITCHES: dict[str, type[Switches]] = {
 
 
 def rules(folder: str) -> list[dict[str, Any]]:
-    """Give the rules of every file in a folder of the monitoring's configuration."""
+    """Return the rules of every file in a folder of the monitoring's configuration."""
     documents = (
         yaml_text.load(path.read_text(encoding="utf-8"))
         for path in sorted((MONITORING / folder).glob("*.yml"))
@@ -95,7 +95,7 @@ RECORDS = rules("prometheus/recording-rules")
 
 
 def runbook_of(alert: str) -> str:
-    """Give the path within the repository that the alert's runbook_url leads to."""
+    """Return the path within the repository that the alert's runbook_url leads to."""
     path = urlsplit(str(ALERTS[alert]["annotations"]["runbook_url"])).path
     return path.partition("/blob/main/")[2]
 
@@ -104,14 +104,14 @@ KNOWN_SERIES = SERIES.keys() | EXPORTED | {rule["record"] for rule in RECORDS}
 
 
 def section(text: str, title: str) -> str:
-    """Give what stands below a heading of the second level, up to the next."""
+    """Return what stands below a heading of the second level, up to the next."""
     found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
     assert found
     return found[1].strip()
 
 
 def commands(script: str) -> Iterator[list[str]]:
-    """Give the words of each simple command of a shell script, which pipes and && part from the next."""
+    """Return the words of each simple command of a shell script, which pipes and && part from the next."""
     for line in script.replace("\\\n", " ").splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
@@ -150,7 +150,7 @@ def parsed(words: list[str]) -> click.Context:
 
 
 def stackctl_calls(text: str) -> list[list[str]]:
-    """Give every call of stackctl in the `sh` blocks and in inline code."""
+    """Return every call of stackctl in the `sh` blocks and in inline code."""
     scripts = [*blocks(text, "sh"), *re.findall(r"(?<!`)`(stackctl [^`\n]+)`(?!`)", text)]
     return [
         words
@@ -161,13 +161,13 @@ def stackctl_calls(text: str) -> list[list[str]]:
 
 
 def read_series(expr: str) -> set[str]:
-    """Give the series that an expression reads: named outright, or as alternatives of `__name__`."""
+    """Return the series that an expression reads: named outright, or as alternatives of `__name__`."""
     alternatives = re.findall(r'__name__=~"([^"]*)"', expr)
     return metric_names(expr) | {name for names in alternatives for name in names.split("|")}
 
 
 def switch_changes(text: str) -> list[tuple[str, dict[str, object]]]:
-    """Give (service, switches) for every PUT to a demo service's control."""
+    """Return (service, switches) for every PUT to a demo service's control."""
     ports = {str(port.default): service for service, port in PUBLISHED_PORTS.items()}
     found = re.findall(r"curl -X PUT http://127\.0\.0\.1:(\d+)/demo/control -d '([^']*)'", text)
     return [(ports[port], json.loads(body)) for port, body in found]
@@ -271,28 +271,6 @@ def test_the_readmes_commands_exist_and_its_settings_are_valid() -> None:
     assert values.keys() == {row.name for row in GROUPS["On call"]}
     for name, value in values.items():
         assert SETTINGS[name].parse(value) == value
-
-
-def anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub gives the headings of a text."""
-    outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    titles = re.findall(r"^#+ (.+)$", outside, flags=re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["MONITORING_GUIDE.md", "runbooks/README.md", *(f"runbooks/{name}" for name in RUNBOOKS)],
-)
-def test_links_lead_to_files_and_headings_that_exist(path: str) -> None:
-    file = ROOT / "docs" / path
-    links = re.findall(r"\]\(([^)]+)\)", file.read_text(encoding="utf-8"))
-    assert links
-    for link in links:
-        target, _, anchor = link.partition("#")
-        found = (file.parent / target).resolve() if target else file
-        assert found.exists(), link
-        assert not anchor or anchor in anchors(found.read_text(encoding="utf-8")), link
 
 
 @each_runbook

@@ -21,7 +21,7 @@ def test_backup_says_how_large_what_is(stack: Stack, docker: Docker, tmp_path: P
     path = tmp_path / "b.tar.gz"
     done = CliRunner().invoke(backup_command, [str(path)], obj=Session("bot-core", None))
     assert done.exit_code == 0, done.output
-    assert f"{path}: " in done.stdout
+    assert f"Backup written to {path} (" in done.stdout
     assert "loki_data (" in done.stdout
 
 
@@ -33,7 +33,7 @@ def test_a_backup_to_stdout_is_whole_and_its_progress_on_stderr(
     done = CliRunner().invoke(backup_command, ["-"], obj=Session("bot-core", None))
     assert done.exit_code == 0, done.output
     assert "copying loki_data" in done.stderr
-    assert "written to stdout, with " in done.stderr
+    assert "Backup written to stdout: " in done.stderr
     assert list(tmp_path.glob("*")) == [tmp_path / "state"]
     path = tmp_path / "b.tar.gz"
     path.write_bytes(done.stdout_bytes)
@@ -52,7 +52,7 @@ def test_a_backup_is_not_written_to_a_terminal(
     screen = on_terminal("backup", "-")
     assert screen.code == 2
     assert "".join(screen.lines) == (
-        "stackctl: a backup is not written to a terminal; name a file, or send - into a pipe"
+        "stackctl: cannot write a backup to a terminal; name a file, or use a pipe"
     )
 
 
@@ -71,7 +71,7 @@ def test_no_other_command_makes_or_reads_a_file_named_dash(
 ) -> None:
     done = run_here(*words)
     assert done.returncode == 2
-    assert "'-' is not a file here" in done.stderr
+    assert "'-' is not supported here" in done.stderr
     assert not (tmp_path / "-").exists()
 
 
@@ -90,6 +90,6 @@ def test_restore_asks_before_it_replaces(
     docker.volumes = dict(OLD)
     session = Session("bot-core", None)
     done = CliRunner().invoke(restore_command, [*arguments, str(whole)], obj=session, input=answer)
-    assert ("This replaces bot-core_loki_data for good" in done.stderr) is not bool(arguments)
+    assert ("This permanently replaces bot-core_loki_data" in done.stderr) is not bool(arguments)
     assert (done.exit_code == 0) is restored
     assert (docker.volumes[NAMES["loki_data"]] == LOKI) is restored

@@ -134,13 +134,13 @@ def test_a_restore_that_fails_when_a_part_is_replaced_is_told_and_can_be_done_ag
     with pytest.raises(EngineError):
         restoring(whole)
     assert TRIAL not in docker.volumes
-    with pytest.raises(StackctlError, match="a restore was cut off"):
+    with pytest.raises(StackctlError, match="a restore was interrupted"):
         unfinished_restore.refuse(state)
     # Nor does one that fails earlier the next time strike that out.
     docker.on_write = fail_at(TRIAL, error=EngineError("no space left on device"))
     with pytest.raises(EngineError):
         restoring(whole)
-    with pytest.raises(StackctlError, match="a restore was cut off"):
+    with pytest.raises(StackctlError, match="a restore was interrupted"):
         unfinished_restore.refuse(state)
     docker.on_write = lambda _: None
     restoring(whole)
@@ -184,7 +184,7 @@ def test_a_restore_that_was_killed_is_told_until_it_is_done_again_or_its_volumes
     state = restoring.stack.project.state
     docker.volumes = {NAMES["loki_data"]: b"half"}
     unfinished_restore.begin(state, [NAMES["loki_data"], NAMES["grafana_data"]])
-    with pytest.raises(StackctlError, match=r"cut off: bot-core_loki_data may hold a part"):
+    with pytest.raises(StackctlError, match=r"interrupted: bot-core_loki_data may be incomplete"):
         unfinished_restore.refuse(state)
     docker.volumes.clear()
     unfinished_restore.refuse(state)

@@ -129,7 +129,7 @@ def test_of_two_processes_that_want_the_same_service_one_gets_it(journal: Journa
         thread.join()
     refused, got = sorted(outcomes, key=len, reverse=True)
     assert got == "got it"
-    assert "loki has an open fault: stop of loki" in refused
+    assert "loki already has an open fault: stop of loki" in refused
     assert len(journal.open_faults()) == 1
 
 
@@ -143,8 +143,8 @@ def test_a_record_that_cannot_be_read_stays_and_keeps_no_other_from_being_healed
     assert [record.service for record in heal_all(engine, journal)] == ["loki"]
     assert journal.open_faults() == []
     first, second = journal.unreadable()
-    assert first.startswith(f'record 1 of {path} cannot be read: {{"kind": "stop"}}; ')
-    assert second.startswith(f"record 2 of {path} cannot be read: 7; ")
+    assert first.startswith(f'record 1 of {path} is not readable: {{"kind": "stop"}}; ')
+    assert second.startswith(f"record 2 of {path} is not readable: 7; ")
     for command, code in (("list", 0), ("heal", 1)):
         done = run_here("chaos", command)
         assert done.returncode == code
@@ -175,8 +175,8 @@ def test_down_heals_what_can_be_read_says_what_cannot_and_goes_on(
     journal.begin("stop", "loki", "id-loki")
     done = run_here("down")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count(f"record 1 of {path} cannot be read") == 1
-    assert "healed: stop of loki" in done.stderr
+    assert done.stderr.count(f"record 1 of {path} is not readable") == 1
+    assert "recovered: stop of loki" in done.stderr
     assert engine.done[:2] == [("start", "id-loki"), ("down", "")]
 
 
@@ -452,7 +452,7 @@ def test_a_drill_sees_every_stage_in_order_and_heals(journal: Journal) -> None:
         "to Alertmanager",
         "to the channel",
         "to resolved",
-        "the end to the channel",
+        "resolution to the channel",
     ]
     assert list(timeline.seconds.values()) == sorted(timeline.seconds.values())
     assert engine.states["loki"].running
@@ -488,8 +488,8 @@ def test_an_exporters_alert_has_the_name_of_what_it_exports(journal: Journal) ->
     [
         ("reaches", "did not reach Alertmanager", "firing"),
         ("tells", "did not reach its channel", "alertmanager"),
-        ("resolves", "is not resolved", "healed"),
-        ("tells_the_end", "is resolved, and its channel was not told of it", "resolved"),
+        ("resolves", "was not resolved", "healed"),
+        ("tells_the_end", "was resolved, but its channel was not notified", "resolved"),
     ],
 )
 def test_an_alert_that_does_not_come_or_go_fails_the_drill_and_the_fault_is_healed(
@@ -514,7 +514,7 @@ def test_an_alert_that_is_kept_firing_may_take_that_much_longer_to_end(
     engine = MemoryEngine(container("loki"))
     stack = AlertingStack(engine, resolves=False, keep_firing_for=2)
     begun: list[Timeline] = []
-    with serving(stack.routes()) as server, pytest.raises(drill.DrillError, match="2 s after"):  # type: ignore[arg-type]
+    with serving(stack.routes()) as server, pytest.raises(drill.DrillError, match="within 2 s"):  # type: ignore[arg-type]
         run_drill(engine, journal, server.url, timeout=None, begun=begun)
     (timeline,) = begun
     timeline.seconds["resolved"] = timeline.seconds["healed"] + 10
@@ -537,7 +537,7 @@ def test_an_unknown_alert_or_one_that_is_active_already_is_refused_before_the_fa
             run_drill(engine, journal, server.url)
         assert engine.done == []
         # It never ends here, which is why it is refused; --force finds that out.
-        with pytest.raises(drill.DrillError, match="is not resolved"):
+        with pytest.raises(drill.DrillError, match="was not resolved"):
             run_drill(engine, journal, server.url, timeout=0.5, force=True)
     assert engine.done == [("stop", "id-loki"), ("start", "id-loki")]
 

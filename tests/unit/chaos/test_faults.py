@@ -198,11 +198,11 @@ def test_a_fault_that_the_engine_refused_is_not_in_the_journal(journal: Journal,
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("anew", [False, True], ids=["gone", "made anew"])
+@pytest.mark.parametrize("recreated", [False, True], ids=["gone", "recreated"])
 def test_healing_a_container_that_is_gone_touches_no_container(
-    journal: Journal, kind: str, anew: bool
+    journal: Journal, kind: str, recreated: bool
 ) -> None:
-    engine = ChaosEngine(*([container("loki", id="id-new")] if anew else []))
+    engine = ChaosEngine(*([container("loki", id="id-new")] if recreated else []))
     engine.images.add("stackctl/loki:local")
     journal.begin(kind, "loki", "id-gone", DETAILS.get(kind))
     assert [record.kind for record in heal_all(engine, journal)] == [kind]
@@ -225,7 +225,7 @@ def test_a_fault_that_cannot_be_healed_does_not_keep_the_others_from_it(journal:
     engine = ChaosEngine(container("loki"), container("grafana", status="paused"))
     journal.begin("fill disk", "loki", "id-loki", {**DETAILS["fill disk"], "image": "other"})
     journal.begin("pause", "grafana", "id-grafana")
-    with pytest.raises(StackctlError, match="the image other is gone"):
+    with pytest.raises(StackctlError, match="image other is gone"):
         heal_all(engine, journal)
     assert engine.states["grafana"].running
     assert [record.kind for record in journal.open_faults()] == ["fill disk"]
@@ -289,7 +289,7 @@ def test_processes_that_write_the_journal_at_once_keep_each_others_faults(
 
 
 def refusal(journal: Journal, engine: ChaosEngine, kind: str) -> StackctlError:
-    """Give the error of a fault that is refused, having seen that nothing was done for it."""
+    """Return the error of a fault that is refused, having seen that nothing was done for it."""
     with pytest.raises(StackctlError) as caught, injected(engine, journal, FAULTS[kind], "loki"):
         pytest.fail("the body must not run")
     assert set(engine.verbs) <= {"build"}
@@ -300,12 +300,16 @@ def refusal(journal: Journal, engine: ChaosEngine, kind: str) -> StackctlError:
 @pytest.mark.parametrize(
     ("kind", "around", "says"),
     [
-        ("fill disk", {"volumes": {}}, "no volume that it can write to"),
+        ("fill disk", {"volumes": {}}, "no writable volume"),
         ("fill memory", {"memory_limit_bytes": 0}, "no memory limit"),
-        ("slow", {"network_mode": "host"}, "no network of its own"),
-        ("slow", {"network_mode": "container:other"}, "no network of its own"),
-        ("slow", {"networks": ()}, "no network of its own"),
-        ("disconnect", {"networks": ("bot-core_docker-api",)}, "not on bot-core_bot-network"),
+        ("slow", {"network_mode": "host"}, "shares its network"),
+        ("slow", {"network_mode": "container:other"}, "shares its network"),
+        ("slow", {"networks": ()}, "shares its network"),
+        (
+            "disconnect",
+            {"networks": ("bot-core_docker-api",)},
+            "not on network bot-core_bot-network",
+        ),
     ],
 )
 def test_what_would_reach_beyond_the_container_is_refused(
@@ -321,9 +325,9 @@ def test_what_would_reach_beyond_the_container_is_refused(
     [
         ("fill disk", 1223, 20, "200 MiB would leave less than 1024 MiB free at /data"),
         ("fill disk", 1225, 20, None),
-        ("fill memory", 330, 20, "75 MiB more would leave this machine less than 256 MiB"),
+        ("fill memory", 330, 20, "75 MiB more would leave less than 256 MiB"),
         ("fill memory", 332, 20, None),
-        ("fill memory", 4096, 95, "uses 95% of its 100 MiB already"),
+        ("fill memory", 4096, 95, "already uses 95% of its 100 MiB"),
         ("fill memory", 4096, 94, None),
     ],
 )
@@ -344,7 +348,7 @@ def test_an_image_without_a_shell_is_refused_with_the_reason(journal: Journal, k
     engine = ChaosEngine(container("loki"))
     engine.has_shell = False
     error = refusal(journal, engine, kind)
-    assert "has not the programs in its image" in error.message
+    assert "lacks programs that this fault needs" in error.message
     assert "executable file not found" in error.message
 
 
@@ -356,7 +360,7 @@ def test_memory_that_is_not_taken_in_time_is_an_error_and_released(
     engine = ChaosEngine(container("loki"))
     engine.held = 2 * MIB
     with (
-        pytest.raises(EngineError, match="loki took 2 MiB of 75 MiB"),
+        pytest.raises(EngineError, match="only 2 MiB of 75 MiB"),
         injected(engine, journal, FAULTS["fill memory"], "loki"),
     ):
         pytest.fail("the body must not run")
@@ -411,13 +415,13 @@ def test_without_an_image_with_tc_slow_is_refused(journal: Journal) -> None:
     engine.images = set()
     engine.fails = {"build"}
     error = refusal(journal, engine, "slow")
-    assert "no image with tc" in error.message
+    assert "cannot build an image with tc" in error.message
     assert "Unable to locate package iproute2" in error.message
     assert network.IMAGE in (error.remedy or "")
 
 
 class NoNetemEngine(ChaosEngine):
-    """Its kernel has no netem."""
+    """Its kernel lacks netem."""
 
     def run_in_network_of(
         self, container: str, image: str, command: Sequence[str], *, name: str
@@ -428,7 +432,7 @@ class NoNetemEngine(ChaosEngine):
 
 def test_without_netem_slow_is_refused(journal: Journal) -> None:
     error = refusal(journal, NoNetemEngine(container("loki")), "slow")
-    assert "has no netem" in error.message
+    assert "lacks netem" in error.message
     assert "sch_netem" in (error.remedy or "")
 
 
@@ -451,9 +455,11 @@ def test_a_container_that_is_not_this_stacks_is_refused(
         container("loki", name="theirs", status=status, attached=True, project=project)
     )
     error = refusal(journal, engine, kind)
-    assert error.message == (f"loki is not this stack's: its container theirs belongs to {whose}")
-    assert (error.exit_code, error.remedy) == (2, "give --attached if you may break it")
-    with pytest.raises(UsageError, match="is not this stack's"):
+    assert error.message == (
+        f"loki does not belong to this stack: its container theirs belongs to {whose}"
+    )
+    assert (error.exit_code, error.remedy) == (2, "allow it with --attached")
+    with pytest.raises(UsageError, match="does not belong to this stack"):
         FAULTS[kind].plan(engine, journal, "loki")
     assert engine.done == []
 
@@ -486,7 +492,7 @@ def test_one_that_is_not_this_stacks_and_does_not_run_is_not_for_up_to_start(
     engine = ChaosEngine(container("loki", attached=True, status="exited"))
     with pytest.raises(NotSteady, match="is not running") as caught:
         dataclasses.replace(FAULTS["stop"], attached=True).target(engine, journal, "loki")
-    assert caught.value.remedy == "start it where it belongs"
+    assert caught.value.remedy == "start it in its own project"
 
 
 def chaos(engine: Engine, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
@@ -509,7 +515,10 @@ def test_the_command_asks_for_a_word_before_it_breaks_what_is_not_this_stacks(
     dry = chaos(engine, clean_environment, *kind.split(), "redis", "--attached", "--dry-run")
     assert dry.exit_code == 0, dry.output
     first = dry.output.splitlines()[0]
-    assert "not this stack's: its container theirs belongs to the Compose project bot" in first
+    assert (
+        "does not belong to this stack: its container theirs belongs to the Compose project bot"
+        in first
+    )
     assert engine.done == []
     assert "--attached" in chaos(engine, clean_environment, *kind.split(), "--help").output
 
@@ -523,8 +532,8 @@ def test_a_drill_says_beforehand_which_real_channels_it_alerts(
     done = run_here("chaos", "stop", "redis", "--expect", "RedisDown", "--force", env=env)
     assert done.returncode == 1
     first, second = done.stderr.splitlines()
-    assert first == "RedisDown goes to real channels: PagerDuty"
-    assert "does not accept connections" in second
+    assert first == "RedisDown will notify real channels: PagerDuty"
+    assert "cannot connect" in second
 
 
 def test_the_list_names_what_is_not_this_stacks(

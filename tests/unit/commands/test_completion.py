@@ -153,7 +153,7 @@ def test_another_shell_is_refused() -> None:
 
 
 def in_shell(shell: str) -> str:
-    """Give the shell's path. Where it is not there its test is skipped, loudly, and fails in CI."""
+    """Return the shell's path. Where it is not there its test is skipped, loudly, and fails in CI."""
     found = shutil.which(shell)
     if found is None:
         reason = (

@@ -51,7 +51,7 @@ def test_no_secret_is_ever_shown(output: str) -> None:
     for name in secrets:
         one = run_here("config", name, env=secrets)
         assert (one.returncode, one.stdout) == (1, "")
-        assert "it is set in environment" in one.stderr
+        assert "read it from environment" in one.stderr
         assert "marked-secret" not in one.stderr
 
 
@@ -65,7 +65,7 @@ def test_a_generated_secret_is_said_where_it_is(name: str, state_dir: Path) -> N
     run_here("render")
     done = run_here("config", name)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith(f"keeps it in {state_dir / 'bot-core' / 'secrets.json'}\n")
+    assert done.stderr.endswith(f"stored in {state_dir / 'bot-core' / 'secrets.json'}\n")
     assert name in json.loads((state_dir / "bot-core" / "secrets.json").read_text())
 
 
@@ -81,7 +81,7 @@ def test_a_setting_without_a_value_is_exit_1() -> None:
 def test_an_unknown_name_has_the_nearest_whatever_its_case(name: str) -> None:
     done = run_here("config", name)
     assert done.returncode == 2
-    assert done.stderr == f"stackctl: there is no setting {name!r}; did you mean GRAFANA_PORT?\n"
+    assert done.stderr == f"stackctl: unknown setting {name!r}; did you mean GRAFANA_PORT?\n"
 
 
 def test_an_unknown_name_has_the_nearest() -> None:

@@ -80,7 +80,7 @@ def test_a_commands_help_is_that_of_the_command(words: list[str]) -> None:
         (["verfy"], "did you mean verify?"),
         (["chaos", "stopp"], "stackctl chaos has no command 'stopp'; did you mean stop?"),
         (["urls", "more"], "stackctl urls has no command 'more'"),
-        (["settings", "more"], "there is no topic or command 'settings more'"),
+        (["settings", "more"], "unknown topic or command 'settings more'"),
     ],
 )
 def test_what_there_is_not(words: list[str], says: str) -> None:
@@ -107,7 +107,7 @@ def test_the_settings_come_from_the_table(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(SETTINGS, new.name, new)  # type: ignore[arg-type]
     text = topics.text("settings")
     assert (
-        "\n## The stack\n\n| setting | default | for |\n|---|---|---|\n| `STACKCTL_NEW` | 7 | a new one |\n"
+        "\n## The stack\n\n| setting | default | description |\n|---|---|---|\n| `STACKCTL_NEW` | 7 | a new one |\n"
         in text
     )
     assert "\n| `ALERTMANAGER_SLACK_WEBHOOK_URL` |  | " in text
@@ -123,7 +123,7 @@ def test_the_settings_topic_has_each_setting_once_below_its_heading() -> None:
 
 
 def calls(text: str) -> list[list[str]]:
-    """Give the calls of stackctl in blocks and in the running text, without what a shell takes of them."""
+    """Return the calls of stackctl in blocks and in the running text, without what a shell takes of them."""
     blocks = re.findall(r"^    (?:.*?(?:&&|\|\|) )?(stackctl [^#\n>|&]+)", text, re.MULTILINE)
     return [found.split() for found in [*blocks, *re.findall(r"`(stackctl [^`]+)`", text)]]
 

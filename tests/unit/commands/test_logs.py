@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("own_folders", "no_engine")
 
 
 class LoggingEngine(MemoryEngine):
-    """Has what its services logged; an error in the place of lines is raised behind the others."""
+    """Has the logs of its services; an error among the lines is raised after the others."""
 
     def __init__(self, logged: Mapping[str, list[bytes | EngineError]]) -> None:
         super().__init__(*map(container, logged))
@@ -171,6 +171,6 @@ def test_a_query_that_loki_refuses_is_wrong_usage_and_nothing_for_its_log() -> N
             "logs", "--from", "loki", "--filter", "json", "kong", env={"LOKI_PORT": port}
         )
     assert done.returncode == 2
-    assert 'Loki refuses the query {job=~"kong"} json: ' in done.stderr
+    assert 'Loki rejected the query {job=~"kong"} json: ' in done.stderr
     assert "unexpected json; correct --filter" in done.stderr
     assert "stackctl logs loki" not in done.stderr

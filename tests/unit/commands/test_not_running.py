@@ -54,7 +54,7 @@ def test_nothing_is_asked_of_a_stack_that_does_not_run(
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
         "stackctl: project bot-core is not running; `stackctl up` starts it;"
-        " running is other (`-p other`)\n"
+        " running projects: other (`-p other`)\n"
     )
 
 
@@ -85,4 +85,4 @@ def test_a_service_that_does_not_run_is_named(
 def test_without_an_engine_the_services_answer_decides() -> None:
     done = run_here("alerts", env={"PROMETHEUS_PORT": "9", "ALERTMANAGER_PORT": "8"})
     assert done.returncode == 1
-    assert "does not accept connections" in done.stderr
+    assert "cannot connect" in done.stderr

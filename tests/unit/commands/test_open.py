@@ -62,15 +62,15 @@ def test_without_a_browser_the_address_is_printed(
     monkeypatch.setenv("BROWSER", "/nonexistent/browser")
     done = stackctl("open", env={"PATH": "/nonexistent"})
     assert (done.returncode, done.stdout) == (0, f"{grafana.url}/\n")
-    assert "There is no browser here" in done.stderr
+    assert "No browser found" in done.stderr
 
 
 def test_where_nothing_listens_the_browser_is_left_alone(browser: Path) -> None:
     done = run_here("open", "prometheus", env={"PROMETHEUS_PORT": "9"})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "stackctl: prometheus does not accept connections at http://127.0.0.1:9;"
-        " `stackctl logs prometheus` may say why\n"
+        "stackctl: cannot connect to prometheus at http://127.0.0.1:9;"
+        " look for the reason with `stackctl logs prometheus`\n"
     )
     assert not browser.exists()
 
@@ -81,7 +81,7 @@ def test_what_has_no_page_where_it_is_attached_is_not_offered(browser: Path) -> 
     done = run_here("open", "rust-core-engine")
     assert done.returncode == 2
     assert done.stderr == (
-        "stackctl: rust-core-engine has no page to look at; known: prometheus, alertmanager, grafana\n"
+        "stackctl: rust-core-engine has no web page; known: prometheus, alertmanager, grafana\n"
     )
 
 
@@ -89,9 +89,9 @@ def test_what_has_no_page_where_it_is_attached_is_not_offered(browser: Path) -> 
     ("arguments", "says"),
     [
         (["grafan"], "did you mean grafana?"),
-        (["loki"], "loki has no page to look at; known: prometheus, "),
+        (["loki"], "loki has no web page; known: prometheus, "),
         (["--dashboard", "system-overvue"], "did you mean system-overview?"),
-        (["prometheus", "--dashboard", "system-overview"], "--dashboard is of grafana"),
+        (["prometheus", "--dashboard", "system-overview"], "--dashboard requires grafana"),
     ],
 )
 def test_wrong_names(arguments: list[str], says: str, browser: Path) -> None:

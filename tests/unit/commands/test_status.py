@@ -54,11 +54,11 @@ def test_in_a_pipe_nothing_is_cut_or_left_out(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("windows", "says"),
     [
-        ({"loki": 60.0, "grafana": 1.0}, "CPU %: mean of the last minute"),
-        ({"loki": 600.0, "grafana": 70.0}, "CPU %: mean since each container's start"),
+        ({"loki": 60.0, "grafana": 1.0}, "CPU %: mean over the last minute"),
+        ({"loki": 600.0, "grafana": 70.0}, "CPU %: mean since each container started"),
         (
             {"loki": 60.0, "grafana": 600.0},
-            "CPU %: mean of the last minute; since the container's start of grafana",
+            "CPU %: mean over the last minute; since the container started: grafana",
         ),
         ({}, None),
     ],
@@ -92,8 +92,8 @@ def test_a_failing_health_check_is_shown_without_secrets(monkeypatch: pytest.Mon
     done = run_here("status")
     assert done.stdout.splitlines()[-3:] == [
         "loki: health check failed, exit code 1: refused ****",
-        "* a stand-in in the place of the real program",
-        "CPU %: mean of the last minute",
+        "* stand-in for the real program",
+        "CPU %: mean over the last minute",
     ]
     rows = {
         one["service"]: one for one in json.loads(run_here("status", "--format", "json").stdout)

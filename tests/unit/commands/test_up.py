@@ -106,8 +106,7 @@ def test_a_look_at_bot_core_that_fails_is_a_note_for_the_stack_is_up(
     assert "2 services ready" in done.stdout
     (line,) = [line for line in done.stderr.splitlines() if "docker run failed" in line]
     assert line == (
-        "it cannot be seen whether all of bot-core is there:"
-        " docker run failed (exit 125): no such thing; try again"
+        "could not check bot-core: docker run failed (exit 125): no such thing; try again"
     )
     assert "docker run failed" not in done.stdout
 
@@ -138,7 +137,7 @@ def test_the_rest_of_a_down_that_was_cut_off_is_not_done_to_containers_of_somebo
     engine.others = ["bot-core-mongo-1"]
     done = up()
     assert isinstance(done.exception, StackctlError)
-    assert "containers that are not stackctl's: bot-core-mongo-1" in done.exception.line
+    assert "containers that stackctl did not create: bot-core-mongo-1" in done.exception.line
     assert engine.done == []
     # Once they are gone it is finished, and only once.
     engine.others = []
@@ -164,7 +163,7 @@ def test_what_was_not_ready_is_told_although_its_container_has_gone(
     assert isinstance(done.exception, NotReady)
     assert done.stderr.splitlines()[-2:] == [
         "loki: its container is gone",
-        "(its log cannot be read: docker logs failed: No such container: loki)",
+        "(cannot read its log: docker logs failed: No such container: loki)",
     ]
 
 
@@ -240,21 +239,21 @@ def test_a_plan_in_words(monkeypatch: pytest.MonkeyPatch, state_dir: Path) -> No
     assert [line.rstrip() for line in done.stdout.splitlines()] == [
         "images         upstream set: why",
         "               pull loki:1, redis:2",
-        "               if that fails: the local set instead",
-        "files          write 5 new: a, b, c and 2 more",
+        "               fall back to the local set if that fails",
+        "files          add 5: a, b, c and 2 more",
         "               change compose.env",
         "               remove old.yml",
         "volumes        empty bot-core_mongodb_data: demo MongoDB password changed",
         "               remove bot-core_config_loki (configuration that is no longer mounted)",
         "containers     create mongodb",
         "               recreate loki",
-        "               perhaps recreate promtail (depends on one that is recreated)",
+        "               possibly recreate promtail (depends on a recreated one)",
         "               start redis",
         "               remove gone",
-        "Grafana        admin password is set to the current one",
+        "Grafana        admin password is reset to the current one",
         "notifications  Slack: on",
-        "               PagerDuty: the demo's notification-sink gets them;"
-        " for the real one set ALERTMANAGER_PAGERDUTY_KEY",
+        "               PagerDuty: the demo's notification-sink receives them;"
+        " to configure it, set ALERTMANAGER_PAGERDUTY_KEY",
         "services       4: loki, promtail, redis, mongodb",
         "warnings       little; more",
         "",
@@ -267,9 +266,9 @@ def test_a_plan_without_a_change_in_words(monkeypatch: pytest.MonkeyPatch) -> No
     planned(monkeypatch, rehearsed())
     lines = [line.rstrip() for line in run_here("up", "--dry-run").stdout.splitlines()]
     assert lines[0] == "images         local set"
-    assert "files          no change" in lines
-    assert "containers     no change" in lines
-    assert "Grafana        admin password stays as it is" in lines
+    assert "files          no changes" in lines
+    assert "containers     no changes" in lines
+    assert "Grafana        admin password unchanged" in lines
     assert not [line for line in lines if line.startswith(("volumes", "warnings", "cleanup"))]
     assert lines[-1] == "Nothing to change in the project bot-core."
 
@@ -296,17 +295,17 @@ def test_what_is_cleaned_up_built_and_not_monitored_in_words(
     )
     planned(monkeypatch, facts)
     lines = [line.rstrip() for line in run_here("up", "--dry-run").stdout.splitlines()]
-    assert lines[0] == "cleanup        remove 0123456789ab_loki (left by a killed command)"
+    assert lines[0] == "cleanup        remove 0123456789ab_loki (left over from a killed command)"
     assert "               build stackctl/loki:local" in lines
     assert "               recreate: unknown until the images are built" in lines
-    assert "notifications  Slack: off; for the real one set S" in lines
+    assert "notifications  Slack: off; to configure it, set S" in lines
     at = lines.index("not monitored  no redis; start it")
     assert lines[at + 1 : at + 3] == [
-        "               left out: kong, mongodb",
-        "               without 2 alerts and 1 panels",
+        "               not found: kong, mongodb",
+        "               2 alerts and 1 panels left out",
     ]
     planned(monkeypatch, replace(facts, down_cut_off=True))
-    assert "finish the `down` that was interrupted" in run_here("up", "--dry-run").stdout
+    assert "finish the interrupted `down`" in run_here("up", "--dry-run").stdout
 
 
 def test_a_plan_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,9 +391,12 @@ def test_a_dry_run_of_what_up_would_refuse_fails_as_up_does(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--format", "json"), "--format is for --dry-run"),
-        (("--dry-run", "--verify"), "--dry-run starts nothing to verify"),
-        (("--dry-run", "--format", "json", "--demo", "--attach", "net"), "the demo stands in"),
+        (("--format", "json"), "--format requires --dry-run"),
+        (("--dry-run", "--verify"), "--verify cannot be combined with --dry-run"),
+        (
+            ("--dry-run", "--format", "json", "--demo", "--attach", "net"),
+            "the demo services replace bot-core",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(

@@ -1,4 +1,4 @@
-"""`--watch`: anew until Ctrl-C, which is quietly 130; on a terminal and in a pipe."""
+"""`--watch`: refreshes until Ctrl-C, which exits with 130 without a message; on a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("own_folders", "no_engine")
 def test_json_is_not_watched(command: str) -> None:
     done = run_here(command, "--watch", "1", "--format", "json")
     assert done.returncode == 2
-    assert done.stderr == "stackctl: --watch shows the table; leave --watch or --format out\n"
+    assert done.stderr == "stackctl: --watch requires --format table; omit --watch or --format\n"
 
 
 @pytest.mark.parametrize("seconds", ["0", "0.5", "x"])
@@ -44,13 +44,13 @@ def test_less_than_a_second_is_refused(command: str, seconds: str) -> None:
 def test_what_puts_something_on_the_stack_is_not_repeated(arguments: list[str]) -> None:
     done = run_here("verify", "--watch", "1", *arguments)
     assert done.returncode == 2
-    assert done.stderr.startswith("stackctl: --watch is for the quick checks")
+    assert done.stderr.startswith("stackctl: --watch is only for quick checks")
 
 
 def test_only_the_active_alerts_are_watched() -> None:
     done = run_here("alerts", "--watch", "1", "rules")
     assert done.returncode == 2
-    assert "--watch is for the active alerts" in done.stderr
+    assert "--watch is only for active alerts" in done.stderr
 
 
 @pytest.fixture
@@ -89,8 +89,8 @@ def test_alerts_are_shown_anew_and_asked_again_where_one_does_not_answer(
     monkeypatch.setattr(watch, "sleep", meanwhile)
     done = run_here("alerts", "--watch", "1")
     assert (done.returncode, done.stderr) == (130, "")
-    found = re.findall("ServiceDown|it answered 503", done.stdout)
-    assert found == ["ServiceDown", "it answered 503", "ServiceDown"]
+    found = re.findall("ServiceDown|HTTP 503", done.stdout)
+    assert found == ["ServiceDown", "HTTP 503", "ServiceDown"]
 
 
 @pytest.mark.thorough

@@ -156,7 +156,7 @@ def test_force_keeps_what_is_set_and_never_touches_the_override(tmp_path: Path) 
     (tmp_path / "stackctl.override.yml").write_text("x-mine: 1\n")
     done = run_here("init", "--force")
     assert done.returncode == 0
-    assert done.stdout == ".env: written\nstackctl.override.yml: yours, kept as it is\n"
+    assert done.stdout == ".env: written\nstackctl.override.yml: kept\n"
     assert values((tmp_path / ".env").read_text()) == values(OLD)
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "stackctl.override.yml").read_text() == "x-mine: 1\n"

@@ -46,7 +46,7 @@ EXPECTED = {
     "rootless-without-cgroups": Expected(
         "rootless Docker Engine",
         "/run/user/1000/docker.sock",
-        warnings=("it cannot limit processor time",),
+        warnings=("it cannot limit CPU time",),
         replaces=True,
     ),
     "arm64": Expected("Docker Engine", "/var/run/docker.sock"),
@@ -61,20 +61,20 @@ EXPECTED = {
     "podman4": Expected(
         "Podman",
         "/run/podman/podman.sock",
-        warnings=("Podman speaks Docker's API, but not all of it",),
+        warnings=("Podman does not implement all of Docker's API",),
         replaces=True,
     ),
     "podman5": Expected(
         "rootless Podman",
         "/run/user/1000/podman/podman.sock",
-        warnings=("Podman speaks Docker's API, but not all of it",),
+        warnings=("Podman does not implement all of Docker's API",),
         replaces=True,
     ),
     "remote-ssh": Expected(
         "Docker Engine",
         "/var/run/docker.sock",
         remote=True,
-        failures=("the engine is on server.example, and its ports are published on 127.0.0.1",),
+        failures=("the engine is on server.example and publishes ports on its 127.0.0.1",),
         replaces=True,
     ),
 }
@@ -163,7 +163,7 @@ def test_an_older_compose_will_do_where_nothing_is_taken_out_and_not_elsewhere(
     assert compose("rootful", "2.20.3").level == "ok"
     assert compose("rootful", "2.24.3", STACKCTL_COPY_FILES="true").level == "failure"
     old = compose("remote-ssh", "2.24.3")
-    assert (old.level, old.message) == ("failure", "2.24.3 is too old: 2.24.4 is needed")
+    assert (old.level, old.message) == ("failure", "2.24.3 is too old: 2.24.4 or newer is required")
     assert compose("remote-ssh", "2.24.4").level == "ok"
 
 

@@ -19,7 +19,7 @@ from stackctl.errors import EngineError
 
 @pytest.fixture
 def fake_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Puts a script in the place of the docker command."""
+    """Replaces the docker command with a script."""
 
     def install(script: str) -> None:
         command = tmp_path / "bin" / "docker"

@@ -48,7 +48,7 @@ _STATED = {
         rf"It needs Compose {requirements.ADAPTING_COMPOSE}\.\n",
         rf"Podman\*\* {requirements.MINIMUM_PODMAN} or newer",
     ),
-    "README.md": (rf"needs Compose {requirements.ADAPTING_COMPOSE}\b",),
+    "docs/ENGINES.md": (rf"needs Compose {requirements.ADAPTING_COMPOSE}\b",),
 }
 
 

@@ -981,12 +981,12 @@ def test_pull_says_what_failed_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = upstream_registry(settings_of())
     engine = ImageEngine(registry)
     done = run(engine, monkeypatch, "pull")
-    assert (done.exit_code, "14 of 14 images are here." in done.output) == (0, True)
+    assert (done.exit_code, "14 of 14 images are present." in done.output) == (0, True)
     del registry.images["mongo:7.0"]
     done = run(engine, monkeypatch, "pull")
     assert done.exit_code == 1
-    assert "13 of 14 images are here." in done.output
-    assert "mongo:7.0 cannot be had: manifest unknown" in done.output
+    assert "13 of 14 images are present." in done.output
+    assert "cannot pull mongo:7.0: manifest unknown" in done.output
 
 
 def test_save_replaces_a_file_only_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1002,7 +1002,7 @@ def test_save_replaces_a_file_only_when_told(monkeypatch: pytest.MonkeyPatch) ->
 def test_load_says_where_the_bundle_is_another_stackctls(monkeypatch: pytest.MonkeyPatch) -> None:
     run(built(ImageEngine()), monkeypatch, "save", "team.bundle")
     done = run(ImageEngine(), monkeypatch, "load", "team.bundle")
-    assert "15 images of the local set loaded, 0 were here already." in done.output
+    assert "15 images of the local set loaded, 0 were already present." in done.output
     assert "would build its own" not in done.output
     monkeypatch.setattr("stackctl.images.build.inputs_digest", lambda _: "another")
     assert "would build its own" in run(ImageEngine(), monkeypatch, "load", "team.bundle").output
@@ -1012,9 +1012,9 @@ def test_lock_check_and_list_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = built(ImageEngine())
     missing = run(engine, monkeypatch, "lock", "--check")
     assert isinstance(missing.exception, StackctlError)
-    assert missing.exception.message == "there is no stackctl.lock in this folder"
+    assert missing.exception.message == "no stackctl.lock in the current folder"
     assert "15 images of the local set." in run(engine, monkeypatch, "lock").output
-    assert "as it was" in run(engine, monkeypatch, "lock").output
+    assert "unchanged" in run(engine, monkeypatch, "lock").output
     assert run(engine, monkeypatch, "lock", "--check").exit_code == 0
 
     def locked() -> dict[str, str]:
@@ -1035,7 +1035,7 @@ def test_lock_check_and_list_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 def checked(
     engine: ImageEngine, monkeypatch: pytest.MonkeyPatch, lock: Lock
 ) -> tuple[int, list[str]]:
-    """Give the exit code of `lock --check`, and what it says on stderr."""
+    """Return the exit code of `lock --check`, and what it says on stderr."""
     lockfile.write(lock)
     done = run(engine, monkeypatch, "lock", "--check")
     return done.exit_code, done.stderr.splitlines()

@@ -66,14 +66,14 @@ def test_a_newer_release_is_named_beside_the_table_and_what_runs() -> None:
     }
     assert rows["redis"]["newest"] is None
     assert not rows["redis"]["outdated"]
-    assert "it answered 404 for library/redis" in rows["redis"]["failure"]
+    assert "HTTP 404 for library/redis" in rows["redis"]["failure"]
     assert "v3.99.0 (newer)" in shown.stdout
-    assert "it answered 404 for library/redis" in shown.stderr
+    assert "HTTP 404 for library/redis" in shown.stderr
 
 
 @pytest.mark.usefixtures("engine")
 def test_a_registry_that_is_away_is_one_line() -> None:
     done = run_here("images", "outdated", env={"STACKCTL_REGISTRY_MIRROR": "127.0.0.1:1"})
     assert done.returncode == 0
-    assert done.stderr.count("registry 127.0.0.1:1: it cannot be reached") == 1
+    assert done.stderr.count("registry 127.0.0.1:1: connection failed") == 1
     assert "unknown" in done.stdout

@@ -313,7 +313,7 @@ def test_the_wish_wins_over_the_settings_and_the_demo_does_not_go_beside_bot_cor
     assert requested_state(found, UpRequest(network="other"), ProjectState()).network == "other"
     asked = requested_state(found, UpRequest(demo=True), ProjectState())
     assert (asked.demo, asked.network, asked.app_files) == (True, None, ())
-    with pytest.raises(UsageError, match="stands in for bot-core"):
+    with pytest.raises(UsageError, match="replace bot-core"):
         requested_state(found, UpRequest(demo=True, network="other"), ProjectState())
     plain = load_settings(environ={})
     assert requested_state(plain, UpRequest(), ProjectState()).demo
@@ -392,9 +392,9 @@ def test_what_was_said_is_kept_and_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("services", "says"),
     [
-        ({"loki": {}, "app": {}}, "loki is both in"),
-        ({"loki": {"profiles": ["theirs"]}}, "loki is both in"),
-        ({"metrics": {"profiles": ["x", "monitoring"]}}, "metrics .* own profile"),
+        ({"loki": {}, "app": {}}, "loki exists both in"),
+        ({"loki": {"profiles": ["theirs"]}}, "loki exists both in"),
+        ({"metrics": {"profiles": ["x", "monitoring"]}}, "metrics .* uses the profile"),
     ],
 )
 def test_what_compose_would_mix_with_the_monitoring_is_refused(
@@ -532,7 +532,7 @@ def test_doctor_finds_a_network_that_is_not_there(monkeypatch: pytest.MonkeyPatc
     assert done.returncode == 1
     assert [(one["subject"], one["message"]) for one in json.loads(done.stdout)] == [
         ("docker", "26.1"),
-        ("containers", "cAdvisor can see them"),
+        ("containers", "cAdvisor can read them"),
         ("bot-core", "there is no network 'net'"),
     ]
 
@@ -608,10 +608,10 @@ def test_what_an_override_adds_is_a_service_like_the_others(
     assert run_here("logs", "gateway").stdout == "no config\n"
     status = json.loads(run_here("status", "--format", "json").stdout)[-1]
     assert (status["service"], status["state"]) == ("gateway", "restarting")
-    assert status["ready"].startswith("it dies in a loop: 5 restarts, exit code 1")
+    assert status["ready"].startswith("it is in a crash loop: 5 restarts, exit code 1")
     done = run_here("verify")
     assert done.returncode == 3
-    assert "gateway is restarting in a loop, exit code 1; `stackctl logs gateway`" in done.stderr
+    assert "gateway is in a crash loop, exit code 1; `stackctl logs gateway`" in done.stderr
     engine.states["gateway"] = container("gateway")
     planned = run_here("chaos", "stop", "gateway", "--dry-run")
     assert "docker stop gateway" in planned.stdout, planned.stderr

@@ -1,4 +1,4 @@
-"""The demo's MongoDB begins anew with another password, and only then."""
+"""The demo's MongoDB gets a new volume with another password, and only then."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def project(password: str | None = None) -> Project:
 
 
 def renew(project: Project, engine: DataEngine) -> bool:
-    """Do what `up` does of its plan, and tell whether there was anything to remove."""
+    """Do what `up` does of its plan, and return whether there was anything to remove."""
     current = project.secrets.fingerprint(demo_data.PASSWORD)
     volume = demo_data.outdated_volume(
         project.name,

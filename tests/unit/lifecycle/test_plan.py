@@ -228,7 +228,7 @@ def test_an_update_of_compose_that_replaces_every_container_is_told(
     plan = plan_up(rehearsed(containers=containers, hashes=dict.fromkeys(REHEARSAL.hashes, hashes)))
     said = str(plan.compose_update) if plan.compose_update else None
     assert said == (
-        f"Docker Compose went from {made_by} to 2.26.1, which replaces every container once"
+        f"Docker Compose was updated from {made_by} to 2.26.1: every container is replaced once"
         if replaces
         else None
     )

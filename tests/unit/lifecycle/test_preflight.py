@@ -39,7 +39,7 @@ def examine(
 
 
 def of(findings: list[Finding], subject: str) -> Finding:
-    """Give the worst finding about a subject."""
+    """Return the worst finding about a subject."""
     return max(
         (one for one in findings if one.subject == subject),
         key=lambda one: ("ok", "warning", "failure").index(one.level),
@@ -79,7 +79,7 @@ def test_an_old_version_is_a_failure_with_the_one_that_is_needed(
 ) -> None:
     finding = of(examine(info), subject)
     assert finding.level == "failure"
-    assert "is needed" in finding.message
+    assert "is required" in finding.message
     assert finding.remedy
 
 
@@ -99,7 +99,7 @@ def test_a_taken_port_names_the_process() -> None:
         port = holder.getsockname()[1]
         finding = of(examine(LOKI_PORT=str(port)), "ports")
     assert finding.level == "failure"
-    assert f"port {port} of loki is taken by" in finding.message
+    assert f"port {port} of loki is in use by" in finding.message
     assert f"(pid {os.getpid()})" in finding.message
     assert "LOKI_PORT" in (finding.remedy or "")
 
@@ -120,7 +120,7 @@ def test_a_taken_port_that_a_running_service_is_to_move_to_is_a_failure() -> Non
     (port, free) = free_ports(2)
     engine.published_ports = {free: "loki", port: "somebody"}
     finding = of(examine(engine=engine, LOKI_PORT=str(port)), "ports")
-    assert finding.message == f"port {port} of loki is taken by the container somebody"
+    assert finding.message == f"port {port} of loki is in use by container somebody"
 
 
 def test_bot_cores_own_container_holds_its_port_against_the_monitoring() -> None:
@@ -135,7 +135,7 @@ def test_an_address_that_this_machine_has_not_is_one_failure() -> None:
         one for one in examine(STACKCTL_BIND_ADDRESS="192.0.2.7") if one.subject == "ports"
     ]
     assert finding.level == "failure"
-    assert finding.message.startswith("nothing can be published on 192.0.2.7: ")
+    assert finding.message.startswith("cannot publish ports on 192.0.2.7: ")
     assert "STACKCTL_BIND_ADDRESS" in (finding.remedy or "")
 
 
@@ -149,7 +149,7 @@ def test_a_port_that_only_root_may_open_is_told_where_the_engine_is_not_root(
     monkeypatch.setattr(preflight, "_refusal", refusal)
     finding = of(examine(replace(GOOD, rootless=rootless), LOKI_PORT="80"), "ports")
     assert finding.level == level
-    assert ("rootless engine" in finding.message) is rootless
+    assert ("the engine is rootless" in finding.message) is rootless
 
 
 def test_what_was_not_asked_is_not_fine() -> None:
@@ -167,7 +167,7 @@ def test_one_port_for_two_services_is_a_failure() -> None:
     (port,) = map(str, free_ports(1))
     finding = of(examine(LOKI_PORT=port, GRAFANA_PORT=port), "ports")
     assert finding.level == "failure"
-    assert finding.message == f"port {port} of loki is set for grafana too"
+    assert finding.message == f"port {port} of loki is also set for grafana"
 
 
 def test_a_channel_without_settings_is_a_warning_with_their_names() -> None:
@@ -179,7 +179,7 @@ def test_a_channel_without_settings_is_a_warning_with_their_names() -> None:
 @pytest.mark.parametrize(
     ("offset", "level", "says"),
     [
-        (None, "warning", "does not tell its time"),
+        (None, "warning", "does not report its time"),
         (dt.timedelta(seconds=31), "warning", "+31 s off"),
         (dt.timedelta(seconds=-31), "warning", "-31 s off"),
         (dt.timedelta(seconds=30), "ok", "agrees"),
@@ -245,9 +245,9 @@ def test_a_channel_with_its_settings_is_set_up_and_another_names_what_it_lacks_o
         if one.subject == "notifications"
     }
     expected = {
-        "Slack is not set up": "set ALERTMANAGER_SLACK_WEBHOOK_URL",
-        "PagerDuty is set up": None,
-        "e-mail is not set up": "set ALERTMANAGER_EMAIL_FROM",
+        "Slack is not configured": "set ALERTMANAGER_SLACK_WEBHOOK_URL",
+        "PagerDuty is configured": None,
+        "e-mail is not configured": "set ALERTMANAGER_EMAIL_FROM",
     }
     assert found == {**found, **expected}
 
@@ -309,7 +309,10 @@ def test_only_failures_are_refused_and_all_at_once() -> None:
 def test_bot_core_that_could_not_be_checked_says_what_to_do() -> None:
     own = preflight.unjoined("failure", EngineError("no network", remedy="start it"))
     assert (own.level, own.message, own.remedy) == ("failure", "no network", "start it")
-    assert preflight.unjoined("warning", EngineError("no")).remedy == "`docker ps` shows what runs"
+    assert (
+        preflight.unjoined("warning", EngineError("no")).remedy
+        == "`docker ps` lists what is running"
+    )
 
 
 def test_what_is_left_out_names_the_setting_that_puts_it_in() -> None:
@@ -318,8 +321,8 @@ def test_what_is_left_out_names_the_setting_that_puts_it_in() -> None:
     )
     found = preflight.joined(Survey((), frozenset(), ""), monitored)
     assert {one.subject: one.remedy for one in found if "left out" in one.message} == {
-        "kong": "set KONG_TARGET if it is",
-        "mongodb": "set MONGODB_EXPORTER_URI if it is",
+        "kong": "if it is running, set KONG_TARGET",
+        "mongodb": "if it is running, set MONGODB_EXPORTER_URI",
     }
 
 
@@ -336,7 +339,7 @@ def test_a_remote_engine_by_loopback_is_reached_by_its_tunnel() -> None:
     assert of(findings, "engine").level == "ok"
     engine.endpoint = Endpoint("tcp", "server.example")
     # What is published where nothing is set is out of reach.
-    assert "out of reach" in of(preflight_of(engine), "engine").message
+    assert "cannot reach" in of(preflight_of(engine), "engine").message
 
 
 def preflight_of(engine: MemoryEngine, **environ: str) -> list[Finding]:
@@ -360,7 +363,7 @@ def test_ports_of_another_machine_are_asked_of_its_engine_alone() -> None:
         assert of(preflight_of(engine, LOKI_PORT=str(port), **environ), "ports").level == "ok"
         engine.published_ports = {port: "somebody"}
         finding = of(preflight_of(engine, LOKI_PORT=str(port)), "ports")
-    assert finding.message == f"port {port} of loki is taken by the container somebody"
+    assert finding.message == f"port {port} of loki is in use by container somebody"
 
 
 def test_bot_cores_own_ports_are_not_checked() -> None:
@@ -380,7 +383,7 @@ def test_a_port_of_an_ipv6_address_is_asked_for_as_such() -> None:
         holder.listen()
         port = holder.getsockname()[1]
         finding = of(examine(LOKI_PORT=str(port), STACKCTL_BIND_ADDRESS="::1"), "ports")
-    assert f"port {port} of loki is taken by" in finding.message
+    assert f"port {port} of loki is in use by" in finding.message
 
 
 def test_a_connection_that_has_just_ended_holds_no_port() -> None:
@@ -426,7 +429,7 @@ def test_the_holder_of_a_port_is_the_process_that_listens_there(
         preflight, "_refusal", lambda _, port: errno.EADDRINUSE if port == 1234 else None
     )
     message = of(examine(LOKI_PORT="1234"), "ports").message
-    expected = f"(pid {os.getpid()})" if named else "a process that this user may not see"
+    expected = f"(pid {os.getpid()})" if named else "a process of another user"
     assert message.endswith(expected)
 
 
@@ -464,7 +467,7 @@ def test_a_processor_that_cannot_run_mongodb_is_a_warning(
     found = [one for one in examine(**environ) if one.subject == "processor"]
     assert [one.level for one in found] == (["warning"] if lacks else [])
     for one in found:
-        assert one.message.startswith(f"it has no {lacks}, without which ")
+        assert one.message.startswith(f"it lacks {lacks}, which ")
         assert "MONGODB_IMAGE=mongo:4.4" in (one.remedy or "")
     # The local set has another program, and another machine another processor.
     engine = MemoryEngine()

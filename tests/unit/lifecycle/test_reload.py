@@ -1,4 +1,4 @@
-"""`reload` without Docker: what is told to whom goes by what each program has read, not by what was written now."""
+"""`reload` without Docker: which programs reload depends on what each has read, not on what was just written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGERDUTY = {"ALERTMANAGER_PAGERDUTY_KEY": "k"}
 
 @dataclass
 class Programs:
-    """The programs that can be told, and what they were told."""
+    """The programs that can reload, and a record of their reloads."""
 
     told: list[str] = field(default_factory=list)
     refusing: set[str] = field(default_factory=set)
@@ -70,7 +70,7 @@ def said(done: subprocess.CompletedProcess[str]) -> list[str]:
 def test_what_has_been_read_is_not_told_again(programs: Programs) -> None:
     assert "nothing has changed" in run_here("reload").stdout
     done = run_here("reload", env=PAGERDUTY)
-    assert "alertmanager has read its configuration again" in done.stdout
+    assert "alertmanager reloaded" in done.stdout
     assert "nothing has changed" in run_here("reload", env=PAGERDUTY).stdout
     assert programs.told == ["alertmanager"]
 
@@ -92,13 +92,13 @@ def test_after_a_reload_that_failed_the_next_one_tries_again(programs: Programs)
     assert done.returncode == 1
     assert said(done) == ["stackctl: alertmanager does not answer"]
     # The other one has read its own all the same.
-    assert "prometheus has read its configuration again" in done.stdout
+    assert "prometheus reloaded" in done.stdout
     done = run_here("reload", env=PAGERDUTY)
     assert done.returncode == 1
     programs.refusing = set()
     done = run_here("reload", env=PAGERDUTY)
     assert done.returncode == 0
-    assert "alertmanager has read" in done.stdout
+    assert "alertmanager reloaded" in done.stdout
     assert sorted(programs.told) == ["alertmanager", "alertmanager", "alertmanager", "prometheus"]
 
 
@@ -107,7 +107,7 @@ def test_what_waits_for_up_is_said_until_up(programs: Programs) -> None:
     write_atomic(state.config / "loki" / "loki-config.yml", "# what Loki was started with\n", 0o644)
     reload.note_started(state)
     for _ in range(2):
-        assert "for `stackctl up`: loki/loki-config.yml" in run_here("reload").stderr
+        assert "to be applied by `stackctl up`: loki/loki-config.yml" in run_here("reload").stderr
     reload.note_started(state)
     assert "nothing has changed" in run_here("reload").stdout
 
@@ -118,7 +118,9 @@ def test_what_its_reader_finds_by_itself_waits_for_nothing(programs: Programs) -
     write_atomic(board, "{}", 0o644)
     reload.note_started(state)
     done = run_here("reload")
-    assert "grafana/dashboards/system-overview.json is found changed by its reader" in done.stdout
+    assert (
+        "grafana/dashboards/system-overview.json changed: picked up within seconds" in done.stdout
+    )
     assert "stackctl up" not in done.stderr
     assert programs.told == []
     assert "nothing has changed" in run_here("reload").stdout

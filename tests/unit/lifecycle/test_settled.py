@@ -159,7 +159,7 @@ CHANGES: dict[str, Change] = {
     "an image rebuilt": container(Image="sha256:grafana"),
     "a container of another image": container(ImageID="sha256:new"),
     "a container off its network": container(NetworkSettings={"Networks": {}}),
-    "a network made anew": container(
+    "a recreated network": container(
         NetworkSettings={"Networks": {"bot-core_bot-network": {"NetworkID": "net2"}}}
     ),
     "a container removed": lambda stage, _: stage.containers.pop(),
@@ -197,7 +197,7 @@ CHANGES: dict[str, Change] = {
         stage, "request", UpRequest(app_files=(Path("none.yml"),))
     ),
     "a record that is damaged": state_file("settled.json", '{"inputs": 1}'),
-    "a record that is no JSON": state_file("settled.json", "{"),
+    "a record that is not JSON": state_file("settled.json", "{"),
     "no record": state_file("settled.json", None),
 }
 

@@ -84,14 +84,12 @@ def test_back_is_refused_with_what_is_lost_and_the_ways_on(
     with pytest.raises(StackctlError) as caught:
         moves(project, "upstream", PLAN)
     line = caught.value.line
-    assert "bot-core_prometheus_data has the metrics of version 3.14.0" in line
+    assert "bot-core_prometheus_data contains the metrics of version 3.14.0" in line
     assert "which version 2.48.0 (prom/prometheus:v2.48.0) cannot open" in line
-    assert "bot-core_loki_data has the log lines of version 3.7.6" in line
+    assert "bot-core_loki_data contains the log lines of version 3.7.6" in line
     assert "redis" not in line
-    assert "`stackctl up --images upstream --versions current` goes on with it" in line
-    assert (
-        "`stackctl backup FILE` saves it, and `stackctl down --volumes` begins without it" in line
-    )
+    assert "to keep it, run `stackctl up --images upstream --versions current`" in line
+    assert "save it with `stackctl backup FILE` and run `stackctl down --volumes`" in line
     assert "\n" not in line
 
 
@@ -133,7 +131,7 @@ def test_a_mixed_release_is_not_advised_as_a_whole(project: Project) -> None:
     ran(project, "upstream", Releases(frozenset({"prometheus"})), on_record=True)
     with pytest.raises(StackctlError) as caught:
         moves(project, "upstream", PLAN)
-    assert "`stackctl up --images upstream` goes on with it" in caught.value.line
+    assert "to keep it, run `stackctl up --images upstream`" in caught.value.line
 
 
 def test_a_plan_renews_the_demos_data_and_names_what_is_opened(project: Project) -> None:
@@ -191,5 +189,8 @@ def test_an_image_of_the_users_own_is_named_as_the_cause(project: Project) -> No
     other = replace(project, settings=load(environ=values))
     with pytest.raises(StackctlError) as caught:
         moves(other, "upstream", PLAN)
-    assert "correct PROMETHEUS_IMAGE, or remove it; `stackctl backup FILE`" in caught.value.line
+    assert (
+        "correct PROMETHEUS_IMAGE, or remove it; to start without it, save it with `stackctl backup FILE`"
+        in caught.value.line
+    )
     assert "stackctl up" not in caught.value.line

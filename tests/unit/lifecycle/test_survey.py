@@ -92,7 +92,7 @@ def test_ports_metrics_paths_and_health_paths_are_all_asked(joined: Joined) -> N
             Missing(
                 "rust-core-engine",
                 "http://rust-core-engine:8080/metrics: HTTP/1.1 404 Not Found",
-                "set RUST_CORE_ENGINE_TARGET if its port or metrics path is another",
+                "if its port or metrics path differs, set RUST_CORE_ENGINE_TARGET",
             ),
         ),
         (
@@ -100,7 +100,7 @@ def test_ports_metrics_paths_and_health_paths_are_all_asked(joined: Joined) -> N
             Missing(
                 "rust-core-engine",
                 "http://rust-core-engine:8080/api/health: it does not answer",
-                "set RUST_CORE_ENGINE_HEALTH if its health path is another",
+                "if its health path differs, set RUST_CORE_ENGINE_HEALTH",
             ),
         ),
         (
@@ -108,7 +108,7 @@ def test_ports_metrics_paths_and_health_paths_are_all_asked(joined: Joined) -> N
             Missing(
                 "redis",
                 "redis:6379: refused\twith a tab",
-                "set REDIS_TARGET if its port or metrics path is another",
+                "if its port or metrics path differs, set REDIS_TARGET",
             ),
         ),
     ],
@@ -198,11 +198,11 @@ def test_services_and_networks_of_files_are_named_in_order(
     [
         (
             {"redis-exporter": {}, "loki": {}, "grafana": {}},
-            "grafana, loki, redis-exporter is both",
+            "grafana, loki, redis-exporter exists both",
         ),
         (
             {name: {"profiles": ["monitoring"]} for name in "cab"},
-            "a, b, c of bot-core's Compose files",
+            "a, b, c in bot-core's Compose files",
         ),
     ],
 )

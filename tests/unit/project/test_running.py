@@ -29,17 +29,20 @@ def test_from_another_folder_the_running_stack_is_meant_and_the_difference_named
     done = run_here("-p", "b", "urls", "--format", "json")
     assert json.loads(done.stdout)["prometheus"] == "http://127.0.0.2:19090"
     assert done.stderr == (
-        "stackctl: project b runs with other addresses than the settings here, and they are used:"
+        "stackctl: using the addresses of the running project b, which differ from the settings:"
         " PROMETHEUS_PORT=19090, not 9090 (default); GRAFANA_PORT=13001, not 3001 (default);"
         " STACKCTL_BIND_ADDRESS=127.0.0.2, not 127.0.0.1 (default)."
-        " `stackctl up` moves it to those of the settings\n"
+        " To apply the settings, run `stackctl up`\n"
     )
 
 
 def test_many_differences_are_counted() -> None:
     started(**{port.setting: str(port.default + 20000) for port in PUBLISHED_PORTS.values()})
     done = run_here("-p", "b", "urls")
-    assert f"; and {len(PUBLISHED_PORTS) - 3} more. `stackctl up`" in done.stderr
+    assert (
+        f"; and {len(PUBLISHED_PORTS) - 3} more. To apply the settings, run `stackctl up`"
+        in done.stderr
+    )
 
 
 def test_the_same_settings_and_a_stack_that_never_ran_are_no_difference() -> None:

@@ -64,7 +64,7 @@ def test_a_service_is_ready_when_its_own_endpoint_says_so() -> None:
     with serving({"/-/ready": lambda _: next(answers)}) as server:
         changes = wait(server.url, MemoryEngine(container("prometheus", standin=True)), HTTP)
     assert [(one.state, one.reason) for one in changes] == [
-        ("waiting", "/-/ready answers 503"),
+        ("waiting", "/-/ready returned HTTP 503"),
         ("ready", "ready"),
     ]
     assert changes[-1].standin
@@ -116,10 +116,13 @@ def test_a_page_without_the_metrics_value_is_waited_for(body: bytes, reason: str
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"", "it has not read a line of any container: docker-socket-proxy may refuse it"),
-        (b"read_total 0\nsent_total 0\n", "it has not read a line of any container"),
-        (b"read_total 7\n", "Loki has not taken a line of it"),
-        (b'read_total 7\nsent_total{host="loki:3100"} 0\n', "Loki has not taken a line of it"),
+        (b"", "it has read no container's log yet: docker-socket-proxy may reject its requests"),
+        (b"read_total 0\nsent_total 0\n", "it has read no container's log yet"),
+        (b"read_total 7\n", "Loki has not accepted a line from it yet"),
+        (
+            b'read_total 7\nsent_total{host="loki:3100"} 0\n',
+            "Loki has not accepted a line from it yet",
+        ),
     ],
 )
 def test_a_log_collector_is_ready_once_loki_has_taken_lines_of_it(body: bytes, reason: str) -> None:
@@ -141,7 +144,7 @@ def test_health_of_the_container_is_the_proof_where_no_port_is_published() -> No
         ({"status": "exited", "exit_code": 2}, "exited with code 2"),
         (
             {"status": "restarting", "restarts": 3, "exit_code": 1},
-            "dies in a loop: 3 restarts, exit code 1",
+            "crash loop: 3 restarts, exit code 1",
         ),
     ],
 )
@@ -156,14 +159,14 @@ def test_what_cannot_become_ready_is_given_up_at_once(state: dict[str, Any], say
 def test_a_service_without_a_container_is_named() -> None:
     with pytest.raises(NotReady, match="prometheus") as caught:
         wait("http://127.0.0.1:9", MemoryEngine(), HTTP)
-    assert caught.value.progress[0].reason == "it has no container"
+    assert caught.value.progress[0].reason == "no container"
 
 
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (Reply(status=500), "answers 500"),
-        (Reply(b"x" * 65536, endless=True), "does not end|in time"),
+        (Reply(status=500), "returned HTTP 500"),
+        (Reply(b"x" * 65536, endless=True), "too large|timed out"),
     ],
 )
 def test_the_deadline_holds_and_the_last_reason_is_kept(
@@ -195,7 +198,7 @@ def test_cadvisor_is_ready_once_it_has_a_container() -> None:
     for page in (b"", OF_THE_MACHINE, OF_THE_MACHINE + BY_ITS_ID):
         with serving({"/metrics": Reply(page)}) as server, pytest.raises(NotReady) as caught:
             wait(server.url, engine, CADVISOR, timeout=0)
-        assert caught.value.progress[0].reason.startswith("it sees no containers")
+        assert caught.value.progress[0].reason.startswith("no metrics of containers yet")
 
 
 def test_where_no_container_can_be_seen_cadvisor_is_ready_without() -> None:
@@ -289,14 +292,12 @@ def test_a_container_that_dies_in_a_loop_is_not_ready_between_two_deaths() -> No
     engine = MemoryEngine(container("gateway", restarts=2, started=ago(4)))
     with pytest.raises(NotReady) as caught:
         wait("http://127.0.0.1:1", engine, OWN, timeout=0.1)
-    assert caught.value.progress[0].reason.startswith(
-        "it has just started, and has no health check"
-    )
+    assert caught.value.progress[0].reason.startswith("it has just started and has no health check")
     engine.states["gateway"] = container("gateway", restarts=3, started=ago(4))
     with pytest.raises(NotReady) as caught:
         wait("http://127.0.0.1:1", engine, OWN)
     # As it runs again, the engine has no code of its last end.
-    assert caught.value.progress[0].reason == "it dies in a loop: 3 restarts"
+    assert caught.value.progress[0].reason == "it is in a crash loop: 3 restarts"
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_json_report_keeps_its_schema() -> None:
     assert (good["next_step"], bad["next_step"]) == ("", "stackctl logs grafana")
     assert good["evidence"] == [{"request": "GET http://x", "outcome": "ok", "answer": "{}"}] * 5
     assert [one["skipped"] for one in (good, bad, skipped)] == [False, False, True]
-    assert skipped["seen"] == "not asked: none runs"
+    assert skipped["seen"] == "skipped: none runs"
     (drill,) = failed["drills"]
     assert drill["stages"]["channel"] == 150
     (slow,) = [span for span in drill["spans"] if span["slow"]]
@@ -128,7 +128,7 @@ def test_junit_report_is_xml_whatever_was_seen() -> None:
     assert "<&>" in failure.attrib["message"]
     assert failure.text == "grafana.health\nwaited: 1.2 s\nnext: stackctl logs grafana"
     (skipped,) = root.findall(".//testcase/skipped")
-    assert skipped.attrib["message"] == "not asked: none runs"
+    assert skipped.attrib["message"] == "skipped: none runs"
     suites = {one.attrib["name"]: one.attrib["skipped"] for one in root.findall("testsuite")}
     assert suites == {"loki": "0", "grafana": "0", "end-to-end": "1"}
 
@@ -176,7 +176,7 @@ def test_terminal_report_fits_80_columns_without_colour(encoding: str) -> None:
         "stackctl logs grafana",
         "(stand-in)",
         "1 of 2 checks passed, 1 skipped",
-        "not asked: none runs",
+        "skipped: none runs",
     ):
         assert word in text
 
@@ -204,7 +204,7 @@ def drilled() -> Report:
 
 
 def test_html_report_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path) -> None:
-    exchange = Exchange("GET http://x/<q>", "it answered 500", "</pre><script>alert(1)</script>")
+    exchange = Exchange("GET http://x/<q>", "HTTP 500", "</pre><script>alert(1)</script>")
     report = drilled()
     bad = dataclasses.replace(report.results[1], exchanges=(exchange,) * 9)
     file = tmp_path / "report.html"
@@ -232,7 +232,7 @@ def test_html_report_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path
 
 def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StackctlError, match="cannot be written"):
+    with pytest.raises(StackctlError, match="cannot write"):
         html.write(tmp_path / "file" / "report.html", report_with("x"))
 
 

@@ -41,7 +41,7 @@ from tests.support.http import Reply, Request, Server, as_json, serving
 
 @pytest.fixture
 def both() -> Iterator[Callable[..., Server]]:
-    """Starts a server in the place of Prometheus and Loki."""
+    """Starts a server that replaces Prometheus and Loki."""
     open_servers = []
 
     def start(prometheus: Route = ONE, loki: Route | None = None) -> Server:
@@ -97,7 +97,7 @@ def test_every_panel_of_every_dashboard_is_on_the_page(
 
 
 def value_of(expr: str) -> float:
-    """Give each query a value of its own, above those that have words."""
+    """Return each query a value of its own, above those that have words."""
     return 2 + zlib.crc32(expr.encode()) % 9000 / 100
 
 

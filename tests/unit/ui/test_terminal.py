@@ -84,7 +84,7 @@ def down(patch: pytest.MonkeyPatch) -> str:
         return ["a", "b"]
 
     patch.setattr(down_module, "down", done)
-    return f"{LONG}{LONG}2 containers stopped and removed."
+    return f"{LONG}{LONG}2 containers removed."
 
 
 def backup(patch: pytest.MonkeyPatch) -> str:
@@ -101,7 +101,7 @@ def backup(patch: pytest.MonkeyPatch) -> str:
         )
 
     patch.setattr("stackctl.backup.save.save", done)
-    return f"{LONG}{LONG}b.tar.gz: 10 bytes, with loki_data (3 bytes)."
+    return f"{LONG}{LONG}Backup written to b.tar.gz (10 bytes): loki_data (3 bytes)."
 
 
 def build(patch: pytest.MonkeyPatch) -> str:
@@ -127,7 +127,7 @@ def verify(patch: pytest.MonkeyPatch) -> str:
 
 
 def hold(_patch: pytest.MonkeyPatch) -> str:
-    return "pause of redis for 1 s; Ctrl-C heals it at oncepause of redis healed"
+    return "pause of redis for 1 s; press Ctrl-C to recover it nowrecovered from pause of redis"
 
 
 def expect(patch: pytest.MonkeyPatch) -> str:
@@ -149,7 +149,7 @@ def expect(patch: pytest.MonkeyPatch) -> str:
 
     patch.setattr(drill, "run", run)
     return (
-        "0.0 s fault in place1.0 s pending in Prometheus2.0 s firing in Prometheus"
+        "0.0 s fault injected1.0 s pending in Prometheus2.0 s firing in Prometheus"
         "to pending: 1.0 s (configured 0 to 25 s)to firing: 1.0 s (configured 0 to 15 s)"
         "ServiceDown of redis fired and is resolved."
     )
@@ -233,7 +233,7 @@ def test_a_watched_view_gives_the_screen_back(monkeypatch: pytest.MonkeyPatch) -
     assert screen.code == 130
     # pyte has one screen only: what is between these is on the other.
     taken, shown, given_back = map(
-        screen.written.index, (b"\x1b[?1049h", b"No alert is pending", b"\x1b[?1049l")
+        screen.written.index, (b"\x1b[?1049h", b"No active alerts", b"\x1b[?1049l")
     )
     assert taken < shown < given_back
 
@@ -247,7 +247,7 @@ def test_a_terminal_without_a_cursor_has_a_line_for_each_step(
     assert screen.code == 0
     assert b"\x1b" not in screen.written
     assert screen.lines[0] == "step 0"
-    assert screen.lines[-1] == "2 containers stopped and removed."
+    assert screen.lines[-1] == "2 containers removed."
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Views:
 
 
 def shown(*steps: str | Exception, terminal: bool = False) -> str:
-    """Watch these views, see that Ctrl-C ends it with 130, and give what was printed."""
+    """Watch these views, see that Ctrl-C ends it with 130, and return what was printed."""
     stream = TerminalText() if terminal else io.StringIO()
     out = Console(file=stream, force_terminal=terminal, width=60)
     with pytest.raises(click.exceptions.Exit) as caught:

@@ -1,14 +1,15 @@
-"""Signals that are held back while a body runs, and raised anew after it."""
+"""Signals that are held back while a body runs, and raised again after it."""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from stackctl.util.signals import held_back
+from stackctl.util.signals import held_back, sleep
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -79,3 +80,19 @@ def test_a_thread_holds_nothing_back(caught: list[int]) -> None:
     thread.start()
     thread.join()
     assert seen == [[], True]
+
+
+def test_a_sleep_looks_for_signals_every_half_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    slept: list[float] = []
+
+    def tick(seconds: float) -> None:
+        nonlocal now
+        slept.append(seconds)
+        now += seconds
+
+    monkeypatch.setattr(time, "sleep", tick)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    sleep(600.2)
+    assert max(slept) <= 0.5
+    assert now == pytest.approx(700.2)

@@ -27,7 +27,7 @@ RULES = Path("infrastructure/monitoring/prometheus")
 
 
 def shipped_groups() -> list[dict[str, Any]]:
-    """Give the shipped rules as Prometheus' API has them."""
+    """Return the shipped rules as Prometheus' API has them."""
     files = [*RULES.glob("alerts/*.yml"), *RULES.glob("recording-rules/*.yml")]
     return [
         {
@@ -67,7 +67,7 @@ def test_the_demo_passes_every_check(stack: Stack) -> None:
     assert [one.finding for one in report.results if one.finding.needs_action] == []
     assert not report.skipped
     seen = " ".join(one.finding.observed for one in report.results)
-    for words in ("47 metrics of", "6 histograms reach past", "3 pages with one", "agree with"):
+    for words in ("47 metrics of", "6 histograms extend beyond", "3 pages with one", "agree with"):
         assert words in seen
 
 
@@ -119,19 +119,19 @@ MISTAKES: dict[str, tuple[str, Callable[[Stack], None], str, str]] = {
         "metrics",
         lambda s: s.exposed.without(RUST, "trading_enabled", "sharpe_ratio"),
         f"{RUST} does not expose trading_enabled (gauge), sharpe_ratio (gauge)",
-        f"{RUST}: register each when the service starts",
+        f"{RUST}: register each metric at startup",
     ),
     "a metric with labels is missing": (
         "metrics",
         lambda s: s.exposed.without(PYTHON, "ai_predictions_total"),
         f"{PYTHON} does not expose ai_predictions_total (counter by signal)",
-        f"{PYTHON}: create each when the service starts",
+        f"{PYTHON}: create each metric at startup",
     ),
     "a histogram is missing": (
         "metrics",
         lambda s: s.exposed.without(NODE, "http_request_duration_seconds"),
         f"{NODE} does not expose http_request_duration_seconds (histogram by method, endpoint)",
-        f"{NODE}: create each when the service starts",
+        f"{NODE}: create each metric at startup",
     ),
     "the metrics of the process are missing": (
         "metrics",
@@ -143,13 +143,13 @@ MISTAKES: dict[str, tuple[str, Callable[[Stack], None], str, str]] = {
         "metrics",
         lambda s: s.exposed.pages.update({NODE: ""}),
         "process_max_fds (gauge)",
-        "a clock that is more than five minutes slow hides them all",
+        "a clock that is more than five minutes slow hides all metrics",
     ),
     "a counter has the type of a gauge": (
         "types",
         change(RUST, "^# TYPE (trades_total|user_logins_total) counter", r"# TYPE \1 gauge"),
         f"{RUST} exposes as a gauge what must be a counter: trades_total, user_logins_total",
-        f"{RUST}: use IntCounter or Counter for what only grows",
+        f"{RUST}: use IntCounter or Counter for values that only grow",
     ),
     "a histogram is a summary": (
         "types",
@@ -188,7 +188,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Stack], None], str, str]] = {
         "has no finite bucket, so that WebSocketMessagesSlow (above 0.5 s) can never fire",
         "buckets with 0.5, 1.0 among them",
     ),
-    "a bucket that is no number": (
+    "a bucket that is not a number": (
         "buckets",
         change(RUST, r'^(websocket_message_duration_seconds_bucket\{le=)"[\d.]+"', r'\1"x"'),
         "has no finite bucket",
@@ -216,7 +216,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Stack], None], str, str]] = {
     "no Content-Type": (
         "content-type",
         no_content_type(RUST),
-        f"{RUST} at http://{RUST}:1/metrics answers without a Content-Type of Prometheus",
+        f"{RUST} at http://{RUST}:1/metrics responds without a Content-Type of Prometheus",
         "TextEncoder::new().format_type()",
     ),
     "a clock that is ahead": (
@@ -230,7 +230,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Stack], None], str, str]] = {
         lambda s: s.exposed.stamped.update(
             {(RUST, "trades_total"): 40.0, (RUST, "http_requests_total"): 39.0}
         ),
-        f"samples of http_requests_total and 1 more of {RUST} are stamped 40 s off their scrape",
+        f"timestamps of http_requests_total and 1 more of {RUST} differ from the scrape by 40 s",
         "no set_timestamp_ms",
     ),
 }
@@ -325,7 +325,9 @@ def test_an_application_that_is_left_out_is_not_examined(
     monkeypatch.setattr("stackctl.verify.model.WITH_HEALTH", ())
     report = verify(stack, *(one.id for one in CHECKS))
     assert len(report.skipped) == len(CHECKS)
-    assert {one.finding.observed for one in report.results} == {"not asked: no application runs"}
+    assert {one.finding.observed for one in report.results} == {
+        "skipped: no application is running"
+    }
 
 
 @pytest.mark.parametrize(
@@ -341,7 +343,7 @@ def test_an_application_that_is_not_scraped_is_asked_again_and_never_a_failure(
     stack.exposed.pages[RUST] = ""
     finding = check(stack, "metrics").finding
     assert (finding.ok, finding.warning, finding.early) == (True, False, True)
-    assert finding.observed.endswith(f"; not looked at: {RUST}: {state}")
+    assert finding.observed.endswith(f"; not examined: {RUST}: {state}")
     stack.set("/api/v1/targets", success({"activeTargets": []}))
     finding = check(stack, "metrics").finding
     assert (finding.ok, finding.skipped, finding.early) == (True, True, True)
@@ -362,7 +364,7 @@ def test_a_young_stack_is_asked_again_until_it_is_scraped(
     )
     (result,) = verify(stack, "applications.metrics", timeout=5).results
     assert not result.finding.skipped
-    assert "not looked at" not in result.finding.observed
+    assert "not examined" not in result.finding.observed
     assert next(answers, None) is None
 
 
@@ -380,7 +382,7 @@ def test_a_page_that_prometheus_3_refuses_is_a_failure(stack: Stack, error: str)
     stack.set("/api/v1/targets", targets(PYTHON, "down", error))
     finding = check(stack, "content-type").finding
     assert not finding.ok
-    assert f"Prometheus refuses the page of {PYTHON}" in finding.observed
+    assert f"Prometheus rejects the page of {PYTHON}" in finding.observed
     assert error in finding.observed
     assert "prometheus_client.CONTENT_TYPE_LATEST" in finding.next_step
 

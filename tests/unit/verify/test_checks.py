@@ -112,7 +112,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "no container seen": (
         "prometheus.containers",
         lambda s: setattr(s, "seen", []),
-        "it is up, and has no container",
+        "it is up, but has no metrics of containers",
     ),
     "probe without a result": (
         "prometheus.probes",
@@ -120,7 +120,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
             "/api/v1/targets",
             success({"activeTargets": [{**target("b"), "scrapeUrl": "http://b:9115/probe?x=y"}]}),
         ),
-        "b of b:1 is not known yet",
+        "b of b:1 has no result yet",
     ),
     "a target that is not discovered yet": (
         "prometheus.other-targets",
@@ -130,7 +130,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "a probe that is not discovered yet": (
         "prometheus.probes",
         lambda s: s.set("/api/v1/status/config", config("/probe", "b")),
-        "b of b:1 is not known yet",
+        "b of b:1 has no result yet",
     ),
     "a scrape that was not yet": (
         "prometheus.scrapes",
@@ -140,7 +140,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "a configuration that is none": (
         "prometheus.probes",
         lambda s: s.set("/api/v1/status/config", success({"yaml": "a: [2001-99-99"})),
-        "what it gives as its configuration is none",
+        "it returned an invalid configuration",
     ),
     "slow scrape": (
         "prometheus.scrapes",
@@ -163,18 +163,18 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "lost lines": (
         "loki.lost",
         lambda s: s.refused_lines.update(rate_limited=5.0, too_far_behind=7.0),
-        "5 refused by Loki (rate_limited); not counted: lines that were read again, refused as "
+        "5 rejected by Loki (rate_limited); not counted: lines that were read again and rejected as "
         "too old (7 too_far_behind)",
     ),
     "no counters of lines": (
         "loki.lost",
         lambda s: s.counted.clear(),
-        "Prometheus has no instance_reason:log_collector_dropped_entries:sum and no loki_distributor_",
+        "Prometheus has no instance_reason:log_collector_dropped_entries:sum or loki_distributor_",
     ),
     "a collector that sends nothing": (
         "loki.collected",
         lambda s: setattr(s, "sent_lines", [0.0]),
-        "0 since it started",
+        "0 lines since it started",
     ),
     "no counter of the collector": (
         "loki.collected",
@@ -261,7 +261,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "refused password": (
         "grafana.login",
         lambda s: s.set("/api/user", Reply(b'{"message": "no"}', 401)),
-        "refused",
+        "rejected",
     ),
     "missing data source": (
         "grafana.datasources",
@@ -294,7 +294,7 @@ WRONG: dict[str, tuple[str, Callable[[Stack], None], str]] = {
     "loki loses lines": (
         "loki.ready",
         lambda s: setattr(s, "keeps_pushed", False),
-        "did not come back",
+        "did not return a pushed line",
     ),
     "no lines": ("loki.lines", lambda s: s.lines.clear(), "none"),
     "missing label": (
@@ -486,7 +486,7 @@ def test_every_running_container_of_the_stack_has_to_be_seen(stack: Stack) -> No
         (result,) = verify(stack, "prometheus.containers", containers=lambda: states).results
         return result
 
-    assert found().finding.observed == "it does not see redis"
+    assert found().finding.observed == "no metrics of redis"
     stack.seen = ["grafana", "other-redis"]
     assert found().finding.observed == "2 containers"
 

@@ -188,7 +188,7 @@ def test_a_panel_that_is_rightly_empty_is_not_counted_as_one_with_data(tmp_path:
         values={"used": NUMBER},
     )
     assert found.ok
-    assert found.observed == "1 panels with data; none, for a reason, in Replicas"
+    assert found.observed == "1 panels with data; expectedly empty: Replicas"
 
 
 def test_what_says_so_must_not_fail_either(tmp_path: Path) -> None:
@@ -228,7 +228,9 @@ def test_a_stack_that_is_too_young_for_a_query_is_told_with_when_it_will_not_be(
 ) -> None:
     found = verified(tmp_path, panel("stat", query), values={}, age=age, records=RECORDS)
     assert found.state == "too young"
-    assert found.observed.startswith(f"the stack is too young, ready in {told}: Memory: no data (")
+    assert found.observed.startswith(
+        f"the stack has not run for long enough, ready in {told}: Memory: no data ("
+    )
     assert found.next_step == f"run `stackctl verify dashboards.{NAME}` again in {told}"
     assert not found.may_change_within(30)
     assert found.may_change_within(found.ready_in)

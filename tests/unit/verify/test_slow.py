@@ -19,6 +19,7 @@ from stackctl.clients.grafana import GrafanaClient
 from stackctl.clients.loki import LokiClient
 from stackctl.clients.prometheus import PrometheusClient
 from stackctl.clients.sink import SinkClient
+from stackctl.config.registry import DEFAULT_RUNBOOKS
 from stackctl.errors import ServiceError
 from stackctl.project.state import open_state
 from stackctl.services.applications import Target
@@ -100,7 +101,7 @@ class Fake:
         self.resolves = True
         self.requests: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
-        self.text = f"{notifications._SUMMARY} {notifications._RUNBOOK}"
+        self.text = f"{notifications._SUMMARY} {DEFAULT_RUNBOOKS}/{notifications._RUNBOOK}"
         self.runs: list[str] = []
         self.status = 200
         self.uncounted = 0
@@ -223,6 +224,7 @@ def run(
     real: frozenset[str] = frozenset(),
     demo: bool = True,
     drills: DrillRunner | None = None,
+    runbooks: str = DEFAULT_RUNBOOKS,
 ) -> Finding:
     async def ask() -> Finding:
         async with (
@@ -252,6 +254,7 @@ def run(
                 real_channels=real,
                 drills=drills or DrillRunner(engine=None, journal=None, settings=None, services={}),  # type: ignore[arg-type]
                 blackbox=None,  # type: ignore[arg-type]
+                runbooks=runbooks,
             )
             (chosen,) = runner.select([check])
             return await chosen.run(context)
@@ -274,25 +277,34 @@ def test_without_the_demo_nothing_is_asked(fake: Fake, check: str) -> None:
     finding = run(fake, check, demo=False)
     assert finding.ok
     assert finding.skipped
-    assert finding.observed.startswith("not asked: ")
+    assert finding.observed.startswith("skipped: ")
     assert (fake.runs, fake.posted) == ([], [])
+
+
+def test_messages_link_runbooks_at_the_address_of_the_settings(fake: Fake) -> None:
+    own = "https://wiki.example/runbooks"
+    finding = run(fake, "notifications.critical-ai", runbooks=own)
+    assert "does not link the runbook" in finding.observed
+    fake.text = f"{notifications._SUMMARY} {own}/{notifications._RUNBOOK}"
+    fake.known.clear()
+    assert run(fake, "notifications.critical-ai", runbooks=own).ok
 
 
 WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
     "a channel that is not told": (
         "notifications.critical-trading",
         lambda f: f.lost.add("#trading-alerts"),
-        "slack #trading-alerts was not told when it fired",
+        "slack #trading-alerts was not notified when it fired",
     ),
-    "a channel that should not be told": (
+    "a channel that should not be notified": (
         "notifications.warning-ai",
         lambda f: f.extra.append(TRADING),
-        "slack #trading-alerts was told when it fired and should not be",
+        "slack #trading-alerts was notified when it fired but should not have been",
     ),
-    "somebody who is told late and should not be": (
+    "somebody who is notified late and should not be": (
         "notifications.warning-ai",
         lambda f: f.late.append(TRADING),
-        "slack #trading-alerts was told when it fired and should not be",
+        "slack #trading-alerts was notified when it fired but should not have been",
     ),
     "a message that comes twice": (
         "notifications.critical-ai",
@@ -302,22 +314,22 @@ WRONG: dict[str, tuple[str, Callable[[Fake], None], str]] = {
     "a mail to somebody else": (
         "notifications.critical-infrastructure",
         lambda f: setattr(f, "recipient", "boss@bot-core.io"),
-        "email [CRITICAL] to boss@bot-core.io was told when it fired and should not be",
+        "email [CRITICAL] to boss@bot-core.io was notified when it fired but should not have been",
     ),
     "a route that is missing": (
         "notifications.critical-database",
         lambda f: f.no_route.add("dba-team"),
         "routed to critical-alerts, default, not to critical-alerts, dba-team, default",
     ),
-    "somebody who is told of what is for the list only": (
+    "somebody who is notified of what is for the list only": (
         "notifications.info-database",
         lambda f: f.extra.append(WARNING[0]),
-        "should not be",
+        "should not have been",
     ),
     "no word of the end": (
         "notifications.critical-ai",
         lambda f: setattr(f, "resolves", False),
-        "was not told when it was resolved",
+        "was not notified when it was resolved",
     ),
     "a template that failed": (
         "notifications.critical-database",
@@ -460,7 +472,8 @@ def test_a_drill_does_not_stop_what_is_not_this_stacks(
     assert finding.ok
     assert finding.skipped
     assert finding.observed == (
-        f"not asked: {check.service} is not this stack's, its container theirs belongs to the Compose project bot"
+        f"skipped: {check.service} does not belong to this stack:"
+        " its container theirs belongs to the Compose project bot"
     )
     assert (engine.done, journal.open_faults()) == ([], [])
 
