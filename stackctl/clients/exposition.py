@@ -12,7 +12,7 @@ _EXCERPT = 60
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,3})?"
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*+="[^"\\]*+"'
 _PLAIN = re.compile(
-    rf"[a-zA-Z_:][a-zA-Z0-9_:]*+(?:\{{{_LABEL}(?:,{_LABEL})*+\}})? (?P<value>{_NUMBER})"
+    rf"[a-zA-Z_:][a-zA-Z0-9_:]*+(?:\{{(?P<labels>{_LABEL}(?:,{_LABEL})*+)\}})? (?P<value>{_NUMBER})"
 )
 """The usual form of a sample's line: without escapes or a timestamp, and with a finite number as its value."""
 
@@ -45,8 +45,10 @@ def values(text: str, metric: str) -> list[float]:
     for line in text.split("\n"):
         if of_metric.match(line):
             sample = _PLAIN.fullmatch(line)
-            # What is out of the ordinary is for the parser to judge.
-            found.append(float(sample["value"]) if sample else _parse(line, metric).value)
+            names = re.findall(r'(\w+)="[^"]*"', (sample and sample["labels"]) or "")
+            # The parser decides on every unusual line.
+            usual = len(line) <= _MAX_LINE and len(set(names)) == len(names)
+            found.append(float(sample["value"]) if sample and usual else _parse(line, metric).value)
     return found
 
 

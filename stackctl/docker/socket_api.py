@@ -7,18 +7,17 @@ connections and reports what is wrong. Paths have no version, so the engine uses
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 from collections.abc import Mapping
-from functools import cached_property
 from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, urlencode
 
 from stackctl.docker.models import Inspected, Usage, time
-
-if TYPE_CHECKING:
-    import httpx
 
 _CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
@@ -96,22 +95,29 @@ class SocketApi:
 
     def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """Return the JSON of a response, an empty mapping for a 404, and None for everything else."""
-        import httpx
+        target = f"{path}?{urlencode(query)}" if query else path
+        with contextlib.closing(_Connection(self._socket)) as connection:
+            try:
+                connection.request("GET", target)
+                answer = connection.getresponse()
+                content = answer.read()
+                if answer.status == HTTPStatus.NOT_FOUND:
+                    return {}
+                return json.loads(content) if answer.status == HTTPStatus.OK else None
+            except (OSError, HTTPException, ValueError):
+                return None
 
-        try:
-            answer = self._client.get(path, params=query)
-            if answer.status_code == HTTPStatus.NOT_FOUND:
-                return {}
-            return answer.json() if answer.is_success else None
-        except (httpx.HTTPError, ValueError):
-            return None
 
-    @cached_property
-    def _client(self) -> httpx.Client:
-        import httpx
+class _Connection(HTTPConnection):
+    """A connection to a Unix socket. Connecting is cheap, so each request has its own connection, in any thread."""
 
-        return httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(self._socket), verify=False),
-            base_url="http://docker",
-            timeout=httpx.Timeout(ANSWER_SECONDS, connect=_CONNECT_SECONDS),
-        )
+    def __init__(self, socket: Path) -> None:
+        super().__init__("docker", timeout=ANSWER_SECONDS)
+        self._path = socket
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_CONNECT_SECONDS)
+        self.sock.connect(str(self._path))
+        self.sock.settimeout(ANSWER_SECONDS)

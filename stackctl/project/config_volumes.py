@@ -18,7 +18,6 @@ from typing import Any
 from stackctl.docker import named_volumes
 from stackctl.docker.engine import COPY_LABEL, Engine
 from stackctl.errors import StackctlError
-from stackctl.project.compose_overlay import RESET
 from stackctl.project.state import MOUNTED_FILE, StateFolder
 
 _PLAN = "copies.json"
@@ -55,6 +54,8 @@ def plan(configuration: Mapping[str, Any], folder: Path) -> tuple[list[Copy], di
     `configuration` is the configuration that Compose resolved. The mounts are the `services` section of a Compose file.
     Raises StackctlError for a mount that a volume cannot replace.
     """
+    from stackctl.project.compose_overlay import RESET
+
     copies: dict[str, Copy] = {}
     services: dict[str, Any] = {}
     files = {name: one.get("file") for name, one in configuration.get("secrets", {}).items()}

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 from stackctl.errors import UsageError
 from stackctl.services import channels
-from stackctl.services.releases import Release, Releases, table
+from stackctl.services.releases import Release, Releases
 from stackctl.util.suggest import nearest
 
 Profile = Literal["monitoring", "demo", "application", "attached"]
@@ -127,6 +127,8 @@ class Service:
     port: Port | None = None
     image: str = ""
     """The name of its image, if it shares it with other services."""
+    only_in: Release | None = None
+    """The only release of its image in which it exists (compose/images.yml); None if it exists in both."""
     reads: tuple[str, ...] = ()
     """Paths in the state folder that it reads at startup. Compose replaces the container when they change."""
     checks: tuple[ConfigCheck, ...] = ()
@@ -257,6 +259,7 @@ _ALL = (
         "monitoring",
         LinesSent("promtail_docker_target_entries_total", "promtail_sent_entries_total"),
         port=Port("PROMTAIL_PORT", 9080),
+        only_in="plan",
         reads=("config/loki/promtail-config.yml",),
         checks=(
             ConfigCheck(
@@ -272,6 +275,7 @@ _ALL = (
         "monitoring",
         LinesSent("loki_source_docker_target_entries_total", "loki_write_sent_entries_total"),
         port=Port("ALLOY_PORT", 12345),
+        only_in="current",
         reads=("config/loki/config.alloy",),
         checks=(
             ConfigCheck(
@@ -422,14 +426,13 @@ def profile_variables(releases: Releases) -> dict[str, str]:
     return {
         _variable(one.name, "PROFILE"): one.profile if _is_in(one, releases) else "not-in-release"
         for one in _ALL
-        if len(table()[one.image_name]) < len(get_args(Release))
+        if one.only_in is not None
     }
 
 
 def _is_in(service: Service, releases: Releases) -> bool:
     """Return whether a service exists in the chosen release of its image."""
-    image = service.image_name
-    return image not in table() or releases[image] in table()[image]
+    return service.only_in in {None, releases[service.image_name]}
 
 
 LOG_COLLECTORS = ("promtail", "alloy")

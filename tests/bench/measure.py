@@ -6,7 +6,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -22,6 +22,8 @@ class Command:
     arguments: Sequence[str]
     environment: Mapping[str, str]
     before: Callable[[], None] = lambda: None
+    codes: Collection[int] = (0,)
+    """The exit codes with which it has done what is measured."""
 
 
 @dataclass(frozen=True)
@@ -100,5 +102,32 @@ def _run(command: Command) -> Run:
     seconds = time.perf_counter() - began
     assert process.stdout is not None
     said = process.stdout.read().decode(errors="replace")
-    assert process.returncode == 0, f"{command.name}: exit {process.returncode}\n{said[-2000:]}"
+    assert process.returncode in command.codes, (
+        f"{command.name}: exit {process.returncode}\n{said[-2000:]}"
+    )
     return Run(seconds, peak)
+
+
+def phases(command: Command, steps: Sequence[str]) -> dict[str, float]:
+    """Run a command that prints its steps on stderr, a line each; give the seconds that each took, "start" first."""
+    command.before()
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command.arguments,
+        env={**os.environ, **command.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    marks = [("start", began)]
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.strip() in steps:
+            marks.append((line.strip(), time.perf_counter()))
+    process.wait()
+    ends = [*(mark for _, mark in marks[1:]), time.perf_counter()]
+    assert process.returncode == 0, f"{command.name}: {''.join(said)[-2000:]}"
+    return {name: end - start for (name, start), end in zip(marks, ends, strict=True)}

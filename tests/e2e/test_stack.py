@@ -16,6 +16,7 @@ import pytest
 from stackctl.services.catalog import SERVICES
 from tests.e2e.conftest import MARK, RUNNING, Stack, containers, docker
 from tests.support.http import wait_until
+from tests.support.imports import excess, loaded_by
 
 pytestmark = pytest.mark.docker
 
@@ -47,6 +48,19 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
     assert "nothing to change" in done.stdout
     assert "still using the local image set" in done.stderr
     assert containers() == before
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("command", ["status", "verify", "up"])
+def test_a_command_loads_what_it_uses(stack: Stack, command: str) -> None:
+    environment = stack.environment
+    loaded, code = loaded_by(stack.command(command), environment)
+    if command == "up":
+        # The first one may have been asked for something else; this one finds what it left.
+        loaded, code = loaded_by(stack.command(command), environment)
+    assert code == 0
+    assert f"stackctl.commands.{command}" in loaded
+    assert excess(command, loaded) == set()
 
 
 @pytest.mark.core

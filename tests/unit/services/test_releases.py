@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -14,7 +15,7 @@ from stackctl.images import releases, sets
 from stackctl.images.lockfile import Entry, Lock
 from stackctl.project.project import ProjectState, open_project
 from stackctl.services import catalog
-from stackctl.services.releases import PLAN, Releases, Versions, current, table
+from stackctl.services.releases import PLAN, Release, Releases, Versions, current, table
 from stackctl.util import paths
 from tests.support.engine import MemoryEngine
 
@@ -163,3 +164,10 @@ def test_a_service_that_a_release_does_without_is_left_out_there() -> None:
 def test_a_service_of_ones_own_is_in_every_release() -> None:
     own = catalog.application("gateway")
     assert catalog.select(among=[own], releases=current()) == [own]
+
+
+def test_a_service_that_only_one_release_has_says_so() -> None:
+    for service in catalog.SERVICES.values():
+        if service.image_name in table():
+            there = {service.only_in} if service.only_in else set(get_args(Release))
+            assert set(table()[service.image_name]) == there, service.name
