@@ -110,7 +110,7 @@ class Bench:
         return Command(name, arguments, self.environment, down if cold else lambda: None)
 
     def asking(self, *arguments: str) -> Command:
-        """Give a call that asks the services once: on a busy machine one of them may answer too late."""
+        """Return a call that asks the services once: on a busy machine one of them may answer too late."""
         return replace(self.command(arguments[0], self.stackctl(*arguments)), codes=(0, 1))
 
 

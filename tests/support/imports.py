@@ -14,8 +14,8 @@ _LIBRARIES = frozenset(
         *("yaml", "zstandard"),
     }
 )
-_NEVER = frozenset({"httpx._main", "httpcore", "anyio", "prometheus_client", "pygal", "pygments"})
-_OWN_ASYNC = {"asyncio", "httpx", "zstandard"}
+_NEVER = frozenset({"httpx._main", "prometheus_client", "pygal", "pygments"})
+_OWN_ASYNC = {"anyio", "asyncio", "httpcore", "httpx", "zstandard"}
 """What a command that asks the services by HTTP loads; httpx decodes zstandard where it is installed."""
 
 ALLOWED: Mapping[str, frozenset[str]] = {
@@ -55,7 +55,7 @@ main()
 
 
 def excess(command: str, loaded: Iterable[str]) -> set[str]:
-    """Give what a command has loaded beyond its budget."""
+    """Return what a command has loaded beyond its budget."""
     names = set(loaded)
     refused = (_LIBRARIES | {"asyncio"} | _NEVER) - ALLOWED[command]
     return names & (refused | _NEVER | REFUSED.get(command, frozenset()))
@@ -64,7 +64,7 @@ def excess(command: str, loaded: Iterable[str]) -> set[str]:
 def loaded_by(
     arguments: Iterable[str], environment: Mapping[str, str] | None = None
 ) -> tuple[list[str], int]:
-    """Run the command line in a process of its own; give the modules that it loaded, and its exit code."""
+    """Run the command line in a process of its own; return the modules that it loaded, and its exit code."""
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT, *arguments],
         env={**os.environ, **(environment or {})},
