@@ -139,7 +139,7 @@ def test_a_channel_that_refuses_fails_its_check(stack: Stack) -> None:
     assert done.returncode == 1
     said = " ".join(done.stdout.split())
     assert "slack #critical-alerts was not notified when it fired" in said
-    assert "email [CRITICAL] was not told" not in said
+    assert "email [CRITICAL] was not notified" not in said
 
 
 @pytest.mark.core
