@@ -87,7 +87,7 @@ def test_an_alert_that_notifies_nobody_says_so() -> None:
 
 def test_the_watchdog_calls_the_dead_mans_switch() -> None:
     done = stackctl("alerts", "preview", "Watchdog")
-    assert "dead-mans-switch: dead man's switch (not set up)" in done.stdout, done.stderr
+    assert "dead-mans-switch: dead man's switch (not configured)" in done.stdout, done.stderr
     assert "firing: in Alertmanager's own format" in done.stdout
     assert "resolved" not in done.stdout
 

@@ -139,7 +139,7 @@ def test_the_next_up_goes_on(
     assert done.returncode == 0, done.stdout + done.stderr
     assert temporary(state) == []
     assert scratch() == []
-    assert "unhealed" not in stack.run("urls").stderr
+    assert "abandoned" not in stack.run("urls").stderr
     states = docker(
         "ps",
         "-a",

@@ -45,7 +45,7 @@ def test_the_browser_gets_the_page(grafana: Server, browser: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{grafana.url}/\n"
     assert browser.read_text() == done.stdout
-    assert "no browser" not in done.stderr
+    assert "No browser" not in done.stderr
     assert "user admin, the password is in" in done.stderr
 
 

@@ -129,7 +129,7 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
     assert environment.user_name() == f"uid {os.getuid()}"
     done = run_here("urls")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "a bug" not in done.stderr
+    assert "internal error" not in done.stderr
 
 
 def test_a_secrets_file_of_a_user_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
