@@ -145,10 +145,11 @@ def _show(out: Console, report: DrillReport) -> None:
     out.print(table)
     for problem in report.problems:
         out.print(Text(problem, style="red"))
+    noun = "alert" if len(report.alerts) == 1 else "alerts"
     failed = sum(bool(one.problems) for one in report.alerts)
     silenced = sum(bool(one.silenced_by) for one in report.alerts)
     outcome = f"{failed} not delivered as routed" if failed else "all delivered as routed"
     out.print(
-        f"{len(report.alerts)} alerts in {report.seconds:.0f} s: {outcome}"
+        f"{len(report.alerts)} {noun} in {report.seconds:.0f} s: {outcome}"
         f"{f', {silenced} silenced' if silenced else ''}"
     )

@@ -21,8 +21,11 @@ from stackctl.errors import StackctlError
 from stackctl.images.newer import Comparison
 from stackctl.lifecycle import preflight
 from stackctl.project.project import Project, ProjectState, open_project
+from stackctl.render.preview import Message
 from stackctl.services.catalog import SERVICES
+from stackctl.services.channels import CHANNELS
 from stackctl.verify import runner
+from stackctl.verify.alert_drill import Drilled, DrillReport
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
@@ -83,6 +86,8 @@ DOCUMENTS: dict[tuple[str, ...], Callable[[str], None]] = {
     ("images", "outdated", "--format", "json"): is_json,
     ("alerts", "--format", "json"): is_json,
     ("alerts", "rules", "--format", "json"): is_json,
+    ("alerts", "preview", "ServiceDown", "--format", "json"): is_json,
+    ("alerts", "drill", "ServiceDown", "--format", "json"): is_json,
     ("alerts", "silence", "list", "--format", "json"): is_json,
     ("completion", "bash"): is_script,
     ("completion", "zsh"): is_script,
@@ -108,7 +113,11 @@ def with_format(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]
 
 def test_every_format_for_programs_is_in_this_test() -> None:
     tested = {
-        tuple(word for word in words if not re.fullmatch(r"-n|\d|--dry-run|--timeout", word))
+        tuple(
+            word
+            for word in words
+            if not re.fullmatch(r"-n|\d|--dry-run|--timeout|ServiceDown", word)
+        )
         for words in DOCUMENTS
     }
     assert {*with_format(cli)} <= tested
@@ -145,6 +154,14 @@ def stack(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server
     compared = Comparison("loki", "2.9.3", "3.7.6", (LONG,), failure=LONG)
     monkeypatch.setattr("stackctl.images.newer.compare", lambda *_: [compared])
     monkeypatch.setattr(runner, "CHECKS", (check,))
+    message = Message("default", CHANNELS[0], "#alerts", "firing", {"text": LONG})
+    monkeypatch.setattr("stackctl.commands.preview._rendered", lambda *_: [message])
+
+    async def drilled(*_: object) -> DrillReport:
+        one = Drilled("ServiceDown", {"severity": "critical"}, ("default",), problems=[LONG])
+        return DrillReport([one], [LONG], 1.5)
+
+    monkeypatch.setattr("stackctl.verify.alert_drill.drill", drilled)
     group = {"name": "g", "file": "f", "interval": 15, "rules": [rule()]}
     routes = {
         "/api/health": as_json({}),

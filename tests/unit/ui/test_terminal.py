@@ -16,6 +16,7 @@ from stackctl import __version__, commands
 from stackctl.backup.archive import Manifest, Volume
 from stackctl.chaos import drill
 from stackctl.chaos.timeline import Pace, Stage, Timeline
+from stackctl.commands.session import Session
 from stackctl.errors import NotRunning
 from stackctl.images import sets
 from stackctl.images.choice import Resolved
@@ -28,7 +29,8 @@ from stackctl.readiness.wait import Progress
 from stackctl.render.rendering import Rendering
 from stackctl.services.catalog import SERVICES
 from stackctl.services.releases import PLAN
-from stackctl.verify import runner
+from stackctl.verify import alert_drill, runner
+from stackctl.verify.alert_drill import Drilled, DrillReport
 from stackctl.verify.model import Check, Context, Finding
 from tests.support.cli import run_here
 from tests.support.engine import MemoryEngine, container
@@ -173,7 +175,8 @@ def test_every_command_with_a_display_is_in_this_test() -> None:
         if re.search(r"ui\.progress|ui\.watch|err\.status|rich\.live", path.read_text())
     }
     watched = {"alerts", "status", "verify"}
-    assert modules == {words[0] for words, _ in COMMANDS.values()} | {"load"} | watched
+    others = {"load", "alert_drill"}
+    assert modules == {words[0] for words, _ in COMMANDS.values()} | others | watched
 
 
 def squeezed(text: str) -> str:
@@ -221,6 +224,24 @@ def test_a_load_leaves_its_figures_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     assert screen.code == 0, screen.lines
     assert screen.lines[0].startswith(f"3 requests to {server.url}/api/health, 1 at a time, in ")
     assert screen.lines[1].startswith("requests/s")
+
+
+def test_a_drill_of_alerts_leaves_its_table_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drilled(
+        _context: Context, _examples: object, stage: Callable[[str], None]
+    ) -> DrillReport:
+        for number in range(2):
+            stage(f"firing: {number} of 5 messages")
+            await asyncio.sleep(REFRESH)
+        return DrillReport([Drilled("ServiceDown", {"severity": "critical"})], [], 1.5)
+
+    monkeypatch.setattr(alert_drill, "drill", drilled)
+    monkeypatch.setattr(Session, "require_running", lambda *_: None)
+    screen = on_terminal("alerts", "drill", "ServiceDown")
+    assert screen.code == 0, screen.lines
+    assert b"firing: 1 of 5 messages" in screen.written
+    assert [line.split()[0] for line in screen.lines] == ["alert", "ServiceDown", "1"]
+    assert screen.lines[-1] == "1 alert in 2 s: all delivered as routed"
 
 
 def test_a_watched_view_gives_the_screen_back(monkeypatch: pytest.MonkeyPatch) -> None:
