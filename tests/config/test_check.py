@@ -79,5 +79,5 @@ def test_each_program_refuses_its_own_broken_file(
     found = verdicts(tmp_path, releases)
     assert [name for name, one in found.items() if one.ok] == []
     assert all(one.output for one in found.values())
-    said = found["prometheus", "its rules"].output
+    said = found["prometheus", "rules"].output
     assert f"alerts/ai.yml: {number}:" in said
