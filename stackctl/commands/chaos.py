@@ -342,7 +342,7 @@ def heal(ctx: click.Context, session: Session) -> None:
     journal = Journal(project.state)
     healed = heal_all(project.whole_engine(), journal)
     for record in healed:
-        session.out.print(f"healed: {record.describe()}")
+        session.out.print(f"recovered: {record.describe()}")
     # The session has already reported them.
     if journal.unreadable():
         ctx.exit(1)

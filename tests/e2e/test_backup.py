@@ -187,7 +187,7 @@ def test_a_volume_of_somebody_elses_by_the_same_name_is_left_alone(
         done = call(stack, "restore", "--yes", str(path))
         assert done.returncode == 1, done.stdout
         (line,) = [one for one in done.stderr.splitlines() if one.startswith("stackctl: ")]
-        assert f"the volume {LOKI_VOLUME} does not belong to project {OTHER}" in line
+        assert f"volume {LOKI_VOLUME} does not belong to project {OTHER}" in line
         assert content_of(LOKI_VOLUME, tmp_path)["volume/theirs"][3] == b"precious"
         # Nor does `down --volumes` take it.
         assert call(stack, "down", "--volumes", "--yes").returncode == 0

@@ -73,7 +73,7 @@ def test_a_container_that_dies_in_a_loop_is_told_with_its_last_lines(stack: Stac
         done = stack.run("up", "--timeout", "100", timeout=150)
         line = one_line(done, 1)
         assert "blackbox-exporter" in line
-        assert "blackbox-exporter: it dies in a loop" in done.stderr, done.stderr
+        assert "blackbox-exporter: it is in a crash loop" in done.stderr, done.stderr
         assert "gave up after" not in done.stderr
         # Its last words are those of Prometheus.
         assert "/etc/blackbox/blackbox.yml" in done.stderr

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import time
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from stackctl.services.catalog import PUBLISHED_PORTS
 from tests.e2e.conftest import PROJECT, RUNNING, Stack, containers, docker
+from tests.support.http import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.core]
 
 
-def killed_since(began: float) -> list[str]:
-    """Return the containers of the project that took no notice of their stop signal, for which Docker waits 10 s."""
-    lines = docker(
-        "events",
-        *("--since", f"{began:.0f}", "--until", f"{time.time():.0f}", "--filter", "event=die"),
-        *("--filter", f"label=com.docker.compose.project={PROJECT}", "--format", "{{json .}}"),
-    ).splitlines()
-    assert lines
-    died = [json.loads(line)["Actor"]["Attributes"] for line in lines]
-    return [one["name"] for one in died if one["exitCode"] == "137"]
+@contextlib.contextmanager
+def deaths(file: Path) -> Iterator[Callable[[], dict[str, str]]]:
+    """Watch containers of the project end; yield a function that returns their exit codes by name.
+
+    They are watched because the engine keeps only its last few hundred events, of all projects.
+    """
+    command = [
+        *("docker", "events", "--filter", "event=die", "--format", "{{json .}}"),
+        *("--filter", f"label=com.docker.compose.project={PROJECT}"),
+    ]
+
+    def seen() -> dict[str, str]:
+        died = (json.loads(line)["Actor"]["Attributes"] for line in file.read_text().splitlines())
+        return {one["name"]: one["exitCode"] for one in died}
+
+    with file.open("w") as out, subprocess.Popen(command, stdout=out) as watching:
+        try:
+            yield seen
+        finally:
+            watching.terminate()
 
 
-def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
+def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack, tmp_path: Path) -> None:
     mine = f"label=com.docker.compose.project={PROJECT}"
     others = {
         docker(
@@ -59,10 +73,12 @@ def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack) -> None:
         assert "containers that stackctl did not create" in line
         assert containers() == before
         docker("rm", stranger)
-        began = time.time()
-        done = stack.run("down")
-        assert done.returncode == 0, done.stderr
-        assert killed_since(began) == []
+        with deaths(tmp_path / "events") as died:
+            done = stack.run("down")
+            assert done.returncode == 0, done.stderr
+            assert wait_until(lambda: len(died()) == len(before), 10), died()
+        # One that ignores its stop signal is killed ten seconds later.
+        assert [name for name, code in died().items() if code == "137"] == []
         assert containers() == {}
         assert "prometheus_data" in docker("volume", "ls", "-q", "--filter", mine)
         refused = stack.run("down", "--volumes")
