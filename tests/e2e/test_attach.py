@@ -133,7 +133,7 @@ def breaks_what_is_not_its_own_only_when_told(call: Call) -> None:
         refused = call("chaos", *words)
         assert (refused.returncode, refused.stdout) == (2, "")
         (line,) = refused.stderr.splitlines()
-        assert f"belongs to the Compose project {APPLICATION}; give --attached" in line
+        assert f"belongs to the Compose project {APPLICATION}; allow it with --attached" in line
     listed = call("chaos", "list").stdout
     assert "not this stack's: rust-core-engine, python-ai-service, redis." in listed
     drilled = call("verify", "alertmanager.drill", "end-to-end.drill")
@@ -162,7 +162,7 @@ def test_doctor_says_what_is_missing_on_the_network(call: Call, running: str) ->
     doctor = ("doctor", "--format", "json", "--attach", NETWORK)
     plain = warnings(call(*doctor, mapped=False))
     assert plain["rust-core-engine"] == (
-        f"no running container rust-core-engine on the network {NETWORK}"
+        f"no running container rust-core-engine on network {NETWORK}"
     )
     assert {"kong", "rabbitmq", "redis", "python-ai-service"} <= set(plain)
     assert set(warnings(call(*doctor))) == {
@@ -319,8 +319,8 @@ def test_what_does_not_go_together_is_one_line(
     broken = tmp_path / "broken.yml"
     broken.write_text("services: [\n")
     for arguments, code, says in (
-        (("up", "--app-file", str(both)), 2, "prometheus is both in"),
-        (("up", "--app-file", str(hidden)), 2, "prometheus is both in"),
+        (("up", "--app-file", str(both)), 2, "prometheus exists both in"),
+        (("up", "--app-file", str(hidden)), 2, "prometheus exists both in"),
         (("up", "--app-file", str(broken)), 1, "docker compose config failed"),
         (("up", "--app-file", str(tmp_path / "none.yml")), 2, "does not exist"),
         (("up", "--demo", "--attach", "x"), 2, "replace bot-core"),

@@ -104,7 +104,7 @@ def test_verify_and_chaos_work(far: Far) -> None:
     assert verified.returncode == 0, verified.stdout
     broken = far.run("chaos", "pause", "blackbox-exporter", "--for", "2s")
     assert broken.returncode == 0, broken.stderr
-    assert "healed" in broken.stdout
+    assert "recovered from pause of blackbox-exporter" in broken.stdout
 
 
 def test_a_secret_is_a_read_only_file_of_roots_and_in_no_image_or_argument(far: Far) -> None:

@@ -181,7 +181,7 @@ def test_nothing_inside_goes_through_the_proxy_that_every_other_container_gets(
 def test_grafanas_password_is_changed_or_refused_before_anything_is_done(shell: Shell) -> None:
     refused = shell.run("up", GRAFANA_PASSWORD="abc")
     assert refused.returncode == 2
-    assert "GRAFANA_PASSWORD (environment) is not valid" in refused.stderr
+    assert "invalid GRAFANA_PASSWORD (environment)" in refused.stderr
     changed = {"GRAFANA_PASSWORD": "abcde ü"}
     done = shell.run("up", **changed)
     assert done.returncode == 0, done.stderr

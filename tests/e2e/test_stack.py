@@ -411,7 +411,7 @@ def test_service_down_fires_reaches_alertmanager_and_resolves(stack: Stack) -> N
         "firing in Prometheus",
         "received by Alertmanager",
         "notification delivered",
-        "healed",
+        "recovered",
         "resolved in Prometheus and Alertmanager",
         "resolution delivered",
     ]

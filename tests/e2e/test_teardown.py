@@ -84,7 +84,9 @@ def test_down_keeps_the_data_and_down_volumes_removes_it(stack: Stack, tmp_path:
         assert "prometheus_data" in docker("volume", "ls", "-q", "--filter", mine)
         refused = stack.run("down", "--volumes")
         assert refused.returncode == 1
-        assert refused.stderr.splitlines()[-1].startswith("stackctl: nothing was changed; add --yes")
+        assert refused.stderr.splitlines()[-1].startswith(
+            "stackctl: nothing was changed; add --yes"
+        )
         assert "prometheus_data" in docker("volume", "ls", "-q", "--filter", mine)
         assert stack.run("down", "--volumes", "--yes").returncode == 0
         assert others <= set(docker("volume", "ls", "-q").split())

@@ -124,7 +124,7 @@ def test_the_way_back_is_refused_before_anything_is_done(moving: Moving) -> None
     done = moving.run("up", "--versions", "plan")
     assert done.returncode == 1
     (line,) = [one for one in done.stderr.splitlines() if one.startswith("stackctl: ")]
-    assert f"{PROJECT}_prometheus_data has the metrics of version 3." in line
+    assert f"{PROJECT}_prometheus_data contains the metrics of version 3." in line
     assert "--versions current" in line
     assert "stackctl down --volumes" in line
     planned = plan_of(moving, "--versions", "plan")
