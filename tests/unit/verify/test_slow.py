@@ -384,8 +384,8 @@ def test_of_a_real_channel_alertmanagers_counters_must_rise_with_or_without_the_
     assert "slack received 2 of 3 notifications of this run's test alerts when it fired" in (
         finding.observed
     )
-    assert "took 2 of 6" not in finding.observed
-    assert "email took" not in finding.observed
+    assert "received 2 of 6" not in finding.observed
+    assert "email received" not in finding.observed
 
 
 def test_a_real_channel_that_is_asked_nothing_fails(fake: Fake) -> None:
