@@ -135,7 +135,7 @@ def breaks_what_is_not_its_own_only_when_told(call: Call) -> None:
         (line,) = refused.stderr.splitlines()
         assert f"belongs to the Compose project {APPLICATION}; allow it with --attached" in line
     listed = call("chaos", "list").stdout
-    assert "not this stack's: rust-core-engine, python-ai-service, redis." in listed
+    assert "do not belong to this stack: rust-core-engine, python-ai-service, redis." in listed
     drilled = call("verify", "alertmanager.drill", "end-to-end.drill")
     assert drilled.returncode == 0, drilled.stdout
     assert " ".join(drilled.stdout.split()).count("skipped: ") == 2
@@ -181,7 +181,7 @@ def test_doctor_says_what_is_missing_on_the_network(call: Call, running: str) ->
     missing = call("doctor", "--format", "json", "--attach", "no-such-network")
     assert (missing.returncode, missing.stderr) == (1, "")
     failures = [one for one in json.loads(missing.stdout) if one["level"] == "failure"]
-    assert [one["message"] for one in failures] == ["network 'no-such-network'"]
+    assert [one["message"] for one in failures] == ["network 'no-such-network' does not exist"]
 
 
 def test_a_running_bot_core_is_watched_by_its_own_names(call: Call, running: str) -> None:
