@@ -61,7 +61,7 @@ class _Part:
 
         Alertmanager escapes what it e-mails as HTML, and nothing else.
         """
-        every = dict(_templates(self.configuration))
+        every = dict(template_texts(self.configuration))
         html = {path: text for path, text in every.items() if path == "html"}
         return [{path: text for path, text in every.items() if path not in html}, html]
 
@@ -112,15 +112,18 @@ def _parts(config: Mapping[str, Any]) -> Iterator[_Part]:
                         yield _Part(receiver["name"], channel, configuration, status)
 
 
-def _templates(node: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every template of a channel's configuration with its path; that of a list's item has the item's text."""
+def template_texts(node: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every template in a part of Alertmanager's configuration, with its path in that part.
+
+    In the path, an item of a list is its name or its text, otherwise its number.
+    """
     if isinstance(node, Mapping):
         for key, value in node.items():
-            yield from _templates(value, f"{path}.{key}".lstrip("."))
+            yield from template_texts(value, f"{path}.{key}".lstrip("."))
     elif isinstance(node, list):
         for number, value in enumerate(node):
-            name = value.get("text", number) if isinstance(value, Mapping) else number
-            yield from _templates(value, f"{path}.{name}")
+            name = value.get("name") or value.get("text") if isinstance(value, Mapping) else None
+            yield from template_texts(value, f"{path}.{name or number}".lstrip("."))
     elif isinstance(node, str) and "{{" in node:
         yield path, node
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from html import unescape
 from html.parser import HTMLParser
 from itertools import product
@@ -25,6 +25,7 @@ from stackctl.config.load import load as load_settings
 from stackctl.project.monitored import monitored_services
 from stackctl.project.state import StateFolder
 from stackctl.render.configuration import write_configuration
+from stackctl.render.preview import template_texts
 from stackctl.render.promql import metric_names
 from stackctl.render.prune import recorded
 from stackctl.services.releases import PLAN
@@ -109,19 +110,6 @@ CASES = {
 }
 
 
-def texts(node: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Return every text with a template in it, by its place."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from texts(value, f"{path}.{key}".lstrip("."))
-    elif isinstance(node, list):
-        for number, value in enumerate(node):
-            name = value.get("name") or value.get("text") if isinstance(value, dict) else None
-            yield from texts(value, f"{path}.{name or number}")
-    elif isinstance(node, str) and "{{" in node:
-        yield path, node
-
-
 def rendered(
     named: Mapping[str, str],
     data: Mapping[str, dict[str, Any]],
@@ -154,7 +142,7 @@ def rendered(
 def of_channel(channel: str) -> dict[str, str]:
     """Return the texts of a channel, as the receiver has them that has every channel."""
     (receiver,) = (one for one in CONFIG["receivers"] if one["name"] == "critical-alerts")
-    return dict(texts(receiver[CHANNELS[channel]][0]))
+    return dict(template_texts(receiver[CHANNELS[channel]][0]))
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -211,7 +199,7 @@ EDGES = {
 
 
 def test_every_text_of_every_receiver_renders_whatever_the_alerts_are(tmp_path: Path) -> None:
-    named = dict(texts(CONFIG["receivers"]))
+    named = dict(template_texts(CONFIG["receivers"]))
     assert len(named) > 30
     for case, said in rendered(named, EDGES | {"five": CASES["five-mixed"]}, tmp_path).items():
         for name, text in said.items():
