@@ -13,15 +13,19 @@ import re
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from stackctl.alerts.examples import Example
 from stackctl.chaos.timeline import Timer, route_seconds
 from stackctl.clients.sink import Message
+from stackctl.errors import ServiceError
 from stackctl.util.polling import until
 from stackctl.verify.model import Context
 from stackctl.verify.notifications import Key, deliveries, in_sink, key_of
+
+T = TypeVar("T")
 
 _LIFETIME = dt.timedelta(minutes=5)
 """After this time the alerts end by themselves, in case the drill is killed."""
@@ -80,7 +84,8 @@ class _Drill:
         self._stage = stage
         self._id = uuid.uuid4().hex[:8]
         self._began = dt.datetime.now(dt.UTC)
-        self._after = 0
+        self._last = 0
+        self._received: list[Message] = []
         self._alerts = [
             Drilled(
                 name,
@@ -95,7 +100,7 @@ class _Drill:
 
     async def run(self) -> DrillReport:
         context, began = self._context, time.monotonic()
-        self._after = await context.sink.last() if context.sink else 0
+        self._last = await context.sink.last() if context.sink else 0
         await context.tally.begin(context.alertmanager)
         try:
             await self._post(self._began + _LIFETIME)
@@ -145,14 +150,12 @@ class _Drill:
                 drilled = by_cluster[alert.labels["cluster"]]
                 drilled.receivers = tuple(one.name for one in alert.receivers)
                 drilled.silenced_by = alert.status.silenced_by
-                if not drilled.silenced_by:
-                    drilled.expected = deliveries(drilled.receivers, self._began)
+                heard = () if drilled.silenced_by else drilled.receivers
+                drilled.expected = deliveries(heard, self._began)
             # The API reports an alert as unprocessed until its silences are known.
             return sum(one.status.state != "unprocessed" for one in own)
 
-        seen = await until(
-            ask, lambda count: count == len(self._alerts), seconds=_LATE, pause=_PAUSE
-        )
+        seen = await _patiently(ask, lambda count: count == len(self._alerts), seconds=_LATE)
         if seen < len(self._alerts):
             for one in self._alerts:
                 if not one.receivers:
@@ -184,7 +187,7 @@ class _Drill:
             self._stage(f"{status}: {came} of {due} messages")
             return seen, missing
 
-        seen, missing = await until(
+        seen, missing = await _patiently(
             ask,
             lambda answer: (
                 time.monotonic() >= settled
@@ -192,7 +195,6 @@ class _Drill:
                 and all(map(Counter.__ge__, answer[0], wanted))
             ),
             seconds=settling + _LATE,
-            pause=_PAUSE,
         )
         for one, got, due in zip(self._alerts, seen, wanted, strict=True):
             one.problems += _differences(status, got, due)
@@ -204,8 +206,11 @@ class _Drill:
     async def _messages(self, status: str) -> list[Counter[Key]]:
         """Return the messages that the sink received for each alert with this status."""
         found: list[Counter[Key]] = [Counter() for _ in self._alerts]
-        sink = self._context.sink
-        for message in await sink.messages(after=self._after) if sink else ():
+        if self._context.sink:
+            # A drill of all alerts sends hundreds of messages, so only the new ones are requested.
+            self._received += await self._context.sink.messages(after=self._last)
+            self._last = max((one.id for one in self._received), default=self._last)
+        for message in self._received:
             if message.status == status and message.channel not in self._context.real_channels:
                 for number in self._numbers(message):
                     found[number][key_of(message)] += 1
@@ -215,6 +220,31 @@ class _Drill:
         """Return the numbers of this drill's alerts in a message."""
         marks = _MARK.findall(f"{message.title}\n{message.text}")
         return {int(number) for drill, number in marks if drill == self._id}
+
+
+async def _patiently(
+    ask: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], *, seconds: float
+) -> T:
+    """Poll as `until` does, also after a failed request: on a busy machine one may time out.
+
+    Raises ServiceError if the last request failed.
+    """
+
+    async def attempt() -> T | ServiceError:
+        try:
+            return await ask()
+        except ServiceError as error:
+            return error
+
+    answer = await until(
+        attempt,
+        lambda found: not isinstance(found, ServiceError) and satisfied(found),
+        seconds=seconds,
+        pause=_PAUSE,
+    )
+    if isinstance(answer, ServiceError):
+        raise answer
+    return answer
 
 
 def _differences(status: str, seen: Counter[Key], wanted: Counter[Key]) -> list[str]:

@@ -253,6 +253,7 @@ def test_every_alert_is_delivered_as_routed_and_a_silence_holds(stack: Stack) ->
         done = stack.run("alerts", "drill", "--format", "json")
     finally:
         stack.run("alerts", "silence", "expire", silence.stdout.strip())
+    assert done.stdout, done.stderr
     report = json.loads(done.stdout)
     assert report["passed"], [one for one in report["alerts"] if one["problems"]]
     assert done.returncode == 0

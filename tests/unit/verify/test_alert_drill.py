@@ -17,6 +17,7 @@ import yaml
 from stackctl.alerts.examples import examples
 from stackctl.clients.alertmanager import AlertmanagerClient
 from stackctl.clients.sink import SinkClient
+from stackctl.errors import ServiceError
 from stackctl.util import paths
 from stackctl.verify import alert_drill
 from stackctl.verify.alert_drill import DrillReport
@@ -202,6 +203,33 @@ def test_what_is_wrong_is_said_of_the_alert(fake: Fake, name: str) -> None:
     report = run(fake)
     assert not report.passed
     assert problems(report) == expected
+
+
+def test_a_request_that_fails_is_repeated(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = iter([True, False, True, False])
+    messages = SinkClient.messages
+
+    async def sometimes(client: SinkClient, *, after: int = 0) -> Any:
+        if next(failures, False):
+            raise ServiceError("no response within 5 s", service="notification-sink")
+        return await messages(client, after=after)
+
+    monkeypatch.setattr(SinkClient, "messages", sometimes)
+    monkeypatch.setattr(SinkClient, "last", lambda _: asyncio.sleep(0, len(fake.messages)))
+    assert run(fake).passed
+
+
+def test_an_error_that_stays_is_raised_and_the_alerts_are_ended(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: SinkClient, *, after: int = 0) -> Any:
+        raise ServiceError(f"no messages after {after}", service="notification-sink")
+
+    monkeypatch.setattr(SinkClient, "messages", never)
+    monkeypatch.setattr(SinkClient, "last", lambda _: asyncio.sleep(0, 0))
+    with pytest.raises(ServiceError, match="no messages after 0"):
+        run(fake)
+    assert len(fake.posts) == 2
 
 
 def test_a_silenced_alert_notifies_nobody_and_is_no_failure(fake: Fake) -> None:
