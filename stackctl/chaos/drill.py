@@ -18,6 +18,7 @@ from stackctl.clients.sink import SinkClient
 from stackctl.docker.engine import Engine
 from stackctl.errors import ServiceError, StackctlError, UsageError
 from stackctl.util.suggest import nearest
+from stackctl.util.tasks import finish
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -140,12 +141,7 @@ async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 
     The call has finished when this returns, even if cancelled: a half-injected fault could not be undone.
     """
-    task = asyncio.create_task(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+    return await finish(asyncio.to_thread(function, *args, **kwargs))
 
 
 @dataclass(frozen=True, slots=True)

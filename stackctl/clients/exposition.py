@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _MAX_LINE = 8192
@@ -30,26 +30,29 @@ def samples(text: str, metric: str) -> list[Sample]:
 
     Other metrics are not parsed. Raises ValueError, with a one-line message, for a malformed sample.
     """
-    of_metric = re.compile(rf"[ \t]*{re.escape(metric)}(?![\w:])")
-    return [_parse(line, metric) for line in text.split("\n") if of_metric.match(line)]
+    return [_parse(line, metric) for line in _lines(text, metric)]
 
 
 def values(text: str, metric: str) -> list[float]:
     """Return the values of the samples of a metric in a page, in their order.
 
-    For those who need no labels: the parser of labels takes longer to load than most commands take. Raises ValueError,
-    with a message of one line, for a malformed sample.
+    It does without the parser of labels, whose import takes longer than most commands. Raises ValueError, with a
+    one-line message, for a malformed sample.
     """
-    of_metric = re.compile(rf"[ \t]*{re.escape(metric)}(?![\w:])")
     found = []
-    for line in text.split("\n"):
-        if of_metric.match(line):
-            sample = _PLAIN.fullmatch(line)
-            names = re.findall(r'(\w+)="[^"]*"', (sample and sample["labels"]) or "")
-            # The parser decides on every unusual line.
-            usual = len(line) <= _MAX_LINE and len(set(names)) == len(names)
-            found.append(float(sample["value"]) if sample and usual else _parse(line, metric).value)
+    for line in _lines(text, metric):
+        sample = _PLAIN.fullmatch(line)
+        names = re.findall(r'(\w+)="[^"]*"', (sample and sample["labels"]) or "")
+        # The parser decides on every unusual line.
+        usual = len(line) <= _MAX_LINE and len(set(names)) == len(names)
+        found.append(float(sample["value"]) if sample and usual else _parse(line, metric).value)
     return found
+
+
+def _lines(text: str, metric: str) -> Iterator[str]:
+    """Yield the lines of a page that have a sample of this metric."""
+    of_metric = re.compile(rf"[ \t]*{re.escape(metric)}(?![\w:])")
+    return filter(of_metric.match, text.split("\n"))
 
 
 def _parse(line: str, metric: str) -> Sample:

@@ -10,7 +10,7 @@ from stackctl.commands import complete
 from stackctl.commands.options import FORMAT
 from stackctl.commands.session import Session, pass_session
 from stackctl.errors import UsageError
-from stackctl.services.channels import CHANNELS, Channel
+from stackctl.services.channels import CHANNELS
 from stackctl.ui.console import print_json
 
 if TYPE_CHECKING:
@@ -100,11 +100,9 @@ def drill(
 
 def _require_consent(settings: Settings, keys: tuple[str, ...]) -> None:
     """Raise UsageError if a real channel would be notified without consent, or an allowed one is not configured."""
-    ready: dict[str, Channel] = {
-        one.key: one
-        for one in CHANNELS
-        if one.notifies_people and not settings.missing(one.required)
-    }
+    from stackctl.verify.context import configured
+
+    ready = {one.key: one for one in configured(settings)}
     for channel in CHANNELS:
         if channel.key in keys and channel.key not in ready:
             raise UsageError(

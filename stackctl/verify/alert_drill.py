@@ -7,7 +7,6 @@ each other.
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import re
 import time
@@ -22,6 +21,7 @@ from stackctl.chaos.timeline import Timer, route_seconds
 from stackctl.clients.sink import Message
 from stackctl.errors import ServiceError
 from stackctl.util.polling import until
+from stackctl.util.tasks import finish
 from stackctl.verify.model import Context
 from stackctl.verify.notifications import Key, deliveries, in_sink, key_of
 
@@ -107,7 +107,8 @@ class _Drill:
             await self._route()
             problems = await self._expect("firing", "group_wait")
         finally:
-            await self._end()
+            # A cancelled drill must not leave its alerts firing.
+            await finish(self._post(dt.datetime.now(dt.UTC)))
         problems += await self._expect("resolved", "group_interval")
         return DrillReport(self._alerts, problems, time.monotonic() - began)
 
@@ -129,15 +130,6 @@ class _Drill:
                 )
             ]
         )
-
-    async def _end(self) -> None:
-        """End the alerts, even if the drill is cancelled in the meantime."""
-        task = asyncio.create_task(self._post(dt.datetime.now(dt.UTC)))
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait([task])
-            raise
 
     async def _route(self) -> None:
         """Record the receivers that Alertmanager chose for each alert, and what they deliver now."""

@@ -92,15 +92,16 @@ def _remedy_for_unseen(project: Project) -> str:
 
 def real_channels(settings: Settings) -> frozenset[str]:
     """Return the keys of the configured channels."""
-    return frozenset(channel.key for channel in _set_up(settings))
+    return frozenset(channel.key for channel in configured(settings))
 
 
 def destinations(settings: Settings) -> str:
     """Return a description of the configured channels, to which alerts really go; empty if there are none."""
-    return ", ".join(channel.describe(settings) for channel in _set_up(settings))
+    return ", ".join(channel.describe(settings) for channel in configured(settings))
 
 
-def _set_up(settings: Settings) -> list[Channel]:
+def configured(settings: Settings) -> list[Channel]:
+    """Return the channels that notify people and have all of their settings."""
     return [
         channel
         for channel in CHANNELS
